@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Zyntax async runtime: a reactor and executor for compilers that turn `async fn` into poll functions.
+ *
+ * CONVENTIONS
+ *
+ *  1. Tasks. A task is a pair (state, poll). The runtime calls `poll(state, waker)` once after spawn and once after
+ *     each wake, on the thread that drives the runtime. It may poll without cause. It never polls after POLL_READY,
+ *     never twice at once, and never before spawn has returned.
+ *  2. Wakers. A Waker is two plain words. The pointer that poll gets is borrowed for the call; a copy of the struct
+ *     is valid for ever, in any thread, after the task has ended and after the runtime was destroyed: it then does
+ *     nothing. Waking is idempotent, coalesces, never polls inline and takes no lock. A wake during the task's own
+ *     poll causes exactly one more poll. A wake that happens after the last poll began is always followed by a poll.
+ *  3. Handles (zyntax_task, zyntax_io, zyntax_channel, zyntax_op) are numbers that carry a generation, never memory
+ *     to look into. A null, stale, foreign or random handle gives ZYNTAX_ESTALE, or the answer documented for
+ *     "already ended"; it is never undefined behaviour.
+ *  4. Await points. Every operation that can wait takes a `zyntax_op *op`, a word in the caller's state that is zero
+ *     before the first call, and the Waker of the current poll.
+ *       POLL_PENDING: the waker is stored, in place of an earlier one. Call again, same arguments, on the next poll.
+ *       POLL_READY:   *result is set (>= 0: success, < 0: a ZYNTAX_E code) and *op is zero again.
+ *     One op word serves all await points of a function, as only one is active at a time. A state that is dropped
+ *     while an op is pending calls zyntax_op_cancel; if it forgets, nothing dangles: the operation wakes a task that
+ *     is gone. Buffers are only touched inside the call; the kernel never holds a pointer to them.
+ *     A null op, waker, result or out pointer is ZYNTAX_EINVAL (where there is a result to say so) and POLL_READY.
+ *  5. Threads. [any]: any thread, any time while the runtime lives; task handles and wakers also after that.
+ *     [rt]: the thread that is driving the runtime (inside run, block_on or turn), or any one thread while none is.
+ *     A debug build of the library aborts with a message when this is violated. Runtimes are independent of each
+ *     other, and a thread may drive one from within a poll of another.
+ *  6. Errors are negative ZYNTAX_E codes with Linux's errno numbers on every platform. errno is left as it was.
+ *  7. Time is monotonic, in nanoseconds. Arithmetic saturates: 2^64-1 is "never". Nothing fires early.
+ *  8. Fairness. Ready tasks run first in, first out. I/O and timers are looked at after at most `poll_budget` polls.
+ *  9. Memory. Once warm, nothing allocates. Everything is allocated through the runtime's allocator, but for task
+ *     slots (64 bytes a task) and inboxes (128 bytes a runtime): stale wakers may look at those for ever, so they are
+ *     process-wide, recycled between runtimes, and never unmapped. When memory runs out a call returns ZYNTAX_ENOMEM
+ *     (or NULL) and has changed nothing.
+ * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
+ *     blocking call, close-on-exec descriptors, no output but the message before an abort. No function unwinds, and
+ *     poll, drop and callback functions must not unwind into the library either.
+ * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum is 32 bits.
+ *
+ * Functions are marked with the version that brought them; the oldest is 0.1.
+ */
+#ifndef ZYNTAX_ASYNC_RUNTIME_H
+#define ZYNTAX_ASYNC_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Version of this header: major * 10000 + minor * 100 + patch. */
+#define ZYNTAX_ASYNC_RUNTIME_VERSION 100
+
+/* Linkage. Define ZYNTAX_SHARED when you link the shared library on Windows; ZYNTAX_API may be defined beforehand. */
+#ifndef ZYNTAX_API
+#  if defined(_WIN32) && defined(ZYNTAX_BUILDING_SHARED)
+#    define ZYNTAX_API __declspec(dllexport)
+#  elif defined(_WIN32) && defined(ZYNTAX_SHARED)
+#    define ZYNTAX_API __declspec(dllimport)
+#  elif defined(__GNUC__)
+#    define ZYNTAX_API __attribute__((visibility("default")))
+#  else
+#    define ZYNTAX_API
+#  endif
+#endif
+
+#ifdef __cplusplus
+#  define ZYNTAX_NOEXCEPT noexcept
+extern "C" {
+#else
+#  define ZYNTAX_NOEXCEPT
+#endif
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 1. The core: create, spawn, run
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* What a poll function returns. */
+typedef enum PollStatus {
+    POLL_READY = 0,  /* the task has finished; its result, if any, is in its state */
+    POLL_PENDING = 1 /* it waits; whoever has a copy of the waker will wake it */
+} PollStatus;
+
+/* Wakes one task: `waker.wake(waker.data)`, [any] thread, any number of times, for ever. */
+typedef struct Waker {
+    void *data;
+    void (*wake)(void *data);
+} Waker;
+
+/* The memory of one async call. The runtime passes it through and looks at nothing in it. May be NULL. */
+typedef void *FutureState;
+
+/* Advances the state machine. `waker` is borrowed for the call; copy the struct to keep it. */
+typedef PollStatus (*PollFn)(FutureState state, Waker *waker);
+
+/* One executor with its poller, timers and memory. A pointer; the other handles are not. */
+typedef struct zyntax_runtime zyntax_runtime;
+
+/* A task. A number behind a pointer type: never dereference it, copy it freely, it needs no release. */
+typedef struct zyntax_task zyntax_task;
+
+/* One await point's place in the caller's state. Zero-initialise it; only the runtime writes to it. */
+typedef uint64_t zyntax_op;
+
+/* Creates a runtime with the default configuration. [any]
+ * Returns NULL when no memory or no descriptors are left. Costs two descriptors on Linux. Since 0.1. */
+ZYNTAX_API zyntax_runtime *zyntax_runtime_create(void) ZYNTAX_NOEXCEPT;
+
+/* Ends a runtime. [rt] Runs callbacks that were posted, drops every live task once with ZYNTAX_ECANCELED, closes
+ * every I/O handle, waits for blocking jobs that are already running and discards the others. NULL is fine.
+ * Wakers and task handles stay safe to use. From inside one of its own polls, drops or callbacks: message and abort.
+ * A spawn that arrives meanwhile (from a drop) returns NULL after running its drop. Since 0.1. */
+ZYNTAX_API void zyntax_runtime_destroy(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
+
+/* Starts a task; it is polled first when the runtime is driven next. [rt]
+ * The state stays the caller's and must live until the task has ended.
+ * Returns NULL, with nothing changed, when memory is short or `runtime` or `poll` is NULL. Since 0.1. */
+ZYNTAX_API zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureState state, PollFn poll) ZYNTAX_NOEXCEPT;
+
+/* Drives everything until `task` has ended; at once for a task that already has. [rt], and then drives
+ * Returns 0, or:
+ *   ZYNTAX_ECANCELED  zyntax_runtime_stop was called
+ *   ZYNTAX_EBUSY      called from inside a poll, drop or callback of the same runtime; nothing happened
+ *   ZYNTAX_EDEADLK    only with ZYNTAX_DETECT_STALL: the task can never end (see zyntax_runtime_config.flags)
+ *   ZYNTAX_ESTALE     `task` is alive on another runtime
+ *   ZYNTAX_EINVAL     `runtime` is NULL
+ * The tasks stay alive in every case. Since 0.1. */
+ZYNTAX_API int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *task) ZYNTAX_NOEXCEPT;
+
+/* Drives everything until no live task is left. [rt], and then drives
+ * Returns as zyntax_runtime_block_on does. Since 0.1. */
+ZYNTAX_API int32_t zyntax_runtime_run(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 2. Errors
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* X(name, code, text): the one list of errors. */
+#define ZYNTAX_ERRORS(X)                                                                   \
+    X(EPERM, -1, "operation not possible on this kind of descriptor")                      \
+    X(ENOENT, -2, "no such name or address")                                               \
+    X(EIO, -5, "input/output error")                                                       \
+    X(EBADF, -9, "bad descriptor")                                                         \
+    X(EAGAIN, -11, "resource temporarily unavailable")                                     \
+    X(ENOMEM, -12, "out of memory")                                                        \
+    X(EACCES, -13, "permission denied")                                                    \
+    X(EFAULT, -14, "bad address")                                                          \
+    X(EBUSY, -16, "called from inside a poll, drop or callback of the same runtime")       \
+    X(EEXIST, -17, "descriptor is already registered")                                     \
+    X(EINVAL, -22, "invalid argument")                                                     \
+    X(ENFILE, -23, "too many open descriptors in the system")                              \
+    X(EMFILE, -24, "too many open descriptors in the process")                             \
+    X(ENOSPC, -28, "limit of the kernel's event registrations reached")                    \
+    X(EPIPE, -32, "the other end is closed")                                               \
+    X(EDEADLK, -35, "nothing can ever wake what is waited for")                            \
+    X(ENOSYS, -38, "not available on this platform")                                       \
+    X(EPROTO, -71, "protocol error")                                                       \
+    X(EMSGSIZE, -90, "message too long")                                                   \
+    X(EOPNOTSUPP, -95, "operation not supported on this kind of descriptor")               \
+    X(EAFNOSUPPORT, -97, "address family not supported")                                   \
+    X(EADDRINUSE, -98, "address already in use")                                           \
+    X(EADDRNOTAVAIL, -99, "address not available")                                         \
+    X(ENETDOWN, -100, "network is down")                                                   \
+    X(ENETUNREACH, -101, "network is unreachable")                                         \
+    X(ECONNABORTED, -103, "connection aborted")                                            \
+    X(ECONNRESET, -104, "connection reset by peer")                                        \
+    X(ENOBUFS, -105, "no buffer space available")                                          \
+    X(ENOTCONN, -107, "not connected")                                                     \
+    X(ETIMEDOUT, -110, "timed out")                                                        \
+    X(ECONNREFUSED, -111, "connection refused")                                            \
+    X(EHOSTUNREACH, -113, "no route to host")                                              \
+    X(ESTALE, -116, "handle is null, stale, foreign or was never valid")                   \
+    X(ECANCELED, -125, "canceled")
+
+enum {
+#define ZYNTAX_X(name, code, text) ZYNTAX_##name = (code),
+    ZYNTAX_ERRORS(ZYNTAX_X)
+#undef ZYNTAX_X
+    ZYNTAX_OK = 0
+};
+
+/* Name of an error code, such as "ETIMEDOUT"; "OK" for 0 and more, "E?" for a code that is not in the list. [any]
+ * A static string. A system error that has no name here reaches the caller as Linux's number all the same.
+ * Since 0.1. */
+ZYNTAX_API const char *zyntax_error_name(int64_t code) ZYNTAX_NOEXCEPT;
+
+/* One line of English for an error code. [any] A static string, never NULL. Since 0.1. */
+ZYNTAX_API const char *zyntax_strerror(int64_t code) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 3. Tasks and their memory
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Called exactly once when a task has ended, on the runtime's thread, never inside wake, cancel or the task's own
+ * poll. `outcome` is 0 when poll returned POLL_READY, ZYNTAX_ECANCELED when the task was cancelled or its runtime
+ * destroyed. May call every function of this API but zyntax_runtime_destroy, run, block_on and turn of its runtime. */
+typedef void (*DropFn)(FutureState state, int32_t outcome);
+
+/* As zyntax_runtime_spawn, with an end. [rt]
+ * drop   NULL, or called once with the state at the end.
+ * owned  0, or the size given to zyntax_state_alloc: the state goes back to the arena after drop.
+ * An async closure is exactly this triple: state, poll, drop.
+ * Returns NULL when memory is short or an argument is NULL that may not be: nothing changed, drop is not called.
+ * Returns NULL when the runtime is being destroyed: drop was called with ZYNTAX_ECANCELED and the state was freed.
+ * Since 0.1. */
+ZYNTAX_API zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState state, PollFn poll, DropFn drop,
+                                                  size_t owned) ZYNTAX_NOEXCEPT;
+
+/* Asks a task to end. [any] Its poll is not called again and its drop runs on the runtime's thread within the next
+ * turn. During the task's own poll that poll decides: POLL_READY is finished, POLL_PENDING is cancelled.
+ * Returns 0, or ZYNTAX_ESTALE when the task has ended. Since 0.1. */
+ZYNTAX_API int32_t zyntax_task_cancel(zyntax_task *task) ZYNTAX_NOEXCEPT;
+
+/* 1 until the task has ended, then 0; 0 for a handle that never was one. [any] Since 0.1. */
+ZYNTAX_API int32_t zyntax_task_alive(zyntax_task *task) ZYNTAX_NOEXCEPT;
+
+/* Waits until a task has ended. [rt] Any number of tasks may join one task.
+ * *result: 0 once it has ended, at once for a handle that is stale; ZYNTAX_EDEADLK for the task that is being polled;
+ * ZYNTAX_ESTALE for a live task of another runtime; ZYNTAX_ENOMEM. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_task_join(zyntax_task *task, zyntax_op *op, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Memory for a state from the runtime's arena: zeroed, 16-byte aligned. [rt]
+ * Sizes are rounded up to the next of 4 steps per power of two; blocks are reused, and go back to the allocator with
+ * the runtime. Returns NULL for size 0 or when memory is short. Since 0.1. */
+ZYNTAX_API void *zyntax_state_alloc(zyntax_runtime *runtime, size_t size) ZYNTAX_NOEXCEPT;
+
+/* Gives a state back that no task owns. [rt] `size` is the size it was allocated with. NULL is fine. Since 0.1. */
+ZYNTAX_API void zyntax_state_free(zyntax_runtime *runtime, void *state, size_t size) ZYNTAX_NOEXCEPT;
+
+/* Gives up the operation behind *op and zeroes it. [rt] A NULL op, a zero op and one that has ended are fine.
+ * Since 0.1. */
+ZYNTAX_API void zyntax_op_cancel(zyntax_op *op) ZYNTAX_NOEXCEPT;
+
+/* Waits until all of n tasks have ended. [rt] Handles that are stale, the polled task's own, those of other runtimes
+ * and NULL count as ended. When memory is short it goes on by polling: the waker is woken at once. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker) ZYNTAX_NOEXCEPT;
+
+/* Waits until one of n tasks has ended. [rt]
+ * *result: the lowest index of one that has ended (a stale or NULL handle has), ZYNTAX_EINVAL for n == 0,
+ * ZYNTAX_EDEADLK when only the polled task itself is left to wait for, ZYNTAX_ENOMEM. The other tasks go on; cancel
+ * them if they are not wanted. Tasks of other runtimes are never chosen. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker,
+                                    int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* zyntax_task_join with a deadline (zyntax_now_ns's clock). [rt] *result: 0, ZYNTAX_ETIMEDOUT, or as
+ * zyntax_task_join. The task goes on after a timeout. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_join_until(zyntax_task *task, zyntax_op *op, uint64_t deadline_ns, Waker *waker,
+                                        int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 4. Time
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* The runtime's clock, monotonic, in nanoseconds; its origin is unspecified. [any] when the clock is the system's,
+ * else as the configured clock allows. 0 for NULL. Since 0.1. */
+ZYNTAX_API uint64_t zyntax_now_ns(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
+
+/* Waits for a duration, counted from the first call. [rt] A duration of 0 is ready at once; one that reaches 2^64-1
+ * never ends. While memory for the timer is short, the task is woken to try again, and the duration starts anew.
+ * A made-up op reads as already ended: ready. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op, uint64_t duration_ns,
+                                   Waker *waker) ZYNTAX_NOEXCEPT;
+
+/* Waits until the clock has reached a deadline. [rt] Otherwise as zyntax_sleep, but it does not look at the clock
+ * itself: ready at once when the deadline is not after the last time that the runtime or zyntax_now_ns saw, else it
+ * fires in the round that sees it. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_sleep_until(zyntax_runtime *runtime, zyntax_op *op, uint64_t deadline_ns,
+                                         Waker *waker) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 5. I/O
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* A registered descriptor. A number behind a pointer type, with a generation. */
+typedef struct zyntax_io zyntax_io;
+
+/* Directions of readiness; a bit set. */
+enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
+
+/* Takes over a socket, pipe, tty or eventfd (a SOCKET on Windows). [rt] It is made non-blocking and registered once,
+ * for both directions. On success the runtime owns it until close or detach.
+ * Returns 0, ZYNTAX_EPERM (not pollable: a regular file or directory), ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor
+ * is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays the caller's
+ * and is as it was. Since 0.1. */
+ZYNTAX_API int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) ZYNTAX_NOEXCEPT;
+
+/* Deregisters and closes. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. Returns 0 or
+ * ZYNTAX_ESTALE. Never close the descriptor itself while it is registered. Since 0.1. */
+ZYNTAX_API int32_t zyntax_io_close(zyntax_io *io) ZYNTAX_NOEXCEPT;
+
+/* Deregisters and gives the descriptor back, open and non-blocking. [rt] Otherwise as close. A NULL `fd` is
+ * ZYNTAX_EINVAL, with nothing changed. Since 0.1. */
+ZYNTAX_API int32_t zyntax_io_detach(zyntax_io *io, intptr_t *fd) ZYNTAX_NOEXCEPT;
+
+/* The descriptor, or -1 for a stale handle. [rt] It stays the runtime's. Since 0.1. */
+ZYNTAX_API intptr_t zyntax_io_fd(zyntax_io *io) ZYNTAX_NOEXCEPT;
+
+/* Waits until one of the directions in `interest` is ready, and asks the kernel before it says so. [rt]
+ * *result: the ready set (> 0; an error or a hang-up is every direction asked for), ZYNTAX_EINVAL for an interest
+ * that is empty or unknown, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_ENOMEM. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_io_ready(zyntax_io *io, zyntax_op *op, uint32_t interest, Waker *waker,
+                                      int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Reads up to `len` bytes: tries first, waits when nothing is there. [rt]
+ * *result: bytes read (> 0), 0 at the end of the stream (or for len == 0), ZYNTAX_ECONNRESET and the like,
+ * ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_ENOMEM. Any number of tasks may wait on one
+ * handle; who gets the bytes is then open. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_io_read(zyntax_io *io, zyntax_op *op, void *buf, size_t len, Waker *waker,
+                                     int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Writes up to `len` bytes: tries first, waits when there is no room. [rt]
+ * *result: bytes written, which may be fewer; ZYNTAX_EPIPE or ZYNTAX_ECONNRESET when the peer is gone, never a
+ * signal; otherwise as zyntax_io_read. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_io_write(zyntax_io *io, zyntax_op *op, const void *buf, size_t len, Waker *waker,
+                                      int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Listens on a numeric IPv4 or IPv6 address; port 0 takes a free one. [rt] SO_REUSEADDR and, so that one runtime a
+ * core can share a port, SO_REUSEPORT are set where the system has them. NULL address: every interface, IPv6 and IPv4.
+ * Returns 0 or ZYNTAX_EINVAL (not an address), ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EACCES,
+ * ZYNTAX_EMFILE, ZYNTAX_ENOMEM … Since 0.1. */
+ZYNTAX_API int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port,
+                                     zyntax_io **out) ZYNTAX_NOEXCEPT;
+
+/* The local port of a TCP socket, or ZYNTAX_ESTALE, ZYNTAX_EINVAL. [rt] Since 0.1. */
+ZYNTAX_API int32_t zyntax_tcp_port(zyntax_io *io) ZYNTAX_NOEXCEPT;
+
+/* Waits for a connection. [rt] Sockets accepted from zyntax_tcp_listen's have TCP_NODELAY set.
+ * *result: 0 and *out, or ZYNTAX_ESTALE, ZYNTAX_ECANCELED (listener closed while waiting), ZYNTAX_EINVAL (not a
+ * listener), ZYNTAX_ENOMEM. A connection that died in the queue is skipped. While descriptors or kernel memory are
+ * used up it stays pending and tries again within 100 ms. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, zyntax_io **out,
+                                        int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Connects to a numeric address, at once, or to a name, which is looked up on the blocking pool; the addresses found
+ * are tried in their order. [rt] The socket has TCP_NODELAY set. `host` is copied.
+ * *result: 0 and *out, or the error of the last address tried: ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT,
+ * ZYNTAX_EHOSTUNREACH …, ZYNTAX_ENOENT (no such name), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. There is no
+ * time limit but the system's: join_until the task for one. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port,
+                                         Waker *waker, zyntax_io **out, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Ends the sending direction: the peer reads the end of the stream; reading goes on. [rt]
+ * Returns 0 or ZYNTAX_ESTALE, ZYNTAX_ENOTCONN, ZYNTAX_EOPNOTSUPP (not a socket). Since 0.1. */
+ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 6. Blocking work
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Runs fn in a thread of the runtime's pool. [rt]
+ * `arg_size` bytes of `arg` are copied into the job; fn works on the copy (16-byte aligned), which is copied back into
+ * the `arg` of the call that returns POLL_READY: cancelling never leaves a thread writing into freed memory. With
+ * arg_size 0 the pointer itself is passed, and must stay valid until fn has returned.
+ * *result: what fn returned, or ZYNTAX_EAGAIN (no thread could be started), ZYNTAX_ENOMEM, ZYNTAX_EINVAL. fn has not
+ * run then. Cancelling the op lets a job that has not begun not begin, and one that runs finish unheard.
+ * A job whose op was forgotten keeps its memory until it has run and its task has ended, or the runtime. Threads start
+ * on demand, up to blocking_threads, and end after 5 s without work. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
+                                      size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 7. Channels and async iterators
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* A bounded queue of items between tasks of one runtime, many senders to many receivers. A number with a generation. */
+typedef struct zyntax_channel zyntax_channel;
+
+/* An async iterator. *result: 1 = one item is in `item`, 0 = the end, < 0 = an error. zyntax_channel_recv with the
+ * channel and op in the state is one. */
+typedef PollStatus (*PollNextFn)(FutureState state, Waker *waker, void *item, int64_t *result);
+
+/* Creates a channel for `capacity` items of `item_size` bytes; item_size 0 counts signals. [rt]
+ * Returns 0, ZYNTAX_EINVAL (capacity 0, NULL), ZYNTAX_ENOMEM. Since 0.1. */
+ZYNTAX_API int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t item_size,
+                                         zyntax_channel **out) ZYNTAX_NOEXCEPT;
+
+/* Sends a copy of *item; waits while the channel is full. Those who wait are woken in order. [rt]
+ * *result: 0, ZYNTAX_EPIPE once the channel is closed, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (destroyed while waiting),
+ * ZYNTAX_EINVAL, ZYNTAX_ENOMEM. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_channel_send(zyntax_channel *channel, zyntax_op *op, const void *item, Waker *waker,
+                                          int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Receives into *item; waits while the channel is empty. [rt]
+ * *result: 1 with an item, 0 when the channel is closed and empty; errors as zyntax_channel_send. Since 0.1. */
+ZYNTAX_API PollStatus zyntax_channel_recv(zyntax_channel *channel, zyntax_op *op, void *item, Waker *waker,
+                                          int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Closes: nothing more can be sent, what is queued is still received. [rt] 0 or ZYNTAX_ESTALE; twice is fine.
+ * Since 0.1. */
+ZYNTAX_API int32_t zyntax_channel_close(zyntax_channel *channel) ZYNTAX_NOEXCEPT;
+
+/* Destroys the channel and the items in it; whoever waits gets ZYNTAX_ECANCELED. [rt] 0 or ZYNTAX_ESTALE. The runtime
+ * destroys what is left. Since 0.1. */
+ZYNTAX_API int32_t zyntax_channel_destroy(zyntax_channel *channel) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 8. Configuration, host loops, other threads
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* zyntax_runtime_config.flags */
+enum {
+    /* run and block_on return ZYNTAX_EDEADLK when live tasks are left but nothing is ready, timed, waiting for I/O,
+     * in the blocking pool, posted or held. Without it they sleep, as a copy of a waker may be anywhere. */
+    ZYNTAX_DETECT_STALL = 1
+};
+
+/* Zero-initialise, set `size`, then what you want. A larger size than this library knows is accepted when the rest is
+ * zero. */
+typedef struct zyntax_runtime_config {
+    size_t size;                                           /* sizeof(zyntax_runtime_config) */
+    void *(*alloc)(void *ctx, size_t size, size_t align);  /* NULL: the C library's. Both or none. Called on the */
+    void (*free)(void *ctx, void *ptr, size_t size, size_t align); /* runtime's thread, and on that of zyntax_runtime_post */
+    void *alloc_ctx;
+    uint64_t (*clock_ns)(void *ctx);                       /* NULL: the system's monotonic clock */
+    void *clock_ctx;
+    uint32_t poll_budget;      /* polls between two looks at I/O and timers; 0: 256 */
+    uint32_t spin_us;          /* look for work this long before sleeping in the kernel; 0: sleep at once */
+    uint32_t blocking_threads; /* threads for zyntax_blocking at most; 0: 16 */
+    uint32_t flags;            /* ZYNTAX_DETECT_STALL */
+} zyntax_runtime_config;
+
+/* Creates a runtime. [any] `config` may be NULL and is copied. On failure NULL, with the reason in *error unless that
+ * is NULL: ZYNTAX_ENOMEM, ZYNTAX_EMFILE, ZYNTAX_ENFILE, or ZYNTAX_EINVAL for a size, flag or allocator pair that is
+ * not understood. *error is 0 on success. Since 0.1. */
+ZYNTAX_API zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_config *config,
+                                                      int32_t *error) ZYNTAX_NOEXCEPT;
+
+/* One round: looks at I/O, timers and other threads' wakes, waiting up to timeout_ns when no task is ready (0: not at
+ * all, < 0: without limit), then polls ready tasks, at most poll_budget times. [rt], and then drives
+ * Returns the number of live tasks (at most INT32_MAX), or ZYNTAX_ECANCELED, ZYNTAX_EBUSY, ZYNTAX_EINVAL as
+ * zyntax_runtime_block_on does. Since 0.1. */
+ZYNTAX_API int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) ZYNTAX_NOEXCEPT;
+
+/* Makes the current run, block_on or turn, or the next if there is none, return ZYNTAX_ECANCELED soon. [any] Tasks stay
+ * alive; driving again goes on. Since 0.1. */
+ZYNTAX_API void zyntax_runtime_stop(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
+
+/* Runs fn(arg) once on the runtime's thread, outside any poll, in order of posting. [any] It may call everything a
+ * DropFn may. Returns 0, ZYNTAX_EINVAL or ZYNTAX_ENOMEM. What is still posted when the runtime is destroyed runs
+ * then, on that thread. Since 0.1. */
+ZYNTAX_API int32_t zyntax_runtime_post(zyntax_runtime *runtime, void (*fn)(void *), void *arg) ZYNTAX_NOEXCEPT;
+
+/* Says that something outside will wake a task: stall detection counts it as work. [any] Since 0.1. */
+ZYNTAX_API void zyntax_runtime_hold(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
+
+/* Takes one zyntax_runtime_hold back. [any] Since 0.1. */
+ZYNTAX_API void zyntax_runtime_release(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
+
+/* A descriptor that a host's own poll or epoll can watch: readable when zyntax_runtime_turn(runtime, 0) has work, but
+ * for timers, whose distance zyntax_runtime_next_timeout_ns tells. [rt] -1 where the backend has none. Do not read,
+ * change or close it. Since 0.1. */
+ZYNTAX_API intptr_t zyntax_runtime_backend_fd(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
+
+/* Nanoseconds until zyntax_runtime_turn has work by itself: 0 now, -1 never (nothing is timed). [rt] Since 0.1. */
+ZYNTAX_API int64_t zyntax_runtime_next_timeout_ns(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
+
+/* The runtime whose task the calling thread is polling, else NULL. [any] Since 0.1. */
+ZYNTAX_API zyntax_runtime *zyntax_current_runtime(void) ZYNTAX_NOEXCEPT;
+
+/* Copies the waker of the task that the calling thread is polling. [any] 0, or ZYNTAX_EINVAL outside a poll or for
+ * NULL. Since 0.1. */
+ZYNTAX_API int32_t zyntax_current_waker(Waker *out) ZYNTAX_NOEXCEPT;
+
+/* Wakes from a signal handler: async-signal-safe, errno untouched. [any] Takes wakers that this library made; others
+ * and NULL are ignored. Since 0.1. */
+ZYNTAX_API void zyntax_wake_from_signal(const Waker *waker) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 9. Zyntax promises
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* What Zyntax's compiled async functions return. poll: 0 = pending, > 0 = value, < 0 = failure. That is the opposite
+ * of PollStatus, hence the entry points of its own. */
+typedef struct zyntax_promise {
+    void *state;
+    int64_t (*poll)(void *state);
+} zyntax_promise;
+
+/* Spawns a task that polls *promise (copied) until it is not 0 and then stores that in *result (unless NULL). [rt]
+ * The poll function finds its waker with zyntax_current_waker. A poll that returned 0 without having stored a waker
+ * (it asked for none, or every operation it gave one to was ready) is polled again: compiled code returns 0 also for
+ * "advanced". If the task is cancelled *result becomes ZYNTAX_ECANCELED.
+ * Returns NULL when memory is short or `runtime`, `promise` or its poll is NULL. Since 0.1. */
+ZYNTAX_API zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise,
+                                             int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Spawns a promise and drives the runtime until it has ended. [rt], and then drives
+ * Returns its value, or ZYNTAX_ENOMEM, ZYNTAX_EINVAL, or what zyntax_runtime_block_on returned if it failed (the
+ * promise is then cancelled). Since 0.1. */
+ZYNTAX_API int64_t zyntax_promise_block_on(zyntax_runtime *runtime, const zyntax_promise *promise) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 10. Seeing inside, versions, JITs
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Counters since creation, and gauges of now. Set `size` before the call. */
+typedef struct zyntax_runtime_stats {
+    size_t size;               /* in: sizeof(zyntax_runtime_stats); out: bytes that were filled */
+    uint64_t tasks_alive;      /* gauge */
+    uint64_t tasks_spawned;
+    uint64_t polls;
+    uint64_t wakes;            /* of live tasks, those that coalesced included; from the runtime's thread */
+    uint64_t wakes_remote;     /* that reached the runtime from other threads, before coalescing on its thread */
+    uint64_t kernel_waits;     /* calls of the kernel's wait, with and without a timeout */
+    uint64_t kernel_events;    /* events those returned */
+    uint64_t events_stale;     /* of these, for a descriptor that was no longer registered */
+    uint64_t timers_pending;   /* gauge */
+    uint64_t timers_fired;
+    uint64_t io_open;          /* gauge */
+    uint64_t blocking_pending; /* gauge: jobs queued or running */
+    uint64_t bytes_reserved;   /* gauge: taken from the allocator, and task slots held */
+    uint64_t bytes_in_use;     /* gauge: of these, in live tasks, states, operations, handles and channels */
+} zyntax_runtime_stats;
+
+/* Fills *stats. [rt] Returns 0, or ZYNTAX_EINVAL for NULL or a size smaller than the first two members. Since 0.1. */
+ZYNTAX_API int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *stats) ZYNTAX_NOEXCEPT;
+
+/* What a task is doing. */
+typedef enum zyntax_wait {
+    ZYNTAX_WAIT_UNKNOWN = 0,  /* a copy of its waker is somewhere this library does not know */
+    ZYNTAX_WAIT_RUNNING = 1,
+    ZYNTAX_WAIT_QUEUED = 2,
+    ZYNTAX_WAIT_TIMER = 3,
+    ZYNTAX_WAIT_READABLE = 4,
+    ZYNTAX_WAIT_WRITABLE = 5,
+    ZYNTAX_WAIT_JOIN = 6,     /* join, join_all, join_until, select */
+    ZYNTAX_WAIT_BLOCKING = 7, /* zyntax_blocking, or a name look-up */
+    ZYNTAX_WAIT_CHANNEL = 8
+} zyntax_wait;
+
+/* One live task, as zyntax_runtime_dump shows it. */
+typedef struct zyntax_task_info {
+    size_t size; /* of this struct in the library */
+    zyntax_task *task;
+    FutureState state;
+    PollFn poll;
+    uint64_t polls;    /* so far */
+    zyntax_wait waits; /* the last thing that its last poll began to wait for, unless running or queued */
+} zyntax_task_info;
+
+/* Calls visit for every live task. [rt] `visit` must not call this API but zyntax_error_name, zyntax_strerror and
+ * zyntax_task_alive; *info is valid during the call. Returns the number of live tasks (at most INT32_MAX) or
+ * ZYNTAX_EINVAL. Since 0.1. */
+ZYNTAX_API int32_t zyntax_runtime_dump(zyntax_runtime *runtime, void (*visit)(void *user, const zyntax_task_info *info),
+                                       void *user) ZYNTAX_NOEXCEPT;
+
+/* "epoll", "kqueue", "iocp", "poll": the poller that was built in. [any] Since 0.1. */
+ZYNTAX_API const char *zyntax_runtime_backend(void) ZYNTAX_NOEXCEPT;
+
+/* ZYNTAX_ASYNC_RUNTIME_VERSION of the library. [any] Since 0.1. */
+ZYNTAX_API uint32_t zyntax_runtime_version(void) ZYNTAX_NOEXCEPT;
+
+/* A function of this header, for a JIT's symbol table. */
+typedef struct zyntax_symbol {
+    const char *name;
+    void *address;
+} zyntax_symbol;
+
+/* Every function of this header, sorted by name; *count unless NULL. [any] Static memory, ended by a NULL name. Taking
+ * the table links the whole archive in. Since 0.1. */
+ZYNTAX_API const zyntax_symbol *zyntax_runtime_symbols(size_t *count) ZYNTAX_NOEXCEPT;
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* ZYNTAX_ASYNC_RUNTIME_H */
