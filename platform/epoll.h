@@ -1,0 +1,27 @@
+// The poller on Linux: edge-triggered epoll, woken through an eventfd.
+#pragma once
+
+#include "io_poller.h"
+
+namespace zyntax {
+
+class EpollPoller {
+public:
+    static constexpr const char *name = "epoll";
+
+    int32_t open();
+    void close();
+    int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
+    void remove(intptr_t fd, uint32_t index);
+    void want(intptr_t, uint32_t, uint32_t) {} // edges come without asking
+    int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
+    void wake();
+    intptr_t host_fd() { return epoll_; }
+
+private:
+    int epoll_ = -1;
+    int wake_ = -1;
+    bool coarse_ = false; // the kernel has no epoll_pwait2 (before 5.11): timeouts are rounded up to milliseconds
+};
+
+} // namespace zyntax

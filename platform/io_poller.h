@@ -1,0 +1,57 @@
+// The contract that every poller meets, and the one place that selects one.
+//
+// A poller turns a registration into kernel calls and kernel events into (index, generation, readiness). It never
+// calls user code, knows no task, holds no policy. What it promises:
+//  - A descriptor is registered once, for both directions. Each time a direction becomes ready after `want` was told
+//    that somebody waits for it, one of the next waits reports it; it may report more than that, never less.
+//  - Readiness is reported with the index and generation given to `add`. After `remove` stale reports are possible;
+//    the caller compares generations.
+//  - The end of the peer's stream is readable | read_closed; errors and hang-ups are every bit. A closed direction does
+//    not block again, so there will be no further event for it.
+//  - wait returns early rather than late, never more than about 1 ms late, and on EINTR with 0.
+//  - wake, from any thread or a signal handler, makes the current wait return, or the next one. It never blocks and
+//    leaves errno alone. Wakes are not reported as events.
+// Every function returns 0 or a count, or a negative ZYNTAX_E code with nothing changed.
+#pragma once
+
+#include <concepts>
+#include <stdint.h>
+
+#include "os.h"
+
+namespace zyntax {
+
+constexpr uint32_t readable = ZYNTAX_READABLE;
+constexpr uint32_t writable = ZYNTAX_WRITABLE;
+constexpr uint32_t read_closed = 4;
+constexpr uint32_t write_closed = 8;
+
+struct Event {
+    uint32_t index;
+    uint32_t generation;
+    uint32_t ready; // the four bits above
+};
+
+template <class P>
+concept IoPoller = requires(P p, intptr_t fd, uint32_t n, Event *events, int64_t timeout_ns) {
+    { P::name } -> std::convertible_to<const char *>;
+    { p.open() } -> std::same_as<int32_t>;
+    { p.close() } -> std::same_as<void>;
+    { p.add(fd, /*index*/ n, /*generation*/ n) } -> std::same_as<int32_t>;
+    { p.remove(fd, /*index*/ n) } -> std::same_as<void>;
+    { p.want(fd, /*index*/ n, /*directions*/ n) } -> std::same_as<void>;
+    { p.wait(events, /*max*/ n, timeout_ns) } -> std::same_as<int32_t>; // timeout_ns < 0: no limit
+    { p.wake() } -> std::same_as<void>;
+    { p.host_fd() } -> std::same_as<intptr_t>; // readable when wait has something; -1: none
+};
+
+} // namespace zyntax
+
+#if defined(__linux__)
+#include "epoll.h"
+namespace zyntax { using Poller = EpollPoller; }
+#else
+#error "no poller for this system yet"
+#endif
+
+static_assert(zyntax::IoPoller<zyntax::Poller>);

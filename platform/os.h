@@ -1,0 +1,112 @@
+// The few system calls the runtime needs beside its poller. Each is thin: it retries EINTR, maps errors to ZYNTAX_E
+// codes, leaves errno as it was, and holds no policy. One file per family of systems implements it.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../include/zyntax_async_runtime.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ZYNTAX_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ZYNTAX_ASAN 1
+#endif
+#endif
+
+#ifdef ZYNTAX_ASAN
+extern "C" void __asan_poison_memory_region(const volatile void *, size_t);
+extern "C" void __asan_unpoison_memory_region(const volatile void *, size_t);
+#endif
+
+namespace zyntax::os {
+
+// Marks memory that nobody may touch, so that AddressSanitizer sees through the arena.
+inline void poison([[maybe_unused]] const void *at, [[maybe_unused]] size_t size) {
+#ifdef ZYNTAX_ASAN
+    __asan_poison_memory_region(at, size);
+#endif
+}
+inline void unpoison([[maybe_unused]] const void *at, [[maybe_unused]] size_t size) {
+#ifdef ZYNTAX_ASAN
+    __asan_unpoison_memory_region(at, size);
+#endif
+}
+
+// Writes the message to standard error and aborts.
+[[noreturn]] void panic(const char *message);
+
+// Monotonic; what zyntax_now_ns reports by default.
+uint64_t clock_ns();
+
+// Zeroed memory straight from the system, never given back; null when there is none.
+void *pages(size_t size);
+
+// The C library's allocator; `align` is a power of two.
+void *allocate(size_t size, size_t align);
+void release(void *at);
+
+// ---- threads, for the blocking pool -------------------------------------------------------------------------------
+
+// Starts a detached thread; false when the system has none left.
+bool start_thread(void (*run)(void *), void *arg);
+
+// Lets another thread run, or a sibling of this core.
+void relax();
+void yield();
+
+// A mutex with two conditions. Opaque memory, so that no system header is needed here.
+class Monitor {
+public:
+    enum Condition { work = 0, ended = 1 };
+    void init();
+    void destroy();
+    void lock();
+    void unlock();
+    void wait(Condition);
+    bool wait_for(Condition, uint64_t timeout_ns); // false: timed out
+    void signal(Condition);
+    void broadcast(Condition);
+
+private:
+    alignas(16) unsigned char memory_[192];
+};
+
+// ---- descriptors ----------------------------------------------------------------------------------------------------
+
+// What reads and writes need to know about a descriptor.
+enum class Kind : uint8_t {
+    stream,   // socket: a short read or write means that the kernel's buffer is empty or full
+    datagram, // socket: short reads mean nothing
+    pipe,     // writing to a closed one raises SIGPIPE unless blocked
+    other     // tty, eventfd, …
+};
+
+int32_t kind_of(intptr_t fd, Kind *kind);                       // 0 or an error
+int32_t set_nonblocking(intptr_t fd, bool on, bool *was);       // 0 or an error
+int64_t read(intptr_t fd, Kind, void *buf, size_t len);         // bytes or an error
+int64_t write(intptr_t fd, Kind, const void *buf, size_t len);  // bytes or an error, never a signal
+uint32_t poll_now(intptr_t fd, uint32_t interest);              // the directions of interest that would not block
+void close(intptr_t fd);
+
+// ---- TCP --------------------------------------------------------------------------------------------------------------
+
+struct Address {
+    alignas(8) unsigned char bytes[28]; // sockaddr_in or sockaddr_in6
+    uint32_t size;
+};
+
+bool parse_address(const char *text, uint16_t port, Address *out); // numeric IPv4 or IPv6, with %scope
+int64_t listen(const Address *, bool dual_stack);                  // a descriptor or an error
+int64_t accept(intptr_t listener);                                 // a descriptor or an error
+bool accept_passes(int64_t error);                                 // that connection is gone, the next may be fine
+bool accept_exhausted(int64_t error);                              // out of descriptors or memory: later, maybe
+int64_t connect(const Address *, bool *in_progress);               // a descriptor or an error
+int32_t connect_result(intptr_t fd);                               // 0, an error, or ZYNTAX_EAGAIN: not decided yet
+int32_t shut_down_writes(intptr_t fd);
+int32_t local_port(intptr_t fd);
+// Blocks. Fills up to `max` addresses; the number of them, or an error.
+int32_t look_up(const char *host, uint16_t port, Address *out, uint32_t max);
+
+} // namespace zyntax::os

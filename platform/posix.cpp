@@ -1,0 +1,449 @@
+// os.h on POSIX systems.
+#include "os.h"
+
+#if !defined(_WIN32)
+
+#include "posix.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace zyntax::os {
+
+namespace {
+
+#ifdef MSG_NOSIGNAL
+constexpr int send_flags = MSG_NOSIGNAL;
+#else
+constexpr int send_flags = 0; // SO_NOSIGPIPE is set on the socket instead
+#endif
+
+// Where the system cannot make a socket so in one call; a fork in between inherits it.
+[[maybe_unused]] bool close_on_exec_nonblocking(int fd) {
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0;
+}
+
+int64_t new_socket(int family) {
+#ifdef SOCK_CLOEXEC
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return last_error();
+#else
+    int fd = socket(family, SOCK_STREAM, 0);
+    if (fd < 0) return last_error();
+    close_on_exec_nonblocking(fd);
+#endif
+    return fd;
+}
+
+void tune_stream(int fd) {
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+#ifdef SO_NOSIGPIPE
+    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+}
+
+const sockaddr *as_sockaddr(const Address *address) { return reinterpret_cast<const sockaddr *>(address->bytes); }
+
+// Writes with SIGPIPE blocked, and takes back the one that this write raised. A SIGPIPE that was blocked and pending
+// before is left to whoever blocked it.
+ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
+    sigset_t pipe_signal, before, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    bool was_pending = false;
+    if (sigismember(&before, SIGPIPE)) {
+        sigpending(&pending);
+        was_pending = sigismember(&pending, SIGPIPE);
+    }
+    ssize_t n = ::write(fd, buf, len);
+    int error = errno;
+    if (n < 0 && error == EPIPE && !was_pending) {
+        const timespec at_once = {0, 0};
+        while (sigtimedwait(&pipe_signal, nullptr, &at_once) < 0 && errno == EINTR) {
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    errno = error;
+    return n;
+}
+
+struct Thread {
+    void (*run)(void *);
+    void *arg;
+};
+
+void *thread_main(void *memory) {
+    Thread thread = *static_cast<Thread *>(memory);
+    ::free(memory);
+    thread.run(thread.arg);
+    return nullptr;
+}
+
+struct MonitorMemory {
+    pthread_mutex_t mutex;
+    pthread_cond_t conditions[2];
+};
+
+timespec to_timespec(uint64_t ns) {
+    constexpr uint64_t second = 1'000'000'000;
+    timespec t = {};
+    t.tv_sec = static_cast<time_t>(ns / second);
+    t.tv_nsec = static_cast<long>(ns % second);
+    return t;
+}
+
+} // namespace
+
+void panic(const char *message) {
+    size_t len = strlen(message);
+    while (len > 0) {
+        ssize_t n = ::write(STDERR_FILENO, message, len);
+        if (n <= 0) break;
+        message += n;
+        len -= static_cast<size_t>(n);
+    }
+    abort();
+}
+
+uint64_t clock_ns() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+void *pages(size_t size) {
+    KeepErrno keep;
+    void *at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? nullptr : at;
+}
+
+void *allocate(size_t size, size_t align) {
+    KeepErrno keep;
+    if (align <= alignof(max_align_t)) return malloc(size);
+    void *at = nullptr;
+    return posix_memalign(&at, align, size) == 0 ? at : nullptr;
+}
+
+void release(void *at) {
+    KeepErrno keep;
+    ::free(at);
+}
+
+bool start_thread(void (*run)(void *), void *arg) {
+    KeepErrno keep;
+    auto *thread = static_cast<Thread *>(malloc(sizeof(Thread)));
+    if (!thread) return false;
+    *thread = {run, arg};
+
+    // Signals belong to the host's threads: a pool thread takes none.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t id;
+    bool started = pthread_create(&id, &attributes, thread_main, thread) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
+    if (!started) ::free(thread);
+    return started;
+}
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void yield() {
+    KeepErrno keep;
+    sched_yield();
+}
+
+static_assert(sizeof(MonitorMemory) <= sizeof(Monitor) && alignof(MonitorMemory) <= alignof(Monitor));
+
+void Monitor::init() {
+    auto *m = reinterpret_cast<MonitorMemory *>(memory_);
+    pthread_mutex_init(&m->mutex, nullptr);
+    for (pthread_cond_t &condition : m->conditions) {
+        pthread_condattr_t attributes;
+        pthread_condattr_init(&attributes);
+#if !defined(__APPLE__)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+#endif
+        pthread_cond_init(&condition, &attributes);
+        pthread_condattr_destroy(&attributes);
+    }
+}
+
+void Monitor::destroy() {
+    auto *m = reinterpret_cast<MonitorMemory *>(memory_);
+    for (pthread_cond_t &condition : m->conditions) pthread_cond_destroy(&condition);
+    pthread_mutex_destroy(&m->mutex);
+}
+
+void Monitor::lock() { pthread_mutex_lock(&reinterpret_cast<MonitorMemory *>(memory_)->mutex); }
+void Monitor::unlock() { pthread_mutex_unlock(&reinterpret_cast<MonitorMemory *>(memory_)->mutex); }
+
+void Monitor::wait(Condition condition) {
+    auto *m = reinterpret_cast<MonitorMemory *>(memory_);
+    pthread_cond_wait(&m->conditions[condition], &m->mutex);
+}
+
+bool Monitor::wait_for(Condition condition, uint64_t timeout_ns) {
+    auto *m = reinterpret_cast<MonitorMemory *>(memory_);
+#if defined(__APPLE__)
+    timespec t = to_timespec(timeout_ns);
+    return pthread_cond_timedwait_relative_np(&m->conditions[condition], &m->mutex, &t) == 0;
+#else
+    timespec t = to_timespec(clock_ns() + timeout_ns);
+    return pthread_cond_timedwait(&m->conditions[condition], &m->mutex, &t) == 0;
+#endif
+}
+
+void Monitor::signal(Condition condition) {
+    pthread_cond_signal(&reinterpret_cast<MonitorMemory *>(memory_)->conditions[condition]);
+}
+
+void Monitor::broadcast(Condition condition) {
+    pthread_cond_broadcast(&reinterpret_cast<MonitorMemory *>(memory_)->conditions[condition]);
+}
+
+int32_t kind_of(intptr_t fd, Kind *kind) {
+    KeepErrno keep;
+    struct stat info;
+    if (fd != static_cast<int>(fd)) return ZYNTAX_EBADF;
+    if (fstat(static_cast<int>(fd), &info) != 0) return last_error();
+    *kind = S_ISFIFO(info.st_mode) ? Kind::pipe : Kind::other;
+    if (!S_ISSOCK(info.st_mode)) return 0;
+    int type = 0;
+    socklen_t size = sizeof type;
+    bool stream = getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+    *kind = stream ? Kind::stream : Kind::datagram;
+    return 0;
+}
+
+int32_t set_nonblocking(intptr_t fd, bool on, bool *was) {
+    KeepErrno keep;
+    int flags = fcntl(static_cast<int>(fd), F_GETFL);
+    if (flags < 0) return last_error();
+    *was = (flags & O_NONBLOCK) != 0;
+    if (*was == on) return 0;
+    return fcntl(static_cast<int>(fd), F_SETFL, flags ^ O_NONBLOCK) == 0 ? 0 : last_error();
+}
+
+int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
+    KeepErrno keep;
+    bool socket = kind == Kind::stream || kind == Kind::datagram;
+    for (;;) {
+        // recv is cheaper than read: no walk through the file layer.
+        ssize_t n = socket ? recv(static_cast<int>(fd), buf, len, 0) : ::read(static_cast<int>(fd), buf, len);
+        if (n >= 0) return n;
+        if (errno != EINTR) return last_error();
+    }
+}
+
+int64_t write(intptr_t fd, Kind kind, const void *buf, size_t len) {
+    KeepErrno keep;
+    for (;;) {
+        ssize_t n;
+        if (kind == Kind::stream || kind == Kind::datagram) n = send(static_cast<int>(fd), buf, len, send_flags);
+        else if (kind == Kind::pipe) n = write_without_sigpipe(static_cast<int>(fd), buf, len);
+        else n = ::write(static_cast<int>(fd), buf, len);
+        if (n >= 0) return n;
+        if (errno != EINTR) return last_error();
+    }
+}
+
+uint32_t poll_now(intptr_t fd, uint32_t interest) {
+    KeepErrno keep;
+    pollfd p = {static_cast<int>(fd), 0, 0};
+    if (interest & ZYNTAX_READABLE) p.events |= POLLIN;
+    if (interest & ZYNTAX_WRITABLE) p.events |= POLLOUT;
+    while (poll(&p, 1, 0) < 0) {
+        if (errno != EINTR) return interest; // let the operation itself find out
+    }
+    if (p.revents & (POLLERR | POLLHUP | POLLNVAL)) return interest;
+    uint32_t ready = (p.revents & POLLIN ? uint32_t{ZYNTAX_READABLE} : 0u) | (p.revents & POLLOUT ? uint32_t{ZYNTAX_WRITABLE} : 0u);
+    return ready & interest;
+}
+
+void close(intptr_t fd) {
+    KeepErrno keep;
+    ::close(static_cast<int>(fd)); // after EINTR the descriptor is gone on Linux and the BSDs: never retried
+}
+
+bool parse_address(const char *text, uint16_t port, Address *out) {
+    KeepErrno keep;
+    *out = {};
+    sockaddr_in v4 = {};
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons(port);
+        memcpy(out->bytes, &v4, sizeof v4);
+        out->size = sizeof v4;
+        return true;
+    }
+    char plain[INET6_ADDRSTRLEN] = {};
+    const char *scope = strchr(text, '%');
+    size_t len = scope ? static_cast<size_t>(scope - text) : strlen(text);
+    if (len >= sizeof plain) return false;
+    memcpy(plain, text, len);
+    sockaddr_in6 v6 = {};
+    if (inet_pton(AF_INET6, plain, &v6.sin6_addr) != 1) return false;
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    v6.sin6_scope_id = scope ? if_nametoindex(scope + 1) : 0;
+    if (scope && v6.sin6_scope_id == 0) return false;
+    memcpy(out->bytes, &v6, sizeof v6);
+    out->size = sizeof v6;
+    return true;
+}
+
+int64_t listen(const Address *address, bool dual_stack) {
+    KeepErrno keep;
+    int64_t made = new_socket(as_sockaddr(address)->sa_family);
+    if (made < 0) return made;
+    int fd = static_cast<int>(made);
+    int on = 1, off = 0;
+    tune_stream(fd);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+#ifdef SO_REUSEPORT
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+#endif
+    if (as_sockaddr(address)->sa_family == AF_INET6) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, dual_stack ? &off : &on, sizeof on);
+    }
+    if (bind(fd, as_sockaddr(address), address->size) == 0 && ::listen(fd, SOMAXCONN) == 0) return fd;
+    int32_t error = last_error();
+    ::close(fd);
+    return error;
+}
+
+int64_t accept(intptr_t listener) {
+    KeepErrno keep;
+    for (;;) {
+#ifdef SOCK_CLOEXEC
+        int fd = accept4(static_cast<int>(listener), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+#else
+        int fd = ::accept(static_cast<int>(listener), nullptr, nullptr);
+        if (fd >= 0) {
+            close_on_exec_nonblocking(fd);
+            tune_stream(fd);
+        }
+#endif
+        if (fd >= 0) return fd; // TCP_NODELAY came from the listener
+        if (errno == ENOTSOCK) return ZYNTAX_EINVAL;
+        if (errno != EINTR) return last_error();
+    }
+}
+
+// accept(2) passes on errors of the connection it would have returned; the listener is fine.
+bool accept_passes(int64_t error) {
+    switch (-error) {
+    case ECONNABORTED: case EPROTO: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN: case EHOSTUNREACH:
+    case EOPNOTSUPP: case ENETUNREACH: case ECONNRESET: case EPERM: case ETIMEDOUT:
+#ifdef ENONET
+    case ENONET:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool accept_exhausted(int64_t error) {
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+int64_t connect(const Address *address, bool *in_progress) {
+    KeepErrno keep;
+    int64_t made = new_socket(as_sockaddr(address)->sa_family);
+    if (made < 0) return made;
+    int fd = static_cast<int>(made);
+    tune_stream(fd);
+    *in_progress = false;
+    if (::connect(fd, as_sockaddr(address), address->size) == 0) return fd;
+    // An interrupted connect goes on by itself, like one that was begun without blocking.
+    if (errno == EINPROGRESS || errno == EINTR) {
+        *in_progress = true;
+        return fd;
+    }
+    int32_t error = last_error();
+    ::close(fd);
+    return error;
+}
+
+// SO_ERROR alone does not tell "connected" from "not yet": only a peer's name proves the connection.
+int32_t connect_result(intptr_t fd) {
+    KeepErrno keep;
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return last_error();
+    if (error != 0) return -error;
+    sockaddr_storage peer;
+    size = sizeof peer;
+    if (getpeername(static_cast<int>(fd), reinterpret_cast<sockaddr *>(&peer), &size) == 0) return 0;
+    return errno == ENOTCONN ? ZYNTAX_EAGAIN : last_error();
+}
+
+int32_t shut_down_writes(intptr_t fd) {
+    KeepErrno keep;
+    if (shutdown(static_cast<int>(fd), SHUT_WR) == 0) return 0;
+    return errno == ENOTSOCK ? ZYNTAX_EOPNOTSUPP : last_error();
+}
+
+int32_t local_port(intptr_t fd) {
+    KeepErrno keep;
+    sockaddr_storage name = {};
+    socklen_t size = sizeof name;
+    if (getsockname(static_cast<int>(fd), reinterpret_cast<sockaddr *>(&name), &size) != 0) return ZYNTAX_EINVAL;
+    if (name.ss_family == AF_INET) return ntohs(reinterpret_cast<sockaddr_in *>(&name)->sin_port);
+    if (name.ss_family == AF_INET6) return ntohs(reinterpret_cast<sockaddr_in6 *>(&name)->sin6_port);
+    return ZYNTAX_EINVAL;
+}
+
+int32_t look_up(const char *host, uint16_t port, Address *out, uint32_t max) {
+    addrinfo hints = {};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo *found = nullptr;
+    int code = getaddrinfo(host, nullptr, &hints, &found);
+    if (code == EAI_MEMORY) return ZYNTAX_ENOMEM;
+    if (code == EAI_SYSTEM) return last_error();
+    if (code == EAI_AGAIN) return ZYNTAX_EAGAIN;
+    if (code != 0) return ZYNTAX_ENOENT;
+    uint32_t n = 0;
+    for (addrinfo *a = found; a && n < max; a = a->ai_next) {
+        if (a->ai_family == AF_INET) reinterpret_cast<sockaddr_in *>(a->ai_addr)->sin_port = htons(port);
+        else if (a->ai_family == AF_INET6) reinterpret_cast<sockaddr_in6 *>(a->ai_addr)->sin6_port = htons(port);
+        else continue;
+        memcpy(out[n].bytes, a->ai_addr, a->ai_addrlen);
+        out[n++].size = static_cast<uint32_t>(a->ai_addrlen);
+    }
+    freeaddrinfo(found);
+    return n > 0 ? static_cast<int32_t>(n) : ZYNTAX_ENOENT;
+}
+
+} // namespace zyntax::os
+
+#endif // !_WIN32
