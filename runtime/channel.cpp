@@ -1,0 +1,242 @@
+// Channels: a ring of items, and two lists of those who wait. A waiter that is notified keeps its place until its task
+// calls again or gives up; then what it was notified of passes on. So a notified task that never returns cannot take a
+// wake-up with it.
+//
+//   notified senders   <= max(free places, those notified before)      and equally for receivers and items
+#include "runtime.h"
+
+#include <string.h>
+
+namespace zyntax {
+
+namespace {
+
+// The waiters of one direction.
+struct Side : Source {
+    Link waiters;
+    size_t notified = 0; // of these, how many have been woken and not yet called again
+};
+
+} // namespace
+
+struct Channel {
+    uint32_t generation = 0; // 0: free
+    uint32_t next_free = 0;
+    size_t capacity, item_size;
+    size_t first, count; // of the items in the ring
+    unsigned char *items;
+    bool closed;
+    Side senders, receivers;
+};
+
+struct Channels : Part {
+    Table<Channel, 3> table;
+    explicit Channels(Memory &memory) : table(memory) {}
+};
+
+namespace {
+
+// Wakes waiters, oldest first, until `available` are notified. Tasks that ended without giving up are cleared away.
+void notify(Runtime *runtime, Side *side, size_t available) {
+    Link *next = side->waiters.next;
+    while (side->notified < available && next != &side->waiters) {
+        auto *node = static_cast<Node *>(next);
+        next = next->next;
+        if (is_forgotten(node)) {
+            side->notified -= node->tag;
+            free_node(runtime, node);
+        } else if (!node->tag) {
+            node->tag = 1;
+            side->notified++;
+            wake_waiter(runtime, node);
+        }
+    }
+}
+
+void settle(Runtime *runtime, Channel *channel) {
+    notify(runtime, &channel->senders, channel->closed ? SIZE_MAX : channel->capacity - channel->count);
+    notify(runtime, &channel->receivers, channel->closed ? SIZE_MAX : channel->count);
+}
+
+void waiter_fired(Runtime *, Node *) {} // they are notified instead
+
+// What the waiter was notified of goes to the next.
+void waiter_gone(Runtime *runtime, Node *node) {
+    auto *side = static_cast<Side *>(node->source);
+    if (!node->tag) return;
+    side->notified--;
+    notify(runtime, side, side->notified + 1);
+}
+
+PollStatus wait(Runtime *runtime, Side *side, Node *node, zyntax_op *op, Waker *waker, int64_t *result) {
+    if (node) {
+        side->notified -= node->tag;
+        node->tag = 0;
+        return still_pending(runtime, node, waker);
+    }
+    node = arm(runtime, op, ZYNTAX_WAIT_CHANNEL, waker);
+    if (!node) return ready(runtime, op, result, ZYNTAX_ENOMEM);
+    node->source = side;
+    node->tag = 0;
+    node->place = Node::elsewhere;
+    side->waiters.append(node);
+    return POLL_PENDING;
+}
+
+PollStatus finish(Runtime *runtime, Channel *channel, Side *side, Node *node, zyntax_op *op, int64_t *result,
+                  int64_t value) {
+    if (node) {
+        side->notified -= node->tag;
+        free_node(runtime, node);
+    }
+    settle(runtime, channel);
+    return ready(runtime, op, result, value);
+}
+
+unsigned char *place(Channel *channel, size_t i) {
+    size_t index = channel->first + i;
+    return channel->items + (index < channel->capacity ? index : index - channel->capacity) * channel->item_size;
+}
+
+struct ChannelRef {
+    Runtime *runtime = nullptr;
+    Channel *channel = nullptr; // null: the handle is dead
+    uint32_t index = 0;
+};
+
+ChannelRef find_channel(zyntax_channel *handle) {
+    uint64_t bits = to_bits(handle);
+    Runtime *runtime = runtime_of(bits);
+    if (!runtime) return {};
+    check_thread(runtime);
+    if (!runtime->channels) return {runtime};
+    uint32_t index = object_index(bits);
+    return {runtime, runtime->channels->table.find(index, object_generation(bits)), index};
+}
+
+// An op that waits on this side, or null. An op of something else would corrupt the count: it starts anew.
+Node *waiter_of(zyntax_op *op, const Side *side) {
+    Node *node = *op ? pending_node(op) : nullptr;
+    if (!node || node->source == side) return node;
+    zyntax_op_cancel(op);
+    return nullptr;
+}
+
+void dismiss(Runtime *runtime, Side *side) {
+    while (!side->waiters.empty()) {
+        Node *node = side->waiters.front();
+        node->source = nullptr;
+        fire(runtime, node);
+    }
+}
+
+void destroy(const ChannelRef &ref) {
+    Channel *channel = ref.channel;
+    dismiss(ref.runtime, &channel->senders);
+    dismiss(ref.runtime, &channel->receivers);
+    if (channel->items) ref.runtime->arena.give(channel->items, channel->capacity * channel->item_size);
+    ref.runtime->channels->table.give(ref.index);
+}
+
+void destroy_all(Runtime *runtime, Part *part) {
+    auto *channels = static_cast<Channels *>(part);
+    for (uint32_t index = 0; index < channels->table.end(); index++) {
+        Channel *channel = channels->table.at(index);
+        if (channel->generation) destroy({runtime, channel, index});
+    }
+    channels->~Channels();
+}
+
+Channels *channels_of(Runtime *runtime) {
+    if (runtime->channels) return runtime->channels;
+    void *memory = runtime->arena.take(sizeof(Channels));
+    if (!memory) return nullptr;
+    auto *channels = ::new (memory) Channels(runtime->memory);
+    channels->destroy = destroy_all;
+    channels->next = runtime->parts;
+    runtime->parts = channels;
+    return runtime->channels = channels;
+}
+
+} // namespace
+
+} // namespace zyntax
+
+using namespace zyntax;
+
+int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t item_size,
+                              zyntax_channel **out) noexcept {
+    if (!runtime || !capacity || !out) return ZYNTAX_EINVAL;
+    check_thread(runtime);
+    if (item_size && capacity > Arena::max_size / item_size) return ZYNTAX_ENOMEM;
+    Channels *channels = channels_of(runtime);
+    size_t bytes = capacity * item_size;
+    void *items = channels && bytes ? runtime->arena.take(bytes) : nullptr;
+    if (!channels || (bytes && !items)) return ZYNTAX_ENOMEM;
+    uint32_t index = channels->table.take(runtime->next_generation());
+    if (index == channels->table.none) {
+        if (items) runtime->arena.give(items, bytes);
+        return ZYNTAX_ENOMEM;
+    }
+    Channel *channel = channels->table.at(index);
+    channel->capacity = capacity;
+    channel->item_size = item_size;
+    channel->first = channel->count = 0;
+    channel->items = static_cast<unsigned char *>(items);
+    channel->closed = false;
+    for (Side *side : {&channel->senders, &channel->receivers}) {
+        side->fired = waiter_fired;
+        side->abandoned = waiter_gone;
+        side->notified = 0;
+    }
+    *out = static_cast<zyntax_channel *>(to_pointer(object_bits(runtime->inbox, channel->generation, index)));
+    return 0;
+}
+
+PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op, const void *item, Waker *waker,
+                               int64_t *result) noexcept {
+    if (!valid(op, waker, result)) return POLL_READY;
+    ChannelRef ref = find_channel(handle);
+    Channel *channel = ref.channel;
+    if (!channel) return dead_io(op, result);
+    if (!item && channel->item_size) return ready(ref.runtime, op, result, ZYNTAX_EINVAL);
+    Node *node = waiter_of(op, &channel->senders);
+    if (channel->closed) return finish(ref.runtime, channel, &channel->senders, node, op, result, ZYNTAX_EPIPE);
+    if (channel->count == channel->capacity) return wait(ref.runtime, &channel->senders, node, op, waker, result);
+    if (channel->item_size) memcpy(place(channel, channel->count), item, channel->item_size);
+    channel->count++;
+    return finish(ref.runtime, channel, &channel->senders, node, op, result, 0);
+}
+
+PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op, void *item, Waker *waker,
+                               int64_t *result) noexcept {
+    if (!valid(op, waker, result)) return POLL_READY;
+    ChannelRef ref = find_channel(handle);
+    Channel *channel = ref.channel;
+    if (!channel) return dead_io(op, result);
+    if (!item && channel->item_size) return ready(ref.runtime, op, result, ZYNTAX_EINVAL);
+    Node *node = waiter_of(op, &channel->receivers);
+    if (channel->count == 0) {
+        if (channel->closed) return finish(ref.runtime, channel, &channel->receivers, node, op, result, 0);
+        return wait(ref.runtime, &channel->receivers, node, op, waker, result);
+    }
+    if (channel->item_size) memcpy(item, place(channel, 0), channel->item_size);
+    channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
+    channel->count--;
+    return finish(ref.runtime, channel, &channel->receivers, node, op, result, 1);
+}
+
+int32_t zyntax_channel_close(zyntax_channel *handle) noexcept {
+    ChannelRef ref = find_channel(handle);
+    if (!ref.channel) return ZYNTAX_ESTALE;
+    ref.channel->closed = true;
+    settle(ref.runtime, ref.channel);
+    return 0;
+}
+
+int32_t zyntax_channel_destroy(zyntax_channel *handle) noexcept {
+    ChannelRef ref = find_channel(handle);
+    if (!ref.channel) return ZYNTAX_ESTALE;
+    destroy(ref);
+    return 0;
+}

@@ -1,0 +1,79 @@
+// Listening, accepting, half-closing. Connecting is in a file of its own, as it brings the blocking pool.
+#include "runtime.h"
+
+using namespace zyntax;
+
+namespace {
+
+constexpr uint64_t retry_ns = 50'000'000; // accept without descriptors: two tries per promised 100 ms
+constexpr int dead_connections = 64;      // taken off the queue in one call at most
+
+// Out of descriptors or memory: the connection stays in the queue, and no event will tell when there are some again.
+PollStatus retry_accept(Runtime *runtime, zyntax_op *op, Waker *waker, int64_t *result) {
+    Node *node = arm(runtime, op, ZYNTAX_WAIT_READABLE, waker);
+    if (!node) return ready(runtime, op, result, ZYNTAX_ENOMEM);
+    uint64_t now = runtime->now_ns();
+    node->deadline_ns = now < never_ns - retry_ns ? now + retry_ns : never_ns;
+    runtime->timers.insert(node);
+    return POLL_PENDING;
+}
+
+} // namespace
+
+int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port, zyntax_io **out) noexcept {
+    os::Address parsed;
+    if (!runtime || !out || !os::parse_address(address ? address : "::", port, &parsed)) return ZYNTAX_EINVAL;
+    check_thread(runtime);
+    uint32_t index = reserve_io(runtime);
+    if (index == runtime->ios.none) return ZYNTAX_ENOMEM;
+    int64_t fd = os::listen(&parsed, !address);
+    if (fd == ZYNTAX_EAFNOSUPPORT && !address && os::parse_address("0.0.0.0", port, &parsed)) {
+        fd = os::listen(&parsed, false); // a system without IPv6
+    }
+    if (fd < 0) {
+        runtime->ios.give(index);
+        return static_cast<int32_t>(fd);
+    }
+    int32_t error = register_io(runtime, index, fd, os::Kind::other, readable, out);
+    if (error) os::close(fd);
+    return error;
+}
+
+int32_t zyntax_tcp_port(zyntax_io *handle) noexcept {
+    IoRef ref = find_io(handle);
+    return ref.io ? os::local_port(ref.io->fd) : ZYNTAX_ESTALE;
+}
+
+int32_t zyntax_tcp_shutdown(zyntax_io *handle) noexcept {
+    IoRef ref = find_io(handle);
+    return ref.io ? os::shut_down_writes(ref.io->fd) : ZYNTAX_ESTALE;
+}
+
+PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, zyntax_io **out,
+                             int64_t *result) noexcept {
+    if (!valid(op, waker, result)) return POLL_READY;
+    IoRef ref = find_io(listener);
+    Runtime *runtime = ref.runtime;
+    if (!ref.io) return dead_io(op, result);
+    bool could_listen = ref.io->kind == os::Kind::stream || ref.io->kind == os::Kind::other;
+    if (!out || !could_listen) return ready(runtime, op, result, ZYNTAX_EINVAL);
+    if (Node *node = *op ? pending_node(op) : nullptr) return still_pending(runtime, node, waker);
+    if (!(ref.io->ready & readable)) return wait_io(ref, readable, op, waker, result);
+
+    uint32_t index = reserve_io(runtime);
+    if (index == runtime->ios.none) return ready(runtime, op, result, ZYNTAX_ENOMEM);
+    int64_t fd = os::accept(ref.io->fd);
+    for (int tries = 1; os::accept_passes(fd) && tries < dead_connections; tries++) fd = os::accept(ref.io->fd);
+    if (fd >= 0) {
+        int32_t error = register_io(runtime, index, fd, os::Kind::stream, readable | writable, out);
+        if (error) os::close(fd);
+        return ready(runtime, op, result, error);
+    }
+    runtime->ios.give(index);
+    if (fd == ZYNTAX_EAGAIN) {
+        ref.io->ready &= ~readable;
+        return wait_io(ref, readable, op, waker, result);
+    }
+    if (os::accept_exhausted(fd) || os::accept_passes(fd)) return retry_accept(runtime, op, waker, result);
+    return ready(runtime, op, result, fd);
+}
