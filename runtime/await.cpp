@@ -58,6 +58,14 @@ Node *arm(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker
     return node;
 }
 
+Node *arm_timer(Runtime *runtime, zyntax_op *op, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker) {
+    Node *node = arm(runtime, op, waits, waker);
+    if (!node || runtime->timers.insert(runtime->arena, node, deadline_ns)) return node;
+    runtime->nodes.give(node->index);
+    if (op) *op = 0;
+    return nullptr;
+}
+
 PollStatus still_pending(Runtime *runtime, Node *node, const Waker *waker) {
     node->waker = *waker;
     note_wait(runtime, node, waker);
@@ -158,14 +166,9 @@ uint64_t zyntax_now_ns(zyntax_runtime *runtime) noexcept {
 // While there is no memory for the node the task polls on: late is allowed, early is not.
 static PollStatus sleep_to(Runtime *runtime, zyntax_op *op, uint64_t deadline_ns, Waker *waker) {
     if (deadline_ns <= runtime->seen_ns) return ready(runtime, op, nullptr, 0);
-    Node *node = arm(runtime, op, ZYNTAX_WAIT_TIMER, waker);
-    if (!node) {
-        runtime->wakers_stored++;
-        waker->wake(waker->data);
-        return POLL_PENDING;
-    }
-    node->deadline_ns = deadline_ns;
-    runtime->timers.insert(node);
+    if (arm_timer(runtime, op, ZYNTAX_WAIT_TIMER, deadline_ns, waker)) return POLL_PENDING;
+    runtime->wakers_stored++;
+    waker->wake(waker->data);
     return POLL_PENDING;
 }
 

@@ -12,6 +12,7 @@
 namespace zyntax {
 
 struct Node;
+struct TimerEntry;
 
 // Circular doubly linked list. Lists have a Link as their head; a Link alone points to itself.
 struct Link {
@@ -46,16 +47,13 @@ struct Source {
 struct alignas(64) Node : Link {
     Waker waker;
     union {
-        uint64_t deadline_ns; // timers
+        TimerEntry *timer;    // timers
         Slot *task;           // joins
         void *payload;        // the Source's
     };
     Source *source;           // null: fire wakes and frees
     uint32_t generation = 0;  // 0: free
-    union {
-        uint32_t next_free;
-        uint32_t tag;         // the Source's
-    };
+    uint32_t tag;             // the Source's
     uint32_t index;
     uint8_t waits;            // zyntax_wait
     enum Place : uint8_t { nowhere, timer_wheel, task_joiners, io_waiters, elsewhere } place; // whose list it is in
@@ -84,6 +82,9 @@ Node *pending_node(zyntax_op *op);
 
 // A new node with the waker, linked nowhere, its number in *op; null without memory.
 Node *arm(Runtime *, zyntax_op *op, zyntax_wait waits, const Waker *waker);
+
+// As arm, linked in the timer wheel. The deadline is later than any time the wheel has seen.
+Node *arm_timer(Runtime *, zyntax_op *op, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker);
 
 // Ends a call of an await point that goes on waiting.
 PollStatus still_pending(Runtime *, Node *, const Waker *waker);

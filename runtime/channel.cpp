@@ -21,7 +21,6 @@ struct Side : Source {
 
 struct Channel {
     uint32_t generation = 0; // 0: free
-    uint32_t next_free = 0;
     size_t capacity, item_size;
     size_t first, count; // of the items in the ring
     unsigned char *items;

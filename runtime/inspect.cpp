@@ -20,7 +20,7 @@ template <class Visit> void each_task(const Runtime *runtime, Visit visit) {
 
 zyntax_wait doing(const Runtime *runtime, const Slot *slot) {
     if (slot == runtime->current) return ZYNTAX_WAIT_RUNNING;
-    if (slot->flags) return ZYNTAX_WAIT_QUEUED;
+    if (slot->flags || slot->in_inbox.load(std::memory_order_relaxed)) return ZYNTAX_WAIT_QUEUED;
     return static_cast<zyntax_wait>(slot->waits);
 }
 
@@ -64,7 +64,7 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     all.io_open = runtime->ios.used();
     all.blocking_pending = runtime->blocking_pending;
     all.bytes_reserved = runtime->memory.reserved.load(std::memory_order_relaxed) + slots;
-    all.bytes_in_use = runtime->memory.in_use + runtime->tasks_alive * sizeof(Slot);
+    all.bytes_in_use = runtime->memory.in_use - runtime->timers.reserved_bytes() + runtime->tasks_alive * sizeof(Slot);
     memcpy(stats, &all, all.size);
     return 0;
 }

@@ -175,13 +175,11 @@ PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op, uint64_t deadli
     Group *group = make_group(runtime, op, 2, waker);
     Node *end = group ? add_member(runtime, group, 0) : nullptr;
     Node *timer = end ? add_member(runtime, group, 1) : nullptr;
-    if (!timer) {
+    if (!timer || !runtime->timers.insert(runtime->arena, timer, deadline_ns)) {
         if (group) zyntax_op_cancel(op);
         return ready(runtime, op, result, ZYNTAX_ENOMEM);
     }
     group->remaining = 1;
     join_circle(runtime, task.slot, end);
-    timer->deadline_ns = deadline_ns;
-    runtime->timers.insert(timer);
     return POLL_PENDING;
 }

@@ -10,19 +10,20 @@ Arena::~Arena() {
     }
 }
 
-void *Arena::take_fresh(uint32_t c) {
-    size_t size = size_of(c);
-    if (fresh_left_ < size) {
-        // Chunks double, so that small runtimes stay small. What is left of the old one is lost.
-        size_t wanted = chunks_ ? chunks_->size * 2 : first_chunk;
-        if (wanted > max_chunk) wanted = max_chunk;
-        while (wanted < size + sizeof(Chunk)) wanted *= 2;
-        auto *chunk = static_cast<Chunk *>(memory_.take(wanted));
+// Chunks double, so that small runtimes stay small. A block that would be most of one has a chunk of its own.
+void *Arena::take_fresh(size_t size) {
+    bool own = size > next_chunk_ / 2;
+    if (own || fresh_left_ < size) {
+        size_t bytes = own ? size + sizeof(Chunk) : next_chunk_;
+        auto *chunk = static_cast<Chunk *>(memory_.take(bytes));
         if (!chunk) return nullptr;
-        *chunk = {chunks_, wanted};
+        *chunk = {chunks_, bytes};
         chunks_ = chunk;
+        if (next_chunk_ < max_chunk) next_chunk_ *= 2;
+        memory_.in_use += own ? size : 0;
+        if (own) return chunk + 1;
         fresh_ = reinterpret_cast<unsigned char *>(chunk + 1);
-        fresh_left_ = wanted - sizeof(Chunk);
+        fresh_left_ = bytes - sizeof(Chunk);
         os::poison(fresh_, fresh_left_);
     }
     void *at = fresh_;
@@ -32,20 +33,5 @@ void *Arena::take_fresh(uint32_t c) {
     memory_.in_use += size;
     return at;
 }
-
-void *Arena::take_large(size_t size) {
-    size = (size + unit - 1) / unit * unit;
-    void *at = memory_.take(size);
-    if (at) memory_.in_use += size;
-    return at;
-}
-
-void Arena::give_large(void *at, size_t size) {
-    size = (size + unit - 1) / unit * unit;
-    memory_.in_use -= size;
-    memory_.give(at, size);
-}
-
-static_assert(sizeof(void *) * 2 == Arena::unit, "a chunk's header keeps blocks aligned");
 
 } // namespace zyntax

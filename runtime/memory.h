@@ -32,8 +32,8 @@ struct Memory {
     }
 };
 
-// Blocks of 4 sizes per power of two, from 16 bytes to 32 KiB; larger ones go to the allocator one by one. Chunks are
-// given back at the end only; a freed block serves the next request of its class.
+// Blocks of 4 sizes per power of two, from 16 bytes up, cut from chunks. A freed block serves the next request of its
+// class; chunks are given back at the end.
 class Arena {
 public:
     explicit Arena(Memory &memory) : memory_(memory) {}
@@ -41,16 +41,15 @@ public:
     Arena(const Arena &) = delete;
     Arena &operator=(const Arena &) = delete;
 
-    static constexpr size_t unit = 16;                                // alignment, and step of sizes
+    static constexpr size_t unit = 16;                                    // alignment, and step of sizes
     static constexpr size_t max_size = (uint64_t{1} << 32) * unit - unit; // sizes in units fit 32 bits
 
     // Uninitialised, 16-byte aligned; null for size 0, above max_size, or without memory.
     void *take(size_t size) {
         if (size - 1 >= max_size) return nullptr;
         uint32_t c = class_of(size);
-        if (c >= classes) return take_large(size);
         Free *block = free_[c];
-        if (!block) return take_fresh(c);
+        if (!block) return take_fresh(size_of(c));
         os::unpoison(block, size_of(c));
         free_[c] = block->next;
         memory_.in_use += size_of(c);
@@ -60,7 +59,6 @@ public:
     // `size` as given to take, or rounded up to a whole unit.
     void give(void *at, size_t size) {
         uint32_t c = class_of(size);
-        if (c >= classes) return give_large(at, size);
         auto *block = static_cast<Free *>(at);
         block->next = free_[c];
         free_[c] = block;
@@ -71,40 +69,41 @@ public:
 private:
     struct Free { Free *next; };
     struct Chunk { Chunk *next; size_t size; };
+    static_assert(sizeof(Chunk) == unit, "a chunk's header keeps blocks aligned");
 
-    static constexpr uint32_t classes = 4 + 4 * 9; // 16, 32, 48, 64, then 80, 96, 112, 128, 160 … 32 KiB
     static constexpr size_t first_chunk = 4096;
     static constexpr size_t max_chunk = size_t{1} << 18;
 
-    static uint32_t class_of(size_t size) {
-        size_t units = (size - 1) / unit; // 0-based
+    // 16, 32, 48, 64, then 80, 96, 112, 128, 160 … 2^36
+    static constexpr uint32_t class_of(size_t size) {
+        size_t units = (size - 1) / unit;
         if (units < 4) return static_cast<uint32_t>(units);
         auto octave = static_cast<uint32_t>(std::bit_width(units) - 3); // 4..7 units: 0
         return static_cast<uint32_t>(4 * octave + (units >> octave));
     }
-    static size_t size_of(uint32_t c) {
-        if (c < 4) return (c + 1) * unit;
-        return (size_t{c % 4} + 5) * unit << (c / 4 - 1);
+    static constexpr size_t size_of(uint32_t c) {
+        return c < 4 ? (c + 1) * unit : (size_t{c % 4} + 5) * unit << (c / 4 - 1);
     }
+    static constexpr uint32_t classes = 124; // class_of(max_size) + 1
 
-    void *take_fresh(uint32_t c);
-    void *take_large(size_t size);
-    void give_large(void *at, size_t size);
+    void *take_fresh(size_t size);
 
     Memory &memory_;
     Free *free_[classes] = {};
     unsigned char *fresh_ = nullptr; // rest of the newest chunk
     size_t fresh_left_ = 0;
+    size_t next_chunk_ = first_chunk;
     Chunk *chunks_ = nullptr;
 };
 
 // Objects under small numbers, at addresses that do not change: segment k holds `first << k` of them. T has a
-// uint32_t `generation`, not 0 while in use, and a uint32_t `next_free`.
+// uint32_t `generation`, not 0 while in use. Free numbers are on a stack beside the objects and not in a list through
+// them, so that the next objects to be taken can be fetched ahead.
 template <class T, uint32_t first_bits> class Table {
 public:
     explicit Table(Memory &memory) : memory_(memory) {}
     ~Table() {
-        for (uint32_t k = 0; k < segments; k++) memory_.give(segments_[k], sizeof(T) << (first_bits + k), alignof(T));
+        for (uint32_t k = 0; k < segments; k++) memory_.give(segments_[k], segment_bytes(k), alignof(T));
     }
     Table(const Table &) = delete;
     Table &operator=(const Table &) = delete;
@@ -112,68 +111,73 @@ public:
     static constexpr uint32_t index_bits = 24;
     static constexpr uint32_t none = UINT32_MAX;
 
-    T *at(uint32_t index) {
-        uint32_t biased = index + (1u << first_bits);
-        auto k = static_cast<uint32_t>(std::bit_width(biased)) - 1 - first_bits;
-        return segments_[k] + (biased - (1u << (first_bits + k)));
+    T *at(uint32_t index) const {
+        uint32_t k = segment_of(index);
+        return segments_[k] + (index + first - (first << k));
     }
 
     // The object, when it is in use under that generation.
-    T *find(uint32_t index, uint32_t generation) {
+    T *find(uint32_t index, uint32_t generation) const {
         if (index >= fresh_) return nullptr;
         T *object = at(index);
-        return object->generation == generation ? object : nullptr;
+        return generation && object->generation == generation ? object : nullptr;
     }
 
-    // A number for a new object of that generation, or `none` without memory. Nothing but the generation is set.
+    // A number for a new object of that generation, or `none` without memory. Only the generation is set.
     uint32_t take(uint32_t generation) {
-        uint32_t index = free_;
-        T *object;
-        if (index != none) {
-            object = at(index);
-            free_ = object->next_free;
+        uint32_t index;
+        if (free_) {
+            index = *free_at(--free_);
+            if (free_ >= ahead) __builtin_prefetch(at(*free_at(free_ - ahead)), 1);
         } else {
             if (fresh_ == capacity_ && !grow()) return none;
             index = fresh_++;
-            object = ::new (at(index)) T();
+            ::new (at(index)) T();
         }
-        object->generation = generation;
-        used_++;
+        at(index)->generation = generation;
         memory_.in_use += sizeof(T);
         return index;
     }
 
     void give(uint32_t index) {
-        T *object = at(index);
-        object->generation = 0;
-        object->next_free = free_;
-        free_ = index;
-        used_--;
+        at(index)->generation = 0;
+        *free_at(free_++) = index;
         memory_.in_use -= sizeof(T);
     }
 
-    uint32_t used() const { return used_; }
+    uint32_t used() const { return fresh_ - free_; }
     uint32_t end() const { return fresh_; } // every number that was ever taken is below
 
 private:
+    static constexpr uint32_t first = 1u << first_bits;
     static constexpr uint32_t segments = index_bits - first_bits;
+    static constexpr uint32_t ahead = 8;
+
+    static uint32_t segment_of(uint32_t index) {
+        return static_cast<uint32_t>(std::bit_width(index + first)) - 1 - first_bits;
+    }
+    static size_t segment_bytes(uint32_t k) { return (sizeof(T) + sizeof(uint32_t)) << (first_bits + k); }
+
+    // Place p of the stack of free numbers, which lies behind the objects of its segment.
+    uint32_t *free_at(uint32_t p) const {
+        uint32_t k = segment_of(p);
+        return reinterpret_cast<uint32_t *>(segments_[k] + (size_t{first} << k)) + (p + first - (first << k));
+    }
 
     bool grow() {
-        auto k = static_cast<uint32_t>(std::bit_width(capacity_ + (1u << first_bits))) - 1 - first_bits;
+        uint32_t k = segment_of(capacity_);
         if (k == segments) return false;
-        size_t count = size_t{1} << (first_bits + k);
-        segments_[k] = static_cast<T *>(memory_.take(sizeof(T) * count, alignof(T)));
+        segments_[k] = static_cast<T *>(memory_.take(segment_bytes(k), alignof(T)));
         if (!segments_[k]) return false;
-        capacity_ += static_cast<uint32_t>(count);
+        capacity_ += first << k;
         return true;
     }
 
     Memory &memory_;
     T *segments_[segments] = {};
-    uint32_t free_ = none;
-    uint32_t fresh_ = 0;
+    uint32_t free_ = 0;     // numbers on the stack
+    uint32_t fresh_ = 0;    // numbers ever taken
     uint32_t capacity_ = 0;
-    uint32_t used_ = 0;
 };
 
 } // namespace zyntax

@@ -17,7 +17,6 @@ struct Pool;
 // A registered descriptor.
 struct Io {
     uint32_t generation = 0;  // 0: free
-    uint32_t next_free = 0;
     intptr_t fd = -1;
     os::Kind kind = os::Kind::other;
     uint32_t ready = 0;       // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"

@@ -10,12 +10,10 @@ constexpr int dead_connections = 64;      // taken off the queue in one call at 
 
 // Out of descriptors or memory: the connection stays in the queue, and no event will tell when there are some again.
 PollStatus retry_accept(Runtime *runtime, zyntax_op *op, Waker *waker, int64_t *result) {
-    Node *node = arm(runtime, op, ZYNTAX_WAIT_READABLE, waker);
-    if (!node) return ready(runtime, op, result, ZYNTAX_ENOMEM);
     uint64_t now = runtime->now_ns();
-    node->deadline_ns = now < never_ns - retry_ns ? now + retry_ns : never_ns;
-    runtime->timers.insert(node);
-    return POLL_PENDING;
+    uint64_t deadline = now < never_ns - retry_ns ? now + retry_ns : never_ns;
+    if (arm_timer(runtime, op, ZYNTAX_WAIT_READABLE, deadline, waker)) return POLL_PENDING;
+    return ready(runtime, op, result, ZYNTAX_ENOMEM);
 }
 
 } // namespace

@@ -1,43 +1,86 @@
-#include "timers.h"
+#include "runtime.h"
 
-#include <assert.h>
 #include <bit>
 
 namespace zyntax {
 
 namespace {
 
-// Longest list that next_ns looks through; a longer one is timed by its slot, and dissolves when that time comes.
+// Most entries that next_ns looks through; a longer chain is timed by its slot, and dissolves when that time comes.
 constexpr uint32_t crowd = 64;
 
 } // namespace
 
-void Timers::link(Node *node) {
-    auto level = static_cast<uint32_t>(63 - std::countl_zero(node->deadline_ns ^ last_)) / digit_bits;
-    auto slot = static_cast<uint32_t>(node->deadline_ns >> (level * digit_bits)) % slots;
+bool Timers::reserve(Arena &arena) {
+    uint64_t entries = count_ + 1;
+    uint64_t wanted = entries / Block::size + (entries < levels * slots ? entries : levels * slots) + 2;
+    for (; blocks_ < wanted; blocks_++) {
+        void *memory = arena.take(block_bytes);
+        if (!memory) return false;
+        free_block(static_cast<Block *>(memory));
+    }
+    return true;
+}
+
+void Timers::free_block(Block *block) {
+    block->older = free_;
+    free_ = block;
+}
+
+void Timers::place(uint64_t deadline_ns, Node *node) {
+    auto level = static_cast<uint32_t>(63 - std::countl_zero(deadline_ns ^ last_)) / digit_bits;
+    auto slot = static_cast<uint32_t>(deadline_ns >> (level * digit_bits)) % slots;
+    Chain &chain = wheel_[level][slot];
+    Block *block = chain.newest;
+    if (!block || block->count == Block::size) {
+        block = free_;
+        assert(block);
+        free_ = block->older;
+        block->older = chain.newest;
+        block->newer = nullptr;
+        block->count = 0;
+        (chain.newest ? chain.newest->newer : chain.oldest) = block;
+        chain.newest = block;
+        used_[level] |= uint64_t{1} << slot;
+        used_levels_ |= 1u << level;
+    }
+    TimerEntry *entry = &block->entries[block->count++];
+    *entry = {deadline_ns, node};
+    node->timer = entry;
     node->level = static_cast<uint8_t>(level);
     node->slot = static_cast<uint8_t>(slot);
-    wheel_[level][slot].append(node);
-    used_[level] |= uint64_t{1} << slot;
-    used_levels_ |= 1u << level;
 }
 
-void Timers::insert(Node *node) {
-    assert(node->deadline_ns > last_ && node->empty());
-    if (node->deadline_ns == never_ns) return;
+bool Timers::insert(Arena &arena, Node *node, uint64_t deadline_ns) {
+    assert(deadline_ns > last_ && node->place == Node::nowhere);
+    if (deadline_ns == never_ns) return true;
+    if (!reserve(arena)) return false;
     node->place = Node::timer_wheel;
     count_++;
-    link(node);
+    place(deadline_ns, node);
+    return true;
 }
 
+// The chain's last entry takes the place of the one that goes.
 void Timers::remove(Node *node) {
-    assert(node->place == Node::timer_wheel);
-    node->unlink();
+    assert(node->place == Node::timer_wheel && node->timer->node == node);
+    Chain &chain = wheel_[node->level][node->slot];
+    Block *block = chain.newest;
+    TimerEntry moved = block->entries[--block->count];
+    *node->timer = moved;
+    moved.node->timer = node->timer;
     node->place = Node::nowhere;
     count_--;
-    if (!wheel_[node->level][node->slot].empty()) return;
-    used_[node->level] &= ~(uint64_t{1} << node->slot);
-    if (!used_[node->level]) used_levels_ &= ~(1u << node->level);
+    if (block->count > 0) return;
+    chain.newest = block->older;
+    (chain.newest ? chain.newest->newer : chain.oldest) = nullptr;
+    free_block(block);
+    if (!chain.newest) mark_empty(node->level, node->slot);
+}
+
+void Timers::mark_empty(uint32_t level, uint32_t slot) {
+    used_[level] &= ~(uint64_t{1} << slot);
+    if (!used_[level]) used_levels_ &= ~(1u << level);
 }
 
 uint64_t Timers::start_of(uint32_t level, uint32_t slot) const {
@@ -50,15 +93,43 @@ uint64_t Timers::next_ns() const {
     if (!used_levels_) return never_ns;
     auto level = static_cast<uint32_t>(std::countr_zero(used_levels_));
     auto slot = static_cast<uint32_t>(std::countr_zero(used_[level]));
-    const Link *list = &wheel_[level][slot];
     uint64_t earliest = never_ns;
     uint32_t seen = 0;
-    for (const Link *link = list->next; link != list; link = link->next) {
-        if (++seen > crowd) return start_of(level, slot);
-        uint64_t deadline = static_cast<const Node *>(link)->deadline_ns;
-        if (deadline < earliest) earliest = deadline;
+    for (const Block *block = wheel_[level][slot].oldest; block; block = block->newer) {
+        if ((seen += block->count) > crowd) return start_of(level, slot);
+        for (uint32_t i = 0; i < block->count; i++) {
+            if (block->entries[i].deadline_ns < earliest) earliest = block->entries[i].deadline_ns;
+        }
     }
     return earliest;
+}
+
+void Timers::fire_entry(Runtime *runtime, const TimerEntry &entry) {
+    entry.node->place = Node::nowhere;
+    count_--;
+    fired_++;
+    fire(runtime, entry.node);
+}
+
+// The slot's time has come: what is due exactly now fires, the rest goes to lower levels. Firing wakes tasks of ours
+// or puts foreign wakers on a list, and never touches another timer.
+void Timers::move_down(Runtime *runtime, uint32_t level, uint32_t slot) {
+    Block *block = wheel_[level][slot].oldest;
+    wheel_[level][slot] = {};
+    mark_empty(level, slot);
+    while (block) {
+        for (uint32_t i = 0; block->newer && i < block->newer->count; i++) {
+            __builtin_prefetch(block->newer->entries[i].node, 1);
+        }
+        for (uint32_t i = 0; i < block->count; i++) {
+            TimerEntry entry = block->entries[i];
+            if (entry.deadline_ns == last_) fire_entry(runtime, entry);
+            else place(entry.deadline_ns, entry.node);
+        }
+        Block *done = block;
+        block = block->newer;
+        free_block(done);
+    }
 }
 
 void Timers::expire(Runtime *runtime, uint64_t now_ns) {
@@ -67,35 +138,17 @@ void Timers::expire(Runtime *runtime, uint64_t now_ns) {
         auto slot = static_cast<uint32_t>(std::countr_zero(used_[level]));
         uint64_t start = start_of(level, slot);
         if (start > now_ns) break;
-        Link *list = &wheel_[level][slot];
-        bool alone = list->next == list->prev;
-        if (level == 0 || (alone && list->front()->deadline_ns <= now_ns)) {
-            Node *node = list->front();
-            last_ = node->deadline_ns;
-            remove(node);
+        const Block *newest = wheel_[level][slot].newest;
+        bool alone = newest->count == 1 && !newest->older;
+        if (alone && newest->entries[0].deadline_ns <= now_ns) {
+            TimerEntry entry = newest->entries[0];
+            last_ = entry.deadline_ns;
+            remove(entry.node);
             fired_++;
-            fire(runtime, node);
-            continue;
-        }
-        // The slot's time has come: its timers move to lower levels, and to where they fire at once if due exactly now.
-        last_ = start;
-        used_[level] &= ~(uint64_t{1} << slot);
-        if (!used_[level]) used_levels_ &= ~(1u << level);
-        Link due;
-        while (!list->empty()) {
-            Node *node = list->front();
-            __builtin_prefetch(node->next->next);
-            node->unlink();
-            if (node->deadline_ns == start) due.append(node);
-            else link(node);
-        }
-        while (!due.empty()) {
-            Node *node = due.front();
-            node->unlink();
-            node->place = Node::nowhere;
-            count_--;
-            fired_++;
-            fire(runtime, node);
+            fire(runtime, entry.node);
+        } else {
+            last_ = start;
+            move_down(runtime, level, slot);
         }
     }
     if (now_ns > last_) last_ = now_ns;
