@@ -77,8 +77,8 @@ int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
     int n = -1;
 #ifdef SYS_epoll_pwait2
     if (timeout_ns > 0 && !coarse_) {
-        struct { int64_t seconds, nanoseconds; } t = {timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
-        n = static_cast<int>(syscall(SYS_epoll_pwait2, epoll_, ready, limit, &t, nullptr, size_t{0}));
+        const int64_t timespec64[] = {timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
+        n = static_cast<int>(syscall(SYS_epoll_pwait2, epoll_, ready, limit, timespec64, nullptr, size_t{0}));
         coarse_ = n < 0 && (errno == ENOSYS || errno == EPERM); // EPERM: a seccomp filter of before 5.11
     } else
 #endif

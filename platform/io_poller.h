@@ -49,7 +49,9 @@ concept IoPoller = requires(P p, intptr_t fd, uint32_t n, Event *events, int64_t
 
 #if defined(__linux__)
 #include "epoll.h"
-namespace zyntax { using Poller = EpollPoller; }
+namespace zyntax {
+using Poller = EpollPoller;
+}
 #else
 #error "no poller for this system yet"
 #endif

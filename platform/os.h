@@ -7,6 +7,15 @@
 
 #include "../include/zyntax_async_runtime.h"
 
+// Compilers that reach everything in position-independent code through a table unless told that it stays inside.
+#if defined(__GNUC__) && !defined(_WIN32)
+#define ZYNTAX_INTERNAL [[gnu::visibility("hidden")]]
+#define ZYNTAX_TLS [[gnu::tls_model("initial-exec")]]
+#else
+#define ZYNTAX_INTERNAL
+#define ZYNTAX_TLS
+#endif
+
 #if defined(__SANITIZE_ADDRESS__)
 #define ZYNTAX_ASAN 1
 #elif defined(__has_feature)
@@ -40,14 +49,17 @@ inline void unpoison([[maybe_unused]] const void *at, [[maybe_unused]] size_t si
 // Monotonic; what zyntax_now_ns reports by default.
 uint64_t clock_ns();
 
-// Zeroed memory straight from the system, never given back; null when there is none.
-void *pages(size_t size);
+// Addresses without memory, for ever; null when there are none.
+void *reserve_pages(size_t size);
+
+// Zeroed memory for reserved addresses; false when there is none.
+bool commit_pages(void *at, size_t size);
 
 // The C library's allocator; `align` is a power of two.
 void *allocate(size_t size, size_t align);
 void release(void *at);
 
-// ---- threads, for the blocking pool -------------------------------------------------------------------------------
+// ---- threads, for the blocking pool ----
 
 // Starts a detached thread; false when the system has none left.
 bool start_thread(void (*run)(void *), void *arg);
@@ -73,7 +85,7 @@ private:
     alignas(16) unsigned char memory_[192];
 };
 
-// ---- descriptors ----------------------------------------------------------------------------------------------------
+// ---- descriptors ----
 
 // What reads and writes need to know about a descriptor.
 enum class Kind : uint8_t {
@@ -83,30 +95,30 @@ enum class Kind : uint8_t {
     other     // tty, eventfd, …
 };
 
-int32_t kind_of(intptr_t fd, Kind *kind);                       // 0 or an error
-int32_t set_nonblocking(intptr_t fd, bool on, bool *was);       // 0 or an error
-int64_t read(intptr_t fd, Kind, void *buf, size_t len);         // bytes or an error
-int64_t write(intptr_t fd, Kind, const void *buf, size_t len);  // bytes or an error, never a signal
-uint32_t poll_now(intptr_t fd, uint32_t interest);              // the directions of interest that would not block
+int32_t kind_of(intptr_t fd, Kind *kind);                      // 0 or an error
+int32_t set_nonblocking(intptr_t fd, bool on, bool *was);      // 0 or an error
+int64_t read(intptr_t fd, Kind, void *buf, size_t len);        // bytes or an error
+int64_t write(intptr_t fd, Kind, const void *buf, size_t len); // bytes or an error, never a signal
+uint32_t poll_now(intptr_t fd, uint32_t interest);             // the directions of interest that would not block
 void close(intptr_t fd);
 
-// ---- TCP --------------------------------------------------------------------------------------------------------------
+// ---- TCP ----
 
 struct Address {
     alignas(8) unsigned char bytes[28]; // sockaddr_in or sockaddr_in6
     uint32_t size;
 };
 
-bool parse_address(const char *text, uint16_t port, Address *out); // numeric IPv4 or IPv6, with %scope
-int64_t listen(const Address *, bool dual_stack);                  // a descriptor or an error
-int64_t accept(intptr_t listener);                                 // a descriptor or an error
-bool accept_passes(int64_t error);                                 // that connection is gone, the next may be fine
-bool accept_exhausted(int64_t error);                              // out of descriptors or memory: later, maybe
-int64_t connect(const Address *, bool *in_progress);               // a descriptor or an error
-int32_t connect_result(intptr_t fd);                               // 0, an error, or ZYNTAX_EAGAIN: not decided yet
+int64_t listen(const Address *, bool dual_stack);    // a descriptor or an error
+int64_t accept(intptr_t listener);                   // a descriptor or an error
+bool accept_passes(int64_t error);                   // that connection is gone, the next may be fine
+bool accept_exhausted(int64_t error);                // out of descriptors or memory: later, maybe
+int64_t connect(const Address *, bool *in_progress); // a descriptor or an error
+int32_t connect_result(intptr_t fd);                 // 0, an error, or ZYNTAX_EAGAIN: not decided yet
 int32_t shut_down_writes(intptr_t fd);
 int32_t local_port(intptr_t fd);
-// Blocks. Fills up to `max` addresses; the number of them, or an error.
-int32_t look_up(const char *host, uint16_t port, Address *out, uint32_t max);
+// Fills up to `max` addresses; their number, or an error. Blocks, unless `numeric`: then only an IPv4 or IPv6 address
+// is understood.
+int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uint32_t max);
 
 } // namespace zyntax::os

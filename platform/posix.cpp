@@ -7,10 +7,8 @@
 
 #include <fcntl.h>
 #include <netdb.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -128,10 +126,15 @@ uint64_t clock_ns() {
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
-void *pages(size_t size) {
+void *reserve_pages(size_t size) {
     KeepErrno keep;
-    void *at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return at == MAP_FAILED ? nullptr : at;
+}
+
+bool commit_pages(void *at, size_t size) {
+    KeepErrno keep;
+    return mprotect(at, size, PROT_READ | PROT_WRITE) == 0;
 }
 
 void *allocate(size_t size, size_t align) {
@@ -284,40 +287,14 @@ uint32_t poll_now(intptr_t fd, uint32_t interest) {
         if (errno != EINTR) return interest; // let the operation itself find out
     }
     if (p.revents & (POLLERR | POLLHUP | POLLNVAL)) return interest;
-    uint32_t ready = (p.revents & POLLIN ? uint32_t{ZYNTAX_READABLE} : 0u) | (p.revents & POLLOUT ? uint32_t{ZYNTAX_WRITABLE} : 0u);
+    uint32_t ready =
+        (p.revents & POLLIN ? uint32_t{ZYNTAX_READABLE} : 0u) | (p.revents & POLLOUT ? uint32_t{ZYNTAX_WRITABLE} : 0u);
     return ready & interest;
 }
 
 void close(intptr_t fd) {
     KeepErrno keep;
     ::close(static_cast<int>(fd)); // after EINTR the descriptor is gone on Linux and the BSDs: never retried
-}
-
-bool parse_address(const char *text, uint16_t port, Address *out) {
-    KeepErrno keep;
-    *out = {};
-    sockaddr_in v4 = {};
-    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
-        v4.sin_family = AF_INET;
-        v4.sin_port = htons(port);
-        memcpy(out->bytes, &v4, sizeof v4);
-        out->size = sizeof v4;
-        return true;
-    }
-    char plain[INET6_ADDRSTRLEN] = {};
-    const char *scope = strchr(text, '%');
-    size_t len = scope ? static_cast<size_t>(scope - text) : strlen(text);
-    if (len >= sizeof plain) return false;
-    memcpy(plain, text, len);
-    sockaddr_in6 v6 = {};
-    if (inet_pton(AF_INET6, plain, &v6.sin6_addr) != 1) return false;
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
-    v6.sin6_scope_id = scope ? if_nametoindex(scope + 1) : 0;
-    if (scope && v6.sin6_scope_id == 0) return false;
-    memcpy(out->bytes, &v6, sizeof v6);
-    out->size = sizeof v6;
-    return true;
 }
 
 int64_t listen(const Address *address, bool dual_stack) {
@@ -360,16 +337,12 @@ int64_t accept(intptr_t listener) {
 
 // accept(2) passes on errors of the connection it would have returned; the listener is fine.
 bool accept_passes(int64_t error) {
-    switch (-error) {
-    case ECONNABORTED: case EPROTO: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN: case EHOSTUNREACH:
-    case EOPNOTSUPP: case ENETUNREACH: case ECONNRESET: case EPERM: case ETIMEDOUT:
-#ifdef ENONET
-    case ENONET:
-#endif
-        return true;
-    default:
-        return false;
+    constexpr int passing[] = {ECONNABORTED, ECONNRESET,  EPROTO,     ENETDOWN,  ENETUNREACH, EHOSTDOWN,
+                               EHOSTUNREACH, ENOPROTOOPT, EOPNOTSUPP, ETIMEDOUT, EPERM};
+    for (int code : passing) {
+        if (error == -code) return true;
     }
+    return false;
 }
 
 bool accept_exhausted(int64_t error) {
@@ -423,26 +396,30 @@ int32_t local_port(intptr_t fd) {
     return ZYNTAX_EINVAL;
 }
 
-int32_t look_up(const char *host, uint16_t port, Address *out, uint32_t max) {
+int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uint32_t max) {
+    KeepErrno keep;
     addrinfo hints = {};
     hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = numeric ? AI_NUMERICHOST : 0;
     addrinfo *found = nullptr;
     int code = getaddrinfo(host, nullptr, &hints, &found);
     if (code == EAI_MEMORY) return ZYNTAX_ENOMEM;
     if (code == EAI_SYSTEM) return last_error();
     if (code == EAI_AGAIN) return ZYNTAX_EAGAIN;
     if (code != 0) return ZYNTAX_ENOENT;
-    uint32_t n = 0;
-    for (addrinfo *a = found; a && n < max; a = a->ai_next) {
-        if (a->ai_family == AF_INET) reinterpret_cast<sockaddr_in *>(a->ai_addr)->sin_port = htons(port);
-        else if (a->ai_family == AF_INET6) reinterpret_cast<sockaddr_in6 *>(a->ai_addr)->sin6_port = htons(port);
-        else continue;
+    int32_t n = 0;
+    for (addrinfo *a = found; a && static_cast<uint32_t>(n) < max; a = a->ai_next) {
+        // The port has the same place in both families.
+        if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
+        reinterpret_cast<sockaddr_in *>(a->ai_addr)->sin_port = htons(port);
         memcpy(out[n].bytes, a->ai_addr, a->ai_addrlen);
         out[n++].size = static_cast<uint32_t>(a->ai_addrlen);
     }
     freeaddrinfo(found);
-    return n > 0 ? static_cast<int32_t>(n) : ZYNTAX_ENOENT;
+    return n > 0 ? n : int32_t{ZYNTAX_ENOENT};
 }
+static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+static_assert(sizeof(sockaddr_in6) <= sizeof(Address::bytes));
 
 } // namespace zyntax::os
 

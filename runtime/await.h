@@ -47,17 +47,17 @@ struct Source {
 struct alignas(64) Node : Link {
     Waker waker;
     union {
-        TimerEntry *timer;    // timers
-        Slot *task;           // joins
-        void *payload;        // the Source's
+        TimerEntry *timer; // timers
+        Slot *task;        // joins
+        void *payload;     // the Source's
     };
-    Source *source;           // null: fire wakes and frees
-    uint32_t generation = 0;  // 0: free
-    uint32_t tag;             // the Source's
+    Source *source;          // null: fire wakes and frees
+    uint32_t generation = 0; // 0: free
+    uint32_t tag;            // the Source's
     uint32_t index;
-    uint8_t waits;            // zyntax_wait
+    uint8_t waits;                                                                            // zyntax_wait
     enum Place : uint8_t { nowhere, timer_wheel, task_joiners, io_waiters, elsewhere } place; // whose list it is in
-    uint8_t level, slot;      // and where in the timer wheel
+    uint8_t level, slot; // and where in the timer wheel
 };
 static_assert(sizeof(Node) == 64);
 

@@ -26,7 +26,7 @@ struct alignas(16) Job : Message, Source, Link {
     size_t arg_size;
     int64_t outcome;
     State state; // runtime's thread
-    bool taken; // by a thread; guarded by the monitor
+    bool taken;  // by a thread; guarded by the monitor
 
     size_t size() const { return sizeof(Job) + arg_size; }
     void *copy() { return this + 1; }
@@ -37,8 +37,8 @@ struct Pool : Part {
     os::Monitor monitor; // guards what follows
     Link queue;
     uint32_t threads;
-    uint32_t idle;       // of these, waiting
-    uint32_t waiting;    // jobs in the queue
+    uint32_t idle;    // of these, waiting
+    uint32_t waiting; // jobs in the queue
     bool ending;
 };
 
@@ -50,7 +50,7 @@ void free_job(Runtime *runtime, Job *job) {
     runtime->arena.give(job, size);
 }
 
-// ---- in the pool's threads ---------------------------------------------------------------------------------------
+// ---- in the pool's threads ----
 
 void work(void *arg) {
     auto *pool = static_cast<Pool *>(arg);
@@ -78,7 +78,7 @@ void work(void *arg) {
     pool->monitor.unlock();
 }
 
-// ---- on the runtime's thread -------------------------------------------------------------------------------------
+// ---- on the runtime's thread ----
 
 void job_arrived(Runtime *runtime, Message *message) {
     Job *job = static_cast<Job *>(message);

@@ -24,15 +24,15 @@ struct Lookup {
 // the attempt's own op waits for the socket.
 struct Attempt : Source {
     Addresses addresses;
-    uint32_t next;    // address to try when this one fails
+    uint32_t next; // address to try when this one fails
     zyntax_op op;
-    zyntax_io *io;    // null: none in progress
-    int32_t error;    // of the last address
+    zyntax_io *io; // null: none in progress
+    int32_t error; // of the last address
 };
 
 int64_t look_up(void *arg) {
     auto *lookup = static_cast<Lookup *>(arg);
-    int32_t n = os::look_up(lookup->host, lookup->port, lookup->found.list, max_addresses);
+    int32_t n = os::look_up(lookup->host, lookup->port, false, lookup->found.list, max_addresses);
     lookup->found.count = n > 0 ? static_cast<uint32_t>(n) : 0;
     return n;
 }
@@ -127,14 +127,15 @@ PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char
     Addresses addresses = {};
     Lookup lookup = {};
     if (!host || strlen(host) >= sizeof lookup.host) return ready(runtime, op, result, ZYNTAX_EINVAL);
-    if (os::parse_address(host, port, &addresses.list[0])) {
+    if (os::look_up(host, port, true, addresses.list, 1) == 1) {
         addresses.count = 1;
         return begin(runtime, op, addresses, waker, out, result);
     }
     memcpy(lookup.host, host, strlen(host));
     lookup.port = port;
     int64_t found;
-    if (zyntax_blocking(runtime, op, look_up, &lookup, sizeof lookup, waker, &found) == POLL_PENDING) return POLL_PENDING;
+    if (zyntax_blocking(runtime, op, look_up, &lookup, sizeof lookup, waker, &found) == POLL_PENDING)
+        return POLL_PENDING;
     if (found <= 0) return ready(runtime, op, result, found);
     return begin(runtime, op, lookup.found, waker, out, result);
 }

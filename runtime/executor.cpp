@@ -9,7 +9,7 @@
 
 namespace zyntax {
 
-// ---- wakers ----------------------------------------------------------------------------------------------------------
+// ---- wakers ----
 
 void poke(Inbox *inbox) {
     if (inbox->sleeping.load(std::memory_order_seq_cst) == 0) return;
@@ -76,7 +76,7 @@ void enqueue(Runtime *runtime, uint32_t index, Slot *slot) {
     runtime->ready[runtime->ready_end++ & runtime->ready_mask] = index;
 }
 
-// ---- the ends of a task ----------------------------------------------------------------------------------------------
+// ---- the ends of a task ----
 
 namespace {
 
@@ -87,7 +87,7 @@ void release_slot(Runtime *runtime, uint32_t index, Slot *slot) {
 }
 
 // Nodes that wait for a task's end are linked in a circle, which the slot holds by one of them.
-void fire_joiners(Runtime *runtime, Slot *slot) {
+[[gnu::noinline]] void fire_joiners(Runtime *runtime, Slot *slot) {
     Link list;
     Node *first = runtime->nodes.at(slot->joiners - 1);
     list.next = first;
@@ -110,7 +110,8 @@ void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
     if (slot->joiners) fire_joiners(runtime, slot);
     slot->flags &= Slot::queued;
     if (!slot->flags) release_slot(runtime, index, slot);
-    runtime->tasks_alive--;
+    runtime->tasks_ended++;
+    if (slot == runtime->awaited) runtime->polls_left = 0;
     if (drop) drop(state, outcome);
     if (owned) runtime->arena.give(state, owned * Arena::unit);
 }
@@ -133,7 +134,7 @@ void drop_canceled(Runtime *runtime) {
     }
 }
 
-// ---- polling -----------------------------------------------------------------------------------------------------
+// ---- polling ----
 
 namespace {
 
@@ -155,18 +156,18 @@ inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
 
 } // namespace
 
-void poll_ready(Runtime *runtime, Until until) {
+void poll_ready(Runtime *runtime) {
     constexpr uint32_t ahead = 8; // a slot's cache line is asked for this many polls before it is needed
-    for (uint32_t left = runtime->poll_budget; left > 0 && runtime->has_ready(); left--) {
+    runtime->polls_left = runtime->poll_budget;
+    while (runtime->has_ready() && runtime->polls_left-- > 0) {
         uint32_t begin = runtime->ready_begin++;
         uint32_t index = runtime->ready[begin & runtime->ready_mask];
         __builtin_prefetch(slot_at(runtime->ready[(begin + ahead) & runtime->ready_mask]), 1);
         poll_task(runtime, index, slot_at(index));
-        if (until.slot->generation.load(std::memory_order_relaxed) != until.generation) break;
     }
 }
 
-// ---- the inbox ---------------------------------------------------------------------------------------------------
+// ---- the inbox ----
 
 namespace {
 
@@ -228,13 +229,13 @@ void send(Runtime *runtime, Message *message) {
     poke(inbox);
 }
 
-// ---- one look at the world ---------------------------------------------------------------------------------------
+// ---- one look at the world ----
 
 namespace {
 
 bool has_work(const Runtime *runtime) {
-    return runtime->has_ready() || runtime->canceled_first || !runtime->foreign.empty() || has_inbox_work(runtime->inbox) ||
-           runtime->inbox->stop.load(std::memory_order_seq_cst);
+    return runtime->has_ready() || runtime->canceled_first || !runtime->foreign.empty() ||
+           has_inbox_work(runtime->inbox) || runtime->inbox->stop.load(std::memory_order_seq_cst);
 }
 
 void wake_foreign(Runtime *runtime) {
@@ -314,7 +315,7 @@ int32_t look(Runtime *runtime, int64_t timeout_ns) {
     return error;
 }
 
-// ---- driving -----------------------------------------------------------------------------------------------------
+// ---- driving ----
 
 Driving::Driving(Runtime *runtime) : runtime_(runtime), outer_(driving) {
     runtime->is_driving = true;
@@ -334,37 +335,35 @@ Driving::~Driving() {
 
 namespace {
 
-constinit const Slot no_slot = {};
-constexpr Until forever = {&no_slot, 0};
-
 // Live tasks, and nothing that could ever wake one.
 bool is_stalled(const Runtime *runtime) {
-    return runtime->tasks_alive && !has_work(runtime) && runtime->timers.count() == 0 && runtime->io_waiting == 0 &&
+    return runtime->tasks_alive() && !has_work(runtime) && runtime->timers.count() == 0 && runtime->io_waiting == 0 &&
            runtime->blocking_pending == 0 && runtime->inbox->holds.load(std::memory_order_seq_cst) <= 0;
 }
 
-bool is_over(const Runtime *runtime, Until until) {
-    if (until.slot == &no_slot) return runtime->tasks_alive == 0;
-    return until.slot->generation.load(std::memory_order_relaxed) != until.generation;
+// Over is, with a task, when that has ended, else when all have.
+bool is_over(const Runtime *runtime, uint64_t task) {
+    return task ? !is_alive(slot_at(task_index(task)), task_generation(task)) : runtime->tasks_alive() == 0;
 }
 
 bool take_stop(Runtime *runtime) {
     return runtime->inbox->stop.load(std::memory_order_relaxed) && runtime->inbox->stop.exchange(0);
 }
 
-int32_t drive(Runtime *runtime, Until until) {
+int32_t drive(Runtime *runtime, uint64_t task) {
     if (runtime->is_driving) return ZYNTAX_EBUSY;
     Driving scope(runtime);
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
+    runtime->awaited = task ? slot_at(task_index(task)) : nullptr;
     take_inbox_work(runtime);
     drop_canceled(runtime);
     for (;;) {
         if (take_stop(runtime)) return ZYNTAX_ECANCELED;
-        if (is_over(runtime, until)) return 0;
+        if (is_over(runtime, task)) return 0;
         if (runtime->detect_stall && is_stalled(runtime)) return ZYNTAX_EDEADLK;
         int32_t error = look(runtime, -1);
         if (error) return error;
-        if (!is_over(runtime, until)) poll_ready(runtime, until);
+        if (!is_over(runtime, task)) poll_ready(runtime);
         drop_canceled(runtime);
     }
 }
@@ -378,7 +377,7 @@ using namespace zyntax;
 int32_t zyntax_runtime_run(zyntax_runtime *runtime) noexcept {
     if (!runtime) return ZYNTAX_EINVAL;
     check_thread(runtime);
-    return drive(runtime, forever);
+    return drive(runtime, 0);
 }
 
 int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *task) noexcept {
@@ -389,7 +388,7 @@ int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *task) noex
     Slot *slot = slot_or_null(task_index(handle));
     if (!slot || !is_alive(slot, task_generation(handle))) return 0;
     if (slot->owner.load(std::memory_order_acquire) != runtime->inbox) return ZYNTAX_ESTALE;
-    return drive(runtime, {slot, task_generation(handle)});
+    return drive(runtime, handle);
 }
 
 int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcept {
@@ -399,12 +398,14 @@ int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcep
     Driving scope(runtime);
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
     if (take_stop(runtime)) return ZYNTAX_ECANCELED;
+    runtime->awaited = nullptr;
     int32_t error = look(runtime, timeout_ns);
     if (error) return error;
-    poll_ready(runtime, forever);
+    poll_ready(runtime);
     drop_canceled(runtime);
     if (take_stop(runtime)) return ZYNTAX_ECANCELED;
-    return runtime->tasks_alive > INT32_MAX ? INT32_MAX : static_cast<int32_t>(runtime->tasks_alive);
+    uint64_t alive = runtime->tasks_alive();
+    return alive > INT32_MAX ? INT32_MAX : static_cast<int32_t>(alive);
 }
 
 int64_t zyntax_runtime_next_timeout_ns(zyntax_runtime *runtime) noexcept {
@@ -467,7 +468,7 @@ int32_t zyntax_task_cancel(zyntax_task *task) noexcept {
     return push_remote(slot, index, task_generation(handle), true) ? 0 : ZYNTAX_ESTALE;
 }
 
-// ---- spawn -----------------------------------------------------------------------------------------------------------
+// ---- spawn ----
 
 namespace zyntax {
 
@@ -506,12 +507,7 @@ bool add_block(Runtime *runtime) {
     return true;
 }
 
-// A slot for a new task, or 0.
-uint32_t take_slot(Runtime *runtime) {
-    if (uint32_t index = runtime->free_slot) {
-        runtime->free_slot = slot_at(index)->joiners;
-        return index;
-    }
+[[gnu::noinline]] uint32_t take_fresh_slot(Runtime *runtime) {
     for (;;) {
         if (runtime->fresh_slot == runtime->fresh_end && !add_block(runtime)) return 0;
         uint32_t index = runtime->fresh_slot++;
@@ -522,19 +518,29 @@ uint32_t take_slot(Runtime *runtime) {
     }
 }
 
+// A slot for a new task, or 0.
+inline uint32_t take_slot(Runtime *runtime) {
+    uint32_t index = runtime->free_slot;
+    if (!index) return take_fresh_slot(runtime);
+    runtime->free_slot = slot_at(index)->joiners;
+    return index;
+}
+
+[[gnu::noinline]] zyntax_task *refuse(Runtime *runtime, FutureState state, DropFn drop, size_t owned) {
+    if (drop) drop(state, ZYNTAX_ECANCELED);
+    if (owned) runtime->arena.give(state, owned);
+    return nullptr;
+}
+
 } // namespace
 
 } // namespace zyntax
 
 zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState state, PollFn poll, DropFn drop,
                                        size_t owned) noexcept {
-    if (!runtime || !poll || (owned && !state) || owned > Arena::max_size) return nullptr;
+    if (!runtime || !poll || (owned && (!state || owned > Arena::max_size))) return nullptr;
     check_thread(runtime);
-    if (runtime->is_ending) {
-        if (drop) drop(state, ZYNTAX_ECANCELED);
-        if (owned) runtime->arena.give(state, owned);
-        return nullptr;
-    }
+    if (runtime->is_ending) return refuse(runtime, state, drop, owned);
     uint32_t index = take_slot(runtime);
     if (!index) return nullptr;
     Slot *slot = slot_at(index);
@@ -546,12 +552,11 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     slot->owned = static_cast<uint32_t>((owned + Arena::unit - 1) / Arena::unit);
     slot->polls_low = 0;
     slot->polls_high = 0;
-    slot->flags = 0;
+    slot->flags = Slot::queued;
     slot->waits = ZYNTAX_WAIT_UNKNOWN;
     slot->generation.store(generation, std::memory_order_release);
-    runtime->tasks_alive++;
+    runtime->ready[runtime->ready_end++ & runtime->ready_mask] = index;
     runtime->tasks_spawned++;
-    enqueue(runtime, index, slot);
     if (runtime->host_waits && !runtime->is_driving) poke(runtime->inbox);
     return static_cast<zyntax_task *>(to_pointer(task_bits(index, generation)));
 }

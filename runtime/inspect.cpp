@@ -36,7 +36,7 @@ using namespace zyntax;
 bool zyntax_runtime::is_valid() const {
     uint64_t alive = 0;
     each_task(this, [&](uint32_t, const Slot *) { alive++; });
-    if (alive != tasks_alive) return false;
+    if (alive != tasks_alive()) return false;
     for (uint32_t i = ready_begin; i != ready_end; i++) {
         if (!(slot_at(ready[i & ready_mask])->flags & Slot::queued)) return false;
     }
@@ -51,7 +51,7 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     size_t slots = size_t{runtime->block_count} * block_size * sizeof(Slot);
     zyntax_runtime_stats all = {};
     all.size = stats->size < sizeof all ? stats->size : sizeof all;
-    all.tasks_alive = runtime->tasks_alive;
+    all.tasks_alive = runtime->tasks_alive();
     all.tasks_spawned = runtime->tasks_spawned;
     all.polls = runtime->polls;
     all.wakes = runtime->wakes;
@@ -64,7 +64,8 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     all.io_open = runtime->ios.used();
     all.blocking_pending = runtime->blocking_pending;
     all.bytes_reserved = runtime->memory.reserved.load(std::memory_order_relaxed) + slots;
-    all.bytes_in_use = runtime->memory.in_use - runtime->timers.reserved_bytes() + runtime->tasks_alive * sizeof(Slot);
+    all.bytes_in_use =
+        runtime->memory.in_use - runtime->timers.reserved_bytes() + runtime->tasks_alive() * sizeof(Slot);
     memcpy(stats, &all, all.size);
     return 0;
 }
@@ -85,7 +86,7 @@ int32_t zyntax_runtime_dump(zyntax_runtime *runtime, void (*visit)(void *user, c
         info.waits = doing(runtime, slot);
         visit(user, &info);
     });
-    return to_count(runtime->tasks_alive);
+    return to_count(runtime->tasks_alive());
 }
 
 const char *zyntax_runtime_backend(void) noexcept { return Poller::name; }

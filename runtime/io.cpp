@@ -134,7 +134,8 @@ intptr_t zyntax_io_fd(zyntax_io *handle) noexcept {
 
 // The host may have read or written by itself, so that what was noted of the readiness is no answer: the kernel's is.
 // An edge that comes between the question and the next wait is still reported by that wait.
-PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, Waker *waker, int64_t *result) noexcept {
+PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, Waker *waker,
+                           int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
     IoRef ref = find_io(handle);
     if (!ref.io) return dead_io(op, result);

@@ -37,7 +37,7 @@ struct Group : Source {
     Node *head;         // what the op names; its payload is the group
     uint32_t remaining; // members that have to fire
     uint32_t count;
-    Node *members[1];   // `count` of them; null once fired
+    Node *members[1]; // `count` of them; null once fired
 
     static size_t size_for(size_t n) { return sizeof(Group) + n * sizeof(Node *); }
 };
@@ -63,7 +63,8 @@ void member_fired(Runtime *runtime, Node *member) {
 void head_abandoned(Runtime *runtime, Node *head) { free_group(runtime, static_cast<Group *>(head->source)); }
 
 Group *make_group(Runtime *runtime, zyntax_op *op, size_t max_members, const Waker *waker) {
-    void *memory = max_members < UINT32_MAX / sizeof(Node *) ? runtime->arena.take(Group::size_for(max_members)) : nullptr;
+    void *memory =
+        max_members < UINT32_MAX / sizeof(Node *) ? runtime->arena.take(Group::size_for(max_members)) : nullptr;
     Node *head = memory ? arm(runtime, op, ZYNTAX_WAIT_JOIN, waker) : nullptr;
     if (!head) {
         if (memory) runtime->arena.give(memory, Group::size_for(max_members));

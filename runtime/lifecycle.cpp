@@ -49,7 +49,7 @@ void drop_all(Runtime *runtime) {
             drop_canceled(runtime);
         }
     }
-    assert(runtime->tasks_alive == 0);
+    assert(runtime->tasks_alive() == 0);
 }
 
 // From here on no other thread writes to the inbox: every generation is stale, and those who looked before are done.
@@ -107,7 +107,8 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
     check_thread(runtime);
     if (runtime->is_driving) {
-        os::panic("zyntax: zyntax_runtime_destroy was called from inside a poll, drop or callback of its own runtime\n");
+        os::panic(
+            "zyntax: zyntax_runtime_destroy was called from inside a poll, drop or callback of its own runtime\n");
     }
     {
         Driving scope(runtime);

@@ -67,8 +67,13 @@ public:
     }
 
 private:
-    struct Free { Free *next; };
-    struct Chunk { Chunk *next; size_t size; };
+    struct Free {
+        Free *next;
+    };
+    struct Chunk {
+        Chunk *next;
+        size_t size;
+    };
     static_assert(sizeof(Chunk) == unit, "a chunk's header keeps blocks aligned");
 
     static constexpr size_t first_chunk = 4096;
@@ -175,8 +180,8 @@ private:
 
     Memory &memory_;
     T *segments_[segments] = {};
-    uint32_t free_ = 0;     // numbers on the stack
-    uint32_t fresh_ = 0;    // numbers ever taken
+    uint32_t free_ = 0;  // numbers on the stack
+    uint32_t fresh_ = 0; // numbers ever taken
     uint32_t capacity_ = 0;
 };
 

@@ -16,10 +16,10 @@ struct Pool;
 
 // A registered descriptor.
 struct Io {
-    uint32_t generation = 0;  // 0: free
+    uint32_t generation = 0; // 0: free
     intptr_t fd = -1;
     os::Kind kind = os::Kind::other;
-    uint32_t ready = 0;       // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
+    uint32_t ready = 0;            // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
     Link readers, writers, either; // nodes of those who wait
 };
 
@@ -29,16 +29,10 @@ struct Part {
     void (*destroy)(Runtime *, Part *);
 };
 
-// What stops a round of polls before its budget is used up: the end of this task, if it is one.
-struct Until {
-    const Slot *slot;
-    uint32_t generation;
-};
-
 } // namespace zyntax
 
 // Equations that always hold on the runtime's thread (is_valid recounts them in debug builds):
-//   tasks_alive == slots of its blocks with an odd generation
+//   tasks_alive() == slots of its blocks with an odd generation
 //   ready_end - ready_begin == slots with the flag `queued` (each is in the ready queue once)
 //   capacity of the ready queue >= slots of its blocks, so that queueing a task can never fail
 struct zyntax_runtime {
@@ -55,16 +49,17 @@ struct zyntax_runtime {
     uint64_t wakers_stored = 0;      // await points that returned POLL_PENDING
     uint64_t wakers_returned = 0;    // await points that returned POLL_READY
 
-    uint32_t free_slot = 0;                   // list through `joiners`
-    uint32_t fresh_slot = 0, fresh_end = 0;   // slots of the newest block that were never used by this runtime
+    uint32_t free_slot = 0;                         // list through `joiners`
+    uint32_t fresh_slot = 0, fresh_end = 0;         // slots of the newest block that were never used by this runtime
     uint32_t canceled_first = 0, canceled_last = 0; // tasks that wait for their drop, through next_canceled
-    uint32_t blocks = 0;                      // list through next_block
+    uint32_t blocks = 0;                            // list through next_block
     uint32_t block_count = 0;
     uint32_t poll_budget = 0;
-    uint64_t tasks_alive = 0;
+    uint32_t polls_left = 0;               // of this round
+    const zyntax::Slot *awaited = nullptr; // block_on's task, whose end is the end of the round
     bool is_driving = false;
     bool is_ending = false;
-    bool host_waits = false;                  // backend_fd was asked for: outside of turn the host sleeps on it
+    bool host_waits = false; // backend_fd was asked for: outside of turn the host sleeps on it
     bool detect_stall = false;
 
     zyntax::Memory memory;
@@ -85,9 +80,10 @@ struct zyntax_runtime {
     uint32_t blocking_threads = 0;
     uint64_t blocking_pending = 0; // jobs whose completion has not arrived
     uint64_t io_waiting = 0;       // nodes in the lists of I/O handles
-    uint64_t tasks_spawned = 0, polls = 0, wakes = 0, wakes_remote = 0;
+    uint64_t tasks_spawned = 0, tasks_ended = 0, polls = 0, wakes = 0, wakes_remote = 0;
     uint64_t kernel_waits = 0, kernel_events = 0, events_stale = 0;
 
+    uint64_t tasks_alive() const { return tasks_spawned - tasks_ended; }
     bool has_ready() const { return ready_begin != ready_end; }
 
     // The time, never going back.
@@ -110,18 +106,18 @@ struct zyntax_runtime {
 
 namespace zyntax {
 
-// ---- executor.cpp --------------------------------------------------------------------------------------------------
+// ---- executor.cpp ----
 
-void wake(void *data);                            // the wake function of every waker of this library
-void enqueue(Runtime *, uint32_t index, Slot *);  // no-op when queued already
+void wake(void *data);                           // the wake function of every waker of this library
+void enqueue(Runtime *, uint32_t index, Slot *); // no-op when queued already
 void cancel_task(Runtime *, uint32_t index, Slot *);
 void finish(Runtime *, uint32_t index, Slot *, int32_t outcome);
 void drop_canceled(Runtime *);
-void poll_ready(Runtime *, Until);                // at most poll_budget tasks
-int32_t look(Runtime *, int64_t timeout_ns);      // I/O, timers, other threads; 0 or an error of the kernel's wait
+void poll_ready(Runtime *);                  // at most poll_budget tasks, none after the awaited one has ended
+int32_t look(Runtime *, int64_t timeout_ns); // I/O, timers, other threads; 0 or an error of the kernel's wait
 void take_inbox_work(Runtime *);
-void send(Runtime *, Message *);                  // any thread
-void poke(Inbox *);                               // any thread: wakes the loop if it sleeps
+void send(Runtime *, Message *); // any thread
+void poke(Inbox *);              // any thread: wakes the loop if it sleeps
 bool has_inbox_work(const Inbox *);
 
 // Marks the thread as the one that drives, for a scope.
@@ -137,10 +133,10 @@ private:
     Inbox *outer_;
 };
 
-// ---- io.cpp ----------------------------------------------------------------------------------------------------------
+// ---- io.cpp ----
 
 // A handle in two steps, so that what may fail for want of memory comes before there is a descriptor to lose.
-uint32_t reserve_io(Runtime *);                    // an index, or ios.none
+uint32_t reserve_io(Runtime *); // an index, or ios.none
 int32_t register_io(Runtime *, uint32_t index, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
 
 void dispatch(Runtime *, const Event &);
@@ -160,7 +156,7 @@ PollStatus dead_io(zyntax_op *, int64_t *result);
 // Ends a call that has to wait for a direction (or for both: whichever comes first).
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *, Waker *, int64_t *result);
 
-// ---- threads -------------------------------------------------------------------------------------------------------
+// ---- threads ----
 
 // A call marked [rt]: no other thread may be driving the runtime. Aborts a debug build otherwise.
 inline void check_thread([[maybe_unused]] const Runtime *runtime) {

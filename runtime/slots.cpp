@@ -4,7 +4,8 @@
 
 namespace zyntax {
 
-constinit std::atomic<Slot *> segments[1u << (index_bits - segment_bits)];
+constinit std::atomic<Slot *> slots{nullptr};
+constinit std::atomic<uint32_t> slot_count{0};
 constinit thread_local Inbox *driving = nullptr;
 
 namespace {
@@ -23,22 +24,34 @@ private:
 };
 constinit std::atomic<bool> Lock::taken;
 
-uint32_t free_block;   // list through next_block
-uint32_t fresh_block;  // first index that was never given out
-uint32_t fresh_end;    // first index without memory
+uint32_t free_block;  // list through next_block
+uint32_t fresh_block; // first index that was never given out
+uint32_t reserved;    // slots that there are addresses for
 
 constexpr uint32_t inboxes_per_chunk = 64;
 constinit std::atomic<Inbox *> inbox_chunks[(1u << inbox_bits) / inboxes_per_chunk];
-uint32_t free_inbox;   // id + 1, list through next_free
+uint32_t free_inbox; // id + 1, list through next_free
 uint32_t fresh_inbox;
 
-bool add_segment() {
-    constexpr uint32_t slots = 1u << segment_bits;
-    if (fresh_end >> index_bits) return false;
-    void *memory = os::pages(size_t{slots} * sizeof(Slot));
-    if (!memory) return false;
-    segments[fresh_end >> segment_bits].store(static_cast<Slot *>(memory), std::memory_order_release);
-    fresh_end += slots;
+// Where addresses are limited, fewer tasks than max_slots have to do.
+bool reserve_slots() {
+    for (uint32_t count = max_slots; count >= block_size; count /= 2) {
+        void *memory = os::reserve_pages(size_t{count} * sizeof(Slot));
+        if (!memory) continue;
+        slots.store(static_cast<Slot *>(memory), std::memory_order_relaxed);
+        reserved = count;
+        return true;
+    }
+    return false;
+}
+
+bool add_slots() {
+    constexpr uint32_t step = (1u << 20) / sizeof(Slot);
+    if (!reserved && !reserve_slots()) return false;
+    uint32_t count = slot_count.load(std::memory_order_relaxed);
+    uint32_t more = reserved - count < step ? reserved - count : step;
+    if (!more || !os::commit_pages(slot_at(count), size_t{more} * sizeof(Slot))) return false;
+    slot_count.store(count + more, std::memory_order_release);
     return true;
 }
 
@@ -50,7 +63,7 @@ uint32_t take_block() {
         free_block = next_block(first);
         return first;
     }
-    if (fresh_block == fresh_end && !add_segment()) return 0;
+    if (fresh_block == slot_count.load(std::memory_order_relaxed) && !add_slots()) return 0;
     if (fresh_block == 0) fresh_block = block_size; // 0 means "none": the very first block is given up, untouched
     uint32_t first = fresh_block;
     fresh_block += block_size;
@@ -83,8 +96,9 @@ Inbox *take_inbox(Runtime *runtime) {
         uint32_t id = fresh_inbox;
         if (id >> inbox_bits) return nullptr;
         if (id % inboxes_per_chunk == 0) {
-            void *memory = os::pages(inboxes_per_chunk * sizeof(Inbox));
-            if (!memory) return nullptr;
+            size_t bytes = inboxes_per_chunk * sizeof(Inbox);
+            void *memory = os::reserve_pages(bytes);
+            if (!memory || !os::commit_pages(memory, bytes)) return nullptr;
             inbox_chunks[id / inboxes_per_chunk].store(static_cast<Inbox *>(memory), std::memory_order_release);
         }
         fresh_inbox++;

@@ -7,14 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../include/zyntax_async_runtime.h"
+#include "../platform/os.h"
 
 namespace zyntax {
 
 using Runtime = zyntax_runtime;
 struct Inbox;
 
-// ---- slots -------------------------------------------------------------------------------------------------------
+// ---- slots ----
 
 // A task. The owner is the runtime whose block the slot is in; "owner only" fields are plain.
 //
@@ -27,44 +27,41 @@ struct alignas(64) Slot {
     };
     static constexpr uint32_t last_generation = UINT32_MAX - 1;
 
-    void *state;               // owner only
-    union {                    // owner only
-        PollFn poll;           //   unless canceled and not being polled
+    void *state;                // owner only
+    union {                     // owner only
+        PollFn poll;            //   unless canceled and not being polled
         uint32_t next_canceled; //  then: the next slot in the list of canceled tasks
     };
-    DropFn drop;                         // owner only
-    std::atomic<Inbox *> owner;          // set at the slot's first use by a runtime; means something while alive
-    std::atomic<uint32_t> generation;    // written by the owner, read by anybody
-    std::atomic<uint32_t> in_inbox;      // 0 -> 1 by the thread that pushes the slot, 1 -> 0 by the owner taking it out
-    uint32_t next_in_inbox;              // belongs to whoever turned in_inbox to 1
+    DropFn drop;                      // owner only
+    std::atomic<Inbox *> owner;       // set at the slot's first use by a runtime; means something while alive
+    std::atomic<uint32_t> generation; // written by the owner, read by anybody
+    std::atomic<uint32_t> in_inbox;   // 0 -> 1 by the thread that pushes the slot, 1 -> 0 by the owner taking it out
+    uint32_t next_in_inbox;           // belongs to whoever turned in_inbox to 1
     std::atomic<uint32_t> cancel_generation; // the newest generation that another thread wants canceled; only grows
-    uint32_t joiners;                    // owner only. Alive: first node that waits for the end, or 0. Free: next free
-    uint32_t owned;                      // owner only. Size of the state in units of 16 bytes, 0 when not owned
-    uint32_t polls_low;                  // owner only
-    uint16_t polls_high;                 // owner only
-    uint8_t flags;                       // owner only
-    uint8_t waits;                       // owner only. zyntax_wait of the last operation that stored the waker
+    uint32_t joiners;    // owner only. Alive: first node that waits for the end, or 0. Free: next free
+    uint32_t owned;      // owner only. Size of the state in units of 16 bytes, 0 when not owned
+    uint32_t polls_low;  // owner only
+    uint16_t polls_high; // owner only
+    uint8_t flags;       // owner only
+    uint8_t waits;       // owner only. zyntax_wait of the last operation that stored the waker
 };
 static_assert(sizeof(Slot) == 64 && alignof(Slot) == 64);
 
-// Blocks of slots go from runtime to runtime. The first slot of a block is its header, so that index 0 is no task.
-constexpr uint32_t block_bits = 8;
-constexpr uint32_t block_size = 1u << block_bits;
-constexpr uint32_t segment_bits = 15; // 2 MiB; untouched pages cost nothing
-constexpr uint32_t index_bits = 26;   // 67 million tasks
+// All slots lie in one range of addresses, reserved when the first runtime needs it and backed with memory as they are
+// needed: an index is an offset. Blocks of slots go from runtime to runtime. The first slot of a block is its header,
+// so that index 0 is no task.
+constexpr uint32_t block_size = 256;
+constexpr uint32_t max_slots = 1u << 26;
 
-extern std::atomic<Slot *> segments[1u << (index_bits - segment_bits)];
+ZYNTAX_INTERNAL extern constinit std::atomic<Slot *> slots;        // constant once there is a slot
+ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> slot_count; // of those with memory; only grows
 
 // The slot of an index that a block has been given out for.
-inline Slot *slot_at(uint32_t index) {
-    return segments[index >> segment_bits].load(std::memory_order_relaxed) + (index & ((1u << segment_bits) - 1));
-}
+inline Slot *slot_at(uint32_t index) { return slots.load(std::memory_order_relaxed) + index; }
 
 // The slot of any number at all, or null.
 inline Slot *slot_or_null(uint32_t index) {
-    if (index >> index_bits) return nullptr;
-    Slot *segment = segments[index >> segment_bits].load(std::memory_order_acquire);
-    return segment ? segment + (index & ((1u << segment_bits) - 1)) : nullptr;
+    return index < slot_count.load(std::memory_order_acquire) ? slot_at(index) : nullptr;
 }
 
 // Takes a block, recycled if there is one; its first index, or 0 without memory. Any thread.
@@ -76,7 +73,7 @@ void give_blocks(uint32_t first);
 // The link between blocks: free ones, or those of one runtime.
 inline uint32_t &next_block(uint32_t first) { return slot_at(first)->joiners; }
 
-// ---- task handles and waker data ---------------------------------------------------------------------------------
+// ---- task handles and waker data ----
 
 inline uint64_t task_bits(uint32_t index, uint32_t generation) { return uint64_t{generation} << 32 | index; }
 inline uint32_t task_index(uint64_t handle) { return static_cast<uint32_t>(handle); }
@@ -86,10 +83,10 @@ inline uint64_t to_bits(const void *handle) { return reinterpret_cast<uint64_t>(
 static_assert(sizeof(void *) == 8, "handles are 64-bit numbers behind pointer types");
 
 inline bool is_alive(const Slot *slot, uint32_t generation) {
-    return (generation & 1) && slot->generation.load(std::memory_order_acquire) == generation;
+    return slot->generation.load(std::memory_order_acquire) == generation && (generation & 1);
 }
 
-// ---- inboxes -----------------------------------------------------------------------------------------------------
+// ---- inboxes ----
 
 // Work for the runtime's thread that brings its own memory: a post, or a blocking job that is done.
 struct Message {
@@ -99,30 +96,30 @@ struct Message {
 
 // What other threads write to. One a runtime, from creation to destruction, then the next runtime's.
 struct alignas(128) Inbox {
-    std::atomic<uint32_t> woken;       // Treiber stack of slots, taken whole: index of the newest, or 0
-    std::atomic<uint32_t> sleeping;    // 1: the loop is about to sleep in the kernel, and whoever turns it to 0 wakes it
-    std::atomic<Message *> messages;   // Treiber stack, taken whole
-    std::atomic<uint32_t> pushers;     // threads between looking at a slot's generation and having pushed it
-    std::atomic<uint32_t> stop;        // 1: the next round ends with ZYNTAX_ECANCELED
-    std::atomic<int32_t> holds;        // zyntax_runtime_hold minus zyntax_runtime_release
-    uint32_t id;                       // constant: place in the table of inboxes
-    std::atomic<Runtime *> runtime;    // null while free
-    std::atomic<const void *> driver;  // the thread that drives the runtime, as this_thread() names it; null: none
-    uint32_t next_generation;          // of operations, I/O handles and channels; runs on from runtime to runtime
+    std::atomic<uint32_t> woken;      // Treiber stack of slots, taken whole: index of the newest, or 0
+    std::atomic<uint32_t> sleeping;   // 1: the loop is about to sleep in the kernel, and whoever turns it to 0 wakes it
+    std::atomic<Message *> messages;  // Treiber stack, taken whole
+    std::atomic<uint32_t> pushers;    // threads between looking at a slot's generation and having pushed it
+    std::atomic<uint32_t> stop;       // 1: the next round ends with ZYNTAX_ECANCELED
+    std::atomic<int32_t> holds;       // zyntax_runtime_hold minus zyntax_runtime_release
+    uint32_t id;                      // constant: place in the table of inboxes
+    std::atomic<Runtime *> runtime;   // null while free
+    std::atomic<const void *> driver; // the thread that drives the runtime, as this_thread() names it; null: none
+    uint32_t next_generation;         // of operations, I/O handles and channels; runs on from runtime to runtime
     uint32_t next_free;
 };
 static_assert(sizeof(Inbox) == 128);
 
 constexpr uint32_t inbox_bits = 12; // runtimes alive at once
 
-Inbox *take_inbox(Runtime *);  // null when memory or numbers are out. Any thread
-void give_inbox(Inbox *);      // Any thread
-Inbox *inbox_at(uint32_t id);  // null for a number that never was one
+Inbox *take_inbox(Runtime *); // null when memory or numbers are out. Any thread
+void give_inbox(Inbox *);     // Any thread
+Inbox *inbox_at(uint32_t id); // null for a number that never was one
 
-// ---- the thread --------------------------------------------------------------------------------------------------
+// ---- the thread ----
 
 // The inbox of the runtime that this thread is driving, innermost first; null when none.
-extern constinit thread_local Inbox *driving;
+ZYNTAX_INTERNAL ZYNTAX_TLS extern constinit thread_local Inbox *driving;
 
 inline const void *this_thread() { return &driving; }
 

@@ -5,7 +5,8 @@ namespace {
 
 // Sorted by name; ended by a null.
 const zyntax_symbol table[] = {
-#define SYMBOL(name) {#name, reinterpret_cast<void *>(name)}
+#define SYMBOL(name) \
+    { #name, reinterpret_cast < void *>(name) }
     SYMBOL(zyntax_blocking),
     SYMBOL(zyntax_channel_close),
     SYMBOL(zyntax_channel_create),

@@ -20,19 +20,21 @@ PollStatus retry_accept(Runtime *runtime, zyntax_op *op, Waker *waker, int64_t *
 
 int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port, zyntax_io **out) noexcept {
     os::Address parsed;
-    if (!runtime || !out || !os::parse_address(address ? address : "::", port, &parsed)) return ZYNTAX_EINVAL;
+    if (!runtime || !out) return ZYNTAX_EINVAL;
     check_thread(runtime);
+    int32_t error = os::look_up(address ? address : "::", port, true, &parsed, 1);
+    if (error < 0) return error == ZYNTAX_ENOMEM ? error : ZYNTAX_EINVAL;
     uint32_t index = reserve_io(runtime);
     if (index == runtime->ios.none) return ZYNTAX_ENOMEM;
     int64_t fd = os::listen(&parsed, !address);
-    if (fd == ZYNTAX_EAFNOSUPPORT && !address && os::parse_address("0.0.0.0", port, &parsed)) {
+    if (fd == ZYNTAX_EAFNOSUPPORT && !address && os::look_up("0.0.0.0", port, true, &parsed, 1) == 1) {
         fd = os::listen(&parsed, false); // a system without IPv6
     }
     if (fd < 0) {
         runtime->ios.give(index);
         return static_cast<int32_t>(fd);
     }
-    int32_t error = register_io(runtime, index, fd, os::Kind::other, readable, out);
+    error = register_io(runtime, index, fd, os::Kind::other, readable, out);
     if (error) os::close(fd);
     return error;
 }
