@@ -33,6 +33,12 @@ namespace {
 // Why no wake is lost: whoever turns in_inbox to 1 pushes the slot. The owner turns it to 0 before it queues the task,
 // with an exchange, so that it sees what every waker wrote that found the 1.
 bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
+    // On its way already: one read-modify-write that changes nothing hands our writes to whoever takes it out.
+    uint32_t one = 1;
+    if (!cancel && slot->in_inbox.load(std::memory_order_relaxed) &&
+        slot->in_inbox.compare_exchange_strong(one, 1, std::memory_order_acq_rel)) {
+        return true;
+    }
     Inbox *inbox = slot->owner.load(std::memory_order_acquire);
     if (!inbox) return false;
     inbox->pushers.fetch_add(1, std::memory_order_acq_rel);
@@ -507,23 +513,28 @@ bool add_block(Runtime *runtime) {
     return true;
 }
 
-[[gnu::noinline]] uint32_t take_fresh_slot(Runtime *runtime) {
+// Puts a slot that this runtime has not used yet on the free list. False without memory.
+bool add_free_slot(Runtime *runtime) {
     for (;;) {
-        if (runtime->fresh_slot == runtime->fresh_end && !add_block(runtime)) return 0;
+        if (runtime->fresh_slot == runtime->fresh_end && !add_block(runtime)) return false;
         uint32_t index = runtime->fresh_slot++;
         Slot *slot = slot_at(index);
         if (slot->generation.load(std::memory_order_relaxed) == Slot::last_generation) continue;
         slot->owner.store(runtime->inbox, std::memory_order_release);
-        return index;
+        release_slot(runtime, index, slot);
+        return true;
     }
 }
 
-// A slot for a new task, or 0.
-inline uint32_t take_slot(Runtime *runtime) {
-    uint32_t index = runtime->free_slot;
-    if (!index) return take_fresh_slot(runtime);
-    runtime->free_slot = slot_at(index)->joiners;
-    return index;
+// The rare ways of spawn, out of line and as tail calls, so that the common one saves no registers.
+[[gnu::noinline]] zyntax_task *spawn_with_fresh_slot(Runtime *runtime, FutureState state, PollFn poll, DropFn drop,
+                                                     size_t owned) {
+    return add_free_slot(runtime) ? zyntax_runtime_spawn_with(runtime, state, poll, drop, owned) : nullptr;
+}
+
+[[gnu::noinline]] zyntax_task *poke_host(Runtime *runtime, zyntax_task *task) {
+    poke(runtime->inbox);
+    return task;
 }
 
 [[gnu::noinline]] zyntax_task *refuse(Runtime *runtime, FutureState state, DropFn drop, size_t owned) {
@@ -541,9 +552,10 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     if (!runtime || !poll || (owned && (!state || owned > Arena::max_size))) return nullptr;
     check_thread(runtime);
     if (runtime->is_ending) return refuse(runtime, state, drop, owned);
-    uint32_t index = take_slot(runtime);
-    if (!index) return nullptr;
+    uint32_t index = runtime->free_slot;
+    if (!index) return spawn_with_fresh_slot(runtime, state, poll, drop, owned);
     Slot *slot = slot_at(index);
+    runtime->free_slot = slot->joiners;
     uint32_t generation = slot->generation.load(std::memory_order_relaxed) + 1;
     slot->state = state;
     slot->poll = poll;
@@ -557,8 +569,8 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     slot->generation.store(generation, std::memory_order_release);
     runtime->ready[runtime->ready_end++ & runtime->ready_mask] = index;
     runtime->tasks_spawned++;
-    if (runtime->host_waits && !runtime->is_driving) poke(runtime->inbox);
-    return static_cast<zyntax_task *>(to_pointer(task_bits(index, generation)));
+    auto *task = static_cast<zyntax_task *>(to_pointer(task_bits(index, generation)));
+    return runtime->host_waits && !runtime->is_driving ? poke_host(runtime, task) : task;
 }
 
 zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureState state, PollFn poll) noexcept {
