@@ -18,6 +18,7 @@
  *     before the first call, and the Waker of the current poll.
  *       POLL_PENDING: the waker is stored, in place of an earlier one. Call again, same arguments, on the next poll.
  *       POLL_READY:   *result is set (>= 0: success, < 0: a ZYNTAX_E code) and *op is zero again.
+ *     "Same arguments" are the values; *result and other out pointers may be other places on each call.
  *     One op word serves all await points of a function, as only one is active at a time. A state that is dropped
  *     while an op is pending calls zyntax_op_cancel; if it forgets, nothing dangles: the operation wakes a task that
  *     is gone. Buffers are only touched inside the call; the kernel never holds a pointer to them.
@@ -51,22 +52,22 @@
 
 /* Linkage. Define ZYNTAX_SHARED when you link the shared library on Windows; ZYNTAX_API may be defined beforehand. */
 #ifndef ZYNTAX_API
-#  if defined(_WIN32) && defined(ZYNTAX_BUILDING_SHARED)
-#    define ZYNTAX_API __declspec(dllexport)
-#  elif defined(_WIN32) && defined(ZYNTAX_SHARED)
-#    define ZYNTAX_API __declspec(dllimport)
-#  elif defined(__GNUC__)
-#    define ZYNTAX_API __attribute__((visibility("default")))
-#  else
-#    define ZYNTAX_API
-#  endif
+#if defined(_WIN32) && defined(ZYNTAX_BUILDING_SHARED)
+#define ZYNTAX_API __declspec(dllexport)
+#elif defined(_WIN32) && defined(ZYNTAX_SHARED)
+#define ZYNTAX_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#define ZYNTAX_API __attribute__((visibility("default")))
+#else
+#define ZYNTAX_API
+#endif
 #endif
 
 #ifdef __cplusplus
-#  define ZYNTAX_NOEXCEPT noexcept
+#define ZYNTAX_NOEXCEPT noexcept
 extern "C" {
 #else
-#  define ZYNTAX_NOEXCEPT
+#define ZYNTAX_NOEXCEPT
 #endif
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -107,7 +108,8 @@ ZYNTAX_API zyntax_runtime *zyntax_runtime_create(void) ZYNTAX_NOEXCEPT;
 /* Ends a runtime. [rt] Runs callbacks that were posted, drops every live task once with ZYNTAX_ECANCELED, closes
  * every I/O handle, waits for blocking jobs that are already running and discards the others. NULL is fine.
  * Wakers and task handles stay safe to use. From inside one of its own polls, drops or callbacks: message and abort.
- * A spawn that arrives meanwhile (from a drop) returns NULL after running its drop. Since 0.1. */
+ * What posted callbacks spawn is dropped with the rest; a spawn from a drop returns NULL after running its own drop.
+ * Since 0.1. */
 ZYNTAX_API void zyntax_runtime_destroy(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 
 /* Starts a task; it is polled first when the runtime is driven next. [rt]
@@ -134,47 +136,47 @@ ZYNTAX_API int32_t zyntax_runtime_run(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* X(name, code, text): the one list of errors. */
-#define ZYNTAX_ERRORS(X)                                                                   \
-    X(EPERM, -1, "operation not possible on this kind of descriptor")                      \
-    X(ENOENT, -2, "no such name or address")                                               \
-    X(EIO, -5, "input/output error")                                                       \
-    X(EBADF, -9, "bad descriptor")                                                         \
-    X(EAGAIN, -11, "resource temporarily unavailable")                                     \
-    X(ENOMEM, -12, "out of memory")                                                        \
-    X(EACCES, -13, "permission denied")                                                    \
-    X(EFAULT, -14, "bad address")                                                          \
-    X(EBUSY, -16, "called from inside a poll, drop or callback of the same runtime")       \
-    X(EEXIST, -17, "descriptor is already registered")                                     \
-    X(EINVAL, -22, "invalid argument")                                                     \
-    X(ENFILE, -23, "too many open descriptors in the system")                              \
-    X(EMFILE, -24, "too many open descriptors in the process")                             \
-    X(ENOSPC, -28, "limit of the kernel's event registrations reached")                    \
-    X(EPIPE, -32, "the other end is closed")                                               \
-    X(EDEADLK, -35, "nothing can ever wake what is waited for")                            \
-    X(ENOSYS, -38, "not available on this platform")                                       \
-    X(EPROTO, -71, "protocol error")                                                       \
-    X(EMSGSIZE, -90, "message too long")                                                   \
-    X(EOPNOTSUPP, -95, "operation not supported on this kind of descriptor")               \
-    X(EAFNOSUPPORT, -97, "address family not supported")                                   \
-    X(EADDRINUSE, -98, "address already in use")                                           \
-    X(EADDRNOTAVAIL, -99, "address not available")                                         \
-    X(ENETDOWN, -100, "network is down")                                                   \
-    X(ENETUNREACH, -101, "network is unreachable")                                         \
-    X(ECONNABORTED, -103, "connection aborted")                                            \
-    X(ECONNRESET, -104, "connection reset by peer")                                        \
-    X(ENOBUFS, -105, "no buffer space available")                                          \
-    X(ENOTCONN, -107, "not connected")                                                     \
-    X(ETIMEDOUT, -110, "timed out")                                                        \
-    X(ECONNREFUSED, -111, "connection refused")                                            \
-    X(EHOSTUNREACH, -113, "no route to host")                                              \
-    X(ESTALE, -116, "handle is null, stale, foreign or was never valid")                   \
+#define ZYNTAX_ERRORS(X)                                                             \
+    X(EPERM, -1, "operation not possible on this kind of descriptor")                \
+    X(ENOENT, -2, "no such name or address")                                         \
+    X(EIO, -5, "input/output error")                                                 \
+    X(EBADF, -9, "bad descriptor")                                                   \
+    X(EAGAIN, -11, "resource temporarily unavailable")                               \
+    X(ENOMEM, -12, "out of memory")                                                  \
+    X(EACCES, -13, "permission denied")                                              \
+    X(EFAULT, -14, "bad address")                                                    \
+    X(EBUSY, -16, "called from inside a poll, drop or callback of the same runtime") \
+    X(EEXIST, -17, "descriptor is already registered")                               \
+    X(EINVAL, -22, "invalid argument")                                               \
+    X(ENFILE, -23, "too many open descriptors in the system")                        \
+    X(EMFILE, -24, "too many open descriptors in the process")                       \
+    X(ENOSPC, -28, "limit of the kernel's event registrations reached")              \
+    X(EPIPE, -32, "the other end is closed")                                         \
+    X(EDEADLK, -35, "nothing can ever wake what is waited for")                      \
+    X(ENOSYS, -38, "not available on this platform")                                 \
+    X(EPROTO, -71, "protocol error")                                                 \
+    X(EMSGSIZE, -90, "message too long")                                             \
+    X(EOPNOTSUPP, -95, "operation not supported on this kind of descriptor")         \
+    X(EAFNOSUPPORT, -97, "address family not supported")                             \
+    X(EADDRINUSE, -98, "address already in use")                                     \
+    X(EADDRNOTAVAIL, -99, "address not available")                                   \
+    X(ENETDOWN, -100, "network is down")                                             \
+    X(ENETUNREACH, -101, "network is unreachable")                                   \
+    X(ECONNABORTED, -103, "connection aborted")                                      \
+    X(ECONNRESET, -104, "connection reset by peer")                                  \
+    X(ENOBUFS, -105, "no buffer space available")                                    \
+    X(ENOTCONN, -107, "not connected")                                               \
+    X(ETIMEDOUT, -110, "timed out")                                                  \
+    X(ECONNREFUSED, -111, "connection refused")                                      \
+    X(EHOSTUNREACH, -113, "no route to host")                                        \
+    X(ESTALE, -116, "handle is null, stale, foreign or was never valid")             \
     X(ECANCELED, -125, "canceled")
 
 enum {
 #define ZYNTAX_X(name, code, text) ZYNTAX_##name = (code),
     ZYNTAX_ERRORS(ZYNTAX_X)
 #undef ZYNTAX_X
-    ZYNTAX_OK = 0
+        ZYNTAX_OK = 0
 };
 
 /* Name of an error code, such as "ETIMEDOUT"; "OK" for 0 and more, "E?" for a code that is not in the list. [any]
@@ -199,7 +201,8 @@ typedef void (*DropFn)(FutureState state, int32_t outcome);
  * owned  0, or the size given to zyntax_state_alloc: the state goes back to the arena after drop.
  * An async closure is exactly this triple: state, poll, drop.
  * Returns NULL when memory is short or an argument is NULL that may not be: nothing changed, drop is not called.
- * Returns NULL when the runtime is being destroyed: drop was called with ZYNTAX_ECANCELED and the state was freed.
+ * Returns NULL in a drop that runs because the runtime is being destroyed: drop was called with ZYNTAX_ECANCELED and
+ * an owned state was freed.
  * Since 0.1. */
 ZYNTAX_API zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState state, PollFn poll, DropFn drop,
                                                   size_t owned) ZYNTAX_NOEXCEPT;
@@ -212,7 +215,7 @@ ZYNTAX_API int32_t zyntax_task_cancel(zyntax_task *task) ZYNTAX_NOEXCEPT;
 /* 1 until the task has ended, then 0; 0 for a handle that never was one. [any] Since 0.1. */
 ZYNTAX_API int32_t zyntax_task_alive(zyntax_task *task) ZYNTAX_NOEXCEPT;
 
-/* Waits until a task has ended. [rt] Any number of tasks may join one task.
+/* Waits until a task has ended. [rt] Any number of tasks may join one task; its drop has run before they are polled.
  * *result: 0 once it has ended, at once for a handle that is stale; ZYNTAX_EDEADLK for the task that is being polled;
  * ZYNTAX_ESTALE for a live task of another runtime; ZYNTAX_ENOMEM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_task_join(zyntax_task *task, zyntax_op *op, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
@@ -405,11 +408,11 @@ enum {
 /* Zero-initialise, set `size`, then what you want. A larger size than this library knows is accepted when the rest is
  * zero. */
 typedef struct zyntax_runtime_config {
-    size_t size;                                           /* sizeof(zyntax_runtime_config) */
-    void *(*alloc)(void *ctx, size_t size, size_t align);  /* NULL: the C library's. Both or none. Called on the */
-    void (*free)(void *ctx, void *ptr, size_t size, size_t align); /* runtime's thread, and on that of zyntax_runtime_post */
+    size_t size;                                          /* sizeof(zyntax_runtime_config) */
+    void *(*alloc)(void *ctx, size_t size, size_t align); /* NULL: the C library's. Both or none. Called on the */
+    void (*free)(void *ctx, void *ptr, size_t size, size_t align); /* runtime's thread, and where a post is made */
     void *alloc_ctx;
-    uint64_t (*clock_ns)(void *ctx);                       /* NULL: the system's monotonic clock */
+    uint64_t (*clock_ns)(void *ctx); /* NULL: the system's monotonic clock */
     void *clock_ctx;
     uint32_t poll_budget;      /* polls between two looks at I/O and timers; 0: 256 */
     uint32_t spin_us;          /* look for work this long before sleeping in the kernel; 0: sleep at once */
@@ -493,16 +496,16 @@ ZYNTAX_API int64_t zyntax_promise_block_on(zyntax_runtime *runtime, const zyntax
 
 /* Counters since creation, and gauges of now. Set `size` before the call. */
 typedef struct zyntax_runtime_stats {
-    size_t size;               /* in: sizeof(zyntax_runtime_stats); out: bytes that were filled */
-    uint64_t tasks_alive;      /* gauge */
+    size_t size;          /* in: sizeof(zyntax_runtime_stats); out: bytes that were filled */
+    uint64_t tasks_alive; /* gauge */
     uint64_t tasks_spawned;
     uint64_t polls;
-    uint64_t wakes;            /* of live tasks, those that coalesced included; from the runtime's thread */
-    uint64_t wakes_remote;     /* that reached the runtime from other threads, before coalescing on its thread */
-    uint64_t kernel_waits;     /* calls of the kernel's wait, with and without a timeout */
-    uint64_t kernel_events;    /* events those returned */
-    uint64_t events_stale;     /* of these, for a descriptor that was no longer registered */
-    uint64_t timers_pending;   /* gauge */
+    uint64_t wakes;          /* of live tasks, those that coalesced included; from the runtime's thread */
+    uint64_t wakes_remote;   /* that reached the runtime from other threads, before coalescing on its thread */
+    uint64_t kernel_waits;   /* calls of the kernel's wait, with and without a timeout */
+    uint64_t kernel_events;  /* events those returned */
+    uint64_t events_stale;   /* of these, for a descriptor that was no longer registered */
+    uint64_t timers_pending; /* gauge */
     uint64_t timers_fired;
     uint64_t io_open;          /* gauge */
     uint64_t blocking_pending; /* gauge: jobs queued or running */
@@ -515,7 +518,7 @@ ZYNTAX_API int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runt
 
 /* What a task is doing. */
 typedef enum zyntax_wait {
-    ZYNTAX_WAIT_UNKNOWN = 0,  /* a copy of its waker is somewhere this library does not know */
+    ZYNTAX_WAIT_UNKNOWN = 0, /* a copy of its waker is somewhere this library does not know */
     ZYNTAX_WAIT_RUNNING = 1,
     ZYNTAX_WAIT_QUEUED = 2,
     ZYNTAX_WAIT_TIMER = 3,
