@@ -207,6 +207,8 @@ PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)
     if (!valid(op, waker, result)) return POLL_READY;
     if (!runtime || !fn || (!arg && arg_size)) return ready(nullptr, op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
+    if (runtime->is_ending) zyntax_op_cancel(op);
+    if (runtime->is_ending) return ready(runtime, op, result, ZYNTAX_ECANCELED);
     if (!*op) return begin(runtime, op, make_job(runtime, fn, arg, arg_size), waker, result);
 
     Node *node = pending_node(op);

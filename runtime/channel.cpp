@@ -143,11 +143,12 @@ void destroy_all(Runtime *runtime, Part *part) {
         Channel *channel = channels->table.at(index);
         if (channel->generation) destroy({runtime, channel, index});
     }
+    runtime->channels = nullptr;
     channels->~Channels();
 }
 
 Channels *channels_of(Runtime *runtime) {
-    if (runtime->channels) return runtime->channels;
+    if (runtime->channels || runtime->is_ending) return runtime->channels;
     void *memory = runtime->arena.take(sizeof(Channels));
     if (!memory) return nullptr;
     auto *channels = ::new (memory) Channels(runtime->memory);

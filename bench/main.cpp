@@ -1,0 +1,95 @@
+// The benchmark: every workload on the runtime and, in the same process and minute, as bare C++.
+#include "harness.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+constexpr const char *usage =
+    "usage: bench [options] [NAME...]      a NAME selects that workload, or all whose name contains it\n"
+    "  --quick             short runs\n"
+    "  --list              names and descriptions\n"
+    "  --json FILE         also write every single run to FILE\n"
+    "  --only SIDE         runtime or floor alone, for strace, valgrind and perf\n"
+    "  --pairs N           measured runs a side (9, or 7 with --quick)\n"
+    "  --warm-ups N        runs before those (1)\n"
+    "  --ops N             operations a run\n";
+
+std::vector<bench::Workload> all_workloads() {
+    std::vector<bench::Workload> all;
+#ifdef __linux__
+    bench::add_memory(all); // before anything has left free task records behind
+#endif
+    bench::add_tasks(all);
+#ifdef __linux__
+    bench::add_wakes(all);
+#endif
+    bench::add_timers(all);
+    bench::add_channels(all);
+#ifdef __linux__
+    bench::add_io(all);
+    bench::add_echo(all);
+    bench::add_lifecycle(all);
+#endif
+    return all;
+}
+
+[[noreturn]] void fail(const char *argument) {
+    std::fprintf(stderr, "bench: cannot use '%s'\n%s", argument, usage);
+    std::exit(2);
+}
+
+uint64_t parse_number(const char *text, uint64_t least, uint64_t most) {
+    char *end = nullptr;
+    unsigned long long value = std::strtoull(text, &end, 10);
+    if (*text == '\0' || *text == '-' || *end != '\0' || value < least || value > most) fail(text);
+    return value;
+}
+
+void parse_option(bench::Options &options, const char *name, const char *value) {
+    if (value == nullptr) fail(name);
+    if (std::strcmp(name, "--json") == 0) {
+        options.json = value;
+    } else if (std::strcmp(name, "--only") == 0) {
+        options.runtime = std::strcmp(value, "runtime") == 0;
+        options.floor = std::strcmp(value, "floor") == 0;
+        if (!options.runtime && !options.floor) fail(value);
+    } else if (std::strcmp(name, "--pairs") == 0) {
+        options.pairs = static_cast<int>(parse_number(value, 1, 10'000));
+    } else if (std::strcmp(name, "--warm-ups") == 0) {
+        options.warm_ups = static_cast<int>(parse_number(value, 0, 10'000));
+    } else if (std::strcmp(name, "--ops") == 0) {
+        options.ops = parse_number(value, 1, 1'000'000'000'000);
+    } else {
+        fail(name);
+    }
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    bench::Options options;
+    std::vector<bench::Workload> all = all_workloads();
+    for (int i = 1; i < argc; i++) {
+        if (std::strcmp(argv[i], "--help") == 0) {
+            std::printf("%s", usage);
+            return 0;
+        }
+        if (std::strcmp(argv[i], "--list") == 0) {
+            for (const bench::Workload &workload : all) std::printf("%-22s %s\n", workload.name, workload.what);
+            return 0;
+        }
+        if (std::strcmp(argv[i], "--quick") == 0) {
+            options.quick = true;
+        } else if (argv[i][0] == '-') {
+            const char *name = argv[i++];
+            parse_option(options, name, i < argc ? argv[i] : nullptr);
+        } else {
+            options.filters.push_back(argv[i]);
+        }
+    }
+    if (options.pairs == 0) options.pairs = options.quick ? 7 : 9;
+    return bench::run_all(all, options);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One runtime per core, nothing shared but a port. Every core listens on it with a socket of its own, as
+ * zyntax_tcp_listen sets SO_REUSEPORT, and the kernel spreads the connections. Clients on every core connect and are
+ * told which core answered. Each posts that to core 0 with zyntax_runtime_post, and core 0 counts: only its thread
+ * touches the counts, so there is no lock. After the last report it stops all runtimes.
+ *
+ *     thread_per_core [cores]
+ *
+ * Output of thread_per_core 2 (... is any text):
+ *     core 0 answered ...
+ *     core 1 answered ...
+ *     200 of 200 requests reported
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "zyntax_async_runtime.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { MAX_CORES = 64, CLIENTS_PER_CORE = 100 };
+
+typedef struct Client {
+    uint32_t state_id;
+    unsigned char answered_by; /* the core, or NOBODY */
+    zyntax_io *io;
+    zyntax_op op;
+} Client;
+
+typedef struct Core {
+    zyntax_runtime *runtime;
+    zyntax_io *listener;
+    zyntax_op op;
+    unsigned char number;
+    pthread_t thread;
+    Client clients[CLIENTS_PER_CORE];
+} Core;
+
+enum { NOBODY = 255 };
+
+static Core cores[MAX_CORES];
+static int core_count;
+static uint16_t port;
+
+/* ---- core 0 counts: all this is only touched on its thread ---- */
+
+static int reports;
+static int answered_by[MAX_CORES];
+
+static void report(void *argument) {
+    const Client *client = argument;
+    if (client->answered_by != NOBODY) answered_by[client->answered_by]++;
+    if (++reports < core_count * CLIENTS_PER_CORE) return;
+    for (int i = 0; i < core_count; i++) zyntax_runtime_stop(cores[i].runtime);
+}
+
+/* ---- the client: connects, reads which core answered, reports ---- */
+
+static PollStatus client_poll(FutureState state, Waker *waker) {
+    Client *s = state;
+    int64_t result;
+    if (s->state_id == 1) goto await_read;
+    if (zyntax_tcp_connect(zyntax_current_runtime(), &s->op, "127.0.0.1", port, waker, &s->io, &result) == POLL_PENDING)
+        return POLL_PENDING;
+    if (result < 0) return POLL_READY;
+    s->state_id = 1;
+await_read:
+    if (zyntax_io_read(s->io, &s->op, &s->answered_by, 1, waker, &result) == POLL_PENDING) return POLL_PENDING;
+    if (result <= 0) s->answered_by = NOBODY;
+    return POLL_READY;
+}
+
+static void client_drop(FutureState state, int32_t outcome) {
+    Client *s = state;
+    zyntax_op_cancel(&s->op);
+    if (s->io != NULL) zyntax_io_close(s->io);
+    if (outcome != 0 || zyntax_runtime_post(cores[0].runtime, report, s) == 0) return;
+    fprintf(stderr, "thread_per_core: no memory for a report\n");
+    abort();
+}
+
+/* ---- the server: answers every connection with the number of its core ---- */
+
+typedef struct Connection {
+    zyntax_io *io;
+    zyntax_op op;
+    const Core *core;
+} Connection;
+
+static PollStatus connection_poll(FutureState state, Waker *waker) {
+    Connection *s = state;
+    int64_t result;
+    return zyntax_io_write(s->io, &s->op, &s->core->number, 1, waker, &result);
+}
+
+static void connection_drop(FutureState state, int32_t outcome) {
+    Connection *s = state;
+    (void)outcome;
+    zyntax_op_cancel(&s->op);
+    zyntax_io_close(s->io);
+}
+
+/* Without memory for its task a connection is closed: the client reports nobody. */
+static void serve(const Core *core, zyntax_io *io) {
+    Connection *connection = zyntax_state_alloc(core->runtime, sizeof *connection);
+    if (connection != NULL) {
+        *connection = (Connection){.io = io, .core = core};
+        if (zyntax_runtime_spawn_with(core->runtime, connection, connection_poll, connection_drop, sizeof *connection))
+            return;
+        zyntax_state_free(core->runtime, connection, sizeof *connection);
+    }
+    zyntax_io_close(io);
+}
+
+static PollStatus server_poll(FutureState state, Waker *waker) {
+    Core *s = state;
+    zyntax_io *io;
+    int64_t result;
+    for (;;) {
+        if (zyntax_tcp_accept(s->listener, &s->op, waker, &io, &result) == POLL_PENDING) return POLL_PENDING;
+        if (result < 0) return POLL_READY;
+        serve(s, io);
+    }
+}
+
+static void server_drop(FutureState state, int32_t outcome) {
+    Core *s = state;
+    (void)outcome;
+    zyntax_op_cancel(&s->op);
+    zyntax_io_close(s->listener);
+}
+
+/* ---- main ---- */
+
+static void check(int64_t error, const char *what) {
+    if (error >= 0) return;
+    fprintf(stderr, "thread_per_core: %s: %s\n", what, zyntax_strerror(error));
+    exit(EXIT_FAILURE);
+}
+
+/* Prepared by the main thread: a runtime belongs to no thread until one drives it. All listen before any connects. */
+static void core_prepare(int number) {
+    Core *core = &cores[number];
+    core->number = (unsigned char)number;
+    core->runtime = zyntax_runtime_create();
+    check(core->runtime != NULL ? 0 : ZYNTAX_ENOMEM, "runtime");
+    check(zyntax_tcp_listen(core->runtime, "127.0.0.1", port, &core->listener), "listen");
+    port = (uint16_t)zyntax_tcp_port(core->listener); /* core 0 takes a free port, the others the same */
+    zyntax_task *task = zyntax_runtime_spawn_with(core->runtime, core, server_poll, server_drop, 0);
+    check(task != NULL ? 0 : ZYNTAX_ENOMEM, "server");
+    for (int i = 0; i < CLIENTS_PER_CORE; i++) {
+        core->clients[i].answered_by = NOBODY;
+        task = zyntax_runtime_spawn_with(core->runtime, &core->clients[i], client_poll, client_drop, 0);
+        check(task != NULL ? 0 : ZYNTAX_ENOMEM, "client");
+    }
+}
+
+static void *core_run(void *argument) {
+    Core *core = argument;
+    int32_t result = zyntax_runtime_run(core->runtime); /* the server never ends, so until it is stopped */
+    check(result == ZYNTAX_ECANCELED ? 0 : result, "run");
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    core_count = argc > 1 ? atoi(argv[1]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (core_count < 1) core_count = 1;
+    if (core_count > MAX_CORES) core_count = MAX_CORES;
+    for (int i = 0; i < core_count; i++) core_prepare(i);
+    for (int i = 0; i < core_count; i++) check(-pthread_create(&cores[i].thread, NULL, core_run, &cores[i]), "thread");
+    for (int i = 0; i < core_count; i++) pthread_join(cores[i].thread, NULL);
+    int total = 0;
+    for (int i = 0; i < core_count; total += answered_by[i++]) printf("core %d answered %d\n", i, answered_by[i]);
+    printf("%d of %d requests reported\n", total, core_count * CLIENTS_PER_CORE);
+    for (int i = 0; i < core_count; i++) zyntax_runtime_destroy(cores[i].runtime);
+    return total == core_count * CLIENTS_PER_CORE ? EXIT_SUCCESS : EXIT_FAILURE;
+}
