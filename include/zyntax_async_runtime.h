@@ -325,7 +325,7 @@ ZYNTAX_API int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *addres
 /* The local port of a TCP socket, or ZYNTAX_ESTALE, ZYNTAX_EINVAL. [rt] Since 0.1. */
 ZYNTAX_API int32_t zyntax_tcp_port(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
-/* Waits for a connection. [rt] Sockets accepted from zyntax_tcp_listen's have TCP_NODELAY set.
+/* Waits for a connection. [rt] Accepted TCP sockets have TCP_NODELAY set.
  * *result: 0 and *out, or ZYNTAX_ESTALE, ZYNTAX_ECANCELED (listener closed while waiting), ZYNTAX_EINVAL (not a
  * listener), ZYNTAX_ENOMEM. A connection that died in the queue is skipped. While descriptors or kernel memory are
  * used up it stays pending and tries again within 100 ms. Since 0.1. */
@@ -375,7 +375,7 @@ typedef PollStatus (*PollNextFn)(FutureState state, Waker *waker, void *item, in
 ZYNTAX_API int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t item_size,
                                          zyntax_channel **out) ZYNTAX_NOEXCEPT;
 
-/* Sends a copy of *item; waits while the channel is full. Those who wait are woken in order. [rt]
+/* Sends a copy of *item; waits while the channel is full. First come, first served. [rt]
  * *result: 0, ZYNTAX_EPIPE once the channel is closed, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (destroyed while waiting),
  * ZYNTAX_EINVAL, ZYNTAX_ENOMEM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_channel_send(zyntax_channel *channel, zyntax_op *op, const void *item, Waker *waker,

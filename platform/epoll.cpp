@@ -20,6 +20,7 @@ constexpr int64_t ns_per_ms = 1'000'000;
 uint32_t to_readiness(uint32_t events) {
     uint32_t ready = 0;
     if (events & EPOLLIN) ready |= readable;
+    if (events & EPOLLPRI) ready |= readable | urgent;
     if (events & EPOLLOUT) ready |= writable;
     if (events & EPOLLRDHUP) ready |= readable | read_closed;
     if (events & (EPOLLERR | EPOLLHUP)) ready |= readable | writable | read_closed | write_closed;
@@ -58,7 +59,7 @@ void EpollPoller::close() {
 
 int32_t EpollPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
     os::KeepErrno keep;
-    epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
+    epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
     event.data.u64 = uint64_t{generation} << 32 | index;
     return epoll_ctl(epoll_, EPOLL_CTL_ADD, static_cast<int>(fd), &event) == 0 ? 0 : -errno;
 }

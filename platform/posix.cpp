@@ -5,6 +5,7 @@
 
 #include "posix.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -241,8 +242,12 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     if (!S_ISSOCK(info.st_mode)) return 0;
     int type = 0;
     socklen_t size = sizeof type;
-    bool stream = getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
-    *kind = stream ? Kind::stream : Kind::datagram;
+    sockaddr_storage name = {};
+    socklen_t name_size = sizeof name;
+    getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_TYPE, &type, &size);
+    getsockname(static_cast<int>(fd), reinterpret_cast<sockaddr *>(&name), &name_size);
+    bool is_ip = name.ss_family == AF_INET || name.ss_family == AF_INET6;
+    *kind = is_ip && type == SOCK_STREAM ? Kind::tcp : Kind::socket;
     return 0;
 }
 
@@ -257,7 +262,7 @@ int32_t set_nonblocking(intptr_t fd, bool on, bool *was) {
 
 int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
     KeepErrno keep;
-    bool socket = kind == Kind::stream || kind == Kind::datagram;
+    bool socket = kind == Kind::tcp || kind == Kind::socket;
     for (;;) {
         // recv is cheaper than read: no walk through the file layer.
         ssize_t n = socket ? recv(static_cast<int>(fd), buf, len, 0) : ::read(static_cast<int>(fd), buf, len);
@@ -270,7 +275,7 @@ int64_t write(intptr_t fd, Kind kind, const void *buf, size_t len) {
     KeepErrno keep;
     for (;;) {
         ssize_t n;
-        if (kind == Kind::stream || kind == Kind::datagram) n = send(static_cast<int>(fd), buf, len, send_flags);
+        if (kind == Kind::tcp || kind == Kind::socket) n = send(static_cast<int>(fd), buf, len, send_flags);
         else if (kind == Kind::pipe) n = write_without_sigpipe(static_cast<int>(fd), buf, len);
         else n = ::write(static_cast<int>(fd), buf, len);
         if (n >= 0) return n;
@@ -317,19 +322,17 @@ int64_t listen(const Address *address, bool dual_stack) {
     return error;
 }
 
-int64_t accept(intptr_t listener) {
+int64_t accept(intptr_t listener, bool set_no_delay) {
     KeepErrno keep;
     for (;;) {
 #ifdef SOCK_CLOEXEC
         int fd = accept4(static_cast<int>(listener), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
 #else
         int fd = ::accept(static_cast<int>(listener), nullptr, nullptr);
-        if (fd >= 0) {
-            close_on_exec_nonblocking(fd);
-            tune_stream(fd);
-        }
+        if (fd >= 0) close_on_exec_nonblocking(fd);
 #endif
-        if (fd >= 0) return fd; // TCP_NODELAY came from the listener
+        if (fd >= 0 && set_no_delay) tune_stream(fd);
+        if (fd >= 0) return fd;
         if (errno == ENOTSOCK) return ZYNTAX_EINVAL;
         if (errno != EINTR) return last_error();
     }
@@ -398,6 +401,8 @@ int32_t local_port(intptr_t fd) {
 
 int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uint32_t max) {
     KeepErrno keep;
+    in_addr strict; // getaddrinfo takes 1.2.3 and 0x7f.1 for addresses, too
+    if (numeric && !strchr(host, ':') && inet_pton(AF_INET, host, &strict) != 1) return ZYNTAX_ENOENT;
     addrinfo hints = {};
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = numeric ? AI_NUMERICHOST : 0;

@@ -4,19 +4,13 @@ namespace zyntax {
 
 // Another thread's runtime must not be looked into: a stray number may name it.
 Runtime *runtime_of(uint64_t bits) {
-    Inbox *inbox = inbox_at(static_cast<uint32_t>(bits >> (64 - inbox_bits)));
+    auto id = static_cast<uint32_t>(bits >> (64 - inbox_bits));
+    if (driving && driving->id == id) return driving->runtime.load(std::memory_order_relaxed);
+    Inbox *inbox = inbox_at(id);
     if (!inbox) return nullptr;
-    if (inbox != driving) {
-        const void *driver = inbox->driver.load(std::memory_order_acquire);
-        if (driver && driver != this_thread()) return nullptr;
-    }
+    const void *driver = inbox->driver.load(std::memory_order_acquire);
+    if (driver && driver != this_thread()) return nullptr;
     return inbox->runtime.load(std::memory_order_acquire);
-}
-
-static Node *find_node(zyntax_op op, Runtime **runtime) {
-    if (!op) return nullptr;
-    *runtime = runtime_of(op);
-    return *runtime ? (*runtime)->nodes.find(object_index(op), object_generation(op)) : nullptr;
 }
 
 namespace {
@@ -27,9 +21,13 @@ constinit Source foreign_source = {fired_foreign, fired_foreign};
 
 } // namespace
 
-Node *pending_node(zyntax_op *op) {
-    Runtime *runtime;
-    Node *node = find_node(*op, &runtime);
+static Node *find_node(Runtime *runtime, zyntax_op op) {
+    if (op >> (64 - inbox_bits) != runtime->inbox->id) return nullptr;
+    return runtime->nodes.find(object_index(op), object_generation(op));
+}
+
+Node *pending_node(Runtime *runtime, zyntax_op *op) {
+    Node *node = *op ? find_node(runtime, *op) : nullptr;
     if (node && node->source == &foreign_source) {
         free_node(runtime, node);
         node = nullptr;
@@ -106,11 +104,35 @@ void free_node(Runtime *runtime, Node *node) {
     runtime->nodes.give(node->index);
 }
 
+static void abandon(Runtime *runtime, Node *node) {
+    detach(runtime, node);
+    if (node->source) node->source->abandoned(runtime, node);
+    free_node(runtime, node);
+}
+
 bool is_forgotten(const Node *node) {
     if (node->waker.wake != wake) return false;
     uint64_t handle = to_bits(node->waker.data);
     Slot *slot = slot_or_null(task_index(handle));
     return !slot || !is_alive(slot, task_generation(handle));
+}
+
+void keep(Runtime *runtime, Node *node) {
+    node->place = Node::elsewhere;
+    runtime->kept.append(node);
+}
+
+// A few at a time, in turn, so that the cost of a round does not depend on how many there are.
+void sweep_forgotten(Runtime *runtime) {
+    for (int i = 0; i < 8 && !runtime->kept.empty(); i++) {
+        Node *node = runtime->kept.front();
+        if (is_forgotten(node)) {
+            abandon(runtime, node);
+        } else {
+            node->unlink();
+            runtime->kept.append(node);
+        }
+    }
 }
 
 void wake_waiter(Runtime *runtime, const Node *node) {
@@ -146,15 +168,13 @@ void fire_all(Runtime *runtime, Link *list) {
 using namespace zyntax;
 
 void zyntax_op_cancel(zyntax_op *op) noexcept {
-    if (!op) return;
-    Runtime *runtime = nullptr;
-    Node *node = find_node(*op, &runtime);
+    if (!op || !*op) return;
+    Runtime *runtime = runtime_of(*op);
+    Node *node = runtime ? find_node(runtime, *op) : nullptr;
     *op = 0;
     if (!node) return;
     check_thread(runtime);
-    detach(runtime, node);
-    if (node->source) node->source->abandoned(runtime, node);
-    free_node(runtime, node);
+    abandon(runtime, node);
 }
 
 uint64_t zyntax_now_ns(zyntax_runtime *runtime) noexcept {
@@ -177,7 +197,7 @@ PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op, uint64_t duratio
     if (!runtime || !valid(op, waker, &unused)) return POLL_READY;
     check_thread(runtime);
     if (*op) {
-        Node *node = pending_node(op);
+        Node *node = pending_node(runtime, op);
         return node ? still_pending(runtime, node, waker) : ready(runtime, op, nullptr, 0);
     }
     uint64_t now = duration_ns ? runtime->now_ns() : 0;
@@ -189,7 +209,7 @@ PollStatus zyntax_sleep_until(zyntax_runtime *runtime, zyntax_op *op, uint64_t d
     if (!runtime || !valid(op, waker, &unused)) return POLL_READY;
     check_thread(runtime);
     if (*op) {
-        Node *node = pending_node(op);
+        Node *node = pending_node(runtime, op);
         return node ? still_pending(runtime, node, waker) : ready(runtime, op, nullptr, 0);
     }
     return sleep_to(runtime, op, deadline_ns, waker);

@@ -77,8 +77,8 @@ inline uint32_t object_generation(uint64_t bits) {
 // The runtime that a number names, if this thread may use it; else null.
 Runtime *runtime_of(uint64_t bits);
 
-// The pending node behind an op; null, and *op zero, when there is none or it has been fired.
-Node *pending_node(zyntax_op *op);
+// The node of this runtime behind an op; null, and *op zero, when there is none or it has been fired.
+Node *pending_node(Runtime *, zyntax_op *op);
 
 // A new node with the waker, linked nowhere, its number in *op; null without memory.
 Node *arm(Runtime *, zyntax_op *op, zyntax_wait waits, const Waker *waker);
@@ -107,6 +107,10 @@ void wake_waiter(Runtime *, const Node *);
 
 // True when the node's waker is ours and its task has ended: nobody will ever call with that op again.
 bool is_forgotten(const Node *);
+
+// Lists a node that has a Source but is in no list that fires, and abandons some of the listed that are forgotten.
+void keep(Runtime *, Node *);
+void sweep_forgotten(Runtime *);
 
 // Unlinks and frees without waking.
 void free_node(Runtime *, Node *);

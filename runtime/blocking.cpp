@@ -83,10 +83,6 @@ void work(void *arg) {
 void job_arrived(Runtime *runtime, Message *message) {
     Job *job = static_cast<Job *>(message);
     runtime->blocking_pending--;
-    if (job->state != Job::unheard && is_forgotten(job->node)) {
-        free_node(runtime, job->node);
-        job->state = Job::unheard;
-    }
     if (job->state == Job::unheard) return free_job(runtime, job);
     job->state = Job::done;
     wake_waiter(runtime, job->node);
@@ -186,6 +182,7 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, Job *job, Waker *waker, int64_
         return ready(runtime, op, result, ZYNTAX_ENOMEM);
     }
     node->source = job;
+    keep(runtime, node);
     job->node = node;
     if (!submit(runtime, pool, job)) {
         free_node(runtime, node);
@@ -211,7 +208,7 @@ PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)
     if (runtime->is_ending) return ready(runtime, op, result, ZYNTAX_ECANCELED);
     if (!*op) return begin(runtime, op, make_job(runtime, fn, arg, arg_size), waker, result);
 
-    Node *node = pending_node(op);
+    Node *node = pending_node(runtime, op);
     if (!node) return ready(runtime, op, result, ZYNTAX_ECANCELED); // the runtime it was begun on is gone
     Job *job = node->source && node->source->abandoned == job_abandoned ? static_cast<Job *>(node->source) : nullptr;
     if (!job || job->state != Job::done) return still_pending(runtime, node, waker);

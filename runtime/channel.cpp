@@ -2,7 +2,7 @@
 // calls again or gives up; then what it was notified of passes on. So a notified task that never returns cannot take a
 // wake-up with it.
 //
-//   notified senders   <= max(free places, those notified before)      and equally for receivers and items
+//   notified == waiters with tag 1; of those that were notified because there is something, at most as many as there is
 #include "runtime.h"
 
 #include <string.h>
@@ -14,6 +14,7 @@ namespace {
 // The waiters of one direction.
 struct Side : Source {
     Link waiters;
+    size_t count = 0;    // of waiters
     size_t notified = 0; // of these, how many have been woken and not yet called again
 };
 
@@ -35,14 +36,19 @@ struct Channels : Part {
 
 namespace {
 
+void leave(Side *side, const Node *node) {
+    side->count--;
+    side->notified -= node->tag;
+}
+
 // Wakes waiters, oldest first, until `available` are notified. Tasks that ended without giving up are cleared away.
 void notify(Runtime *runtime, Side *side, size_t available) {
     Link *next = side->waiters.next;
-    while (side->notified < available && next != &side->waiters) {
+    while (side->notified < available && side->notified < side->count) {
         auto *node = static_cast<Node *>(next);
         next = next->next;
         if (is_forgotten(node)) {
-            side->notified -= node->tag;
+            leave(side, node);
             free_node(runtime, node);
         } else if (!node->tag) {
             node->tag = 1;
@@ -62,30 +68,40 @@ void waiter_fired(Runtime *, Node *) {} // they are notified instead
 // What the waiter was notified of goes to the next.
 void waiter_gone(Runtime *runtime, Node *node) {
     auto *side = static_cast<Side *>(node->source);
-    if (!node->tag) return;
-    side->notified--;
-    notify(runtime, side, side->notified + 1);
+    leave(side, node);
+    if (node->tag) notify(runtime, side, side->notified + 1);
 }
 
-PollStatus wait(Runtime *runtime, Side *side, Node *node, zyntax_op *op, Waker *waker, int64_t *result) {
+// Whether a call may take one of the `available`. Those that others have been notified of are theirs first.
+bool may_take(const Side *side, const Node *node, size_t available) {
+    return node && node->tag ? available > 0 : available > side->notified;
+}
+
+// A newcomer that only gives way is notified at once: its turn comes behind those it gives way to, and should they
+// never call again, it is nobody's fault but theirs.
+PollStatus wait(Runtime *runtime, Side *side, Node *node, size_t available, zyntax_op *op, Waker *waker,
+                int64_t *result) {
     if (node) {
+        still_pending(runtime, node, waker);
         side->notified -= node->tag;
-        node->tag = 0;
-        return still_pending(runtime, node, waker);
+    } else {
+        node = arm(runtime, op, ZYNTAX_WAIT_CHANNEL, waker);
+        if (!node) return ready(runtime, op, result, ZYNTAX_ENOMEM);
+        node->source = side;
+        node->place = Node::elsewhere;
+        side->waiters.append(node);
+        side->count++;
     }
-    node = arm(runtime, op, ZYNTAX_WAIT_CHANNEL, waker);
-    if (!node) return ready(runtime, op, result, ZYNTAX_ENOMEM);
-    node->source = side;
-    node->tag = 0;
-    node->place = Node::elsewhere;
-    side->waiters.append(node);
+    node->tag = available > 0;
+    side->notified += node->tag;
+    if (node->tag) wake_waiter(runtime, node);
     return POLL_PENDING;
 }
 
 PollStatus finish(Runtime *runtime, Channel *channel, Side *side, Node *node, zyntax_op *op, int64_t *result,
                   int64_t value) {
     if (node) {
-        side->notified -= node->tag;
+        leave(side, node);
         free_node(runtime, node);
     }
     settle(runtime, channel);
@@ -114,8 +130,8 @@ ChannelRef find_channel(zyntax_channel *handle) {
 }
 
 // An op that waits on this side, or null. An op of something else would corrupt the count: it starts anew.
-Node *waiter_of(zyntax_op *op, const Side *side) {
-    Node *node = *op ? pending_node(op) : nullptr;
+Node *waiter_of(Runtime *runtime, zyntax_op *op, const Side *side) {
+    Node *node = pending_node(runtime, op);
     if (!node || node->source == side) return node;
     zyntax_op_cancel(op);
     return nullptr;
@@ -187,7 +203,7 @@ int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t i
     for (Side *side : {&channel->senders, &channel->receivers}) {
         side->fired = waiter_fired;
         side->abandoned = waiter_gone;
-        side->notified = 0;
+        side->notified = side->count = 0;
     }
     *out = static_cast<zyntax_channel *>(to_pointer(object_bits(runtime->inbox, channel->generation, index)));
     return 0;
@@ -200,9 +216,12 @@ PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op, const void
     Channel *channel = ref.channel;
     if (!channel) return dead_io(op, result);
     if (!item && channel->item_size) return ready(ref.runtime, op, result, ZYNTAX_EINVAL);
-    Node *node = waiter_of(op, &channel->senders);
+    Node *node = waiter_of(ref.runtime, op, &channel->senders);
     if (channel->closed) return finish(ref.runtime, channel, &channel->senders, node, op, result, ZYNTAX_EPIPE);
-    if (channel->count == channel->capacity) return wait(ref.runtime, &channel->senders, node, op, waker, result);
+    size_t room = channel->capacity - channel->count;
+    if (!may_take(&channel->senders, node, room)) {
+        return wait(ref.runtime, &channel->senders, node, room, op, waker, result);
+    }
     if (channel->item_size) memcpy(place(channel, channel->count), item, channel->item_size);
     channel->count++;
     return finish(ref.runtime, channel, &channel->senders, node, op, result, 0);
@@ -215,10 +234,12 @@ PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op, void *item
     Channel *channel = ref.channel;
     if (!channel) return dead_io(op, result);
     if (!item && channel->item_size) return ready(ref.runtime, op, result, ZYNTAX_EINVAL);
-    Node *node = waiter_of(op, &channel->receivers);
-    if (channel->count == 0) {
-        if (channel->closed) return finish(ref.runtime, channel, &channel->receivers, node, op, result, 0);
-        return wait(ref.runtime, &channel->receivers, node, op, waker, result);
+    Node *node = waiter_of(ref.runtime, op, &channel->receivers);
+    if (channel->closed && channel->count == 0) {
+        return finish(ref.runtime, channel, &channel->receivers, node, op, result, 0);
+    }
+    if (!may_take(&channel->receivers, node, channel->count)) {
+        return wait(ref.runtime, &channel->receivers, node, channel->count, op, waker, result);
     }
     if (channel->item_size) memcpy(item, place(channel, 0), channel->item_size);
     channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;

@@ -56,7 +56,7 @@ int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io
         runtime->ios.give(index);
         return static_cast<int32_t>(fd);
     }
-    int32_t error = register_io(runtime, index, fd, os::Kind::stream, in_progress ? 0 : readable | writable, io);
+    int32_t error = register_io(runtime, index, fd, os::Kind::tcp, in_progress ? 0 : readable | writable, io);
     if (error) os::close(fd);
     return error ? error : in_progress ? ZYNTAX_EAGAIN : 0;
 }
@@ -69,7 +69,7 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
             IoRef ref = find_io(attempt->io);
             attempt->error = ref.io ? os::connect_result(ref.io->fd) : int32_t{ZYNTAX_ECANCELED};
             if (attempt->error == ZYNTAX_EAGAIN) {
-                Node *node = attempt->op ? pending_node(&attempt->op) : nullptr;
+                Node *node = pending_node(runtime, &attempt->op);
                 if (node) return still_pending(runtime, node, waker);
                 if (wait_io(ref, writable, &attempt->op, waker, &set) == POLL_PENDING) return POLL_PENDING;
                 attempt->error = ZYNTAX_ENOMEM;
@@ -103,6 +103,7 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, const Addresses &addresses, Wa
     attempt->abandoned = abandon;
     attempt->addresses = addresses;
     node->source = attempt;
+    keep(runtime, node);
     return zyntax_tcp_connect(runtime, op, nullptr, 0, waker, out, result);
 }
 
@@ -113,7 +114,7 @@ PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char
     if (!valid(op, waker, result)) return POLL_READY;
     if (!runtime || !out) return ready(nullptr, op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
-    Node *node = *op ? pending_node(op) : nullptr;
+    Node *node = pending_node(runtime, op);
     if (node && node->source && node->source->abandoned == abandon) {
         auto *attempt = static_cast<Attempt *>(node->source);
         if (advance(runtime, attempt, waker) == POLL_PENDING) return still_pending(runtime, node, waker);

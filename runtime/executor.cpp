@@ -148,7 +148,8 @@ inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
     uint32_t generation = slot->generation.load(std::memory_order_relaxed);
     slot->flags &= static_cast<uint8_t>(~Slot::queued); // a wake from here on queues it again
     if (!(generation & 1)) return release_slot(runtime, index, slot);
-    if (slot->flags & Slot::canceled) return; // drop_canceled has it
+    if (slot->flags & Slot::canceled) return;                                          // drop_canceled has it
+    if (slot->cancel_generation.load(std::memory_order_acquire) == generation) return; // the inbox has it
     slot->waits = ZYNTAX_WAIT_UNKNOWN;
     if (++slot->polls_low == 0) slot->polls_high++;
     runtime->polls++;
@@ -264,16 +265,19 @@ int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
     return 0;
 }
 
-// Looks for work without sleeping for the configured time. True when there is some.
-bool spin(Runtime *runtime, int32_t *error) {
-    uint64_t end = os::clock_ns() + uint64_t{runtime->spin_us} * 1000;
+// Looks for work without sleeping, for the configured time, which it takes off the timeout. True when there is some.
+bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
+    uint64_t start = os::clock_ns();
+    uint64_t limit = uint64_t{runtime->spin_us} * 1000;
+    if (*timeout_ns >= 0 && static_cast<uint64_t>(*timeout_ns) < limit) limit = static_cast<uint64_t>(*timeout_ns);
     do {
         for (int i = 0; i < 32; i++) {
             if (has_work(runtime)) return true;
             os::relax();
         }
         if ((*error = ask_kernel(runtime, 0)) != 0 || runtime->has_ready()) return true;
-    } while (os::clock_ns() < end);
+    } while (os::clock_ns() - start < limit);
+    if (*timeout_ns >= 0) *timeout_ns -= static_cast<int64_t>(limit);
     return false;
 }
 
@@ -281,7 +285,7 @@ bool spin(Runtime *runtime, int32_t *error) {
 // waker looks at it after its push, all of it sequentially consistent: one of the two sees the other.
 int32_t park(Runtime *runtime, int64_t timeout_ns) {
     int32_t error = 0;
-    if (runtime->spin_us && spin(runtime, &error)) return error;
+    if (runtime->spin_us && spin(runtime, &timeout_ns, &error)) return error;
     Inbox *inbox = runtime->inbox;
     inbox->sleeping.store(1, std::memory_order_seq_cst);
     error = ask_kernel(runtime, has_work(runtime) ? 0 : timeout_ns);
@@ -309,6 +313,7 @@ int32_t look(Runtime *runtime, int64_t timeout_ns) {
     if (has_work(runtime)) timeout_ns = 0;
     else if (timeout_ns != 0) timeout_ns = until_next_timer(runtime, timeout_ns);
 
+    sweep_forgotten(runtime);
     if (timeout_ns != 0) {
         error = park(runtime, timeout_ns);
         take_inbox_work(runtime);

@@ -28,6 +28,7 @@ int32_t register_io(Runtime *runtime, uint32_t index, intptr_t fd, os::Kind kind
     Io *io = runtime->ios.at(index);
     io->fd = fd;
     io->kind = kind;
+    io->gives_no_delay = false;
     io->ready = ready;
     int32_t error = runtime->poller.add(fd, index, io->generation);
     if (error) {
@@ -74,6 +75,7 @@ void dispatch(Runtime *runtime, const Event &event) {
         return;
     }
     io->ready |= event.ready;
+    if (event.ready & urgent) io->kind = os::Kind::socket; // reads stop there: short no longer means empty
     if (event.ready & bits_of(readable)) fire_all(runtime, &io->readers);
     if (event.ready & bits_of(writable)) fire_all(runtime, &io->writers);
     fire_all(runtime, &io->either);
@@ -140,7 +142,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, 
     IoRef ref = find_io(handle);
     if (!ref.io) return dead_io(op, result);
     if (!interest || (interest & ~(readable | writable))) return ready(ref.runtime, op, result, ZYNTAX_EINVAL);
-    if (Node *node = *op ? pending_node(op) : nullptr) return still_pending(ref.runtime, node, waker);
+    if (Node *node = pending_node(ref.runtime, op)) return still_pending(ref.runtime, node, waker);
     uint32_t now = os::poll_now(ref.io->fd, interest);
     if (now) return ready(ref.runtime, op, result, now);
     ref.io->ready &= ~bits_of(interest);
@@ -154,13 +156,13 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t le
     Io *io = ref.io;
     if (!io) return dead_io(op, result);
     if (!buf && len) return ready(ref.runtime, op, result, ZYNTAX_EINVAL);
-    if (Node *node = *op ? pending_node(op) : nullptr) return still_pending(ref.runtime, node, waker);
+    if (Node *node = pending_node(ref.runtime, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(ref.runtime, op, result, 0);
     if (io->ready & bits_of(readable)) {
         int64_t n = os::read(io->fd, io->kind, buf, len);
         if (n != ZYNTAX_EAGAIN) {
             // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
-            bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::stream;
+            bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
             if (drained) io->ready &= ~readable;
             return ready(ref.runtime, op, result, n);
         }
@@ -176,12 +178,12 @@ PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, si
     Io *io = ref.io;
     if (!io) return dead_io(op, result);
     if (!buf && len) return ready(ref.runtime, op, result, ZYNTAX_EINVAL);
-    if (Node *node = *op ? pending_node(op) : nullptr) return still_pending(ref.runtime, node, waker);
+    if (Node *node = pending_node(ref.runtime, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(ref.runtime, op, result, 0);
     if (io->ready & bits_of(writable)) {
         int64_t n = os::write(io->fd, io->kind, buf, len);
         if (n != ZYNTAX_EAGAIN) {
-            bool filled = n >= 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::stream;
+            bool filled = n >= 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
             if (filled) io->ready &= ~writable;
             return ready(ref.runtime, op, result, n);
         }

@@ -111,6 +111,14 @@ bool wait_for_tasks(Runtime *runtime, zyntax_task *const *tasks, size_t n, uint3
     return true;
 }
 
+// Whether an op that was armed by an earlier call is still pending; its waker is then the new one.
+bool still_waits(zyntax_op *op, const Waker *waker) {
+    Runtime *runtime = *op ? runtime_of(*op) : nullptr;
+    Node *node = runtime ? pending_node(runtime, op) : nullptr;
+    if (!node) *op = 0;
+    return node && still_pending(runtime, node, waker) == POLL_PENDING;
+}
+
 } // namespace
 
 PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
@@ -123,7 +131,7 @@ PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, in
         return ready(runtime, op, result, value);
     }
     Runtime *runtime = owner_of(task);
-    if (Node *node = *op ? pending_node(op) : nullptr) return still_pending(runtime, node, waker);
+    if (Node *node = pending_node(runtime, op)) return still_pending(runtime, node, waker);
     Node *node = arm(runtime, op, ZYNTAX_WAIT_JOIN, waker);
     if (!node) return ready(runtime, op, result, ZYNTAX_ENOMEM);
     join_circle(runtime, task.slot, node);
@@ -133,7 +141,7 @@ PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, in
 PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker) noexcept {
     int64_t unused;
     if (!valid(op, waker, &unused) || (!tasks && n)) return POLL_READY;
-    if (Node *node = *op ? pending_node(op) : nullptr) return still_pending(runtime_of(*op), node, waker);
+    if (still_waits(op, waker)) return POLL_PENDING;
     for (size_t i = 0; i < n; i++) {
         Task task = look_at(tasks[i]);
         if (!task.slot || task.is_current || task.is_foreign) continue;
@@ -149,7 +157,7 @@ PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, W
 
 PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
-    if (Node *node = *op ? pending_node(op) : nullptr) return still_pending(runtime_of(*op), node, waker);
+    if (still_waits(op, waker)) return POLL_PENDING;
     Runtime *runtime = zyntax_current_runtime();
     if (!n || !tasks) return ready(runtime, op, result, ZYNTAX_EINVAL);
     size_t first = n;
@@ -170,7 +178,7 @@ PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op, uint64_t deadli
     Task task = look_at(handle);
     if (!task.slot || task.is_foreign || task.is_current) return zyntax_task_join(handle, op, waker, result);
     Runtime *runtime = owner_of(task);
-    if (Node *node = *op ? pending_node(op) : nullptr) return still_pending(runtime, node, waker);
+    if (Node *node = pending_node(runtime, op)) return still_pending(runtime, node, waker);
     if (deadline_ns <= runtime->now_ns()) return ready(runtime, op, result, ZYNTAX_ETIMEDOUT);
 
     Group *group = make_group(runtime, op, 2, waker);

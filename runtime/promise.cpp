@@ -11,8 +11,8 @@ struct Promise {
     int64_t *result;
 };
 
-// After a 0 somebody has to have the waker, or nobody would ever poll again. A waker that was taken and given to an
-// operation that was ready at once is nowhere; one that was taken and given to no operation is kept by the host.
+// After a 0 somebody has to have the waker, or nobody would ever poll again. An operation that is pending has it. If
+// all operations were ready the promise has advanced. If there were none, a waker that was taken is kept by the host.
 PollStatus poll_promise(FutureState state, Waker *waker) {
     auto *task = static_cast<Promise *>(state);
     Runtime *runtime = task->runtime;
@@ -20,7 +20,7 @@ PollStatus poll_promise(FutureState state, Waker *waker) {
     int64_t value = task->promise.poll(task->promise.state);
     if (value == 0) {
         bool armed = runtime->wakers_stored != stored;
-        bool kept = runtime->wakers_taken - taken > runtime->wakers_returned - returned;
+        bool kept = runtime->wakers_taken != taken && runtime->wakers_returned == returned;
         if (!armed && !kept) waker->wake(waker->data);
         return POLL_PENDING;
     }

@@ -19,6 +19,7 @@ struct Io {
     uint32_t generation = 0; // 0: free
     intptr_t fd = -1;
     os::Kind kind = os::Kind::other;
+    bool gives_no_delay = false;   // a listener of ours: what it accepts has TCP_NODELAY
     uint32_t ready = 0;            // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
     Link readers, writers, either; // nodes of those who wait
 };
@@ -68,6 +69,7 @@ struct zyntax_runtime {
     zyntax::Table<zyntax::Io, 4> ios{memory};
     zyntax::Timers timers;
     zyntax::Link foreign; // fired nodes whose waker is not ours: it is called by the loop, outside everything
+    zyntax::Link kept;    // nodes of jobs and of attempts to connect
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
     zyntax::Channels *channels = nullptr;

@@ -96,13 +96,14 @@ struct Message {
 
 // What other threads write to. One a runtime, from creation to destruction, then the next runtime's.
 struct alignas(128) Inbox {
-    std::atomic<uint32_t> woken;      // Treiber stack of slots, taken whole: index of the newest, or 0
-    std::atomic<uint32_t> sleeping;   // 1: the loop is about to sleep in the kernel, and whoever turns it to 0 wakes it
-    std::atomic<Message *> messages;  // Treiber stack, taken whole
-    std::atomic<uint32_t> pushers;    // threads between looking at a slot's generation and having pushed it
-    std::atomic<uint32_t> stop;       // 1: the next round ends with ZYNTAX_ECANCELED
-    std::atomic<int32_t> holds;       // zyntax_runtime_hold minus zyntax_runtime_release
-    uint32_t id;                      // constant: place in the table of inboxes
+    std::atomic<uint32_t> woken;     // Treiber stack of slots, taken whole: index of the newest, or 0
+    std::atomic<uint32_t> sleeping;  // 1: the loop is about to sleep in the kernel, and whoever turns it to 0 wakes it
+    std::atomic<Message *> messages; // Treiber stack, taken whole
+    std::atomic<uint32_t> pushers;   // threads between looking at a slot's generation and having pushed it
+    std::atomic<uint32_t> stop;      // 1: the next round ends with ZYNTAX_ECANCELED
+    std::atomic<int32_t> holds;      // zyntax_runtime_hold minus zyntax_runtime_release
+    // Read by every wake: on another cache line than what other threads write to.
+    alignas(64) uint32_t id;          // constant: place in the table of inboxes
     std::atomic<Runtime *> runtime;   // null while free
     std::atomic<const void *> driver; // the thread that drives the runtime, as this_thread() names it; null: none
     uint32_t next_generation;         // of operations, I/O handles and channels; runs on from runtime to runtime

@@ -34,8 +34,9 @@ int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t
         runtime->ios.give(index);
         return static_cast<int32_t>(fd);
     }
-    error = register_io(runtime, index, fd, os::Kind::other, readable, out);
+    error = register_io(runtime, index, fd, os::Kind::tcp, readable | writable, out);
     if (error) os::close(fd);
+    else runtime->ios.at(index)->gives_no_delay = true;
     return error;
 }
 
@@ -55,17 +56,18 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, z
     IoRef ref = find_io(listener);
     Runtime *runtime = ref.runtime;
     if (!ref.io) return dead_io(op, result);
-    bool could_listen = ref.io->kind == os::Kind::stream || ref.io->kind == os::Kind::other;
+    bool could_listen = ref.io->kind == os::Kind::tcp || ref.io->kind == os::Kind::socket;
     if (!out || !could_listen) return ready(runtime, op, result, ZYNTAX_EINVAL);
-    if (Node *node = *op ? pending_node(op) : nullptr) return still_pending(runtime, node, waker);
+    if (Node *node = pending_node(runtime, op)) return still_pending(runtime, node, waker);
     if (!(ref.io->ready & readable)) return wait_io(ref, readable, op, waker, result);
 
     uint32_t index = reserve_io(runtime);
     if (index == runtime->ios.none) return ready(runtime, op, result, ZYNTAX_ENOMEM);
-    int64_t fd = os::accept(ref.io->fd);
-    for (int tries = 1; os::accept_passes(fd) && tries < dead_connections; tries++) fd = os::accept(ref.io->fd);
+    int64_t fd = os::accept(ref.io->fd, !ref.io->gives_no_delay);
+    for (int tries = 1; os::accept_passes(fd) && tries < dead_connections; tries++)
+        fd = os::accept(ref.io->fd, !ref.io->gives_no_delay);
     if (fd >= 0) {
-        int32_t error = register_io(runtime, index, fd, os::Kind::stream, readable | writable, out);
+        int32_t error = register_io(runtime, index, fd, ref.io->kind, readable | writable, out);
         if (error) os::close(fd);
         return ready(runtime, op, result, error);
     }
