@@ -1,0 +1,37 @@
+// What the tests of the blocking pool share.
+#pragma once
+
+#include "io_support.h"
+
+namespace support {
+
+using Job = int64_t (*)(void *);
+
+inline Operation blocking(zyntax_runtime *rt, Job job, void *arg, size_t arg_size) {
+    return [=](zyntax_op *op, Waker *waker, int64_t *result) {
+        return zyntax_blocking(rt, op, job, arg, arg_size, waker, result);
+    };
+}
+
+// What a job that waits for the test looks at; passed by pointer with arg_size 0.
+struct Held {
+    Gate gate;
+    std::atomic<int> begun{0};
+    std::atomic<int> ended{0};
+
+    static int64_t job(void *arg) {
+        auto *self = static_cast<Held *>(arg);
+        self->begun++;
+        bool passed = self->gate.pass();
+        self->ended++;
+        return passed ? 1 : -1;
+    }
+};
+
+inline zyntax_runtime_config with_threads(uint32_t threads) {
+    zyntax_runtime_config c = config();
+    c.blocking_threads = threads;
+    return c;
+}
+
+} // namespace support

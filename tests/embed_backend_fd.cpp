@@ -1,0 +1,225 @@
+// Embedding in a host's loop: the descriptor is readable exactly when a turn has work.
+#include "io_support.h"
+
+#include <deque>
+
+using namespace support;
+
+namespace {
+
+bool readable(zyntax_runtime *rt) { return wait_for(int(zyntax_runtime_backend_fd(rt)), POLLIN, 0); }
+
+// A runtime with nothing left to do, watched by a host.
+struct Embedded : Runtime {
+    Embedded() { quieten(); }
+    explicit Embedded(const zyntax_runtime_config &c) : Runtime(c) { quieten(); }
+    void quieten() {
+        REQUIRE(zyntax_runtime_backend_fd(rt) >= 0);
+        settle(*this);
+        REQUIRE_FALSE(readable(rt));
+    }
+    bool readable_soon() { return wait_for(int(zyntax_runtime_backend_fd(rt)), POLLIN); }
+};
+
+// A task that waits for its waker, which it puts where others find it.
+struct Sleeper {
+    Waker waker{};
+    ScopedTask task;
+    explicit Sleeper(Runtime &rt) : task(rt) {
+        task.on_poll = [this](Waker *w) {
+            waker = *w;
+            return POLL_PENDING;
+        };
+        task.start();
+        settle(rt);
+    }
+};
+
+} // namespace
+
+TEST_CASE("the_descriptor_of_an_idle_runtime_is_not_readable") {
+    Embedded rt;
+    Sleeper sleeper(rt);
+    Pair pair = socket_pair();
+    zyntax_io *io = adopt(rt, pair.near);
+    char byte;
+    Await reader(rt, reading(io, &byte, 1));
+    Await timer(rt, sleeping(rt, 3'600'000 * ms));
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+    CHECK(zyntax_runtime_backend_fd(rt) == zyntax_runtime_backend_fd(rt));
+}
+
+TEST_CASE("a_wake_from_another_thread_makes_it_readable_and_a_turn_makes_it_quiet") {
+    Embedded rt;
+    Sleeper sleeper(rt);
+    for (int round = 1; round <= 20; round++) {
+        CHECK_FALSE(readable(rt));
+        std::thread([&] { sleeper.waker.wake(sleeper.waker.data); }).join();
+        CHECK(rt.readable_soon());
+        zyntax_runtime_turn(rt, 0);
+        settle(rt);
+        CHECK(sleeper.task.polls == round + 1);
+        CHECK_FALSE(readable(rt));
+    }
+}
+
+TEST_CASE("a_post_from_another_thread_makes_it_readable") {
+    Embedded rt;
+    int posted = 0;
+    std::thread([&] {
+        CHECK(zyntax_runtime_post(
+                  rt, [](void *n) { ++*static_cast<int *>(n); }, &posted) == 0);
+    }).join();
+    CHECK(rt.readable_soon());
+    settle(rt);
+    CHECK(posted == 1);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("a_cancel_from_another_thread_makes_it_readable") {
+    Embedded rt;
+    Sleeper sleeper(rt);
+    std::thread([&] { CHECK(zyntax_task_cancel(sleeper.task.handle) == 0); }).join();
+    CHECK(rt.readable_soon());
+    settle(rt);
+    CHECK(sleeper.task.drops == 1);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("a_spawn_outside_the_loop_makes_it_readable") {
+    Embedded rt;
+    Await task(rt, [](zyntax_op *, Waker *, int64_t *result) {
+        *result = 1;
+        return POLL_READY;
+    });
+    CHECK(readable(rt));
+    settle(rt);
+    CHECK(task.result == 1);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("a_wake_on_the_hosts_thread_outside_the_loop_makes_it_readable") {
+    Embedded rt;
+    Sleeper sleeper(rt);
+    sleeper.waker.wake(sleeper.waker.data);
+    CHECK(readable(rt));
+    settle(rt);
+    CHECK(sleeper.task.polls == 2);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("a_readable_socket_makes_it_readable") {
+    Embedded rt;
+    Pair pair = socket_pair();
+    zyntax_io *io = adopt(rt, pair.near);
+    char byte;
+    Await reader(rt, reading(io, &byte, 1));
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+    put(pair.far, "x");
+    CHECK(rt.readable_soon());
+    settle(rt);
+    CHECK(reader.result == 1);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("closing_a_handle_outside_the_loop_makes_it_readable_if_somebody_waited") {
+    Embedded rt;
+    Pair pair = socket_pair();
+    zyntax_io *io = adopt(rt, pair.near);
+    char byte;
+    Await reader(rt, reading(io, &byte, 1));
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+    CHECK(zyntax_io_close(io) == 0);
+    CHECK(rt.readable_soon());
+    settle(rt);
+    CHECK(reader.result == ZYNTAX_ECANCELED);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("a_blocking_job_that_ends_makes_it_readable") {
+    Embedded rt;
+    Await task(rt, [&](zyntax_op *op, Waker *waker, int64_t *result) {
+        return zyntax_blocking(
+            rt, op, [](void *) { return int64_t(2); }, nullptr, 0, waker, result);
+    });
+    zyntax_runtime_turn(rt, 0);
+    CHECK((!task.alive() || rt.readable_soon()));
+    CHECK(rt.drain());
+    settle(rt);
+    CHECK(task.result == 2);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("tasks_that_a_small_budget_left_over_keep_it_readable") {
+    zyntax_runtime_config c = config();
+    c.poll_budget = 2;
+    Embedded rt(c);
+    std::deque<Await> tasks;
+    for (int i = 0; i < 7; i++) {
+        tasks.emplace_back(rt, [](zyntax_op *, Waker *, int64_t *result) {
+            *result = 1;
+            return POLL_READY;
+        });
+    }
+    int turns = 0;
+    while (rt.stats().tasks_alive > 0 && turns < 20) {
+        CHECK(readable(rt));
+        CHECK(zyntax_runtime_next_timeout_ns(rt) == 0);
+        zyntax_runtime_turn(rt, 0);
+        turns++;
+    }
+    CHECK(turns >= 4);
+    CHECK(turns <= 5);
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("a_task_that_always_yields_keeps_it_readable_until_it_stops") {
+    Embedded rt;
+    bool stop = false;
+    ScopedTask task(rt);
+    task.on_poll = [&](Waker *waker) {
+        if (stop) return POLL_READY;
+        waker->wake(waker->data);
+        return POLL_PENDING;
+    };
+    task.start();
+    for (int round = 0; round < 10; round++) {
+        CHECK(readable(rt));
+        zyntax_runtime_turn(rt, 0);
+    }
+    stop = true;
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("a_host_that_polls_the_descriptor_and_the_next_timeout_runs_everything") {
+    Embedded rt;
+    Pair pair = socket_pair();
+    zyntax_io *io = adopt(rt, pair.near);
+    char buf[8];
+    Await reader(rt, reading(io, buf, sizeof buf)), timer(rt, sleeping(rt, 10 * ms));
+    Sleeper sleeper(rt);
+    std::thread other([&] {
+        put(pair.far, "hi");
+        sleeper.waker.wake(sleeper.waker.data);
+    });
+    auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(deadline_ms);
+    int turns = 0;
+    while (reader.alive() || timer.alive() || sleeper.task.polls < 2) {
+        int64_t timeout_ns = zyntax_runtime_next_timeout_ns(rt);
+        int timeout_ms = timeout_ns < 0 ? 1000 : int((timeout_ns + int64_t(ms) - 1) / int64_t(ms));
+        wait_for(int(zyntax_runtime_backend_fd(rt)), POLLIN, timeout_ms);
+        zyntax_runtime_turn(rt, 0);
+        turns++;
+        REQUIRE(std::chrono::steady_clock::now() < end);
+    }
+    other.join();
+    CHECK(reader.result == 2);
+    CHECK(turns <= 12);
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+}

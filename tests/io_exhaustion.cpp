@@ -1,0 +1,300 @@
+// When an allocation fails, the n-th or all from the n-th on: the documented error, nothing lost, nothing leaked.
+#include "channel_support.h"
+
+using namespace support;
+
+namespace {
+
+// A call that is made while memory is short. It runs inside a poll of a task that exists already, so that only the
+// call itself allocates. Returns ZYNTAX_ENOMEM or success; anything else is a failure of the test.
+struct Attempt {
+    Heap &heap;
+    Runtime &rt;
+    uint64_t nth;
+    bool persistent;
+
+    // One poll of an operation with memory running out at the nth allocation; `unfinished` if it waits.
+    int64_t poll(Operation operation) {
+        int64_t result = unfinished;
+        bool armed = false;
+        Waker waker{};
+        {
+            ScopedTask task(rt);
+            task.on_poll = [&](Waker *w) {
+                waker = *w;
+                if (!armed) return POLL_PENDING;
+                arm();
+                PollStatus status = operation(&task.op, w, &result);
+                disarm();
+                if (status == POLL_PENDING) result = unfinished;
+                return POLL_READY;
+            };
+            task.start();
+            settle(rt);
+            armed = true;
+            waker.wake(waker.data);
+            CHECK(rt.drive_until([&] { return !task.alive(); }));
+        }
+        return result;
+    }
+    // A call that does not wait.
+    template <class Call> auto call(Call function) {
+        arm();
+        auto result = function();
+        disarm();
+        return result;
+    }
+    void arm() {
+        heap.failures = 0;
+        heap.persistent = persistent;
+        heap.fail_at = nth;
+    }
+    void disarm() { heap.fail_at = 0; }
+    bool failed() const { return heap.failures > 0; }
+};
+
+// Runs a scenario with the 1st, 2nd, … allocation failing, once and for good, until none of them is reached. The
+// scenario gets a runtime of its own each time. Afterwards no block and no descriptor may be left.
+void until_it_succeeds(const std::function<void(Attempt &)> &scenario) {
+    for (bool persistent : {false, true}) {
+        bool failed = true;
+        for (uint64_t nth = 1; failed; nth++) {
+            CAPTURE(nth);
+            CAPTURE(persistent);
+            REQUIRE(nth < 100);
+            int before = fd_count();
+            Heap heap;
+            {
+                Runtime rt(heap.config());
+                Attempt attempt{heap, rt, nth, persistent};
+                scenario(attempt);
+                failed = attempt.failed();
+                if (persistent && !failed) CHECK(rt.idle_waits() <= idle_budget);
+            }
+            CHECK(heap.balanced());
+            CHECK(fd_count() == before);
+        }
+    }
+}
+
+// Either it went well, or memory was short and that was said.
+void is_enomem_or(int64_t good, int64_t result, const Attempt &attempt) {
+    CHECK((result == good || (result == ZYNTAX_ENOMEM && attempt.failed())));
+}
+
+} // namespace
+
+TEST_CASE("io_open_leaves_the_descriptor_as_it_was") {
+    until_it_succeeds([](Attempt &attempt) {
+        Pair pair = socket_pair();
+        zyntax_io *io = nullptr;
+        int32_t result = attempt.call([&] { return zyntax_io_open(attempt.rt, pair.near, &io); });
+        is_enomem_or(0, result, attempt);
+        if (result != 0) {
+            CHECK(is_blocking(pair.near));
+            CHECK(attempt.rt.stats().io_open == 0);
+            io = adopt(attempt.rt, pair.near); // works now
+        } else {
+            pair.near.release();
+        }
+        put(pair.far, "x");
+        char byte;
+        CHECK(await(attempt.rt, reading(io, &byte, 1)) == 1);
+    });
+}
+
+TEST_CASE("reading_and_writing_lose_no_byte") {
+    until_it_succeeds([](Attempt &attempt) {
+        Pair pair = socket_pair();
+        zyntax_io *io = adopt(attempt.rt, pair.near);
+        char buf[4];
+        int64_t result = attempt.poll(reading(io, buf, sizeof buf));
+        is_enomem_or(unfinished, result, attempt);
+        put(pair.far, "abcd");
+        CHECK(await(attempt.rt, reading(io, buf, sizeof buf)) == 4);
+        CHECK(std::string(buf, 4) == "abcd");
+    });
+    until_it_succeeds([](Attempt &attempt) {
+        Pair pair = socket_pair();
+        zyntax_io *io = adopt(attempt.rt, pair.near);
+        size_t filled = fill(int(zyntax_io_fd(io)));
+        int64_t result = attempt.poll(writing(io, "abcd", 4));
+        is_enomem_or(unfinished, result, attempt);
+        CHECK(take(pair.far).size() == filled);
+        CHECK(await(attempt.rt, writing(io, "efgh", 4)) == 4);
+        CHECK(take(pair.far) == "efgh");
+    });
+}
+
+TEST_CASE("io_ready_says_enomem_or_waits") {
+    until_it_succeeds([](Attempt &attempt) {
+        Pair pair = socket_pair();
+        zyntax_io *io = adopt(attempt.rt, pair.near);
+        int64_t result = attempt.poll(readiness(io, ZYNTAX_READABLE));
+        is_enomem_or(unfinished, result, attempt);
+        put(pair.far, "x");
+        CHECK(await(attempt.rt, readiness(io, ZYNTAX_READABLE)) == ZYNTAX_READABLE);
+    });
+}
+
+TEST_CASE("tcp_listen_leaves_no_socket") {
+    until_it_succeeds([](Attempt &attempt) {
+        zyntax_io *listener = nullptr;
+        int before = fd_count();
+        int32_t result = attempt.call([&] { return zyntax_tcp_listen(attempt.rt, "127.0.0.1", 0, &listener); });
+        is_enomem_or(0, result, attempt);
+        if (result != 0) {
+            CHECK(fd_count() == before);
+            CHECK(attempt.rt.stats().io_open == 0);
+        }
+        CHECK(zyntax_tcp_listen(attempt.rt, "127.0.0.1", 0, &listener) == 0);
+    });
+}
+
+TEST_CASE("tcp_accept_leaves_the_client_for_the_next_accept") {
+    until_it_succeeds([](Attempt &attempt) {
+        Runtime &rt = attempt.rt;
+        zyntax_io *listener = nullptr, *accepted = nullptr;
+        REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
+        Fd client = plain_client(uint16_t(zyntax_tcp_port(listener)));
+        REQUIRE(wait_for(client, POLLOUT));
+        int before = fd_count();
+        int64_t result = attempt.poll(accepting(listener, &accepted));
+        is_enomem_or(0, result, attempt);
+        if (result != 0) {
+            CHECK(fd_count() == before);
+            CHECK(await(rt, accepting(listener, &accepted)) == 0);
+        }
+        put(client, "x");
+        char byte;
+        CHECK(await(rt, reading(accepted, &byte, 1)) == 1);
+    });
+}
+
+TEST_CASE("tcp_accept_that_has_to_wait_says_enomem_or_waits") {
+    until_it_succeeds([](Attempt &attempt) {
+        zyntax_io *listener = nullptr, *accepted = nullptr;
+        REQUIRE(zyntax_tcp_listen(attempt.rt, "127.0.0.1", 0, &listener) == 0);
+        is_enomem_or(unfinished, attempt.poll(accepting(listener, &accepted)), attempt);
+        CHECK(attempt.rt.stats().io_open == 1);
+    });
+}
+
+TEST_CASE("tcp_connect_leaves_no_socket") {
+    for (const char *host : {"127.0.0.1", "localhost"}) {
+        CAPTURE(std::string(host));
+        Fd listener = plain_listener(100);
+        until_it_succeeds([&](Attempt &attempt) {
+            Runtime &rt = attempt.rt;
+            zyntax_io *io = nullptr;
+            int before = fd_count();
+            int64_t result = attempt.poll(connecting(rt, host, port_of(listener), &io));
+            CHECK((result == 0 || result == unfinished || (result == ZYNTAX_ENOMEM && attempt.failed())));
+            if (result != 0) {
+                CHECK(rt.drive_until([&] { return rt.stats().blocking_pending == 0; }));
+                CHECK(rt.stats().io_open == 0);
+                CHECK(fd_count() == before);
+            }
+            CHECK(await(rt, connecting(rt, host, port_of(listener), &io)) == 0);
+        });
+    }
+}
+
+TEST_CASE("channel_create_says_enomem") {
+    until_it_succeeds([](Attempt &attempt) {
+        zyntax_channel *channel = nullptr;
+        int32_t result = attempt.call([&] { return zyntax_channel_create(attempt.rt, 100, 100, &channel); });
+        is_enomem_or(0, result, attempt);
+        CHECK(zyntax_channel_create(attempt.rt, 100, 100, &channel) == 0);
+    });
+}
+
+TEST_CASE("channel_send_that_says_enomem_has_sent_nothing") {
+    until_it_succeeds([](Attempt &attempt) {
+        Runtime &rt = attempt.rt;
+        zyntax_channel *channel = channel_of(rt, 1);
+        int two = 2;
+        send_now(rt, channel, 1);
+        is_enomem_or(unfinished, attempt.poll(sending(channel, &two)), attempt);
+        CHECK(receive_now(rt, channel) == 1);
+        CHECK(zyntax_channel_close(channel) == 0);
+        CHECK(await(rt, receiving(channel, &two)) == 0);
+    });
+}
+
+TEST_CASE("channel_recv_that_says_enomem_has_taken_nothing") {
+    until_it_succeeds([](Attempt &attempt) {
+        Runtime &rt = attempt.rt;
+        zyntax_channel *channel = channel_of(rt, 1);
+        int item = -1;
+        is_enomem_or(unfinished, attempt.poll(receiving(channel, &item)), attempt);
+        send_now(rt, channel, 1);
+        CHECK(receive_now(rt, channel) == 1);
+        CHECK(item == -1);
+    });
+}
+
+TEST_CASE("blocking_that_says_enomem_has_not_run") {
+    until_it_succeeds([](Attempt &attempt) {
+        Runtime &rt = attempt.rt;
+        std::atomic<int> runs{0};
+        struct Argument {
+            std::atomic<int> *runs;
+            char bytes[1000];
+        } argument{&runs, {}};
+        Operation operation = [&](zyntax_op *op, Waker *waker, int64_t *result) {
+            auto job = [](void *arg) { return int64_t(++*static_cast<Argument *>(arg)->runs); };
+            return zyntax_blocking(rt, op, job, &argument, sizeof argument, waker, result);
+        };
+        int64_t result = attempt.poll(operation);
+        is_enomem_or(unfinished, result, attempt);
+        CHECK(rt.drive_until([&] { return rt.stats().blocking_pending == 0; }));
+        int before = runs;
+        if (result == ZYNTAX_ENOMEM) CHECK(before == 0);
+        CHECK(await(rt, operation) == before + 1);
+    });
+}
+
+TEST_CASE("promise_spawn_returns_null_and_leaves_the_result") {
+    until_it_succeeds([](Attempt &attempt) {
+        zyntax_promise promise{nullptr, [](void *) { return int64_t(5); }};
+        int64_t result = 77;
+        zyntax_task *task = attempt.call([&] { return zyntax_promise_spawn(attempt.rt, &promise, &result); });
+        CHECK((task != nullptr || attempt.failed()));
+        CHECK(result == 77);
+        CHECK(attempt.rt.stats().tasks_alive == (task != nullptr ? 1 : 0));
+        CHECK(attempt.rt.drain());
+        CHECK(result == (task != nullptr ? 5 : 77));
+        CHECK(zyntax_promise_block_on(attempt.rt, &promise) == 5);
+    });
+    until_it_succeeds([](Attempt &attempt) {
+        zyntax_promise promise{nullptr, [](void *) { return int64_t(5); }};
+        int64_t result = attempt.call([&] { return zyntax_promise_block_on(attempt.rt, &promise); });
+        is_enomem_or(5, result, attempt);
+    });
+}
+
+TEST_CASE("destroying_closing_and_cancelling_need_no_memory") {
+    Heap heap;
+    {
+        Runtime rt(heap.config());
+        Pair pair = socket_pair();
+        zyntax_io *io = adopt(rt, pair.near);
+        zyntax_channel *channel = channel_of(rt, 1);
+        char byte;
+        int item;
+        Await a(rt, reading(io, &byte, 1)), b(rt, receiving(channel, &item)), c(rt, sleeping(rt, 3'600'000 * ms));
+        settle(rt);
+        heap.persistent = true;
+        heap.fail_at = 1;
+        CHECK(zyntax_io_close(io) == 0);
+        CHECK(zyntax_channel_destroy(channel) == 0);
+        c.cancel();
+        CHECK(rt.drain());
+        CHECK(a.result == ZYNTAX_ECANCELED);
+        CHECK(b.result == ZYNTAX_ECANCELED);
+        rt.destroy();
+        CHECK(heap.failures == 0);
+    }
+    CHECK(heap.balanced());
+}

@@ -1,0 +1,101 @@
+// Thousands of descriptors, all ready at once: each is served, and nobody starves.
+#include "io_support.h"
+
+#include <deque>
+
+using namespace support;
+
+namespace {
+
+struct Eventfds {
+    std::deque<Fd> fds; // the test's duplicates
+    std::deque<zyntax_io *> ios;
+
+    Eventfds(Runtime &rt, int count) {
+        for (int i = 0; i < count; i++) {
+            Fd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+            fds.emplace_back(dup(fd));
+            ios.push_back(adopt(rt, fd));
+        }
+    }
+    void signal_all() {
+        for (Fd &fd : fds) eventfd_write(fd, 1);
+    }
+};
+
+int most_eventfds() {
+    rlimit limit{};
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    return int(std::min<rlim_t>(limit.rlim_cur / 2 - 50, 3000));
+}
+
+} // namespace
+
+TEST_CASE("thousands_of_descriptors_that_are_ready_at_once_are_all_served") {
+    ManyDescriptors limit;
+    Runtime rt;
+    Eventfds events(rt, most_eventfds());
+    std::deque<uint64_t> values(events.ios.size());
+    for (int round = 0; round < 3; round++) {
+        std::deque<Await> readers;
+        for (size_t i = 0; i < values.size(); i++) readers.emplace_back(rt, reading(events.ios[i], &values[i], 8));
+        settle(rt);
+        while (rt.stats().polls < readers.size() * size_t(2 * round + 1)) zyntax_runtime_turn(rt, 0);
+        uint64_t waits = rt.stats().kernel_waits;
+        events.signal_all();
+        CHECK(rt.drain());
+        CHECK(rt.stats().kernel_waits - waits <= readers.size() / 8 + 10);
+        size_t served = 0;
+        for (const Await &reader : readers) served += reader.result == 8;
+        CHECK(served == readers.size());
+    }
+    // Reading made them all writable anew: those events are still to be fetched, batch by batch.
+    for (int turns = 0; turns < 100; turns++) zyntax_runtime_turn(rt, 0);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("a_descriptor_that_is_always_ready_does_not_starve_the_others") {
+    ManyDescriptors limit;
+    Runtime rt;
+    Eventfds events(rt, 500);
+    Pair busy = socket_pair();
+    zyntax_io *io = adopt(rt, busy.near);
+    bool stop = false;
+    char byte;
+    ScopedTask glutton(rt); // always finds data and always yields
+    glutton.on_poll = [&](Waker *waker) {
+        int64_t n = 0;
+        if (stop) return POLL_READY;
+        put(busy.far, "x");
+        CHECK(zyntax_io_read(io, &glutton.op, &byte, 1, waker, &n) == POLL_READY);
+        waker->wake(waker->data);
+        return POLL_PENDING;
+    };
+    glutton.start();
+    std::deque<uint64_t> values(events.ios.size());
+    std::deque<Await> readers;
+    for (size_t i = 0; i < values.size(); i++) readers.emplace_back(rt, reading(events.ios[i], &values[i], 8));
+    settle(rt);
+    events.signal_all();
+    CHECK(rt.drive_until([&] { return rt.stats().tasks_alive == 1; }));
+    for (const Await &reader : readers) CHECK(reader.result == 8);
+    stop = true;
+    CHECK(rt.drain());
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("handles_are_used_again_and_opening_and_closing_does_not_grow_memory") {
+    ManyDescriptors limit;
+    Runtime rt;
+    uint64_t reserved = 0;
+    for (int round = 0; round < 10; round++) {
+        Eventfds events(rt, 300);
+        settle(rt);
+        for (zyntax_io *io : events.ios) CHECK(zyntax_io_close(io) == 0);
+        settle(rt);
+        if (round == 0) reserved = rt.stats().bytes_reserved;
+    }
+    CHECK(rt.stats().bytes_reserved == reserved);
+    CHECK(rt.stats().io_open == 0);
+    CHECK(rt.idle_waits() <= idle_budget);
+}

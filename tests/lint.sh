@@ -1,0 +1,19 @@
+#!/bin/sh
+# Runs clang-tidy, with .clang-tidy, over the library. Exit 77 (skipped) without clang-tidy 14: others find others.
+set -eu
+cd "$(dirname "$0")/.."
+version=14
+
+for name in "clang-tidy-$version" clang-tidy; do
+    if "$name" --version 2>/dev/null | grep -q "version $version\\."; then
+        linter=$name
+        break
+    fi
+done
+if [ -z "${linter:-}" ]; then
+    echo "clang-tidy $version is not installed"
+    exit 77
+fi
+
+printf '%s\n' runtime/*.cpp platform/*.cpp |
+    xargs -P "$(getconf _NPROCESSORS_ONLN)" -I FILE "$linter" --quiet FILE -- -std=c++20 -Iinclude

@@ -1,0 +1,426 @@
+#!/bin/sh
+# Proves that the library can be had in every way that README names: as a Meson subproject, through pkg-config, by
+# plain compiler calls, from C with `cc` alone, from CMake and Cargo; and that the archive carries nothing along.
+#
+#   package.sh             every check: prints `ok NAME`, `skip NAME`, or `FAIL NAME` with the output; exit 1 on failure
+#   package.sh NAME ...    only these; exit 77 when all of them were skipped for want of a tool
+#   package.sh --list      their names
+#
+# Everything is built in a temporary directory. A check is a function check_NAME that runs under `set -e` in a
+# directory of its own.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+name=zyntax-async-runtime
+export LC_ALL=C
+unset CFLAGS CXXFLAGS LDFLAGS CC CXX DESTDIR MAKEFLAGS
+
+# ---- What the checks share ------------------------------------------------------------------------------------------
+
+fail() {
+    echo "$*"
+    exit 1
+}
+
+skip() {
+    echo "$*"
+    exit 77
+}
+
+needs() {
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null || skip "$tool is not installed"
+    done
+}
+
+# A copy of what a vendoring project needs, and nothing else.
+vendor() {
+    mkdir -p "$1"
+    cp -R "$root/include" "$root/runtime" "$root/platform" "$root/meson.build" "$root/meson_options.txt" "$1"
+}
+
+# The fenced block that follows `<!-- snippet: NAME -->` in README.md.
+snippet() {
+    awk -v mark="<!-- snippet: $1 -->" '
+        $0 == mark { wanted = 1; next }
+        wanted && /^```/ { if (inside) exit; inside = 1; next }
+        inside { print }' "$root/README.md" >snippet.tmp
+    test -s snippet.tmp || fail "README.md has no snippet $1"
+    cat snippet.tmp
+    rm snippet.tmp
+}
+
+# A task that sleeps a millisecond and says so.
+write_consumer() {
+    cat >"$1" <<'END'
+#include <stdio.h>
+#include <zyntax_async_runtime.h>
+
+struct state {
+    zyntax_runtime *runtime;
+    zyntax_op op;
+    int woke;
+};
+
+static PollStatus poll(FutureState self, Waker *waker) {
+    struct state *s = self;
+    if (zyntax_sleep(s->runtime, &s->op, 1000000, waker) == POLL_PENDING) return POLL_PENDING;
+    s->woke = 1;
+    return POLL_READY;
+}
+
+int main(void) {
+    struct state s = {zyntax_runtime_create(), 0, 0};
+    int32_t error = zyntax_runtime_block_on(s.runtime, zyntax_runtime_spawn(s.runtime, &s, poll));
+    zyntax_runtime_destroy(s.runtime);
+    printf("woke %d, error %d, version %u\n", s.woke, (int)error, (unsigned)zyntax_runtime_version());
+    return s.woke == 1 && error == 0 && zyntax_runtime_version() == ZYNTAX_ASYNC_RUNTIME_VERSION ? 0 : 1;
+}
+END
+}
+
+quiet_meson() {
+    meson setup "$@" >meson.log 2>&1 || { cat meson.log && fail "meson setup failed"; }
+}
+
+# Builds and installs the library into ./prefix: install_library static|shared
+install_library() {
+    quiet_meson "build-$1" "$root" --prefix="$PWD/prefix" -Dlibdir=lib -Ddefault_library="$1" --buildtype=release
+    meson install -C "build-$1" >install.log 2>&1 || { cat install.log && fail "installing failed"; }
+    export PKG_CONFIG_PATH="$PWD/prefix/lib/pkgconfig"
+}
+
+needs_no_cpp_library() {
+    ldd "$1" >ldd.log 2>&1 || true
+    ! grep -E 'libstdc|libc\+\+|libgcc_s|libunwind' ldd.log || fail "$1 needs the C++ library or an unwinder"
+}
+
+# Names of the functions that the header declares.
+declared() {
+    tr '\n' ' ' <"$root/include/zyntax_async_runtime.h" | sed 's,/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/,,g' |
+        grep -o 'ZYNTAX_API [^;]*;' | sed 's/ *(.*//; s/.*[ *]//' | grep '^zyntax_' | sort
+}
+
+# ---- Consumers ------------------------------------------------------------------------------------------------------
+
+# A C project in Meson with the library as its subproject, found by name through override_dependency.
+check_meson_subproject() {
+    needs meson ninja
+    mkdir -p app/subprojects
+    vendor "app/subprojects/$name"
+    write_consumer app/main.c
+    snippet meson-wrap >"app/subprojects/$name.wrap"
+    snippet meson >app/meson.build
+    cd app
+    for kind in static shared; do
+        quiet_meson "build-$kind" -Dwerror=true -Ddefault_library="$kind"
+        ninja -C "build-$kind" >ninja.log 2>&1 || { cat ninja.log && fail "building failed"; }
+        ! grep -i 'warning' ninja.log meson.log || fail "warnings"
+        "build-$kind/app"
+        needs_no_cpp_library "build-$kind/app"
+    done
+    ! ls "build-static/subprojects/$name/tests" 2>/dev/null || fail "a subproject builds the tests"
+}
+
+check_pkg_config_static() {
+    needs meson ninja pkg-config
+    install_library static
+    flags=$(pkg-config --cflags --static --libs "$name")
+    echo "$flags"
+    echo "$flags" | grep -Eq -- '-l?pthread' || fail "the static link does not name the thread library"
+    write_consumer main.c
+    # shellcheck disable=SC2086 # the flags are several words
+    cc -Wall -Wextra -Werror main.c $flags -o main
+    ./main
+    needs_no_cpp_library main
+    header_version=$(sed -n 's/^#define ZYNTAX_ASYNC_RUNTIME_VERSION //p' prefix/include/zyntax_async_runtime.h)
+    version=$(pkg-config --modversion "$name" | awk -F. '{ print $1 * 10000 + $2 * 100 + $3 }')
+    test "$version" = "$header_version" || fail "pkg-config says $version, the header $header_version"
+}
+
+check_pkg_config_shared() {
+    needs meson ninja pkg-config
+    install_library shared
+    write_consumer main.c
+    # shellcheck disable=SC2046 # the flags are several words
+    cc -Wall -Wextra -Werror main.c $(pkg-config --cflags --libs "$name") -Wl,-rpath,"$PWD/prefix/lib" -o main
+    ./main
+    ldd main | grep libzyntax_async_runtime.so.0 || fail "the program does not load the shared library by its SONAME"
+    needs_no_cpp_library main
+}
+
+# A program that was written against the design document: untyped handles, its own declarations, no header of ours.
+check_seed_document_program() {
+    needs meson ninja
+    install_library static
+    cat >seed.c <<'END'
+#include <stdio.h>
+
+typedef enum { POLL_READY, POLL_PENDING } PollStatus;
+typedef struct { void *data; void (*wake)(void *); } Waker;
+typedef void *FutureState;
+typedef PollStatus (*PollFn)(FutureState, Waker *);
+
+void *zyntax_runtime_create(void);
+void zyntax_runtime_destroy(void *runtime);
+void *zyntax_runtime_spawn(void *runtime, FutureState state, PollFn poll);
+void zyntax_runtime_block_on(void *runtime, void *task);
+void zyntax_runtime_run(void *runtime);
+
+static PollStatus count_down(FutureState state, Waker *waker) {
+    int *left = state;
+    if (--*left == 0) return POLL_READY;
+    waker->wake(waker->data);
+    return POLL_PENDING;
+}
+
+int main(void) {
+    int first = 3, second = 5;
+    void *runtime = zyntax_runtime_create();
+    void *task = zyntax_runtime_spawn(runtime, &first, count_down);
+    zyntax_runtime_spawn(runtime, &second, count_down);
+    zyntax_runtime_block_on(runtime, task);
+    zyntax_runtime_run(runtime);
+    zyntax_runtime_destroy(runtime);
+    printf("%d %d\n", first, second);
+    return first == 0 && second == 0 ? 0 : 1;
+}
+END
+    cc -std=c11 -Wall -Wextra -Werror seed.c prefix/lib/libzyntax_async_runtime.a -pthread -o seed
+    ./seed
+    needs_no_cpp_library seed
+}
+
+# The header alone, as C and as C++, with every warning that a careful project turns on.
+check_header() {
+    printf '#include "zyntax_async_runtime.h"\nint main(void) { return ZYNTAX_OK; }\n' >header.c
+    cp header.c header.cpp
+    for compiler in gcc clang; do
+        command -v "$compiler" >/dev/null || continue
+        for standard in c11 c17; do
+            "$compiler" -std="$standard" -Wall -Wextra -Wpedantic -Wstrict-prototypes -Werror -I"$root/include" header.c
+        done
+    done
+    for compiler in g++ clang++; do
+        command -v "$compiler" >/dev/null || continue
+        for standard in c++11 c++17 c++20; do
+            "$compiler" -std="$standard" -Wall -Wextra -Wpedantic -Werror -I"$root/include" header.cpp
+        done
+    done
+}
+
+# Compiles every source file with COMPILER and FLAGS, which must not say a word, into ./lib.a: compile COMPILER FLAGS
+compile() {
+    rm -f ./*.o lib.a
+    # shellcheck disable=SC2086 # the flags are several words
+    "$1" -std=c++20 $2 -Iinclude -c runtime/*.cpp platform/*.cpp 2>warnings.log || { cat warnings.log && exit 1; }
+    ! test -s warnings.log || { cat warnings.log && fail "warnings of $1 $2"; }
+    ar rcs lib.a ./*.o
+}
+
+# No build system: plain compiler calls, and the same with every warning an error.
+plain_build() {
+    needs "$1"
+    write_consumer main.c
+    vendor .
+    # Nothing but the language. With exceptions on, `noexcept` functions refer to the C++ library's personality
+    # routine, so the C++ compiler links.
+    cc -Iinclude -c main.c -o main.obj
+    compile "$1" ''
+    "$1" main.obj lib.a -pthread -o main
+    ./main
+    # Without exceptions `cc` links, optimised or not, with and without the library's own checks.
+    for flags in '-O0' '-O2 -DNDEBUG' '-O1 -g'; do
+        compile "$1" "$flags -fno-exceptions -fno-rtti -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
+        cc main.obj lib.a -pthread -o main
+        ./main
+        needs_no_cpp_library main
+    done
+}
+
+check_plain_gxx() {
+    plain_build g++
+}
+
+check_plain_clangxx() {
+    plain_build clang++
+}
+
+check_by_hand() {
+    vendor zyntax-async-runtime
+    write_consumer main.c
+    snippet by-hand >build.sh
+    sh -eux build.sh
+    ./app
+}
+
+check_cmake() {
+    needs cmake
+    vendor zyntax-async-runtime
+    write_consumer main.c
+    snippet cmake >CMakeLists.txt
+    cmake -S . -B build >cmake.log 2>&1 || { cat cmake.log && fail "cmake failed"; }
+    cmake --build build >build.log 2>&1 || { cat build.log && fail "building failed"; }
+    ! grep -i 'warning' build.log cmake.log || fail "warnings"
+    build/app
+    needs_no_cpp_library build/app
+}
+
+check_cargo() {
+    needs cargo
+    vendor zyntax-async-runtime
+    mkdir src
+    snippet cargo-toml >Cargo.toml
+    snippet cargo-build >build.rs
+    snippet cargo-main >src/main.rs
+    CARGO_TARGET_DIR=$PWD/target
+    export CARGO_TARGET_DIR
+    cargo fetch >fetch.log 2>&1 || { tail -n 3 fetch.log && skip "the cc crate cannot be fetched"; }
+    cargo run --release --offline >cargo.log 2>&1 || { cat cargo.log && fail "cargo run failed"; }
+    tail -n 1 cargo.log
+    ! grep -i '^warning' cargo.log || fail "warnings"
+    for program in target/release/app*; do
+        if test -f "$program" && test -x "$program"; then
+            ! ldd "$program" | grep -E 'libstdc|libc\+\+' || fail "the program needs the C++ library"
+        fi
+    done
+}
+
+# The program that README shows as what a compiler has to emit.
+check_readme_program() {
+    needs meson ninja
+    install_library static
+    snippet emitted-c >emitted.c
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include emitted.c prefix/lib/libzyntax_async_runtime.a \
+        -pthread -o emitted
+    timeout 30 ./emitted
+}
+
+# ---- What is inside -------------------------------------------------------------------------------------------------
+
+# The archive needs the C library and nothing else, and runs nothing before main.
+archive_is_clean() {
+    nm "$1" | awk 'NF == 2 && $1 != "U" || NF == 3 { print $NF }' | sort -u >defined
+    nm -u "$1" | awk '$1 == "U" || $1 == "w" { print $2 }' | sort -u >undefined
+    comm -13 defined undefined >needed
+    echo "needed from outside:"
+    tr '\n' ' ' <needed
+    ! grep -E '^_Z|__cxa|__gxx|_Unwind|__once_proxy|__dynamic_cast' needed || fail "$1 needs the C++ runtime"
+    ! objdump -h "$1" | grep -E '\.(init_array|ctors|preinit_array)' || fail "$1 has global constructors"
+    ! nm "$1" | grep -E '_GLOBAL__sub_I|__cxx_global_var_init' || fail "$1 has global constructors"
+    ! nm "$1" | grep -E ' (u|V) .*(guard|_ZGV)' || fail "$1 has guarded statics"
+}
+
+check_archive_symbols() {
+    needs meson ninja nm objdump
+    install_library static
+    archive=prefix/lib/libzyntax_async_runtime.a
+    archive_is_clean "$archive"
+    # Every function of the header is there, and every other global name is mangled or hidden out of the way.
+    declared >wanted
+    test "$(wc -l <wanted)" -gt 40 || fail "found only $(wc -l <wanted) declarations in the header"
+    nm --defined-only "$archive" | awk '$2 ~ /[A-Z]/ { print $3 }' | sort -u >global
+    comm -23 wanted global >missing
+    ! test -s missing || { cat missing && fail "declared but not in the archive"; }
+    ! grep -v -e '^_Z' -e '^zyntax_' global || fail "global names outside the library's own"
+    ! grep '^zyntax_' global | comm -13 wanted - | grep . || fail "zyntax_ names that the header does not declare"
+}
+
+# The same for the objects that plain compiler calls make, without optimisation.
+check_plain_symbols() {
+    needs nm objdump
+    vendor .
+    for compiler in g++ clang++; do
+        command -v "$compiler" >/dev/null || continue
+        compile "$compiler" '-fno-exceptions -fno-rtti'
+        echo "$compiler:"
+        archive_is_clean lib.a
+    done
+}
+
+check_shared_symbols() {
+    needs meson ninja nm readelf
+    install_library shared
+    library=prefix/lib/libzyntax_async_runtime.so
+    declared >wanted
+    test "$(wc -l <wanted)" -gt 40 || fail "found only $(wc -l <wanted) declarations in the header"
+    nm -D --defined-only "$library" | awk '{ print $NF }' | sort >exported
+    diff wanted exported || fail "exports (>) and declarations (<) differ"
+    readelf -d "$library" >dynamic
+    grep 'SONAME.*\[libzyntax_async_runtime\.so\.0\]' dynamic || fail "no SONAME"
+    ! grep -E 'NEEDED.*(stdc|c\+\+|gcc_s)' dynamic || fail "the shared library needs the C++ runtime"
+    ! grep -E 'TEXTREL|RPATH|RUNPATH' dynamic || fail "text relocations or a run path"
+}
+
+# A program that only spawns and runs carries no part that it does not use.
+check_optional_parts() {
+    needs meson ninja nm
+    install_library static
+    archive=prefix/lib/libzyntax_async_runtime.a
+    cat >minimal.c <<'END'
+#include <zyntax_async_runtime.h>
+
+static PollStatus poll(FutureState state, Waker *waker) {
+    (void)state;
+    (void)waker;
+    return POLL_READY;
+}
+
+int main(void) {
+    zyntax_runtime *runtime = zyntax_runtime_create();
+    zyntax_runtime_spawn(runtime, 0, poll);
+    int32_t error = zyntax_runtime_run(runtime);
+    zyntax_runtime_destroy(runtime);
+    return (int)error;
+}
+END
+    cc -Iprefix/include minimal.c "$archive" -pthread -Wl,-Map=map -o minimal
+    ./minimal
+    for part in blocking channel connect promise; do
+        ar t "$archive" | grep -q "$part\.cpp" || fail "the archive has no member for $part"
+        ! grep -E "libzyntax_async_runtime\.a\([^)]*$part\.cpp\.o\)" map || fail "$part is linked in although unused"
+    done
+    for function in blocking channel_create tcp_connect promise_spawn runtime_symbols; do
+        ! nm minimal | grep " T zyntax_$function\$" || fail "zyntax_$function is linked in although unused"
+    done
+    size minimal
+}
+
+# ---- Running them ---------------------------------------------------------------------------------------------------
+
+all='header meson_subproject pkg_config_static pkg_config_shared seed_document_program plain_gxx plain_clangxx
+    archive_symbols plain_symbols shared_symbols optional_parts by_hand cmake cargo readme_program'
+
+case ${1:-} in
+--list)
+    # shellcheck disable=SC2086 # one name a line
+    printf '%s\n' $all
+    exit 0
+    ;;
+--inside)
+    cd "$3"
+    "check_$2"
+    exit 0
+    ;;
+esac
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+# shellcheck disable=SC2086 # one argument a name
+[ $# -gt 0 ] || set -- $all
+for check in "$@"; do
+    mkdir "$work/$check"
+    status=0
+    sh "$root/tests/package.sh" --inside "$check" "$work/$check" >"$work/$check.log" 2>&1 || status=$?
+    case $status in
+    0) passed=$((passed + 1)) && echo "ok $check" ;;
+    77) skipped=$((skipped + 1)) && echo "skip $check: $(tail -n 1 "$work/$check.log")" ;;
+    *) failed=$((failed + 1)) && echo "FAIL $check" && sed 's/^/    /' "$work/$check.log" ;;
+    esac
+    if [ -n "${VERBOSE:-}" ]; then sed 's/^/    /' "$work/$check.log"; fi
+    rm -rf "${work:?}/$check"
+done
+echo "package: $passed ok, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] || exit 1
+[ "$passed" -gt 0 ] || exit 77

@@ -1,0 +1,81 @@
+// The runtime opens few descriptors, none of them survives exec, and all are closed at the end.
+#include "io_support.h"
+
+#include <set>
+
+using namespace support;
+
+namespace {
+
+std::set<int> open_descriptors() {
+    std::set<int> numbers;
+    DIR *dir = opendir("/proc/self/fd");
+    REQUIRE(dir != nullptr);
+    while (dirent *entry = readdir(dir)) {
+        int number = std::atoi(entry->d_name);
+        if (entry->d_name[0] != '.' && number != dirfd(dir)) numbers.insert(number);
+    }
+    closedir(dir);
+    return numbers;
+}
+
+} // namespace
+
+TEST_CASE("a_runtime_costs_two_descriptors_and_gives_them_back") {
+    int before = fd_count();
+    zyntax_runtime *rt = zyntax_runtime_create();
+    REQUIRE(rt != nullptr);
+    CHECK(fd_count() == before + 2);
+    zyntax_runtime_destroy(rt);
+    CHECK(fd_count() == before);
+}
+
+TEST_CASE("every_descriptor_that_the_runtime_opens_is_close_on_exec") {
+    std::set<int> before = open_descriptors();
+    Runtime rt;
+    zyntax_io *listener = nullptr, *every = nullptr, *client = nullptr, *server = nullptr;
+    REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
+    REQUIRE(zyntax_tcp_listen(rt, nullptr, 0, &every) == 0);
+    REQUIRE(await(rt, connecting(rt, "localhost", uint16_t(zyntax_tcp_port(listener)), &client)) == 0);
+    REQUIRE(await(rt, accepting(listener, &server)) == 0);
+    zyntax_runtime_backend_fd(rt);
+    int checked = 0;
+    for (int fd : open_descriptors()) {
+        if (before.count(fd) != 0) continue;
+        CAPTURE(fd);
+        int flags = fcntl(fd, F_GETFD);
+        if (flags < 0) continue;
+        CHECK((flags & FD_CLOEXEC) != 0);
+        checked++;
+    }
+    CHECK(checked >= 6);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("without_free_descriptors_create_returns_null_with_emfile_and_leaves_nothing") {
+    int before = fd_count();
+    for (int spare = 0; spare < 2; spare++) {
+        CAPTURE(spare);
+        FewDescriptors few(spare);
+        int32_t error = 1;
+        CHECK(zyntax_runtime_create() == nullptr);
+        CHECK(zyntax_runtime_create_with(nullptr, &error) == nullptr);
+        CHECK(error == ZYNTAX_EMFILE);
+        CHECK(zyntax_runtime_create_with(nullptr, nullptr) == nullptr);
+    }
+    CHECK(fd_count() == before);
+    FewDescriptors enough(2);
+    zyntax_runtime *rt = zyntax_runtime_create();
+    CHECK(rt != nullptr);
+    zyntax_runtime_destroy(rt);
+}
+
+TEST_CASE("a_thousand_runtimes_one_after_the_other_leave_nothing_open") {
+    int before = fd_count();
+    for (int i = 0; i < scaled(1000); i++) {
+        Runtime rt;
+        Await task(rt, sleeping(rt, 1));
+        zyntax_runtime_turn(rt, 0);
+    }
+    CHECK(fd_count() == before);
+}

@@ -1,0 +1,152 @@
+// zyntax_tcp_listen and zyntax_tcp_port: numeric addresses, and what goes wrong with them.
+#include "io_support.h"
+
+using namespace support;
+
+namespace {
+
+zyntax_io *listen_on(Runtime &rt, const char *address, uint16_t port = 0) {
+    zyntax_io *listener = nullptr;
+    REQUIRE(zyntax_tcp_listen(rt, address, port, &listener) == 0);
+    REQUIRE(listener != nullptr);
+    return listener;
+}
+
+// A client of this family gets through.
+bool reaches(Runtime &rt, zyntax_io *listener, int family) {
+    Fd client = plain_client(uint16_t(zyntax_tcp_port(listener)), family);
+    zyntax_io *accepted = nullptr;
+    if (await(rt, accepting(listener, &accepted)) != 0) return false;
+    put(client, "hi");
+    char buf[2];
+    return await(rt, reading(accepted, buf, 2)) == 2 && zyntax_io_close(accepted) == 0;
+}
+
+} // namespace
+
+TEST_CASE("an_ipv4_address_listens") {
+    Runtime rt;
+    CHECK(reaches(rt, listen_on(rt, "127.0.0.1"), AF_INET));
+    CHECK(reaches(rt, listen_on(rt, "0.0.0.0"), AF_INET));
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("an_ipv6_address_listens") {
+    if (!has_ipv6()) return;
+    Runtime rt;
+    CHECK(reaches(rt, listen_on(rt, "::1"), AF_INET6));
+    CHECK(reaches(rt, listen_on(rt, "0:0:0:0:0:0:0:1"), AF_INET6));
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("no_address_listens_on_every_interface_with_ipv6_and_ipv4") {
+    Runtime rt;
+    zyntax_io *listener = listen_on(rt, nullptr);
+    CHECK(reaches(rt, listener, AF_INET));
+    if (has_ipv6()) CHECK(reaches(rt, listener, AF_INET6));
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("port_zero_takes_a_free_port_and_tcp_port_tells_which") {
+    Runtime rt;
+    zyntax_io *a = listen_on(rt, "127.0.0.1"), *b = listen_on(rt, "127.0.0.1");
+    CHECK(zyntax_tcp_port(a) > 0);
+    CHECK(zyntax_tcp_port(a) <= 65535);
+    CHECK(zyntax_tcp_port(b) > 0);
+    CHECK(zyntax_tcp_port(a) != zyntax_tcp_port(b));
+    CHECK(zyntax_tcp_port(a) == port_of(int(zyntax_io_fd(a))));
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("tcp_port_of_something_else_is_einval_and_of_nothing_estale") {
+    Runtime rt;
+    Pair pipe = pipe_to_runtime(), unix_socket = socket_pair();
+    CHECK(zyntax_tcp_port(adopt(rt, pipe.near)) == ZYNTAX_EINVAL);
+    CHECK(zyntax_tcp_port(adopt(rt, unix_socket.near)) == ZYNTAX_EINVAL);
+    CHECK(zyntax_tcp_port(nullptr) == ZYNTAX_ESTALE);
+    zyntax_io *listener = listen_on(rt, "127.0.0.1");
+    CHECK(zyntax_io_close(listener) == 0);
+    CHECK(zyntax_tcp_port(listener) == ZYNTAX_ESTALE);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("what_is_not_a_numeric_address_is_einval") {
+    Runtime rt;
+    int before = fd_count();
+    std::string endless(5000, '1');
+    for (const char *address : {"", " ", "localhost", "300.1.1.1", "1.2.3", "127.0.0.1 ", "127.0.0.1:80", "::g",
+                                "[::1]", "1:2:3:4:5:6:7:8:9", endless.c_str()}) {
+        CAPTURE(std::string(address).substr(0, 40));
+        zyntax_io *listener = nullptr;
+        CHECK(zyntax_tcp_listen(rt, address, 0, &listener) == ZYNTAX_EINVAL);
+    }
+    CHECK(fd_count() == before);
+    CHECK(rt.stats().io_open == 0);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("null_arguments_are_einval") {
+    Runtime rt;
+    int before = fd_count();
+    zyntax_io *listener = nullptr;
+    CHECK(zyntax_tcp_listen(nullptr, "127.0.0.1", 0, &listener) == ZYNTAX_EINVAL);
+    CHECK(zyntax_tcp_listen(rt, "127.0.0.1", 0, nullptr) == ZYNTAX_EINVAL);
+    CHECK(fd_count() == before);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("a_port_that_another_program_uses_is_eaddrinuse") {
+    Runtime rt;
+    Fd other = plain_listener(1); // does not share its port
+    int before = fd_count();
+    zyntax_io *listener = nullptr;
+    CHECK(zyntax_tcp_listen(rt, "127.0.0.1", port_of(other), &listener) == ZYNTAX_EADDRINUSE);
+    CHECK(fd_count() == before);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("an_address_of_another_machine_is_eaddrnotavail") {
+    Runtime rt;
+    int before = fd_count();
+    zyntax_io *listener = nullptr;
+    CHECK(zyntax_tcp_listen(rt, "192.0.2.1", 0, &listener) == ZYNTAX_EADDRNOTAVAIL); // reserved for documentation
+    CHECK(fd_count() == before);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("two_runtimes_share_a_port") {
+    Runtime a, b;
+    zyntax_io *first = listen_on(a, "127.0.0.1");
+    zyntax_io *second = listen_on(b, "127.0.0.1", uint16_t(zyntax_tcp_port(first)));
+    CHECK(zyntax_tcp_port(second) == zyntax_tcp_port(first));
+    CHECK(zyntax_io_close(second) == 0);
+    CHECK(reaches(a, first, AF_INET));
+    CHECK(a.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("a_port_can_be_taken_again_at_once_after_close") {
+    Runtime rt;
+    zyntax_io *first = listen_on(rt, "127.0.0.1");
+    uint16_t port = uint16_t(zyntax_tcp_port(first));
+    Fd client = plain_client(port);
+    zyntax_io *accepted = nullptr;
+    CHECK(await(rt, accepting(first, &accepted)) == 0);
+    CHECK(zyntax_io_close(accepted) == 0); // stays in TIME_WAIT
+    client.reset();
+    CHECK(zyntax_io_close(first) == 0);
+    CHECK(reaches(rt, listen_on(rt, "127.0.0.1", port), AF_INET));
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("listening_without_a_free_descriptor_is_emfile_and_leaves_nothing") {
+    Runtime rt;
+    zyntax_io *listener = nullptr;
+    {
+        FewDescriptors none;
+        CHECK(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == ZYNTAX_EMFILE);
+        CHECK(zyntax_tcp_listen(rt, nullptr, 0, &listener) == ZYNTAX_EMFILE);
+    }
+    CHECK(rt.stats().io_open == 0);
+    CHECK(reaches(rt, listen_on(rt, "127.0.0.1"), AF_INET));
+    CHECK(rt.idle_waits() <= idle_budget);
+}

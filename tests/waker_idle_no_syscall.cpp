@@ -1,0 +1,140 @@
+// The kernel is poked only for a loop that sleeps; a busy loop finds its wakes by itself, an idle loop stays asleep.
+#include "support.h"
+
+#include <fstream>
+#include <poll.h>
+
+using namespace support;
+
+namespace {
+
+bool readable(intptr_t fd) {
+    pollfd p{int(fd), POLLIN, 0};
+    return poll(&p, 1, 0) == 1;
+}
+
+// Calls of write and the like that this process has made, where the system counts them; else always 0.
+uint64_t write_calls() {
+    std::ifstream file("/proc/self/io");
+    uint64_t count = 0;
+    for (std::string word; file >> word;)
+        if (word == "syscw:") file >> count;
+    return count;
+}
+
+} // namespace
+
+TEST_CASE("remote_wakes_of_a_busy_loop_cost_no_system_call") {
+    Runtime rt;
+    uint64_t writes = 0;
+    std::atomic<bool> parked{false}, done{false};
+    Waker kept{};
+    int busy_polls = 0;
+    Task sleeper{[&](Waker *waker) {
+        if (!parked) {
+            kept = *waker;
+            writes = write_calls();
+        }
+        parked = true;
+        return POLL_PENDING;
+    }};
+    Task busy{[&](Waker *waker) {
+        waker->wake(waker->data);
+        if (!done || (sleeper.polls == 1 && busy_polls++ < 1000)) return POLL_PENDING; // lets the last wake arrive
+        writes = write_calls() - writes;
+        zyntax_task_cancel(sleeper.handle);
+        return POLL_READY;
+    }};
+    busy.spawn(rt);
+    sleeper.spawn(rt);
+    std::thread waking([&] {
+        while (!parked) std::this_thread::yield();
+        for (int i = 0; i < scaled(100'000); i++) kept.wake(kept.data);
+        done = true;
+    });
+    {
+        Limit limit(rt);
+        CHECK(zyntax_runtime_run(rt) == 0);
+    }
+    waking.join();
+    CHECK(writes <= 10);
+    CHECK(sleeper.polls > 1);
+    CHECK(rt.stats().wakes_remote > 0);
+}
+
+TEST_CASE("local_wakes_cause_no_kernel_wait") {
+    Runtime rt;
+    Task task;
+    task.on_poll = [&](Waker *waker) {
+        waker->wake(waker->data);
+        return task.polls < 100'000 ? POLL_PENDING : POLL_READY;
+    };
+    task.spawn(rt);
+    {
+        Limit limit(rt);
+        CHECK(zyntax_runtime_run(rt) == 0);
+    }
+    CHECK(rt.stats().kernel_waits <= 100'000 / 256 + 2);
+}
+
+TEST_CASE("a_loop_that_was_woken_from_another_thread_goes_back_to_sleep") {
+    Runtime rt;
+    Waker kept{};
+    Task task{[&](Waker *waker) {
+        kept = *waker;
+        return POLL_PENDING;
+    }};
+    task.spawn(rt);
+    zyntax_runtime_turn(rt, 0);
+    for (int i = 0; i < 5; i++) {
+        std::thread([&] { kept.wake(kept.data); }).join();
+        zyntax_runtime_turn(rt, 0);
+    }
+    REQUIRE(rt.drive_until([&] { return task.polls == 6; }));
+    CHECK(rt.idle_waits() <= 5);
+}
+
+TEST_CASE("an_idle_runtime_makes_no_kernel_waits_beyond_those_asked_for") {
+    Runtime rt;
+    Task parked{[](Waker *) { return POLL_PENDING; }};
+    parked.spawn(rt);
+    zyntax_runtime_turn(rt, 0);
+    CHECK(rt.idle_waits() <= 5);
+}
+
+TEST_CASE("stale_wakers_do_not_keep_a_sleeping_loop_busy") {
+    Runtime rt;
+    Waker kept{};
+    Task task{[&](Waker *waker) {
+        kept = *waker;
+        return POLL_READY;
+    }};
+    task.spawn(rt);
+    REQUIRE(rt.drain());
+    std::atomic<bool> stop{false};
+    std::thread waking([&] {
+        while (!stop) kept.wake(kept.data);
+    });
+    CHECK(rt.idle_waits() <= 5);
+    stop = true;
+    waking.join();
+}
+
+TEST_CASE("a_remote_wake_between_two_turns_makes_the_backend_descriptor_readable") {
+    Runtime rt;
+    intptr_t fd = zyntax_runtime_backend_fd(rt);
+    if (fd == -1) return;
+    Waker kept{};
+    Task task{[&](Waker *waker) {
+        kept = *waker;
+        return POLL_PENDING;
+    }};
+    task.spawn(rt);
+    zyntax_runtime_turn(rt, 0);
+    CHECK_FALSE(readable(fd));
+    std::thread([&] { kept.wake(kept.data); }).join();
+    CHECK(readable(fd));
+    REQUIRE(rt.drive_until([&] { return task.polls == 2; }));
+    zyntax_runtime_turn(rt, 0);
+    CHECK_FALSE(readable(fd));
+}

@@ -1,0 +1,158 @@
+// zyntax_wake_from_signal is async-signal-safe: whatever it interrupts, nothing is lost, locked up or spoiled.
+#include "support.h"
+
+#include <cerrno>
+#include <csignal>
+#include <sys/time.h>
+
+using namespace support;
+
+namespace {
+
+Waker target;                     // set before the first signal
+std::atomic<uint64_t> signals{0}; // handled so far
+std::atomic<uint64_t> spoiled{0}; // of these, with errno changed
+
+void handler(int) {
+    int before = errno;
+    errno = 4242;
+    signals++;
+    zyntax_wake_from_signal(&target);
+    if (errno != 4242) spoiled++;
+    errno = before;
+}
+
+// SIGALRM at 20 kHz, or as often as the system manages.
+struct Storm {
+    struct sigaction old {};
+    Storm() {
+        struct sigaction action {};
+        action.sa_handler = handler; // no SA_RESTART: system calls are interrupted
+        REQUIRE(sigaction(SIGALRM, &action, &old) == 0);
+        set(50);
+    }
+    ~Storm() {
+        set(0);
+        sigaction(SIGALRM, &old, nullptr);
+    }
+    static void set(suseconds_t us) {
+        itimerval timer{{0, us}, {0, us}};
+        setitimer(ITIMER_REAL, &timer, nullptr);
+    }
+};
+
+// Sees every signal, if no wake is lost.
+struct Watcher : Task {
+    uint64_t seen = 0;
+    Watcher() {
+        on_poll = [this](Waker *waker) {
+            if (polls == 1) target = *waker;
+            seen = signals;
+            return POLL_PENDING;
+        };
+    }
+};
+
+bool over(std::chrono::steady_clock::time_point end) { return std::chrono::steady_clock::now() >= end; }
+
+} // namespace
+
+TEST_CASE("wakes_from_a_signal_handler_interrupt_spawning_allocating_and_sleeping_unharmed") {
+    Runtime rt;
+    Watcher watcher;
+    watcher.spawn(rt);
+    zyntax_runtime_turn(rt, 0);
+    auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(700);
+    int finished = 0, started = 0;
+    struct Churn {
+        zyntax_runtime *rt;
+        int *finished;
+        zyntax_op op;
+    };
+    PollFn poll = [](FutureState state, Waker *waker) {
+        auto *self = static_cast<Churn *>(state);
+        return zyntax_sleep(self->rt, &self->op, 20'000, waker);
+    };
+    DropFn drop = [](FutureState state, int32_t) { ++*static_cast<Churn *>(state)->finished; };
+    {
+        Storm storm;
+        while (!over(end)) {
+            for (int i = 0; i < 50; i++) {
+                auto *state = static_cast<Churn *>(zyntax_state_alloc(rt, sizeof(Churn)));
+                if (state == nullptr) break;
+                *state = {rt, &finished, 0};
+                started += zyntax_runtime_spawn_with(rt, state, poll, drop, sizeof(Churn)) != nullptr;
+            }
+            zyntax_runtime_turn(rt, int64_t(ms) / 10);
+        }
+    }
+    CHECK(started > 1000);
+    CHECK(rt.drive_until([&] { return finished == started; }));
+    CHECK(rt.drive_until([&] { return watcher.seen == signals; }));
+    CHECK(signals > 100);
+    CHECK(spoiled == 0);
+}
+
+TEST_CASE("a_signal_wakes_a_runtime_that_sleeps_without_limit") {
+    Runtime rt;
+    Watcher watcher;
+    watcher.on_poll = [&](Waker *waker) {
+        if (watcher.polls == 1) target = *waker;
+        return watcher.polls > 200 ? POLL_READY : POLL_PENDING;
+    };
+    watcher.spawn(rt);
+    zyntax_runtime_turn(rt, 0);
+    Storm storm;
+    Storm::set(500);
+    Limit limit(rt);
+    CHECK(zyntax_runtime_run(rt) == 0);
+}
+
+TEST_CASE("a_handler_that_runs_inside_a_poll_wakes_it_once_more") {
+    Runtime rt;
+    Watcher watcher;
+    watcher.on_poll = [&](Waker *waker) {
+        target = *waker;
+        if (watcher.polls == 1) raise(SIGUSR1);
+        return POLL_PENDING;
+    };
+    struct sigaction action {
+    }, old{};
+    action.sa_handler = handler;
+    REQUIRE(sigaction(SIGUSR1, &action, &old) == 0);
+    watcher.spawn(rt);
+    for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);
+    CHECK(watcher.polls == 2);
+    sigaction(SIGUSR1, &old, nullptr);
+}
+
+TEST_CASE("wakers_of_others_and_null_are_ignored") {
+    static int called;
+    called = 0;
+    int data = 0;
+    Waker foreign{&data, [](void *) { called++; }};
+    Waker empty{};
+    zyntax_wake_from_signal(&foreign);
+    zyntax_wake_from_signal(&empty);
+    zyntax_wake_from_signal(nullptr);
+    CHECK(called == 0);
+}
+
+TEST_CASE("a_signal_storm_does_not_postpone_timers") {
+    Runtime rt;
+    Watcher watcher;
+    watcher.spawn(rt);
+    Task sleeper;
+    uint64_t start = zyntax_now_ns(rt), woke = 0;
+    sleeper.on_poll = [&](Waker *waker) {
+        if (zyntax_sleep_until(rt, &sleeper.op, start + 300 * ms, waker) == POLL_PENDING) return POLL_PENDING;
+        woke = zyntax_now_ns(rt);
+        return POLL_READY;
+    };
+    sleeper.spawn(rt);
+    Storm storm;
+    Limit limit(rt);
+    CHECK(zyntax_runtime_block_on(rt, sleeper.handle) == 0);
+    CHECK(woke - start >= 300 * ms);
+    CHECK(woke - start <= 500 * ms); // generous: the machine may be busy
+}

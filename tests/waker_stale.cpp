@@ -1,0 +1,140 @@
+// Wakers and handles of dead tasks do nothing to the tasks that took their slots.
+#include "support.h"
+
+#include <vector>
+
+using namespace support;
+
+namespace {
+
+constexpr int count = scaled(10'000);
+
+struct Keeper {
+    Waker kept{};
+    int polls = 0;
+    zyntax_task *task = nullptr;
+};
+
+PollStatus keep_and_end(FutureState state, Waker *waker) {
+    auto *self = static_cast<Keeper *>(state);
+    self->kept = *waker;
+    self->polls++;
+    return POLL_READY;
+}
+
+PollStatus keep_and_park(FutureState state, Waker *waker) {
+    keep_and_end(state, waker);
+    return POLL_PENDING;
+}
+
+std::vector<Keeper> spawn_all(Runtime &rt, PollFn poll) {
+    std::vector<Keeper> keepers(count);
+    for (auto &keeper : keepers) {
+        keeper.task = zyntax_runtime_spawn(rt, &keeper, poll);
+        REQUIRE(keeper.task != nullptr);
+    }
+    REQUIRE(rt.drive_until([&] { return keepers.back().polls == 1; }));
+    return keepers;
+}
+
+// Every waker once from each of four threads.
+void fire_from_threads(const std::vector<Keeper> &keepers) {
+    std::vector<std::thread> threads;
+    for (size_t t = 0; t < 4; t++)
+        threads.emplace_back([&, t] {
+            for (size_t i = 0; i < keepers.size(); i++) {
+                const Waker &waker = keepers[(i + t * 997) % keepers.size()].kept;
+                waker.wake(waker.data);
+            }
+        });
+    for (auto &thread : threads) thread.join();
+}
+
+void settle(Runtime &rt) {
+    for (int i = 0; i < 3 * count / 256 + 3; i++) zyntax_runtime_turn(rt, 0);
+}
+
+} // namespace
+
+TEST_CASE("stale_wakers_fired_from_four_threads_poll_none_of_the_tasks_in_the_reused_slots") {
+    Runtime rt;
+    auto dead = spawn_all(rt, keep_and_end);
+    REQUIRE(rt.drain());
+    uint64_t reserved = rt.stats().bytes_reserved;
+    std::vector<Keeper> live = spawn_all(rt, keep_and_park);
+    CHECK(rt.stats().bytes_reserved == reserved); // the slots really are the same
+    uint64_t polls = rt.stats().polls;
+    fire_from_threads(dead);
+    for (auto &keeper : dead) keeper.kept.wake(keeper.kept.data);
+    settle(rt);
+    CHECK(rt.stats().polls == polls);
+    CHECK(rt.stats().tasks_alive == uint64_t(count));
+}
+
+TEST_CASE("stale_wakers_fired_while_the_new_tasks_run_poll_none_of_them") {
+    Runtime rt;
+    auto dead = spawn_all(rt, keep_and_end);
+    REQUIRE(rt.drain());
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    for (size_t t = 0; t < 4; t++)
+        threads.emplace_back([&, t] {
+            for (size_t i = t; !stop; i = (i + 1) % dead.size()) dead[i].kept.wake(dead[i].kept.data);
+        });
+    uint64_t polls = rt.stats().polls;
+    for (int round = 0; round < 5; round++) {
+        spawn_all(rt, keep_and_end);
+        CHECK(rt.drain());
+    }
+    stop = true;
+    for (auto &thread : threads) thread.join();
+    settle(rt);
+    CHECK(rt.stats().polls == polls + 5 * uint64_t(count));
+}
+
+TEST_CASE("stale_handles_do_not_reach_the_tasks_in_the_reused_slots") {
+    Runtime rt;
+    auto dead = spawn_all(rt, keep_and_end);
+    REQUIRE(rt.drain());
+    auto live = spawn_all(rt, keep_and_park);
+    int wrong = 0;
+    for (auto &keeper : dead) {
+        wrong += zyntax_task_alive(keeper.task) != 0;
+        wrong += zyntax_task_cancel(keeper.task) != ZYNTAX_ESTALE;
+    }
+    CHECK(wrong == 0);
+    settle(rt);
+    for (auto &keeper : live) wrong += zyntax_task_alive(keeper.task) != 1;
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("wakers_and_handles_of_many_generations_of_one_slot_are_all_different") {
+    Runtime rt;
+    std::vector<Keeper> dead(scaled(100'000));
+    for (auto &keeper : dead) {
+        keeper.task = zyntax_runtime_spawn(rt, &keeper, keep_and_end);
+        zyntax_runtime_turn(rt, 0);
+    }
+    Keeper live;
+    live.task = zyntax_runtime_spawn(rt, &live, keep_and_park);
+    zyntax_runtime_turn(rt, 0);
+    int wrong = 0;
+    for (auto &keeper : dead) {
+        keeper.kept.wake(keeper.kept.data);
+        wrong += zyntax_task_alive(keeper.task) != 0;
+    }
+    zyntax_runtime_turn(rt, 0);
+    CHECK(wrong == 0);
+    CHECK(live.polls == 1);
+}
+
+TEST_CASE("wakers_kept_by_others_pin_no_memory") {
+    Runtime rt;
+    auto warm = spawn_all(rt, keep_and_end);
+    REQUIRE(rt.drain());
+    auto before = rt.stats();
+    auto dead = spawn_all(rt, keep_and_end);
+    REQUIRE(rt.drain());
+    CHECK(rt.stats().bytes_in_use == before.bytes_in_use);
+    CHECK(rt.stats().bytes_reserved == before.bytes_reserved);
+}
