@@ -54,7 +54,8 @@ Loop loop;
 }
 
 void push(Task *task) {
-    if (loop.tail - loop.head > loop.mask || loop.mask == 0) [[unlikely]] grow_ring();
+    if (loop.tail - loop.head > loop.mask || loop.mask == 0) [[unlikely]]
+        grow_ring();
     loop.ring[loop.tail++ & loop.mask] = task;
 }
 
@@ -93,7 +94,8 @@ void poll_next() {
 } // namespace
 
 [[gnu::noinline]] Handle spawn(FutureState state, PollFn poll) {
-    if (loop.free == nullptr) [[unlikely]] grow_tasks();
+    if (loop.free == nullptr) [[unlikely]]
+        grow_tasks();
     Task *task = loop.free;
     loop.free = task->link;
     task->state = state;

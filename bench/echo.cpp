@@ -339,12 +339,29 @@ private:
 } // namespace
 
 void add_echo(std::vector<Workload> &all) {
-    all.push_back({"echo_1", "64-byte TCP echo, 1 connection; server CPU per request", 10'000, 500,
-                   make<Echo<EchoOnRuntime>, 1>, make<Echo<EchoOnEpoll>, 1>, "ns", {"requests/s", "waits/request"}});
-    all.push_back({"echo_50", "64-byte TCP echo, 50 connections; server CPU per request", 60'000, 6'000,
-                   make<Echo<EchoOnRuntime>, 50>, make<Echo<EchoOnEpoll>, 50>, "ns", {"requests/s", "waits/request"}});
-    all.push_back({"echo_500", "64-byte TCP echo, 500 connections; server CPU per request", 60'000, 6'000,
-                   make<Echo<EchoOnRuntime>, 500>, make<Echo<EchoOnEpoll>, 500>, "ns",
+    all.push_back({"echo_1",
+                   "64-byte TCP echo, 1 connection; server CPU per request",
+                   10'000,
+                   500,
+                   make<Echo<EchoOnRuntime>, 1>,
+                   make<Echo<EchoOnEpoll>, 1>,
+                   "ns",
+                   {"requests/s", "waits/request"}});
+    all.push_back({"echo_50",
+                   "64-byte TCP echo, 50 connections; server CPU per request",
+                   60'000,
+                   6'000,
+                   make<Echo<EchoOnRuntime>, 50>,
+                   make<Echo<EchoOnEpoll>, 50>,
+                   "ns",
+                   {"requests/s", "waits/request"}});
+    all.push_back({"echo_500",
+                   "64-byte TCP echo, 500 connections; server CPU per request",
+                   60'000,
+                   6'000,
+                   make<Echo<EchoOnRuntime>, 500>,
+                   make<Echo<EchoOnEpoll>, 500>,
+                   "ns",
                    {"requests/s", "waits/request"}});
 }
 

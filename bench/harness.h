@@ -76,7 +76,8 @@ void pin(Place place);
 // Ends the process with a message: a workload that did not do its work has no figure.
 [[noreturn]] void fail(const char *what);
 inline void expect(bool holds, const char *what) {
-    if (!holds) [[unlikely]] fail(what);
+    if (!holds) [[unlikely]]
+        fail(what);
 }
 
 double median(std::vector<double> values);

@@ -141,8 +141,14 @@ private:
 } // namespace
 
 void add_io(std::vector<Workload> &all) {
-    all.push_back({"socketpair", "64 bytes there and back over a socket pair, two tasks; per round trip", 20'000, 5'000,
-                   make<RoundTripOnRuntime>, make<RoundTripOnEpoll>, "ns", {"kernel waits"}});
+    all.push_back({"socketpair",
+                   "64 bytes there and back over a socket pair, two tasks; per round trip",
+                   20'000,
+                   5'000,
+                   make<RoundTripOnRuntime>,
+                   make<RoundTripOnEpoll>,
+                   "ns",
+                   {"kernel waits"}});
 }
 
 } // namespace bench

@@ -99,8 +99,14 @@ private:
 } // namespace
 
 void add_memory(std::vector<Workload> &all) {
-    all.push_back({"task_bytes", "resident memory for a parked task, 10,000 to 1,000,000 of them", 1'000'000, 1'000'000,
-                   make<TaskBytesOnRuntime>, make<TaskBytesOnBareLoop>, "bytes", {"in use", "reserved"}});
+    all.push_back({"task_bytes",
+                   "resident memory for a parked task, 10,000 to 1,000,000 of them",
+                   1'000'000,
+                   1'000'000,
+                   make<TaskBytesOnRuntime>,
+                   make<TaskBytesOnBareLoop>,
+                   "bytes",
+                   {"in use", "reserved"}});
 }
 
 } // namespace bench

@@ -207,7 +207,7 @@ private:
     uint64_t rounds = 0;
     uint64_t wakes_a_round = 0;
 
-    struct alignas(64) { // the loop's own
+    struct alignas(64) {    // the loop's own
         uint64_t polls = 0; // of targets
         uint64_t spins = 0;
         size_t live_targets = 0;
@@ -330,11 +330,16 @@ private:
 } // namespace
 
 void add_wakes(std::vector<Workload> &all) {
-    all.push_back({"wake_busy_distinct", "wakes of 1,024 tasks from another thread, loop busy; for the waker",
-                   1'000'000, 100'000, make<WakeBusy<RemoteOnRuntime>, 1024>, make<WakeBusy<RemoteOnBareLoop>, 1024>,
-                   "ns", {"ns until polled", "kernel events/wake"}});
-    all.push_back({"wake_busy_same", "wakes of one task from another thread, loop busy; for the waker",
-                   1'000'000, 100'000, make<WakeBusy<RemoteOnRuntime>, 1>, make<WakeBusy<RemoteOnBareLoop>, 1>});
+    all.push_back({"wake_busy_distinct",
+                   "wakes of 1,024 tasks from another thread, loop busy; for the waker",
+                   1'000'000,
+                   100'000,
+                   make<WakeBusy<RemoteOnRuntime>, 1024>,
+                   make<WakeBusy<RemoteOnBareLoop>, 1024>,
+                   "ns",
+                   {"ns until polled", "kernel events/wake"}});
+    all.push_back({"wake_busy_same", "wakes of one task from another thread, loop busy; for the waker", 1'000'000,
+                   100'000, make<WakeBusy<RemoteOnRuntime>, 1>, make<WakeBusy<RemoteOnBareLoop>, 1>});
     all.push_back({"wake_asleep", "two sleeping loops in two threads wake each other; per round trip", 10'000, 1'000,
                    make<AsleepOnRuntime>, make<AsleepOnEpoll>});
 }
