@@ -123,7 +123,7 @@ if [ -z "$quick" ]; then
 
     export CC=clang CXX=clang++
     if build clang --buildtype=release -Dbenchmarks=true; then
-        run clang clang --no-suite package --no-suite lint --no-suite tidy
+        run clang clang --no-suite package --no-suite lint --no-suite tidy --no-suite bench
     fi
 
     if [ -f build/release/build.ninja ]; then
