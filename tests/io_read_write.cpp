@@ -15,9 +15,8 @@ std::string pattern(size_t size) {
     return text;
 }
 
-// 1 MiB through a pair, read in small blocks by a task that can be made to wait for readiness in between.
-void moves_a_mebibyte(Pair pair, size_t block) {
-    Runtime rt;
+// 1 MiB through a pair, read in blocks of this size.
+void moves_a_mebibyte(Runtime &rt, Pair pair, size_t block) {
     std::string text = pattern(mib);
     zyntax_io *in = adopt(rt, pair.near), *out = adopt(rt, pair.far);
     Reader reader(rt, in, text.size(), block);
@@ -25,7 +24,6 @@ void moves_a_mebibyte(Pair pair, size_t block) {
     CHECK(rt.drain());
     CHECK(writer.written == text.size());
     CHECK(reader.data == text);
-    CHECK(rt.idle_waits() <= idle_budget);
 }
 
 } // namespace
@@ -63,15 +61,19 @@ TEST_CASE("an_eventfd_hands_over_its_counter") {
 }
 
 TEST_CASE("a_mebibyte_arrives_whole_in_blocks_of_a_kibibyte") {
-    moves_a_mebibyte(socket_pair(), kib);
-    moves_a_mebibyte(pipe_to_runtime(), kib);
-    moves_a_mebibyte(tcp_pair(), kib);
+    Runtime rt;
+    moves_a_mebibyte(rt, socket_pair(), kib);
+    moves_a_mebibyte(rt, pipe_to_runtime(), kib);
+    moves_a_mebibyte(rt, tcp_pair(), kib);
+    CHECK(rt.idle_waits() <= idle_budget);
 }
 
 TEST_CASE("a_mebibyte_arrives_whole_in_blocks_larger_than_what_is_pending") {
-    moves_a_mebibyte(socket_pair(), mib);
-    moves_a_mebibyte(pipe_to_runtime(), mib);
-    moves_a_mebibyte(tcp_pair(), mib);
+    Runtime rt;
+    moves_a_mebibyte(rt, socket_pair(), mib);
+    moves_a_mebibyte(rt, pipe_to_runtime(), mib);
+    moves_a_mebibyte(rt, tcp_pair(), mib);
+    CHECK(rt.idle_waits() <= idle_budget);
 }
 
 TEST_CASE("a_reader_that_yields_after_each_kibibyte_reads_everything") {

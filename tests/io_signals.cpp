@@ -8,14 +8,14 @@ using namespace support;
 
 namespace {
 
-volatile sig_atomic_t alarms = 0;
+std::atomic<int> alarms{0};
 
 // Interrupts this process every 200 us, without SA_RESTART, while it lives.
 struct SignalStorm {
     struct sigaction before {};
     SignalStorm() {
         struct sigaction now {};
-        now.sa_handler = [](int) { alarms = alarms + 1; };
+        now.sa_handler = [](int) { alarms++; };
         REQUIRE(sigaction(SIGALRM, &now, &before) == 0);
         set(200);
     }

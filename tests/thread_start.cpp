@@ -31,6 +31,7 @@ TEST_CASE("tasks_timers_and_io_start_no_thread") {
 }
 
 TEST_CASE("threads_start_on_demand_and_end_with_the_runtime") {
+    std::thread([] {}).join(); // a sanitizer starts one of its own beside the first
     int before = thread_count();
     {
         Runtime rt(with_threads(8));
@@ -41,7 +42,7 @@ TEST_CASE("threads_start_on_demand_and_end_with_the_runtime") {
         CHECK(thread_count() > before);
         CHECK(thread_count() <= before + 8);
     }
-    CHECK(eventually([&] { return thread_count() == before; }));
+    CHECK(eventually([&] { return thread_count() <= before; })); // one that was joined may have been counted before
 }
 
 TEST_CASE("one_job_after_the_other_needs_one_thread") {
