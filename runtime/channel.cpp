@@ -2,7 +2,7 @@
 // calls again or gives up; then what it was notified of passes on. So a notified task that never returns cannot take a
 // wake-up with it.
 //
-//   notified == waiters with tag 1; of those that were notified because there is something, at most as many as there is
+//   count[turn] == waiters with that tag; channel_wakes == the sum of count[notified]
 #include "runtime.h"
 
 #include <string.h>
@@ -11,11 +11,17 @@ namespace zyntax {
 
 namespace {
 
+// What Node::tag says of a waiter.
+enum Turn : uint32_t {
+    waiting,
+    notified, // woken, as there was something; until it calls again
+    passed    // its task was polled and did not call again: it is not woken any more
+};
+
 // The waiters of one direction.
 struct Side : Source {
     Link waiters;
-    size_t count = 0;    // of waiters
-    size_t notified = 0; // of these, how many have been woken and not yet called again
+    size_t count[3] = {}; // of waiters, by their turn
 };
 
 } // namespace
@@ -36,23 +42,29 @@ struct Channels : Part {
 
 namespace {
 
-void leave(Side *side, const Node *node) {
-    side->count--;
-    side->notified -= node->tag;
+void set_turn(Runtime *runtime, Side *side, Node *node, Turn turn) {
+    runtime->channel_wakes += (turn == notified) - uint64_t{node->tag == notified};
+    side->count[node->tag]--;
+    side->count[turn]++;
+    node->tag = turn;
+}
+
+void leave(Runtime *runtime, Side *side, Node *node) {
+    set_turn(runtime, side, node, passed);
+    side->count[passed]--;
 }
 
 // Wakes waiters, oldest first, until `available` are notified. Tasks that ended without giving up are cleared away.
 void notify(Runtime *runtime, Side *side, size_t available) {
     Link *next = side->waiters.next;
-    while (side->notified < available && side->notified < side->count) {
+    while (side->count[notified] < available && side->count[waiting] > 0) {
         auto *node = static_cast<Node *>(next);
         next = next->next;
         if (is_forgotten(node)) {
-            leave(side, node);
+            leave(runtime, side, node);
             free_node(runtime, node);
-        } else if (!node->tag) {
-            node->tag = 1;
-            side->notified++;
+        } else if (node->tag == waiting) {
+            set_turn(runtime, side, node, notified);
             wake_waiter(runtime, node);
         }
     }
@@ -68,13 +80,14 @@ void waiter_fired(Runtime *, Node *) {} // they are notified instead
 // What the waiter was notified of goes to the next.
 void waiter_gone(Runtime *runtime, Node *node) {
     auto *side = static_cast<Side *>(node->source);
-    leave(side, node);
-    if (node->tag) notify(runtime, side, side->notified + 1);
+    bool had_turn = node->tag == notified;
+    leave(runtime, side, node);
+    if (had_turn) notify(runtime, side, side->count[notified] + 1);
 }
 
 // Whether a call may take one of the `available`. Those that others have been notified of are theirs first.
 bool may_take(const Side *side, const Node *node, size_t available) {
-    return node && node->tag ? available > 0 : available > side->notified;
+    return node && node->tag == notified ? available > 0 : available > side->count[notified];
 }
 
 // A newcomer that only gives way is notified at once: its turn comes behind those it gives way to, and should they
@@ -83,25 +96,24 @@ PollStatus wait(Runtime *runtime, Side *side, Node *node, size_t available, zynt
                 int64_t *result) {
     if (node) {
         still_pending(runtime, node, waker);
-        side->notified -= node->tag;
     } else {
         node = arm(runtime, op, ZYNTAX_WAIT_CHANNEL, waker);
         if (!node) return ready(runtime, op, result, ZYNTAX_ENOMEM);
         node->source = side;
         node->place = Node::elsewhere;
+        node->tag = waiting;
         side->waiters.append(node);
-        side->count++;
+        side->count[waiting]++;
     }
-    node->tag = available > 0;
-    side->notified += node->tag;
-    if (node->tag) wake_waiter(runtime, node);
+    set_turn(runtime, side, node, available > 0 ? notified : waiting);
+    if (available > 0) wake_waiter(runtime, node);
     return POLL_PENDING;
 }
 
 PollStatus finish(Runtime *runtime, Channel *channel, Side *side, Node *node, zyntax_op *op, int64_t *result,
                   int64_t value) {
     if (node) {
-        leave(side, node);
+        leave(runtime, side, node);
         free_node(runtime, node);
     }
     settle(runtime, channel);
@@ -137,9 +149,32 @@ Node *waiter_of(Runtime *runtime, zyntax_op *op, const Side *side) {
     return nullptr;
 }
 
+// Before the loop sleeps every notified task of ours has been polled. One that still has not called again has ended, or
+// waits for something else and has forgotten its op.
+void pass_on(Runtime *runtime) {
+    Channels *channels = runtime->channels;
+    for (uint32_t index = 0; index < channels->table.end(); index++) {
+        Channel *channel = channels->table.at(index);
+        if (!channel->generation) continue;
+        for (Side *side : {&channel->senders, &channel->receivers}) {
+            for (Link *next = side->waiters.next; next != &side->waiters && side->count[notified];) {
+                auto *node = static_cast<Node *>(next);
+                next = next->next;
+                if (node->tag != notified || node->waker.wake != wake) continue;
+                set_turn(runtime, side, node, passed);
+                if (!is_forgotten(node)) continue;
+                leave(runtime, side, node);
+                free_node(runtime, node);
+            }
+        }
+        settle(runtime, channel);
+    }
+}
+
 void dismiss(Runtime *runtime, Side *side) {
     while (!side->waiters.empty()) {
         Node *node = side->waiters.front();
+        leave(runtime, side, node);
         node->source = nullptr;
         fire(runtime, node);
     }
@@ -171,6 +206,7 @@ Channels *channels_of(Runtime *runtime) {
     channels->destroy = destroy_all;
     channels->next = runtime->parts;
     runtime->parts = channels;
+    runtime->pass_on = pass_on;
     return runtime->channels = channels;
 }
 
@@ -203,7 +239,7 @@ int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t i
     for (Side *side : {&channel->senders, &channel->receivers}) {
         side->fired = waiter_fired;
         side->abandoned = waiter_gone;
-        side->notified = side->count = 0;
+        for (size_t &count : side->count) count = 0;
     }
     *out = static_cast<zyntax_channel *>(to_pointer(object_bits(runtime->inbox, channel->generation, index)));
     return 0;

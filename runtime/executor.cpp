@@ -315,6 +315,7 @@ int32_t look(Runtime *runtime, int64_t timeout_ns) {
 
     sweep_forgotten(runtime);
     if (timeout_ns != 0) {
+        if (runtime->channel_wakes) runtime->pass_on(runtime); // all were polled since: those will not call again
         error = park(runtime, timeout_ns);
         take_inbox_work(runtime);
         if (runtime->timers.count()) runtime->timers.expire(runtime, runtime->now_ns());

@@ -48,7 +48,7 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     if (!runtime || !stats || stats->size < sizeof(size_t) + sizeof(uint64_t)) return ZYNTAX_EINVAL;
     check_thread(runtime);
     assert(runtime->is_valid());
-    size_t slots = size_t{runtime->block_count} * block_size * sizeof(Slot);
+    size_t slot_bytes = size_t{runtime->block_count} * block_size * sizeof(Slot);
     zyntax_runtime_stats all = {};
     all.size = stats->size < sizeof all ? stats->size : sizeof all;
     all.tasks_alive = runtime->tasks_alive();
@@ -63,7 +63,7 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     all.timers_fired = runtime->timers.fired();
     all.io_open = runtime->ios.used();
     all.blocking_pending = runtime->blocking_pending;
-    all.bytes_reserved = runtime->memory.reserved.load(std::memory_order_relaxed) + slots;
+    all.bytes_reserved = runtime->memory.reserved.load(std::memory_order_relaxed) + slot_bytes;
     all.bytes_in_use =
         runtime->memory.in_use - runtime->timers.reserved_bytes() + runtime->tasks_alive() * sizeof(Slot);
     memcpy(stats, &all, all.size);

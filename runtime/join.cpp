@@ -160,14 +160,14 @@ PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Wak
     if (still_waits(op, waker)) return POLL_PENDING;
     Runtime *runtime = zyntax_current_runtime();
     if (!n || !tasks) return ready(runtime, op, result, ZYNTAX_EINVAL);
-    size_t first = n;
+    Task first;
     for (size_t i = 0; i < n; i++) {
         Task task = look_at(tasks[i]);
         if (!task.slot) return ready(runtime, op, result, static_cast<int64_t>(i));
-        if (first == n && !task.is_current && !task.is_foreign) first = i;
+        if (!first.slot && !task.is_current && !task.is_foreign) first = task;
     }
-    if (first == n) return ready(runtime, op, result, ZYNTAX_EDEADLK);
-    runtime = owner_of(look_at(tasks[first]));
+    if (!first.slot) return ready(runtime, op, result, ZYNTAX_EDEADLK);
+    runtime = owner_of(first);
     if (!wait_for_tasks(runtime, tasks, n, 1, op, waker)) return ready(runtime, op, result, ZYNTAX_ENOMEM);
     return POLL_PENDING;
 }

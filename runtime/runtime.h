@@ -72,6 +72,8 @@ struct zyntax_runtime {
     zyntax::Link kept;    // nodes of jobs and of attempts to connect
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
+    uint64_t channel_wakes = 0;                  // waiters of channels that were woken and have not called again
+    void (*pass_on)(zyntax_runtime *) = nullptr; // takes what those were woken for to others
     zyntax::Channels *channels = nullptr;
     zyntax::Pool *pool = nullptr;
 

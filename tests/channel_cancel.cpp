@@ -180,6 +180,50 @@ TEST_CASE("a_receiver_that_was_woken_and_does_not_call_again_holds_up_nobody") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
+TEST_CASE("a_receiver_that_was_woken_and_ended_without_calling_again_takes_no_wake_up_with_it") {
+    Runtime rt;
+    zyntax_channel *channel = channel_of(rt, 4);
+    zyntax_op forgotten = 0;
+    int never = -1, item = -1;
+    ScopedTask forgetful(rt);
+    forgetful.on_poll = [&](Waker *waker) {
+        int64_t result = 0;
+        if (forgetful.polls > 1) return POLL_READY;
+        return zyntax_channel_recv(channel, &forgotten, &never, waker, &result);
+    };
+    forgetful.start();
+    settle(rt);
+    Await next(rt, receiving(channel, &item));
+    settle(rt);
+    send_now(rt, channel, 5);
+    CHECK(rt.drain(1000));
+    CHECK(never == -1);
+    CHECK(item == 5);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("a_sender_that_was_woken_and_ended_without_calling_again_takes_no_wake_up_with_it") {
+    Runtime rt;
+    zyntax_channel *channel = channel_of(rt, 1);
+    send_now(rt, channel, 0);
+    zyntax_op forgotten = 0;
+    int one = 1, two = 2;
+    ScopedTask forgetful(rt);
+    forgetful.on_poll = [&](Waker *waker) {
+        int64_t result = 0;
+        if (forgetful.polls > 1) return POLL_READY;
+        return zyntax_channel_send(channel, &forgotten, &one, waker, &result);
+    };
+    forgetful.start();
+    settle(rt);
+    Await next(rt, sending(channel, &two));
+    settle(rt);
+    CHECK(receive_now(rt, channel) == 0);
+    CHECK(rt.drain(1000));
+    CHECK(receive_now(rt, channel) == 2);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
 TEST_CASE("many_cancelled_waiters_leave_the_channel_as_it_was") {
     Runtime rt;
     zyntax_channel *channel = channel_of(rt, 1);
