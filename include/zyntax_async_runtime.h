@@ -35,8 +35,8 @@
  *     process-wide, recycled between runtimes, and never unmapped. When memory runs out a call returns ZYNTAX_ENOMEM
  *     (or NULL) and has changed nothing.
  * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
- *     blocking call, close-on-exec descriptors, no output but the message before an abort. No function unwinds, and
- *     poll, drop and callback functions must not unwind into the library either.
+ *     blocking call (and those take no signals), close-on-exec descriptors, no output but the message before an
+ *     abort. No function unwinds; poll, drop and callback functions must not unwind into the library either.
  * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum is 32 bits.
  *
  * Functions are marked with the version that brought them; the oldest is 0.1.
@@ -335,8 +335,9 @@ ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Wake
 /* Connects to a numeric address, at once, or to a name, which is looked up on the blocking pool; the addresses found
  * are tried in their order. [rt] The socket has TCP_NODELAY set. `host` is copied.
  * *result: 0 and *out, or the error of the last address tried: ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT,
- * ZYNTAX_EHOSTUNREACH …, ZYNTAX_ENOENT (no such name), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. There is no
- * time limit but the system's: join_until the task for one. Since 0.1. */
+ * ZYNTAX_EHOSTUNREACH …, ZYNTAX_ENOENT (no such name), ZYNTAX_EAGAIN (the name service does not answer, or no thread
+ * could be started), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. There is no time limit but the system's: join_until
+ * the task for one. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port,
                                          Waker *waker, zyntax_io **out, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -352,10 +353,11 @@ ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
  * `arg_size` bytes of `arg` are copied into the job; fn works on the copy (16-byte aligned), which is copied back into
  * the `arg` of the call that returns POLL_READY: cancelling never leaves a thread writing into freed memory. With
  * arg_size 0 the pointer itself is passed, and must stay valid until fn has returned.
- * *result: what fn returned, or ZYNTAX_EAGAIN (no thread could be started), ZYNTAX_ENOMEM, ZYNTAX_EINVAL. fn has not
- * run then. Cancelling the op lets a job that has not begun not begin, and one that runs finish unheard.
- * A job whose op was forgotten keeps its memory until it has run and its task has ended, or the runtime. Threads start
- * on demand, up to blocking_threads, and end after 5 s without work. Since 0.1. */
+ * *result: what fn returned, or ZYNTAX_EAGAIN (no thread could be started), ZYNTAX_ENOMEM, ZYNTAX_EINVAL,
+ * ZYNTAX_ECANCELED (the runtime is being destroyed, or the op is not one of its jobs). fn has not run then. Cancelling
+ * the op lets a job that has not begun not begin, and one that runs finish unheard. A job whose op was forgotten keeps
+ * its memory until it has run and its task has ended, or the runtime. Threads start on demand, up to blocking_threads,
+ * and end after 5 s without work. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
                                       size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -452,7 +454,8 @@ ZYNTAX_API void zyntax_runtime_release(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
  * change or close it. Since 0.1. */
 ZYNTAX_API intptr_t zyntax_runtime_backend_fd(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 
-/* Nanoseconds until zyntax_runtime_turn has work by itself: 0 now, -1 never (nothing is timed). [rt] Since 0.1. */
+/* Nanoseconds until zyntax_runtime_turn has work by itself: 0 now, -1 never (nothing is timed). [rt] It may be less
+ * than the time to the next deadline where many timers are close together, never more. Since 0.1. */
 ZYNTAX_API int64_t zyntax_runtime_next_timeout_ns(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 
 /* The runtime whose task the calling thread is polling, else NULL. [any] Since 0.1. */
@@ -479,9 +482,9 @@ typedef struct zyntax_promise {
 
 /* Spawns a task that polls *promise (copied) until it is not 0 and then stores that in *result (unless NULL). [rt]
  * The poll function finds its waker with zyntax_current_waker. A poll that returned 0 without having stored a waker
- * (it asked for none, or every operation it gave one to was ready) is polled again: compiled code returns 0 also for
- * "advanced". If the task is cancelled *result becomes ZYNTAX_ECANCELED.
- * Returns NULL when memory is short or `runtime`, `promise` or its poll is NULL. Since 0.1. */
+ * (it asked for none, or its operations were all ready) is polled again: compiled code returns 0 also for "advanced".
+ * If the task is cancelled *result becomes ZYNTAX_ECANCELED. Returns NULL when memory is short or `runtime`, `promise`
+ * or its poll is NULL. Since 0.1. */
 ZYNTAX_API zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise,
                                              int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -501,9 +504,9 @@ typedef struct zyntax_runtime_stats {
     uint64_t tasks_spawned;
     uint64_t polls;
     uint64_t wakes;          /* of live tasks, those that coalesced included; from the runtime's thread */
-    uint64_t wakes_remote;   /* that reached the runtime from other threads, before coalescing on its thread */
+    uint64_t wakes_remote;   /* that reached it from elsewhere: other threads, signal handlers, or while none drove */
     uint64_t kernel_waits;   /* calls of the kernel's wait, with and without a timeout */
-    uint64_t kernel_events;  /* events those returned */
+    uint64_t kernel_events;  /* events of descriptors that those returned */
     uint64_t events_stale;   /* of these, for a descriptor that was no longer registered */
     uint64_t timers_pending; /* gauge */
     uint64_t timers_fired;
