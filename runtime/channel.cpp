@@ -5,6 +5,7 @@
 //   count[turn] == waiters with that tag; channel_wakes == the sum of count[notified]
 #include "runtime.h"
 
+#include <initializer_list>
 #include <string.h>
 
 namespace zyntax {
