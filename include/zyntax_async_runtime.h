@@ -439,8 +439,9 @@ ZYNTAX_API int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_
 ZYNTAX_API void zyntax_runtime_stop(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 
 /* Runs fn(arg) once on the runtime's thread, outside any poll, in order of posting. [any] It may call everything a
- * DropFn may. Returns 0, ZYNTAX_EINVAL or ZYNTAX_ENOMEM. What is still posted when the runtime is destroyed runs
- * then, on that thread. Since 0.1. */
+ * DropFn may. Each post takes 32 bytes from the allocator. Returns 0, ZYNTAX_EINVAL, ZYNTAX_ENOMEM, or, from a drop or
+ * callback while the runtime is being destroyed, ZYNTAX_ECANCELED: fn will not run. What is still posted when the
+ * runtime is destroyed runs then, on that thread. Since 0.1. */
 ZYNTAX_API int32_t zyntax_runtime_post(zyntax_runtime *runtime, void (*fn)(void *), void *arg) ZYNTAX_NOEXCEPT;
 
 /* Says that something outside will wake a task: stall detection counts it as work. [any] Since 0.1. */

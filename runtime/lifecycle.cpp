@@ -113,7 +113,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     {
         Driving scope(runtime);
         runtime->host_waits = false;
-        run_posted(runtime);
+        take_inbox_work(runtime); // once: a call that posts itself again must come to an end
         runtime->is_ending = true;
         drop_all(runtime);
         close_all_io(runtime);
@@ -145,6 +145,7 @@ int32_t zyntax_runtime_post(zyntax_runtime *runtime, void (*fn)(void *), void *a
         }
     };
     if (!runtime || !fn) return ZYNTAX_EINVAL;
+    if (driving == runtime->inbox && runtime->is_ending) return ZYNTAX_ECANCELED;
     void *memory = runtime->memory.take(sizeof(Post));
     if (!memory) return ZYNTAX_ENOMEM;
     auto *post = ::new (memory) Post();

@@ -153,3 +153,21 @@ TEST_CASE("posting_nothing_or_nowhere_is_invalid") {
     CHECK(zyntax_runtime_turn(rt, 0) == 0);
     CHECK(log.numbers.empty());
 }
+
+TEST_CASE("destroy_ends_although_a_call_posts_itself_again") {
+    Runtime rt;
+    struct State {
+        zyntax_runtime *rt;
+        int calls;
+        int32_t refused;
+        static void run(void *arg) {
+            auto *self = static_cast<State *>(arg);
+            self->calls++;
+            self->refused = zyntax_runtime_post(self->rt, run, self);
+        }
+    } s{rt, 0, 0};
+    REQUIRE(zyntax_runtime_post(rt, State::run, &s) == 0);
+    rt.destroy();
+    CHECK(s.calls == 2);
+    CHECK(s.refused == ZYNTAX_ECANCELED);
+}
