@@ -49,7 +49,6 @@ struct alignas(64) Node : Link {
     union {
         TimerEntry *timer; // timers
         Slot *task;        // joins
-        void *payload;     // the Source's
     };
     Source *source;          // null: fire wakes and frees
     uint32_t generation = 0; // 0: free

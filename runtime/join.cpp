@@ -34,7 +34,7 @@ void join_circle(Runtime *runtime, Slot *slot, Node *node) {
 }
 
 struct Group : Source {
-    Node *head;         // what the op names; its payload is the group
+    Node *head;         // what the op names; its source is the group
     uint32_t remaining; // members that have to fire
     uint32_t count;
     Node *members[1]; // `count` of them; null once fired
