@@ -1,6 +1,6 @@
 #include "io_poller.h"
 
-#if defined(__linux__)
+#ifdef ZYNTAX_POLLER_IS_EPOLL
 
 #include "posix.h"
 
@@ -36,7 +36,7 @@ int to_ms_rounded_up(int64_t timeout_ns) {
 
 } // namespace
 
-int32_t EpollPoller::open() {
+int32_t EpollPoller::open(Memory &) {
     os::KeepErrno keep;
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     wake_ = epoll_ < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -105,4 +105,4 @@ void EpollPoller::wake() {
 
 } // namespace zyntax
 
-#endif // __linux__
+#endif // ZYNTAX_POLLER_IS_EPOLL

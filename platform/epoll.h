@@ -9,7 +9,7 @@ class EpollPoller {
 public:
     static constexpr const char *name = "epoll";
 
-    int32_t open();
+    int32_t open(Memory &); // needs none
     void close();
     int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
     void remove(intptr_t fd, uint32_t index);
@@ -24,4 +24,8 @@ private:
     bool coarse_ = false; // the kernel has no epoll_pwait2 (before 5.11): timeouts are rounded up to milliseconds
 };
 
+using Poller = EpollPoller;
+
 } // namespace zyntax
+
+#define ZYNTAX_POLLER_IS_EPOLL

@@ -17,6 +17,7 @@
 #include <concepts>
 #include <stdint.h>
 
+#include "allocator.h"
 #include "os.h"
 
 namespace zyntax {
@@ -34,9 +35,9 @@ struct Event {
 };
 
 template <class P>
-concept IoPoller = requires(P p, intptr_t fd, uint32_t n, Event *events, int64_t timeout_ns) {
+concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uint32_t n, Event *events, int64_t timeout_ns) {
     { P::name } -> std::convertible_to<const char *>;
-    { p.open() } -> std::same_as<int32_t>;
+    { p.open(memory) } -> std::same_as<int32_t>; // keeps the reference; the rest is undone by close
     { p.close() } -> std::same_as<void>;
     { p.add(fd, /*index*/ n, /*generation*/ n) } -> std::same_as<int32_t>;
     { p.remove(fd, /*index*/ n) } -> std::same_as<void>;
@@ -48,13 +49,20 @@ concept IoPoller = requires(P p, intptr_t fd, uint32_t n, Event *events, int64_t
 
 } // namespace zyntax
 
-#if defined(__linux__)
+// A header of its own (tests), what the build asked for, or else the best one of the system.
+#if defined(ZYNTAX_POLLER_HEADER)
+#include ZYNTAX_POLLER_HEADER
+#elif defined(ZYNTAX_POLLER_POLL) || defined(__wasi__)
+#include "poll.h"
+#elif defined(ZYNTAX_POLLER_KQUEUE) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || \
+    defined(__OpenBSD__) || defined(__DragonFly__)
+#include "kqueue.h"
+#elif defined(_WIN32)
+#include "iocp.h"
+#elif defined(__linux__)
 #include "epoll.h"
-namespace zyntax {
-using Poller = EpollPoller;
-}
 #else
-#error "no poller for this system yet"
+#error "no poller for this system: -DZYNTAX_POLLER_POLL takes poll(2)"
 #endif
 
 static_assert(zyntax::IoPoller<zyntax::Poller>);

@@ -87,7 +87,7 @@ zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_config *given, i
     runtime->spin_us = config.spin_us;
     runtime->blocking_threads = config.blocking_threads ? config.blocking_threads : 16;
     runtime->detect_stall = config.flags & ZYNTAX_DETECT_STALL;
-    result = runtime->poller.open();
+    result = runtime->poller.open(runtime->memory);
     if (result == 0) {
         runtime->inbox = take_inbox(runtime);
         if (runtime->inbox) {

@@ -2,35 +2,15 @@
 // of objects that handles name. Steady state stays inside the free lists of arena and tables.
 #pragma once
 
-#include <atomic>
 #include <bit>
 #include <new>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../platform/allocator.h"
 #include "../platform/os.h"
 
 namespace zyntax {
-
-// The allocator of the configuration. Only `reserved` is touched by several threads (zyntax_runtime_post).
-struct Memory {
-    void *(*alloc)(void *ctx, size_t size, size_t align);
-    void (*free)(void *ctx, void *ptr, size_t size, size_t align);
-    void *ctx;
-    std::atomic<size_t> reserved{0}; // bytes taken from the allocator and not given back
-    size_t in_use = 0;               // of these, handed out by the arena and the tables. Runtime's thread
-
-    void *take(size_t size, size_t align = 16) {
-        void *at = alloc(ctx, size, align);
-        if (at) reserved.fetch_add(size, std::memory_order_relaxed);
-        return at;
-    }
-    void give(void *at, size_t size, size_t align = 16) {
-        if (!at) return;
-        reserved.fetch_sub(size, std::memory_order_relaxed);
-        free(ctx, at, size, align);
-    }
-};
 
 // Blocks of 4 sizes per power of two, from 16 bytes up, cut from chunks. A freed block serves the next request of its
 // class; chunks are given back at the end.
