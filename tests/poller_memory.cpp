@@ -1,0 +1,117 @@
+// A poller takes every byte from the allocator it is given, gives it back, and survives when there is none.
+#include "poller_support.h"
+
+using namespace support;
+
+namespace {
+
+// Opens with the n-th allocation failing; false once there are fewer.
+bool open_fails(uint64_t n) {
+    Heap heap;
+    zyntax::Memory memory{Heap::alloc, Heap::free, &heap};
+    zyntax::Poller poller;
+    heap.fail_at = n;
+    int32_t error = poller.open(memory);
+    if (error == 0) poller.close();
+    CHECK(error == (heap.failures ? ZYNTAX_ENOMEM : 0));
+    CHECK(heap.balanced());
+    CHECK(memory.reserved == 0);
+    return error != 0;
+}
+
+} // namespace
+
+TEST_CASE("open_and_close_balance_descriptors_and_memory") {
+    {
+        Watched first; // what a process needs once
+    }
+    int descriptors = fd_count();
+    for (int round = 0; round < 100; round++) {
+        Watched watched;
+        watched.wait(0);
+    }
+    CHECK(fd_count() == descriptors);
+}
+
+TEST_CASE("add_and_remove_balance_descriptors_and_memory") {
+    Watched watched;
+    Pair pair = socket_pair();
+    watched.add(pair.near, 1, 1);
+    watched.poller.remove(pair.near, 1);
+    watched.settle();
+    int descriptors = fd_count();
+    size_t bytes = watched.heap.bytes;
+    for (uint32_t round = 0; round < 1000; round++) {
+        watched.add(pair.near, 1, round + 1);
+        watched.poller.want(pair.near, 1, readable | writable);
+        if (round % 4 == 0) watched.wait(0);
+        watched.poller.remove(pair.near, 1);
+    }
+    watched.settle();
+    CHECK(fd_count() == descriptors);
+    CHECK(watched.heap.bytes <= bytes + 4 * kib);
+}
+
+TEST_CASE("open_without_memory_fails_and_leaves_nothing") {
+    { Watched first; }
+    int descriptors = fd_count();
+    uint64_t n = 1;
+    while (n < 100 && open_fails(n)) n++;
+    CHECK(n < 100);
+    CHECK(fd_count() == descriptors);
+}
+
+TEST_CASE("open_without_descriptors_fails_and_leaves_nothing") {
+    { Watched first; }
+    Heap heap;
+    zyntax::Memory memory{Heap::alloc, Heap::free, &heap};
+    for (int spare = 0; spare < 8; spare++) {
+        CAPTURE(spare);
+        FewDescriptors few(spare);
+        zyntax::Poller poller;
+        int32_t error = poller.open(memory);
+        if (error == 0) poller.close();
+        CHECK((error == 0 || error == ZYNTAX_EMFILE));
+        CHECK(heap.balanced());
+    }
+}
+
+TEST_CASE("add_without_memory_fails_and_changes_nothing") {
+    Watched watched;
+    std::vector<Pair> pairs;
+    for (int i = 0; i < 100; i++) pairs.push_back(socket_pair());
+    uint32_t added = 0;
+    for (Pair &pair : pairs) {
+        size_t bytes = watched.heap.bytes;
+        watched.heap.fail_at = 1;
+        int32_t error = watched.poller.add(pair.near, added, 1);
+        watched.heap.fail_at = 0;
+        if (error != 0) {
+            CHECK(error == ZYNTAX_ENOMEM);
+            CHECK(watched.heap.bytes == bytes);
+            watched.add(pair.near, added, 1); // nothing is in its way now
+        }
+        watched.poller.want(pair.near, added++, readable);
+    }
+    for (Pair &pair : pairs) put(pair.far, "x");
+    for (uint32_t index = 0; index < added; index++) CHECK(watched.reported(index, 1, readable));
+    for (uint32_t index = 0; index < added; index++) watched.poller.remove(pairs[index].near, index);
+}
+
+TEST_CASE("only_open_and_add_need_memory") {
+    Watched watched;
+    std::vector<Pair> pairs;
+    for (uint32_t index = 0; index < 50; index++) {
+        pairs.push_back(socket_pair());
+        watched.add(pairs.back().near, index, 1);
+    }
+    watched.heap.fail_at = 1;
+    watched.heap.persistent = true;
+    for (uint32_t index = 0; index < 50; index++) watched.poller.want(pairs[index].near, index, readable);
+    for (Pair &pair : pairs) put(pair.far, "x");
+    for (uint32_t index = 0; index < 50; index++) CHECK(watched.reported(index, 1, readable));
+    for (uint32_t index = 0; index < 50; index++) watched.poller.remove(pairs[index].near, index);
+    watched.poller.wake();
+    CHECK(watched.wait(0) == 0);
+    CHECK(watched.heap.failures == 0);
+}

@@ -1,0 +1,188 @@
+// Each want is followed by a report once its direction is ready, with the index and generation that were registered.
+#include "poller_support.h"
+
+using namespace support;
+
+namespace {
+
+// A pair of sockets whose near end does not block and is registered as long as it lives.
+struct Registered {
+    Watched &watched;
+    Pair pair;
+    uint32_t index;
+
+    Registered(Watched &w, Pair made, uint32_t i = 1, uint32_t generation = 1)
+        : watched(w), pair(std::move(made)), index(i) {
+        make_nonblocking(pair.near);
+        watched.add(pair.near, index, generation);
+    }
+    ~Registered() { watched.poller.remove(pair.near, index); }
+    Registered(const Registered &) = delete;
+    Registered &operator=(const Registered &) = delete;
+};
+
+} // namespace
+
+TEST_CASE("a_report_has_the_index_and_generation_that_were_registered") {
+    Watched watched;
+    Registered r(watched, socket_pair(), 77, 0xfffff);
+    watched.poller.want(r.pair.near, 77, readable);
+    put(r.pair.far, "x");
+    CHECK(watched.reported(77, 0xfffff, readable));
+    CHECK(watched.reports.size() == 1);
+}
+
+TEST_CASE("each_want_is_followed_by_a_report") {
+    Watched watched;
+    Registered r(watched, socket_pair());
+    for (int round = 0; round < 100; round++) {
+        CAPTURE(round);
+        take(r.pair.near);
+        watched.settle();
+        watched.poller.want(r.pair.near, 1, readable);
+        put(r.pair.far, "x");
+        REQUIRE(watched.reported(1, 1, readable));
+    }
+}
+
+TEST_CASE("what_was_ready_before_want_is_reported") {
+    Watched watched;
+    Registered r(watched, socket_pair());
+    watched.settle();
+    for (int round = 0; round < 20; round++) {
+        CAPTURE(round);
+        take(r.pair.near);
+        put(r.pair.far, "x"); // between the read that would have blocked and want
+        watched.poller.want(r.pair.near, 1, readable);
+        REQUIRE(watched.reported(1, 1, readable));
+        watched.forget();
+    }
+}
+
+TEST_CASE("a_direction_that_is_wanted_twice_is_reported") {
+    Watched watched;
+    Registered r(watched, socket_pair());
+    watched.settle();
+    watched.poller.want(r.pair.near, 1, readable);
+    watched.poller.want(r.pair.near, 1, readable);
+    put(r.pair.far, "x");
+    CHECK(watched.reported(1, 1, readable));
+}
+
+TEST_CASE("room_to_write_is_reported") {
+    Watched watched;
+    for (bool tcp : {false, true}) {
+        CAPTURE(tcp);
+        Registered r(watched, tcp ? tcp_pair() : socket_pair());
+        for (int round = 0; round < 3; round++) {
+            fill(r.pair.near);
+            watched.settle();
+            watched.poller.want(r.pair.near, 1, writable);
+            take(r.pair.far);
+            Stopwatch watch;
+            while (!(watched.bits(1, 1) & writable) && watch.ns() < deadline_ms * int64_t(ms)) {
+                take(r.pair.far); // TCP hands over in parts
+                watched.wait(int64_t(ms));
+            }
+            REQUIRE((watched.bits(1, 1) & writable) != 0);
+        }
+    }
+}
+
+TEST_CASE("a_report_of_one_direction_leaves_the_other_wanted") {
+    Watched watched;
+    Registered r(watched, socket_pair());
+    for (int round = 0; round < 10; round++) {
+        CAPTURE(round);
+        fill(r.pair.near);
+        take(r.pair.near);
+        watched.settle();
+        watched.poller.want(r.pair.near, 1, writable);
+        watched.poller.want(r.pair.near, 1, readable);
+        put(r.pair.far, "x");
+        REQUIRE(watched.reported(1, 1, readable));
+        CHECK((watched.bits(1, 1) & writable) == 0);
+        take(r.pair.far);
+        REQUIRE(watched.reported(1, 1, writable));
+    }
+}
+
+TEST_CASE("both_directions_of_one_want_are_reported") {
+    Watched watched;
+    Registered r(watched, socket_pair());
+    fill(r.pair.near);
+    watched.settle();
+    watched.poller.want(r.pair.near, 1, readable | writable);
+    take(r.pair.far);
+    REQUIRE(watched.reported(1, 1, writable));
+    put(r.pair.far, "x");
+    CHECK(watched.reported(1, 1, readable));
+}
+
+TEST_CASE("the_end_of_the_stream_is_readable_and_read_closed") {
+    Watched watched;
+    Registered r(watched, tcp_pair());
+    watched.settle();
+    watched.poller.want(r.pair.near, 1, readable);
+    shutdown(r.pair.far, SHUT_WR);
+    CHECK(watched.reported(1, 1, readable | read_closed));
+    CHECK((watched.bits(1, 1) & write_closed) == 0);
+}
+
+TEST_CASE("the_end_of_the_stream_behind_unread_data_is_reported") {
+    Watched watched;
+    Registered r(watched, tcp_pair());
+    watched.settle();
+    put(r.pair.far, std::string(1000, 'x'));
+    shutdown(r.pair.far, SHUT_WR);
+    watched.poller.want(r.pair.near, 1, readable);
+    REQUIRE(watched.reported(1, 1, readable));
+    while (take(r.pair.near).size() == 0) REQUIRE(wait_for(r.pair.near, POLLIN));
+    watched.poller.want(r.pair.near, 1, readable);
+    CHECK(watched.reported(1, 1, readable | read_closed));
+}
+
+TEST_CASE("a_reset_is_every_bit_whatever_is_wanted") {
+    Watched watched;
+    for (uint32_t wanted : {readable, writable}) {
+        CAPTURE(wanted);
+        Registered r(watched, tcp_pair());
+        fill(r.pair.near);
+        watched.settle();
+        watched.poller.want(r.pair.near, 1, wanted);
+        reset_connection(r.pair.far);
+        CHECK(watched.reported(1, 1, every_bit));
+    }
+}
+
+TEST_CASE("a_connection_that_is_made_is_writable") {
+    Watched watched;
+    Fd listener = plain_listener(1);
+    Fd client = plain_client(port_of(listener));
+    watched.add(client, 1, 1);
+    watched.poller.want(client, 1, writable);
+    CHECK(watched.reported(1, 1, writable));
+    CHECK((watched.bits(1, 1) & write_closed) == 0);
+    watched.poller.remove(client, 1);
+}
+
+TEST_CASE("a_connection_that_is_refused_is_every_bit") {
+    Watched watched;
+    uint16_t port = port_of(plain_listener(-1)); // bound once, and free again
+    Fd client = plain_client(port);
+    watched.add(client, 1, 1);
+    watched.poller.want(client, 1, writable);
+    CHECK(watched.reported(1, 1, every_bit));
+    watched.poller.remove(client, 1);
+}
+
+TEST_CASE("a_listener_with_a_connection_is_readable") {
+    Watched watched;
+    Fd listener = plain_listener(4);
+    watched.add(listener, 1, 1);
+    watched.settle();
+    watched.poller.want(listener, 1, readable);
+    Fd client = plain_client(port_of(listener));
+    CHECK(watched.reported(1, 1, readable));
+    watched.poller.remove(listener, 1);
+}

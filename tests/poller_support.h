@@ -1,0 +1,92 @@
+// What the tests of the poller's contract (platform/io_poller.h) share. They drive the poller that was built in, and
+// nothing above it: the same files prove every backend.
+#pragma once
+
+#include "../platform/io_poller.h"
+#include "io_support.h"
+
+#include <map>
+#include <vector>
+
+namespace support {
+
+using zyntax::Event;
+using zyntax::read_closed;
+using zyntax::readable;
+using zyntax::writable;
+using zyntax::write_closed;
+
+constexpr uint32_t every_bit = readable | writable | read_closed | write_closed;
+
+// Time since its making, in nanoseconds.
+struct Stopwatch {
+    std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+    int64_t ns() const {
+        return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+    }
+};
+
+// An open poller, the memory that it takes, and what it has reported.
+struct Watched {
+    using Key = std::pair<uint32_t, uint32_t>; // index and generation
+
+    Heap heap;
+    zyntax::Memory memory{Heap::alloc, Heap::free, &heap};
+    zyntax::Poller poller;
+    std::map<Key, uint32_t> reports; // bits since forget()
+    int returns = 0;                 // of wait
+
+    Watched() { REQUIRE(poller.open(memory) == 0); }
+    ~Watched() {
+        poller.close();
+        CHECK(heap.balanced());
+        CHECK(memory.reserved == 0);
+    }
+    Watched(const Watched &) = delete;
+    Watched &operator=(const Watched &) = delete;
+
+    void add(int fd, uint32_t index, uint32_t generation) { REQUIRE(poller.add(fd, index, generation) == 0); }
+
+    // One wait; what it returned.
+    int32_t wait(int64_t timeout_ns, uint32_t max = 256) {
+        std::vector<Event> events(max);
+        int32_t n = poller.wait(events.data(), max, timeout_ns);
+        REQUIRE(n >= 0);
+        REQUIRE(n <= int32_t(max));
+        returns++;
+        for (int32_t i = 0; i < n; i++) reports[{events[i].index, events[i].generation}] |= events[i].ready;
+        return n;
+    }
+
+    uint32_t bits(uint32_t index, uint32_t generation) {
+        auto found = reports.find({index, generation});
+        return found == reports.end() ? 0 : found->second;
+    }
+
+    // Waits until all of `wanted` have been reported; false when deadline_ms have passed.
+    bool reported(uint32_t index, uint32_t generation, uint32_t wanted) {
+        Stopwatch watch;
+        while ((bits(index, generation) & wanted) != wanted) {
+            if (watch.ns() > deadline_ms * int64_t(ms)) return false;
+            wait(20 * int64_t(ms));
+        }
+        return true;
+    }
+
+    // Takes what a poller may say without being asked, such as that a new socket is writable.
+    void settle() {
+        for (int i = 0; i < 3; i++) wait(int64_t(ms));
+        forget();
+    }
+    void forget() { reports.clear(); }
+
+    // Returns of wait in 100 ms without a cause: the idle budget. A poller that spins makes thousands.
+    int idle_returns() {
+        int before = returns;
+        Stopwatch watch;
+        while (watch.ns() < 100 * int64_t(ms)) wait(100 * int64_t(ms));
+        return returns - before;
+    }
+};
+
+} // namespace support

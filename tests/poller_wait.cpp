@@ -1,0 +1,72 @@
+// How long wait takes: no longer than it was told, and without spinning until then.
+#include "poller_support.h"
+
+#include <algorithm>
+
+using namespace support;
+
+namespace {
+
+// What a system's clock tick may add to a wait.
+constexpr int64_t late_ns = 2 * int64_t(ms);
+
+} // namespace
+
+TEST_CASE("a_timeout_of_zero_does_not_wait") {
+    Watched watched;
+    int64_t shortest = INT64_MAX;
+    for (int i = 0; i < 20; i++) {
+        Stopwatch watch;
+        CHECK(watched.wait(0) == 0);
+        shortest = std::min(shortest, watch.ns());
+    }
+    CHECK(shortest < int64_t(ms) / 2);
+}
+
+TEST_CASE("a_deadline_is_reached_in_a_few_waits_and_hardly_missed") {
+    Watched watched;
+    for (int64_t timeout : {int64_t(1), int64_t(999), int64_t(100'000), int64_t(999'999), int64_t(1'000'001),
+                            int64_t(5'500'000), int64_t(20'000'000)}) {
+        CAPTURE(timeout);
+        int64_t least_late = INT64_MAX;
+        for (int i = 0; i < 20; i++) {
+            Stopwatch watch;
+            int before = watched.returns;
+            while (watch.ns() < timeout) CHECK(watched.wait(timeout - watch.ns()) == 0);
+            least_late = std::min(least_late, watch.ns() - timeout);
+            CHECK(watched.returns - before <= 5);
+        }
+        CHECK(least_late <= late_ns);
+    }
+}
+
+TEST_CASE("huge_timeouts_do_not_end_early") {
+    constexpr int64_t ms_max = INT32_MAX * int64_t(ms); // what fits a millisecond argument
+    Watched watched;
+    for (int64_t timeout : {ms_max - 1, ms_max, ms_max + 1, 2 * ms_max + 2 * int64_t(ms), INT64_MAX / 2, INT64_MAX - 1,
+                            INT64_MAX, int64_t(-1), INT64_MIN}) {
+        CAPTURE(timeout);
+        std::atomic<bool> woken{false};
+        std::thread waker([&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            woken = true;
+            watched.poller.wake();
+        });
+        CHECK(watched.wait(timeout) == 0);
+        CHECK(woken);
+        waker.join();
+    }
+}
+
+TEST_CASE("an_event_ends_a_wait_without_limit") {
+    Watched watched;
+    Pair pair = socket_pair();
+    watched.add(pair.near, 1, 1);
+    watched.settle();
+    watched.poller.want(pair.near, 1, readable);
+    std::thread writer([&] { put(pair.far, "x"); });
+    while (watched.bits(1, 1) == 0) watched.wait(-1);
+    writer.join();
+    CHECK((watched.bits(1, 1) & readable) != 0);
+    watched.poller.remove(pair.near, 1);
+}
