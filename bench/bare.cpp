@@ -18,7 +18,7 @@ struct Task {
     uint32_t generation;
     uint32_t bits;
 };
-static_assert(sizeof(Task) == 32);
+static_assert(sizeof(Task) == 3 * sizeof(void *) + 8);
 
 namespace {
 

@@ -39,6 +39,14 @@
  *     abort. No function unwinds; poll, drop and callback functions must not unwind into the library either.
  * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum is 32 bits.
  *
+ * WHAT DIFFERS BY PLATFORM, and nothing else does
+ *
+ *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker is told from newer
+ *                   ones for 2047 tasks of the same slot, or 2046 I/O handles and channels of the runtime; one that is
+ *                   kept for longer may name a newer one: a waker then polls that without cause, which is harmless.
+ *                   Still never undefined behaviour. Alive at once: about a million tasks, 128 runtimes; 16,000 I/O
+ *                   handles and as many channels a runtime, then ZYNTAX_ENOMEM.
+ *
  * Functions are marked with the version that brought them; the oldest is 0.1.
  */
 #ifndef ZYNTAX_ASYNC_RUNTIME_H

@@ -37,7 +37,7 @@ constexpr int send_flags = 0; // SO_NOSIGPIPE is set on the socket instead
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0;
 }
 
-int64_t new_socket(int family) {
+intptr_t new_socket(int family) {
 #ifdef SOCK_CLOEXEC
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return last_error();
@@ -309,9 +309,9 @@ void close(intptr_t fd) {
     ::close(static_cast<int>(fd)); // after EINTR the descriptor is gone on Linux and the BSDs: never retried
 }
 
-int64_t listen(const Address *address, bool dual_stack) {
+intptr_t listen(const Address *address, bool dual_stack) {
     KeepErrno keep;
-    int64_t made = new_socket(as_sockaddr(address)->sa_family);
+    intptr_t made = new_socket(as_sockaddr(address)->sa_family);
     if (made < 0) return made;
     int fd = static_cast<int>(made);
     int on = 1, off = 0;
@@ -329,7 +329,7 @@ int64_t listen(const Address *address, bool dual_stack) {
     return error;
 }
 
-int64_t accept(intptr_t listener, bool set_no_delay) {
+intptr_t accept(intptr_t listener, bool set_no_delay) {
     KeepErrno keep;
     for (;;) {
 #ifdef SOCK_CLOEXEC
@@ -359,9 +359,9 @@ bool accept_exhausted(int64_t error) {
     return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
-int64_t connect(const Address *address, bool *in_progress) {
+intptr_t connect(const Address *address, bool *in_progress) {
     KeepErrno keep;
-    int64_t made = new_socket(as_sockaddr(address)->sa_family);
+    intptr_t made = new_socket(as_sockaddr(address)->sa_family);
     if (made < 0) return made;
     int fd = static_cast<int>(made);
     tune_stream(fd);

@@ -4,7 +4,7 @@ namespace zyntax {
 
 // Another thread's runtime must not be looked into: a stray number may name it.
 Runtime *runtime_of(uint64_t bits) {
-    auto id = static_cast<uint32_t>(bits >> (64 - inbox_bits));
+    auto id = static_cast<uint32_t>(bits >> object_inbox_shift);
     if (driving && driving->id == id) return driving->runtime.load(std::memory_order_relaxed);
     Inbox *inbox = inbox_at(id);
     if (!inbox) return nullptr;
@@ -22,7 +22,7 @@ constinit Source foreign_source = {fired_foreign, fired_foreign};
 } // namespace
 
 static Node *find_node(Runtime *runtime, zyntax_op op) {
-    if (op >> (64 - inbox_bits) != runtime->inbox->id) return nullptr;
+    if (op >> object_inbox_shift != runtime->inbox->id) return nullptr;
     return runtime->nodes.find(object_index(op), object_generation(op));
 }
 
@@ -43,7 +43,7 @@ static void note_wait(Runtime *runtime, const Node *node, const Waker *waker) {
 }
 
 Node *arm(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker) {
-    uint32_t index = runtime->nodes.take(runtime->next_generation());
+    uint32_t index = runtime->nodes.take(runtime->next_op());
     if (index == runtime->nodes.none) return nullptr;
     Node *node = runtime->nodes.at(index);
     node->waker = *waker;
@@ -51,7 +51,7 @@ Node *arm(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker
     node->index = index;
     node->waits = static_cast<uint8_t>(waits);
     node->place = Node::nowhere;
-    if (op) *op = object_bits(runtime->inbox, node->generation, index);
+    if (op) *op = object_bits(runtime->inbox->id, node->generation, index);
     note_wait(runtime, node, waker);
     return node;
 }
@@ -112,7 +112,7 @@ static void abandon(Runtime *runtime, Node *node) {
 
 bool is_forgotten(const Node *node) {
     if (node->waker.wake != wake) return false;
-    uint64_t handle = to_bits(node->waker.data);
+    uintptr_t handle = to_bits(node->waker.data);
     Slot *slot = slot_or_null(task_index(handle));
     return !slot || !is_alive(slot, task_generation(handle));
 }

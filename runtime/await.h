@@ -62,15 +62,32 @@ static_assert(sizeof(Node) == 64);
 
 inline Node *Link::front() { return static_cast<Node *>(next); }
 
-// Numbers of operations, I/O handles and channels: runtime, generation, index.
+// Numbers of operations, I/O handles and channels; from the top: runtime, generation, index.
 constexpr uint32_t object_index_bits = 24;
-constexpr uint32_t object_generation_bits = 64 - object_index_bits - inbox_bits;
-inline uint64_t object_bits(const Inbox *inbox, uint32_t generation, uint32_t index) {
-    return uint64_t{inbox->id} << (64 - inbox_bits) | uint64_t{generation} << object_index_bits | index;
+constexpr uint32_t object_generation_bits = 28;
+constexpr uint32_t object_inbox_shift = object_index_bits + object_generation_bits;
+inline uint64_t object_bits(uint32_t inbox_id, uint32_t generation, uint32_t index) {
+    return uint64_t{inbox_id} << object_inbox_shift | uint64_t{generation} << object_index_bits | index;
 }
 inline uint32_t object_index(uint64_t bits) { return bits & ((1u << object_index_bits) - 1); }
 inline uint32_t object_generation(uint64_t bits) {
     return static_cast<uint32_t>(bits >> object_index_bits) & ((1u << object_generation_bits) - 1);
+}
+
+// Handles of I/O and channels are such a number behind a pointer, on 32-bit targets a narrower one.
+constexpr uint32_t handle_index_bits = wide ? object_index_bits : 14;
+constexpr uint32_t handle_generation_bits = wide ? object_generation_bits : 11;
+static_assert(inbox_bits + handle_generation_bits + handle_index_bits == 8 * sizeof(void *));
+inline void *to_handle(const Inbox *inbox, uint32_t generation, uint32_t index) {
+    uintptr_t top = uintptr_t{inbox->id} << handle_generation_bits | generation;
+    return to_pointer(top << handle_index_bits | index);
+}
+inline uint64_t to_object(const void *handle) {
+    uintptr_t bits = to_bits(handle);
+    if constexpr (wide) return bits;
+    auto generation = static_cast<uint32_t>(bits >> handle_index_bits) & ((1u << handle_generation_bits) - 1);
+    auto index = static_cast<uint32_t>(bits) & ((1u << handle_index_bits) - 1);
+    return object_bits(static_cast<uint32_t>(bits >> (handle_index_bits + handle_generation_bits)), generation, index);
 }
 
 // The runtime that a number names, if this thread may use it; else null.

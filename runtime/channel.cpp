@@ -37,7 +37,7 @@ struct Channel {
 };
 
 struct Channels : Part {
-    Table<Channel, 3> table;
+    Table<Channel, 3, handle_index_bits> table;
     explicit Channels(Memory &memory) : table(memory) {}
 };
 
@@ -133,7 +133,7 @@ struct ChannelRef {
 };
 
 ChannelRef find_channel(zyntax_channel *handle) {
-    uint64_t bits = to_bits(handle);
+    uint64_t bits = to_object(handle);
     Runtime *runtime = runtime_of(bits);
     if (!runtime) return {};
     check_thread(runtime);
@@ -226,7 +226,7 @@ int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t i
     size_t bytes = capacity * item_size;
     void *items = channels && bytes ? runtime->arena.take(bytes) : nullptr;
     if (!channels || (bytes && !items)) return ZYNTAX_ENOMEM;
-    uint32_t index = channels->table.take(runtime->next_generation());
+    uint32_t index = channels->table.take(runtime->next_handle());
     if (index == channels->table.none) {
         if (items) runtime->arena.give(items, bytes);
         return ZYNTAX_ENOMEM;
@@ -242,7 +242,7 @@ int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t i
         side->abandoned = waiter_gone;
         for (size_t &count : side->count) count = 0;
     }
-    *out = static_cast<zyntax_channel *>(to_pointer(object_bits(runtime->inbox, channel->generation, index)));
+    *out = static_cast<zyntax_channel *>(to_handle(runtime->inbox, channel->generation, index));
     return 0;
 }
 

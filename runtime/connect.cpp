@@ -51,7 +51,7 @@ int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io
     uint32_t index = reserve_io(runtime);
     if (index == runtime->ios.none) return ZYNTAX_ENOMEM;
     bool in_progress;
-    int64_t fd = os::connect(address, &in_progress);
+    intptr_t fd = os::connect(address, &in_progress);
     if (fd < 0) {
         runtime->ios.give(index);
         return static_cast<int32_t>(fd);

@@ -42,10 +42,11 @@ bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
     Inbox *inbox = slot->owner.load(std::memory_order_acquire);
     if (!inbox) return false;
     inbox->pushers.fetch_add(1, std::memory_order_acq_rel);
-    bool alive = is_alive(slot, generation) && slot->owner.load(std::memory_order_relaxed) == inbox;
+    uint32_t current = slot->generation.load(std::memory_order_acquire);
+    bool alive = names(generation, current) && slot->owner.load(std::memory_order_relaxed) == inbox;
     if (alive && cancel) {
         uint32_t newest = slot->cancel_generation.load(std::memory_order_relaxed);
-        while (newest < generation && !slot->cancel_generation.compare_exchange_weak(newest, generation)) {
+        while (newest < current && !slot->cancel_generation.compare_exchange_weak(newest, current)) {
         }
     }
     if (alive && slot->in_inbox.exchange(1, std::memory_order_acq_rel) == 0) {
@@ -62,7 +63,7 @@ bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
 } // namespace
 
 void wake(void *data) {
-    uint64_t handle = to_bits(data);
+    uintptr_t handle = to_bits(data);
     uint32_t index = task_index(handle);
     Slot *slot = slot_or_null(index);
     if (!slot || !is_alive(slot, task_generation(handle))) return;
@@ -354,7 +355,7 @@ bool is_stalled(const Runtime *runtime) {
 }
 
 // Over is, with a task, when that has ended, else when all have.
-bool is_over(const Runtime *runtime, uint64_t task) {
+bool is_over(const Runtime *runtime, uintptr_t task) {
     return task ? !is_alive(slot_at(task_index(task)), task_generation(task)) : runtime->tasks_alive() == 0;
 }
 
@@ -362,7 +363,7 @@ bool take_stop(Runtime *runtime) {
     return runtime->inbox->stop.load(std::memory_order_relaxed) && runtime->inbox->stop.exchange(0);
 }
 
-int32_t drive(Runtime *runtime, uint64_t task) {
+int32_t drive(Runtime *runtime, uintptr_t task) {
     if (runtime->is_driving) return ZYNTAX_EBUSY;
     Driving scope(runtime);
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
@@ -396,7 +397,7 @@ int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *task) noex
     if (!runtime) return ZYNTAX_EINVAL;
     check_thread(runtime);
     if (runtime->is_driving) return ZYNTAX_EBUSY;
-    uint64_t handle = to_bits(task);
+    uintptr_t handle = to_bits(task);
     Slot *slot = slot_or_null(task_index(handle));
     if (!slot || !is_alive(slot, task_generation(handle))) return 0;
     if (slot->owner.load(std::memory_order_acquire) != runtime->inbox) return ZYNTAX_ESTALE;
@@ -458,7 +459,7 @@ int32_t zyntax_current_waker(Waker *out) noexcept {
 
 void zyntax_wake_from_signal(const Waker *waker) noexcept {
     if (!waker || waker->wake != wake) return;
-    uint64_t handle = to_bits(waker->data);
+    uintptr_t handle = to_bits(waker->data);
     Slot *slot = slot_or_null(task_index(handle));
     if (slot) push_remote(slot, task_index(handle), task_generation(handle), false);
 }
@@ -469,7 +470,7 @@ int32_t zyntax_task_alive(zyntax_task *task) noexcept {
 }
 
 int32_t zyntax_task_cancel(zyntax_task *task) noexcept {
-    uint64_t handle = to_bits(task);
+    uintptr_t handle = to_bits(task);
     uint32_t index = task_index(handle);
     Slot *slot = slot_or_null(index);
     if (!slot || !is_alive(slot, task_generation(handle))) return ZYNTAX_ESTALE;

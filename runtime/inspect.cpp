@@ -78,7 +78,7 @@ int32_t zyntax_runtime_dump(zyntax_runtime *runtime, void (*visit)(void *user, c
         bool will_poll = slot == runtime->current || !(slot->flags & Slot::canceled);
         zyntax_task_info info = {};
         info.size = sizeof info;
-        uint64_t handle = task_bits(index, slot->generation.load(std::memory_order_relaxed));
+        uintptr_t handle = task_bits(index, slot->generation.load(std::memory_order_relaxed));
         info.task = static_cast<zyntax_task *>(to_pointer(handle));
         info.state = slot->state;
         info.poll = will_poll ? slot->poll : nullptr;

@@ -22,7 +22,7 @@ Io *remove_io(const IoRef &ref) {
 
 } // namespace
 
-uint32_t reserve_io(Runtime *runtime) { return runtime->ios.take(runtime->next_generation()); }
+uint32_t reserve_io(Runtime *runtime) { return runtime->ios.take(runtime->next_handle()); }
 
 int32_t register_io(Runtime *runtime, uint32_t index, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
     Io *io = runtime->ios.at(index);
@@ -35,12 +35,12 @@ int32_t register_io(Runtime *runtime, uint32_t index, intptr_t fd, os::Kind kind
         runtime->ios.give(index);
         return error;
     }
-    *out = static_cast<zyntax_io *>(to_pointer(object_bits(runtime->inbox, io->generation, index)));
+    *out = static_cast<zyntax_io *>(to_handle(runtime->inbox, io->generation, index));
     return 0;
 }
 
 IoRef find_io(zyntax_io *handle) {
-    uint64_t bits = to_bits(handle);
+    uint64_t bits = to_object(handle);
     Runtime *runtime = runtime_of(bits);
     if (!runtime) return {};
     check_thread(runtime);

@@ -14,11 +14,11 @@ struct Task {
 
 // A task as somebody on this thread sees it who waits for it in a poll of `runtime` (null: outside any).
 Task look_at(zyntax_task *handle) {
-    uint64_t bits = to_bits(handle);
+    uintptr_t bits = to_bits(handle);
     Slot *slot = slot_or_null(task_index(bits));
     if (!slot || !is_alive(slot, task_generation(bits))) return {};
     Inbox *owner = slot->owner.load(std::memory_order_acquire);
-    if (driving ? owner != driving : !runtime_of(object_bits(owner, 0, 0))) return {slot, false, true};
+    if (driving ? owner != driving : !runtime_of(object_bits(owner->id, 0, 0))) return {slot, false, true};
     Runtime *runtime = owner->runtime.load(std::memory_order_relaxed);
     return {slot, slot == runtime->current, false};
 }
@@ -63,8 +63,7 @@ void member_fired(Runtime *runtime, Node *member) {
 void head_abandoned(Runtime *runtime, Node *head) { free_group(runtime, static_cast<Group *>(head->source)); }
 
 Group *make_group(Runtime *runtime, zyntax_op *op, size_t max_members, const Waker *waker) {
-    void *memory =
-        max_members < UINT32_MAX / sizeof(Node *) ? runtime->arena.take(Group::size_for(max_members)) : nullptr;
+    void *memory = max_members < UINT32_MAX / 16 ? runtime->arena.take(Group::size_for(max_members)) : nullptr;
     Node *head = memory ? arm(runtime, op, ZYNTAX_WAIT_JOIN, waker) : nullptr;
     if (!head) {
         if (memory) runtime->arena.give(memory, Group::size_for(max_members));

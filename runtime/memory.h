@@ -21,8 +21,9 @@ public:
     Arena(const Arena &) = delete;
     Arena &operator=(const Arena &) = delete;
 
-    static constexpr size_t unit = 16;                                    // alignment, and step of sizes
-    static constexpr size_t max_size = (uint64_t{1} << 32) * unit - unit; // sizes in units fit 32 bits
+    static constexpr size_t unit = 16; // alignment, and step of sizes
+    // Sizes in units fit 32 bits, and a chunk's size fits a size_t.
+    static constexpr size_t max_size = sizeof(size_t) == 8 ? (uint64_t{1} << 32) * unit - unit : SIZE_MAX / 2 + 1;
 
     // Uninitialised, 16-byte aligned; null for size 0, above max_size, or without memory.
     void *take(size_t size) {
@@ -50,7 +51,7 @@ private:
     struct Free {
         Free *next;
     };
-    struct Chunk {
+    struct alignas(unit) Chunk {
         Chunk *next;
         size_t size;
     };
@@ -81,10 +82,10 @@ private:
     Chunk *chunks_ = nullptr;
 };
 
-// Objects under small numbers, at addresses that do not change: segment k holds `first << k` of them. T has a
-// uint32_t `generation`, not 0 while in use. Free numbers are on a stack beside the objects and not in a list through
-// them, so that the next objects to be taken can be fetched ahead.
-template <class T, uint32_t first_bits> class Table {
+// Objects under numbers of fewer than index_bits bits, at addresses that do not change: segment k holds `first << k` of
+// them. T has a uint32_t `generation`, not 0 while in use. Free numbers are on a stack beside the objects and not in a
+// list through them, so that the next objects to be taken can be fetched ahead.
+template <class T, uint32_t first_bits, uint32_t index_bits> class Table {
 public:
     explicit Table(Memory &memory) : memory_(memory) {}
     ~Table() {
@@ -93,7 +94,6 @@ public:
     Table(const Table &) = delete;
     Table &operator=(const Table &) = delete;
 
-    static constexpr uint32_t index_bits = 24;
     static constexpr uint32_t none = UINT32_MAX;
 
     T *at(uint32_t index) const {

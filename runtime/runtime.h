@@ -65,8 +65,8 @@ struct zyntax_runtime {
 
     zyntax::Memory memory;
     zyntax::Arena arena{memory};
-    zyntax::Table<zyntax::Node, 5> nodes{memory};
-    zyntax::Table<zyntax::Io, 4> ios{memory};
+    zyntax::Table<zyntax::Node, 5, zyntax::object_index_bits> nodes{memory};
+    zyntax::Table<zyntax::Io, 4, zyntax::handle_index_bits> ios{memory};
     zyntax::Timers timers;
     zyntax::Link foreign; // fired nodes whose waker is not ours: it is called by the loop, outside everything
     zyntax::Link kept;    // nodes of jobs and of attempts to connect
@@ -96,11 +96,14 @@ struct zyntax_runtime {
         return seen_ns = now > seen_ns ? now : seen_ns;
     }
 
-    // The generation for the next operation, handle or channel. Runs through all its values before one comes again.
-    uint32_t next_generation() {
-        constexpr uint32_t mask = (1u << zyntax::object_generation_bits) - 1;
-        uint32_t generation = ++inbox->next_generation & mask;
-        return generation ? generation : ++inbox->next_generation & mask;
+    // The generations of the next operation, and of the next I/O handle or channel.
+    uint32_t next_op() { return next(&inbox->last_op, zyntax::object_generation_bits); }
+    uint32_t next_handle() { return next(&inbox->last_handle, zyntax::handle_generation_bits); }
+
+    // Counts through all numbers of so many bits but 0 before one comes again.
+    static uint32_t next(uint32_t *last, uint32_t bits) {
+        *last = (*last + 1) & ((1u << bits) - 1);
+        return *last ? *last : *last = 1;
     }
 
 #ifndef NDEBUG

@@ -14,6 +14,8 @@ namespace zyntax {
 using Runtime = zyntax_runtime;
 struct Inbox;
 
+constexpr bool wide = sizeof(void *) == 8; // handles are numbers of pointer size
+
 // ---- slots ----
 
 // A task. The owner is the runtime whose block the slot is in; "owner only" fields are plain.
@@ -51,7 +53,7 @@ static_assert(sizeof(Slot) == 64 && alignof(Slot) == 64);
 // needed: an index is an offset. Blocks of slots go from runtime to runtime. The first slot of a block is its header,
 // so that index 0 is no task.
 constexpr uint32_t block_size = 256;
-constexpr uint32_t max_slots = 1u << 26;
+constexpr uint32_t max_slots = wide ? 1u << 26 : 1u << 20;
 
 ZYNTAX_INTERNAL extern constinit std::atomic<Slot *> slots;        // constant once there is a slot
 ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> slot_count; // of those with memory; only grows
@@ -75,15 +77,28 @@ inline uint32_t &next_block(uint32_t first) { return slot_at(first)->joiners; }
 
 // ---- task handles and waker data ----
 
-inline uint64_t task_bits(uint32_t index, uint32_t generation) { return uint64_t{generation} << 32 | index; }
-inline uint32_t task_index(uint64_t handle) { return static_cast<uint32_t>(handle); }
-inline uint32_t task_generation(uint64_t handle) { return static_cast<uint32_t>(handle >> 32); }
-inline void *to_pointer(uint64_t handle) { return reinterpret_cast<void *>(handle); }
-inline uint64_t to_bits(const void *handle) { return reinterpret_cast<uint64_t>(handle); }
-static_assert(sizeof(void *) == 8, "handles are 64-bit numbers behind pointer types");
+// From the top: generation, index. On 32-bit targets only the generation's low bits find room, so that a handle that
+// was kept while 2^(bits - 1) others used its slot names the newest of them.
+constexpr uint32_t task_index_bits = wide ? 32 : 20;
+constexpr uint32_t task_generation_mask = wide ? UINT32_MAX : (1u << (32 - task_index_bits % 32)) - 1;
 
-inline bool is_alive(const Slot *slot, uint32_t generation) {
-    return slot->generation.load(std::memory_order_acquire) == generation && (generation & 1);
+inline uintptr_t task_bits(uint32_t index, uint32_t generation) {
+    return uintptr_t{generation} << task_index_bits | index;
+}
+inline uint32_t task_index(uintptr_t handle) {
+    return static_cast<uint32_t>(handle & ((uintptr_t{1} << task_index_bits) - 1));
+}
+inline uint32_t task_generation(uintptr_t handle) { return static_cast<uint32_t>(handle >> task_index_bits); }
+inline void *to_pointer(uintptr_t handle) { return reinterpret_cast<void *>(handle); }
+inline uintptr_t to_bits(const void *handle) { return reinterpret_cast<uintptr_t>(handle); }
+
+// Whether a slot of that generation is what a handle with this one names, and its task alive.
+inline bool names(uint32_t handle_generation, uint32_t slot_generation) {
+    return (slot_generation & task_generation_mask) == handle_generation && (handle_generation & 1);
+}
+
+inline bool is_alive(const Slot *slot, uint32_t handle_generation) {
+    return names(handle_generation, slot->generation.load(std::memory_order_acquire));
 }
 
 // ---- inboxes ----
@@ -106,12 +121,13 @@ struct alignas(128) Inbox {
     alignas(64) uint32_t id;          // constant: place in the table of inboxes
     std::atomic<Runtime *> runtime;   // null while free
     std::atomic<const void *> driver; // the thread that drives the runtime, as this_thread() names it; null: none
-    uint32_t next_generation;         // of operations, I/O handles and channels; runs on from runtime to runtime
+    uint32_t last_op;                 // newest generation of an operation; runs on from runtime to runtime
+    uint32_t last_handle;             // and of an I/O handle or channel
     uint32_t next_free;
 };
 static_assert(sizeof(Inbox) == 128);
 
-constexpr uint32_t inbox_bits = 12; // runtimes alive at once
+constexpr uint32_t inbox_bits = wide ? 12 : 7; // runtimes alive at once
 
 Inbox *take_inbox(Runtime *); // null when memory or numbers are out. Any thread
 void give_inbox(Inbox *);     // Any thread

@@ -26,7 +26,7 @@ int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t
     if (error < 0) return error == ZYNTAX_ENOMEM ? error : ZYNTAX_EINVAL;
     uint32_t index = reserve_io(runtime);
     if (index == runtime->ios.none) return ZYNTAX_ENOMEM;
-    int64_t fd = os::listen(&parsed, !address);
+    intptr_t fd = os::listen(&parsed, !address);
     if (fd == ZYNTAX_EAFNOSUPPORT && !address && os::look_up("0.0.0.0", port, true, &parsed, 1) == 1) {
         fd = os::listen(&parsed, false); // a system without IPv6
     }
@@ -63,7 +63,7 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, z
 
     uint32_t index = reserve_io(runtime);
     if (index == runtime->ios.none) return ready(runtime, op, result, ZYNTAX_ENOMEM);
-    int64_t fd = os::accept(ref.io->fd, !ref.io->gives_no_delay);
+    intptr_t fd = os::accept(ref.io->fd, !ref.io->gives_no_delay);
     for (int tries = 1; os::accept_passes(fd) && tries < dead_connections; tries++)
         fd = os::accept(ref.io->fd, !ref.io->gives_no_delay);
     if (fd >= 0) {

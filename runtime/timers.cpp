@@ -12,8 +12,8 @@ constexpr uint32_t crowd = 64;
 } // namespace
 
 bool Timers::reserve(Arena &arena) {
-    uint64_t entries = count_ + 1;
-    uint64_t wanted = entries / Block::size + (entries < levels * slots ? entries : levels * slots) + 2;
+    size_t entries = count_ + 1;
+    size_t wanted = entries / Block::size + (entries < levels * slots ? entries : levels * slots) + 2;
     for (; blocks_ < wanted; blocks_++) {
         void *memory = arena.take(block_bytes);
         if (!memory) return false;

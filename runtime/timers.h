@@ -69,9 +69,9 @@ private:
     uint64_t start_of(uint32_t level, uint32_t slot) const;
 
     uint64_t last_ = 0; // everything up to here has fired
-    uint64_t count_ = 0;
+    size_t count_ = 0;
     uint64_t fired_ = 0;
-    uint64_t blocks_ = 0;        // free and in chains
+    size_t blocks_ = 0;          // free and in chains
     Block *free_ = nullptr;      // list through `older`
     uint32_t used_levels_ = 0;   // bit L: level L has a timer
     uint64_t used_[levels] = {}; // bit s of used_[L]: slot s of level L has a timer
