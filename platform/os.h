@@ -95,7 +95,7 @@ enum class Kind : uint8_t {
     other   // tty, eventfd, …
 };
 
-int32_t kind_of(intptr_t fd, Kind *kind);                      // 0 or an error
+int32_t kind_of(intptr_t fd, Kind *kind);                      // 0 or an error: ZYNTAX_EPERM for files
 int32_t set_nonblocking(intptr_t fd, bool on, bool *was);      // 0 or an error
 int64_t read(intptr_t fd, Kind, void *buf, size_t len);        // bytes or an error
 int64_t write(intptr_t fd, Kind, const void *buf, size_t len); // bytes or an error, never a signal

@@ -240,11 +240,24 @@ void Monitor::broadcast(Condition condition) {
     pthread_cond_broadcast(&reinterpret_cast<MonitorMemory *>(memory_)->conditions[condition]);
 }
 
+int32_t open_pipe(int (&ends)[2]) {
+    KeepErrno keep;
+#if defined(__APPLE__)
+    if (pipe(ends) != 0) return last_error();
+    for (int end : ends) close_on_exec_nonblocking(end);
+#else
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return last_error();
+#endif
+    return 0;
+}
+
 int32_t kind_of(intptr_t fd, Kind *kind) {
     KeepErrno keep;
     struct stat info;
     if (fd != static_cast<int>(fd)) return ZYNTAX_EBADF;
     if (fstat(static_cast<int>(fd), &info) != 0) return last_error();
+    // Some kernels refuse these when they are registered, others call them ready for ever.
+    if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) || S_ISBLK(info.st_mode)) return ZYNTAX_EPERM;
     *kind = S_ISFIFO(info.st_mode) ? Kind::pipe : Kind::other;
     if (!S_ISSOCK(info.st_mode)) return 0;
     int type = 0;

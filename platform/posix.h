@@ -16,4 +16,7 @@ struct KeepErrno {
 // The error codes are Linux's, so on Linux there is nothing to map but one synonym.
 inline int32_t last_error() { return errno == EWOULDBLOCK ? ZYNTAX_EAGAIN : -errno; }
 
+// What a poller without a better way is woken through. Both ends are non-blocking and close-on-exec.
+int32_t open_pipe(int (&ends)[2]);
+
 } // namespace zyntax::os

@@ -1,6 +1,7 @@
 // Thousands of descriptors, all ready at once: each is served, and nobody starves.
 #include "io_support.h"
 
+#include <algorithm>
 #include <deque>
 
 using namespace support;
@@ -82,6 +83,31 @@ TEST_CASE("a_descriptor_that_is_always_ready_does_not_starve_the_others") {
     stop = true;
     CHECK(rt.drain());
     CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("when_more_are_ready_than_one_wait_reports_the_others_come_next") {
+    ManyDescriptors limit;
+    Runtime rt;
+    Eventfds events(rt, 1000);
+    std::deque<int> served(events.ios.size());
+    std::deque<ScopedTask> readers;
+    for (size_t i = 0; i < served.size(); i++) {
+        ScopedTask &reader = readers.emplace_back(rt);
+        reader.on_poll = [&, i](Waker *waker) {
+            uint64_t value;
+            int64_t n = 0;
+            while (zyntax_io_read(events.ios[i], &reader.op, &value, sizeof value, waker, &n) == POLL_READY)
+                served[i]++;
+            return POLL_PENDING;
+        };
+        reader.start();
+    }
+    settle(rt);
+    for (int turns = 0; turns < 40; turns++) {
+        events.signal_all(); // whoever has just been served is ready again before the next wait
+        zyntax_runtime_turn(rt, 0);
+    }
+    CHECK(*std::min_element(served.begin(), served.end()) >= 4);
 }
 
 TEST_CASE("handles_are_used_again_and_opening_and_closing_does_not_grow_memory") {

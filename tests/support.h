@@ -37,6 +37,13 @@ constexpr bool sanitized = SUPPORT_SANITIZED;
 // A stress count: a tenth of it under a sanitizer.
 constexpr int scaled(int count) { return sanitized ? count / 10 : count; }
 
+// Leaves a test case that the system, or the poller that was built in, cannot have.
+#define SKIP_WHEN(cannot, reason)    \
+    if (cannot) {                    \
+        MESSAGE("skipped: " reason); \
+        return;                      \
+    }
+
 // What zyntax_runtime_create_with takes, all default.
 inline zyntax_runtime_config config() {
     zyntax_runtime_config c{};
