@@ -52,7 +52,7 @@ void burst(Runtime &rt, Clock &clock, int count) {
     CHECK(failed == 0);
     CHECK(rt.drive_until([&] {
         clock.now += ms;
-        return rt.stats().tasks_alive == 0;
+        return zyntax_runtime_turn(rt, 0) == 0;
     }));
 }
 

@@ -93,7 +93,7 @@ struct Runtime {
 
     // Drives until no task is left; false when deadline_ms have passed.
     bool drain(int64_t limit_ms = deadline_ms) {
-        return drive_until([this] { return stats().tasks_alive == 0; }, limit_ms);
+        return drive_until([this] { return zyntax_runtime_turn(rt, 0) == 0; }, limit_ms);
     }
 
     // Kernel waits while nothing happens for 100 ms: the idle budget. A spinning loop makes thousands.
