@@ -82,7 +82,7 @@ public:
     void broadcast(Condition);
 
 private:
-    alignas(16) unsigned char memory_[192];
+    [[maybe_unused]] alignas(16) unsigned char memory_[192];
 };
 
 // ---- descriptors ----

@@ -120,6 +120,7 @@ int32_t PollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
     }
     pollfd *wake = asked_ + asked;
     *wake = {pipe_[0], POLLIN, 0};
+    if (!asked && pipe_[0] < 0 && timeout_ns < 0) return ZYNTAX_EDEADLK; // no wake can come: it would never end
     int n = poll_for(asked_, asked + (pipe_[0] >= 0), timeout_ns);
     if (n <= 0) return n == 0 || errno == EINTR || errno == EAGAIN ? 0 : os::last_error();
     if (wake->revents) drain(pipe_[0]);

@@ -1,7 +1,7 @@
 // os.h on POSIX systems.
 #include "os.h"
 
-#if !defined(_WIN32)
+#if !defined(_WIN32) && !defined(__wasi__)
 
 #include "posix.h"
 
@@ -448,4 +448,4 @@ static_assert(sizeof(sockaddr_in6) <= sizeof(Address::bytes));
 
 } // namespace zyntax::os
 
-#endif // !_WIN32
+#endif // !_WIN32 && !__wasi__

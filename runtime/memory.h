@@ -23,7 +23,8 @@ public:
 
     static constexpr size_t unit = 16; // alignment, and step of sizes
     // Sizes in units fit 32 bits, and a chunk's size fits a size_t.
-    static constexpr size_t max_size = sizeof(size_t) == 8 ? (uint64_t{1} << 32) * unit - unit : SIZE_MAX / 2 + 1;
+    static constexpr size_t max_size =
+        sizeof(size_t) == 8 ? static_cast<size_t>((uint64_t{1} << 32) * unit - unit) : SIZE_MAX / 2 + 1;
 
     // Uninitialised, 16-byte aligned; null for size 0, above max_size, or without memory.
     void *take(size_t size) {
