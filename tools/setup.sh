@@ -3,13 +3,15 @@
 #
 #   setup.sh build         compilers, Meson, Ninja
 #   setup.sh build test    also what the tests need
+#   setup.sh ... cross     also compilers for the other systems, and what runs their programs
 #
-# Prints a directory to put in front of PATH where the distribution's Meson is older than 1.0 (a newer one is then
-# installed in build/venv), otherwise nothing.
+# Prints a directory to put in front of PATH where something had to be installed in build/venv (Meson where the
+# distribution's is older than 1.0; Zig, a C and C++ compiler for macOS and FreeBSD), otherwise nothing.
 set -eu
 cd "$(dirname "$0")/.."
 
 packages=
+venv_packages=
 want() { # want PACKAGE COMMAND: the package, unless the command is there
     command -v "$2" >/dev/null 2>&1 || packages="$packages $1"
 }
@@ -48,8 +50,19 @@ for purpose in "$@"; do
         printf '#include <doctest/doctest.h>\n' | c++ -x c++ -fsyntax-only - 2>/dev/null ||
             packages="$packages doctest-dev"
         ;;
+    cross)
+        want g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix
+        want nodejs node
+        want lld wasm-ld
+        [ -x /usr/lib/wine/wine64 ] || want wine64 wine64
+        printf 'int main() {}\n' | c++ -m32 -x c++ - -o /dev/null 2>/dev/null || packages="$packages g++-multilib"
+        for package in wasi-libc libc++-14-dev-wasm32 libc++abi-14-dev-wasm32 libclang-rt-14-dev-wasm32; do
+            dpkg -s "$package" >/dev/null 2>&1 || packages="$packages $package"
+        done
+        venv_packages="$venv_packages ziglang"
+        ;;
     *)
-        echo "usage: setup.sh build|test ..." >&2
+        echo "usage: setup.sh build|test|cross ..." >&2
         exit 2
         ;;
     esac
@@ -58,12 +71,15 @@ done
 [ -z "$packages" ] || install $packages
 
 case $(meson --version) in
-0.*)
-    if ! [ -x build/venv/bin/meson ]; then
-        install python3-venv
-        python3 -m venv build/venv >&2
-        build/venv/bin/pip install --quiet 'meson>=1.0' >&2
-    fi
-    echo "$PWD/build/venv/bin"
-    ;;
+0.*) venv_packages="$venv_packages meson>=1.0" ;;
 esac
+if [ -n "$venv_packages" ]; then
+    if ! [ -x build/venv/bin/pip ]; then
+        python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
+        mkdir -p build
+        python3 -m venv build/venv >&2
+    fi
+    # shellcheck disable=SC2086 # one argument a package
+    build/venv/bin/pip install --quiet $venv_packages >&2
+    echo "$PWD/build/venv/bin"
+fi

@@ -1,0 +1,87 @@
+#!/bin/sh
+# The other pollers and systems, in one command: installs what is missing, builds the archive, the tests, the examples
+# and the benchmarks for each target, and runs them where this machine can. Ends with a line `ok TARGET` or
+# `FAIL TARGET` each; `skip TARGET` says what is missing.
+#
+#   cross.sh              every target
+#   cross.sh TARGET ...   only these
+#   cross.sh --list       their names
+set -eu
+cd "$(dirname "$0")/.."
+
+targets='poll kqueue i686-linux-gnu x86_64-w64-mingw32 wasm32-wasi aarch64-macos x86_64-macos x86_64-freebsd'
+case ${1:-} in
+--list)
+    printf '%s\n' $targets
+    exit
+    ;;
+-*)
+    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    exit 2
+    ;;
+'') ;;
+*) targets=$* ;;
+esac
+
+path=$(sh tools/setup.sh build test cross)
+PATH=${path:+$path:}$PATH
+verdicts=$(mktemp)
+summary=$(mktemp)
+trap 'rm -f "$verdicts" "$summary"' EXIT
+. tests/stages.sh
+
+export CC=gcc CXX=g++
+cross_options='--buildtype=debug -Dbenchmarks=true'
+
+# for_target TARGET [SETUP OPTION ...]: builds the target and runs whatever its build says can be run
+for_target() {
+    target=$1
+    shift
+    # shellcheck disable=SC2086 # several words
+    build "$target" $cross_options "$@" || return 0
+    run "$target" "$target" --no-suite package --no-suite lint --no-suite tidy -t 3
+}
+
+# links_only TARGET: what can be built but not run here
+links_only() {
+    target=$1
+    # shellcheck disable=SC2086
+    build "$target" $cross_options --cross-file "platform/cross/$target.ini" || return 0
+    record "$target" 1 0 0
+}
+
+for target in $targets; do
+    : >"$summary"
+    case $target in
+    poll)
+        for_target poll -Dpoller=poll
+        ;;
+    kqueue)
+        if pkg-config --exists libkqueue; then
+            for_target kqueue -Dpoller=kqueue
+        else
+            echo 'skip kqueue: libkqueue is not installed (pkg-config finds none)' >>"$verdicts"
+            continue
+        fi
+        ;;
+    aarch64-macos | x86_64-macos | x86_64-freebsd)
+        links_only "$target"
+        ;;
+    *)
+        if ! [ -f "platform/cross/$target.ini" ]; then
+            echo "FAIL $target: no such target" >>"$verdicts"
+            continue
+        fi
+        for_target "$target" --cross-file "platform/cross/$target.ini"
+        ;;
+    esac
+    awk -v target="$target" '
+        { passed += $2; failed += $3; skipped += $4 }
+        END { printf "%s %s: %d passed, %d failed, %d skipped\n", failed || !passed ? "FAIL" : "ok", target, passed,
+                     failed, skipped }' "$summary" >>"$verdicts"
+    [ -z "${ZYNTAX_CROSS_SUMMARY:-}" ] || cat "$summary" >>"$ZYNTAX_CROSS_SUMMARY"
+done
+
+printf '\n==== other systems\n'
+cat "$verdicts"
+! grep -q '^FAIL' "$verdicts"

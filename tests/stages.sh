@@ -1,0 +1,69 @@
+# What run.sh and cross.sh share: stages that are built, run and counted. To be sourced in the tree's root, with
+# `summary` naming an empty file, and with nothing else in the working directory's `build` than what they make.
+# shellcheck shell=sh
+
+root=$PWD
+wrapper= # stands before `meson test`
+mkdir -p build
+
+# record STAGE PASSED FAILED SKIPPED [NAME ...]: one line of the summary; the names are those that failed
+record() {
+    echo "$@" >>"$summary"
+}
+
+# count STAGE LOG: a line for the summary from a log of `meson test`
+count() {
+    python3 - "$1" "$2" <<'END'
+import json, sys
+stage, log = sys.argv[1:]
+results = [json.loads(line) for line in open(log)]
+good = [t for t in results if t['result'] in ('OK', 'EXPECTEDFAIL')]
+skipped = [t for t in results if t['result'] == 'SKIP']
+bad = [t['name'].split(' / ')[-1].replace(' ', '_') for t in results if t not in good and t not in skipped]
+print(stage, len(good), len(bad), len(skipped), *bad)
+END
+}
+
+# build STAGE [SETUP OPTION ...]: configures and builds build/STAGE; a failure counts as a failed test
+build() {
+    stage=$1
+    shift
+    printf '\n==== %s: build\n' "$stage"
+    if ! [ -f "build/$stage/build.ninja" ]; then
+        rm -rf "build/$stage"
+        if ! meson setup "build/$stage" -Dtests=true -Dexamples=true "$@" >"build/$stage.log" 2>&1; then
+            cat "build/$stage.log"
+            record "$stage" 0 1 0 meson_setup
+            return 1
+        fi
+    fi
+    if ! ninja -C "build/$stage" --quiet; then
+        record "$stage" 0 1 0 ninja
+        return 1
+    fi
+}
+
+# run STAGE NAME [meson test OPTION ...]: runs the tests of build/STAGE as NAME
+run() {
+    stage=$1 title=$2
+    shift 2
+    printf '\n==== %s: test\n' "$title"
+    rm -f "build/$stage/meson-logs/$title.json"
+    $wrapper meson test -C "build/$stage" --no-rebuild --print-errorlogs --logbase "$title" "$@" || true
+    if [ -f "build/$stage/meson-logs/$title.json" ]; then
+        count "$title" "build/$stage/meson-logs/$title.json" >>"$summary"
+    else
+        record "$title" 0 1 0 meson_test
+    fi
+}
+
+# Prints the summary and its sum, and fails unless that is good.
+conclude() {
+    printf '\n==== summary (in %s/build)\n' "$root"
+    awk '
+        { printf "%-16s %4d passed %4d failed %4d skipped", $1, $2, $3, $4
+          for (i = 5; i <= NF; i++) printf "%s%s", i == 5 ? ": " : ", ", $i
+          print ""
+          passed += $2; failed += $3 }
+        END { printf "\n%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }' "$summary"
+}
