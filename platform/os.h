@@ -96,7 +96,7 @@ enum class Kind : uint8_t {
 };
 
 int32_t kind_of(intptr_t fd, Kind *kind);                      // 0 or an error: ZYNTAX_EPERM for files
-int32_t set_nonblocking(intptr_t fd, bool on, bool *was);      // 0 or an error
+int32_t set_nonblocking(intptr_t fd);                          // 0 or an error
 int64_t read(intptr_t fd, Kind, void *buf, size_t len);        // bytes or an error
 int64_t write(intptr_t fd, Kind, const void *buf, size_t len); // bytes or an error, never a signal
 uint32_t poll_now(intptr_t fd, uint32_t interest);             // the directions of interest that would not block

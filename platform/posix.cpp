@@ -271,13 +271,12 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     return 0;
 }
 
-int32_t set_nonblocking(intptr_t fd, bool on, bool *was) {
+int32_t set_nonblocking(intptr_t fd) {
     KeepErrno keep;
     int flags = fcntl(static_cast<int>(fd), F_GETFL);
     if (flags < 0) return last_error();
-    *was = (flags & O_NONBLOCK) != 0;
-    if (*was == on) return 0;
-    return fcntl(static_cast<int>(fd), F_SETFL, flags ^ O_NONBLOCK) == 0 ? 0 : last_error();
+    if (flags & O_NONBLOCK) return 0;
+    return fcntl(static_cast<int>(fd), F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : last_error();
 }
 
 int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {

@@ -96,18 +96,16 @@ int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) no
     if (!runtime || !out) return ZYNTAX_EINVAL;
     check_thread(runtime);
     os::Kind kind;
-    bool was_nonblocking;
     int32_t error = os::kind_of(fd, &kind);
     if (error) return error;
     uint32_t index = reserve_io(runtime);
     if (index == runtime->ios.none) return ZYNTAX_ENOMEM;
-    error = os::set_nonblocking(fd, true, &was_nonblocking);
-    if (error) {
-        runtime->ios.give(index);
-        return error;
-    }
-    error = register_io(runtime, index, fd, kind, readable | writable, out);
-    if (error && !was_nonblocking) os::set_nonblocking(fd, false, &was_nonblocking);
+    zyntax_io *io;
+    error = register_io(runtime, index, fd, kind, readable | writable, &io);
+    if (error) return error;
+    error = os::set_nonblocking(fd); // last, so that it need not be taken back: not every system can tell how it was
+    if (error) remove_io({runtime, runtime->ios.at(index), index});
+    else *out = io;
     return error;
 }
 
