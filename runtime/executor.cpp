@@ -170,7 +170,7 @@ void poll_ready(Runtime *runtime) {
     while (runtime->has_ready() && runtime->polls_left-- > 0) {
         uint32_t begin = runtime->ready_begin++;
         uint32_t index = runtime->ready[begin & runtime->ready_mask];
-        __builtin_prefetch(slot_at(runtime->ready[(begin + ahead) & runtime->ready_mask]), 1);
+        os::prefetch(slot_at(runtime->ready[(begin + ahead) & runtime->ready_mask]));
         poll_task(runtime, index, slot_at(index));
     }
 }

@@ -114,7 +114,7 @@ public:
         uint32_t index;
         if (free_) {
             index = *free_at(--free_);
-            if (free_ >= ahead) __builtin_prefetch(at(*free_at(free_ - ahead)), 1);
+            if (free_ >= ahead) os::prefetch(at(*free_at(free_ - ahead)));
         } else {
             if (fresh_ == capacity_ && !grow()) return none;
             index = fresh_++;

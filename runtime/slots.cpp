@@ -6,7 +6,7 @@ namespace zyntax {
 
 constinit std::atomic<Slot *> slots{nullptr};
 constinit std::atomic<uint32_t> slot_count{0};
-constinit thread_local Inbox *driving = nullptr;
+ZYNTAX_TLS constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<Inbox> driving = {};
 
 namespace {
 

@@ -136,7 +136,7 @@ Inbox *inbox_at(uint32_t id); // null for a number that never was one
 // ---- the thread ----
 
 // The inbox of the runtime that this thread is driving, innermost first; null when none.
-ZYNTAX_INTERNAL ZYNTAX_TLS extern constinit thread_local Inbox *driving;
+ZYNTAX_INTERNAL ZYNTAX_TLS extern constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<Inbox> driving;
 
 inline const void *this_thread() { return &driving; }
 

@@ -119,7 +119,7 @@ void Timers::move_down(Runtime *runtime, uint32_t level, uint32_t slot) {
     mark_empty(level, slot);
     while (block) {
         for (uint32_t i = 0; block->newer && i < block->newer->count; i++) {
-            __builtin_prefetch(block->newer->entries[i].node, 1);
+            os::prefetch(block->newer->entries[i].node);
         }
         for (uint32_t i = 0; i < block->count; i++) {
             TimerEntry entry = block->entries[i];
