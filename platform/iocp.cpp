@@ -1,0 +1,358 @@
+// Readiness from a completion port. Windows completes operations, but the driver below Winsock can be asked to
+// complete a poll, which is what select is made of: it ends when one of the events asked for is there. There is one
+// poll a socket at most, and only while somebody waits for the socket.
+//
+// The record of a poll is the kernel's until its packet has come, whatever becomes of the socket: it is freed by the
+// packet of its last poll, and close waits for all of them. Packets carry the record, never the number of the socket,
+// which the system gives out again at once.
+#include "io_poller.h"
+
+#ifdef ZYNTAX_POLLER_IS_IOCP
+
+#include "win32.h"
+
+#include <string.h>
+#include <winternl.h>
+
+namespace zyntax {
+
+namespace {
+
+// The driver's own interface, which has not changed since Windows 2000.
+struct DriverPoll {
+    int64_t timeout; // in 100 ns
+    ULONG count;
+    ULONG exclusive;
+    HANDLE socket; // the first and only one of the list
+    ULONG events;
+    NTSTATUS status;
+};
+
+constexpr ULONG ioctl_poll = 0x00012024;
+
+enum : ULONG {
+    poll_receive = 0x001,
+    poll_receive_expedited = 0x002,
+    poll_send = 0x004,
+    poll_disconnect = 0x008, // the peer's stream has ended
+    poll_abort = 0x010,
+    poll_local_close = 0x020,
+    poll_accept = 0x080,
+    poll_connect_fail = 0x100
+};
+
+constexpr NTSTATUS cancelled = static_cast<NTSTATUS>(0xC0000120);
+constexpr NTSTATUS invalid_handle = static_cast<NTSTATUS>(0xC0000008);
+
+constexpr uint32_t everything = readable | writable | read_closed | write_closed;
+constexpr uint32_t batch = 64; // together below the page that a function may use without asking for more stack
+constexpr uint32_t first_buckets = 64;
+
+// Longest sleeps in the kernel: while a poll could not be submitted; and at all, as a wake whose packet could not be
+// posted is seen after it. Both fail for want of the kernel's memory only.
+constexpr uint64_t retry_ns = 50'000'000;
+constexpr uint64_t longest_ns = 500'000'000;
+
+ULONG to_poll_events(uint32_t directions) {
+    ULONG events = poll_abort | poll_connect_fail | poll_local_close;
+    if (directions & readable) events |= poll_receive | poll_receive_expedited | poll_accept | poll_disconnect;
+    if (directions & writable) events |= poll_send;
+    return events;
+}
+
+uint32_t to_readiness(ULONG events) {
+    uint32_t ready = 0;
+    if (events & (poll_receive | poll_accept)) ready |= readable;
+    if (events & poll_receive_expedited) ready |= readable | urgent;
+    if (events & poll_send) ready |= writable;
+    if (events & poll_disconnect) ready |= readable | read_closed;
+    if (events & (poll_abort | poll_connect_fail | poll_local_close)) ready |= everything;
+    return ready;
+}
+
+// The socket that the driver knows, below what layered providers have put over it; INVALID_SOCKET: there is none.
+// Some of those refuse to name the lowest one, but not the one that select would use.
+SOCKET base_of(SOCKET socket) {
+    constexpr DWORD questions[] = {SIO_BASE_HANDLE, SIO_BSP_HANDLE_POLL, SIO_BSP_HANDLE_SELECT};
+    constexpr int deepest = 8;
+    for (int depth = 0; depth < deepest; depth++) {
+        SOCKET below = INVALID_SOCKET;
+        for (DWORD question : questions) {
+            DWORD size;
+            SOCKET answer;
+            if (WSAIoctl(socket, question, nullptr, 0, &answer, sizeof answer, &size, nullptr, nullptr) != 0) continue;
+            if (question == SIO_BASE_HANDLE) return answer;
+            if (answer != socket) below = answer;
+            if (below != INVALID_SOCKET) break;
+        }
+        if (below == INVALID_SOCKET) break;
+        socket = below;
+    }
+    return INVALID_SOCKET;
+}
+
+// Opens the driver itself. What follows its name is ours to choose, and must not be empty.
+NTSTATUS open_driver(HANDLE *driver) {
+    wchar_t path[] = L"\\Device\\Afd\\Zyntax";
+    UNICODE_STRING name = {};
+    name.Buffer = path;
+    name.Length = sizeof path - sizeof path[0];
+    name.MaximumLength = sizeof path;
+    OBJECT_ATTRIBUTES attributes = {};
+    attributes.Length = sizeof attributes;
+    attributes.ObjectName = &name;
+    IO_STATUS_BLOCK status = {};
+    return NtCreateFile(driver, SYNCHRONIZE, &attributes, &status, nullptr, 0, FILE_SHARE_READ | FILE_SHARE_WRITE,
+                        FILE_OPEN, 0, nullptr, 0);
+}
+
+} // namespace
+
+struct IocpPoller::Socket {
+    IO_STATUS_BLOCK status; // the kernel's while `pending`, as the next
+    DriverPoll poll;
+    SOCKET base;
+    intptr_t fd;
+    uint32_t index;
+    uint32_t generation;
+    uint32_t wanted; // directions that somebody waits for
+    uint32_t asked;  // of these, what the poll with the kernel asks for
+    bool pending;    // a packet will come
+    bool removed;
+    bool changed; // in the list of changes
+    Socket *next_in_bucket;
+    Socket *next_changed; // or free
+    Socket *next_record;
+
+    // OVERLAPPED begins with what the kernel knows a poll by. A poll that has ended already cannot be cancelled: fine.
+    void cancel(HANDLE driver) { CancelIoEx(driver, reinterpret_cast<OVERLAPPED *>(&status)); }
+};
+
+int32_t IocpPoller::open(Memory &memory) {
+    os::KeepErrors keep;
+    memory_ = &memory;
+    WSADATA unused;
+    int failed = WSAStartup(MAKEWORD(2, 2), &unused); // counts; close takes it back
+    if (failed) return os::error_of(static_cast<DWORD>(failed));
+    int32_t error = 0;
+    port_ = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1);
+    if (!port_) error = os::last_error();
+    NTSTATUS status = port_ ? open_driver(&driver_) : 0;
+    if (NT_ERROR(status)) error = os::error_of(RtlNtStatusToDosError(status));
+    if (!error && !CreateIoCompletionPort(driver_, port_, 0, 0)) error = os::last_error();
+    if (error) close();
+    else SetFileCompletionNotificationModes(driver_, FILE_SKIP_SET_EVENT_ON_HANDLE); // nobody waits on the handle
+    return error;
+}
+
+void IocpPoller::close() {
+    os::KeepErrors keep;
+    if (polls_) CancelIoEx(driver_, nullptr);
+    while (polls_) {
+        OVERLAPPED_ENTRY entries[batch];
+        ULONG n = 0;
+        if (!GetQueuedCompletionStatusEx(port_, entries, batch, &n, INFINITE, FALSE)) break;
+        for (ULONG i = 0; i < n; i++) polls_ -= entries[i].lpOverlapped != nullptr;
+    }
+    while (Socket *socket = records_) {
+        records_ = socket->next_record;
+        memory_->give(socket, sizeof(Socket));
+    }
+    memory_->give(buckets_, bucket_count_ * sizeof(Socket *));
+    if (driver_) CloseHandle(driver_);
+    if (port_) CloseHandle(port_);
+    WSACleanup();
+    port_ = driver_ = nullptr;
+    buckets_ = nullptr;
+    free_ = changed_ = nullptr;
+    bucket_count_ = used_ = 0;
+}
+
+// ---- registrations ----
+
+// Where the pointer to a registration is, or would be. There are buckets.
+IocpPoller::Socket **IocpPoller::place_of(intptr_t fd) {
+    uint64_t hash = static_cast<uint64_t>(fd) * 0x9E3779B97F4A7C15u; // numbers are multiples of 4
+    Socket **place = &buckets_[(hash >> 32) & (bucket_count_ - 1)];
+    while (*place && (*place)->fd != fd) place = &(*place)->next_in_bucket;
+    return place;
+}
+
+// Keeps about one registration a bucket; without memory, more. False when there are no buckets at all.
+bool IocpPoller::make_room() {
+    if (used_ < bucket_count_) return true;
+    uint32_t count = bucket_count_ ? bucket_count_ * 2 : first_buckets;
+    auto **buckets = static_cast<Socket **>(memory_->take(count * sizeof(Socket *)));
+    if (!buckets) return bucket_count_ != 0;
+    memset(buckets, 0, count * sizeof(Socket *));
+    Socket **old = buckets_;
+    uint32_t old_count = bucket_count_;
+    buckets_ = buckets;
+    bucket_count_ = count;
+    for (uint32_t i = 0; i < old_count; i++) {
+        while (Socket *socket = old[i]) {
+            old[i] = socket->next_in_bucket;
+            socket->next_in_bucket = nullptr;
+            *place_of(socket->fd) = socket;
+        }
+    }
+    memory_->give(old, old_count * sizeof(Socket *));
+    return true;
+}
+
+IocpPoller::Socket *IocpPoller::take_record() {
+    Socket *socket = free_;
+    if (socket) {
+        free_ = socket->next_changed;
+        return socket;
+    }
+    socket = static_cast<Socket *>(memory_->take(sizeof(Socket)));
+    if (!socket) return nullptr;
+    socket->next_record = records_;
+    return records_ = socket;
+}
+
+// Frees a record that was removed, unless the kernel or the list of changes still has it.
+void IocpPoller::retire(Socket *socket) {
+    if (socket->pending || socket->changed) return;
+    socket->next_changed = free_;
+    free_ = socket;
+}
+
+int32_t IocpPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
+    os::KeepErrors keep;
+    SOCKET base = base_of(static_cast<SOCKET>(fd));
+    if (base == INVALID_SOCKET) return GetLastError() == WSAENOTSOCK ? ZYNTAX_EBADF : ZYNTAX_EPERM;
+    if (!make_room()) return ZYNTAX_ENOMEM;
+    Socket **place = place_of(fd);
+    if (*place) return ZYNTAX_EEXIST;
+    Socket *socket = take_record();
+    if (!socket) return ZYNTAX_ENOMEM;
+    Socket *next_record = socket->next_record;
+    *socket = {};
+    socket->next_record = next_record;
+    socket->base = base;
+    socket->fd = fd;
+    socket->index = index;
+    socket->generation = generation;
+    *place = socket;
+    used_++;
+    return 0;
+}
+
+void IocpPoller::remove(intptr_t fd, uint32_t) {
+    os::KeepErrors keep;
+    Socket **place = place_of(fd);
+    Socket *socket = *place;
+    *place = socket->next_in_bucket;
+    used_--;
+    socket->removed = true;
+    if (socket->pending) socket->cancel(driver_);
+    else retire(socket);
+}
+
+void IocpPoller::want(intptr_t fd, uint32_t, uint32_t directions) {
+    Socket *socket = *place_of(fd);
+    socket->wanted |= directions;
+    if (!socket->pending || (directions & ~socket->asked)) change(socket);
+}
+
+// ---- polls ----
+
+void IocpPoller::change(Socket *socket) {
+    if (socket->changed) return;
+    socket->changed = true;
+    socket->next_changed = changed_;
+    changed_ = socket;
+}
+
+// Brings the polls in line with what is wanted. A poll that asks for less is cancelled; its packet brings the socket
+// back here. A socket that was closed behind our back is an event; what else fails stays in the list.
+uint32_t IocpPoller::submit_changes(Event *events, uint32_t max) {
+    uint32_t count = 0;
+    Socket *list = changed_;
+    changed_ = nullptr;
+    while (Socket *socket = list) {
+        list = socket->next_changed;
+        socket->changed = false;
+        if (socket->pending) {
+            if (!socket->removed) socket->cancel(driver_);
+        } else if (socket->removed) {
+            retire(socket);
+        } else if (socket->wanted) {
+            socket->poll = {INT64_MAX, 1, FALSE, reinterpret_cast<HANDLE>(socket->base), to_poll_events(socket->wanted),
+                            0};
+            NTSTATUS status =
+                NtDeviceIoControlFile(driver_, nullptr, nullptr, socket, &socket->status, ioctl_poll, &socket->poll,
+                                      sizeof socket->poll, &socket->poll, sizeof socket->poll);
+            if (!NT_ERROR(status)) {
+                socket->asked = socket->wanted;
+                socket->pending = true;
+                polls_++;
+            } else if (status == invalid_handle && count < max) {
+                socket->wanted = 0;
+                events[count++] = {socket->index, socket->generation, everything};
+            } else {
+                change(socket);
+            }
+        }
+    }
+    return count;
+}
+
+// Takes a poll's packet. True when that is an event.
+bool IocpPoller::complete(Socket *socket, Event *event) {
+    polls_--;
+    socket->pending = false;
+    NTSTATUS status = socket->status.Status;
+    uint32_t ready = 0;
+    if (!NT_ERROR(status)) ready = socket->poll.count ? to_readiness(socket->poll.events) : 0;
+    else if (status != cancelled) ready = everything; // the operation itself finds out
+    if (socket->removed) retire(socket);
+    if (socket->removed) return false;
+    socket->wanted &= ~ready;
+    if (socket->wanted) change(socket);
+    if (!ready) return false;
+    *event = {socket->index, socket->generation, ready};
+    return true;
+}
+
+int32_t IocpPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
+    os::KeepErrors keep;
+    auto limit = static_cast<uint64_t>(timeout_ns);
+    uint64_t start = timeout_ns > 0 ? os::clock_ns() : 0;
+    for (;;) {
+        uint32_t count = submit_changes(events, max);
+        uint64_t left = timeout_ns < 0 ? longest_ns : 0;
+        if (timeout_ns > 0) {
+            uint64_t passed = os::clock_ns() - start;
+            left = passed < limit ? limit - passed : 0;
+        }
+        uint64_t sleep_ns = left < longest_ns ? left : longest_ns;
+        if (changed_ && sleep_ns > retry_ns) sleep_ns = retry_ns;
+        if (count || woken_.load(std::memory_order_seq_cst)) sleep_ns = 0;
+
+        OVERLAPPED_ENTRY entries[batch];
+        ULONG room = max - count < batch ? max - count : batch, n = 0;
+        if (room && !GetQueuedCompletionStatusEx(port_, entries, room, &n, os::to_ms_rounded_up(sleep_ns), FALSE)) {
+            if (GetLastError() != WAIT_TIMEOUT) return os::last_error();
+            n = 0;
+        }
+        for (ULONG i = 0; i < n; i++) {
+            auto *socket = reinterpret_cast<Socket *>(entries[i].lpOverlapped); // null: a wake
+            if (socket && complete(socket, &events[count])) count++;
+        }
+        bool woken = woken_.load(std::memory_order_relaxed) && woken_.exchange(false, std::memory_order_seq_cst);
+        if (count || woken || left == 0) return static_cast<int32_t>(count);
+    }
+}
+
+void IocpPoller::wake() {
+    os::KeepErrors keep;
+    // One packet at most is on its way, so that wakes do not add up. If it cannot be posted, the wait sees the flag.
+    if (!woken_.exchange(true, std::memory_order_seq_cst)) PostQueuedCompletionStatus(port_, 0, 0, nullptr);
+}
+
+} // namespace zyntax
+
+#endif // ZYNTAX_POLLER_IS_IOCP

@@ -1,0 +1,44 @@
+// What the Windows files of this directory share.
+#pragma once
+
+#if !defined(WIN32_LEAN_AND_MEAN)
+#define WIN32_LEAN_AND_MEAN
+#endif
+#if !defined(NOMINMAX)
+#define NOMINMAX
+#endif
+
+#include <winsock2.h> // before windows.h, which brings the old one
+
+#include <errno.h>
+#include <mswsock.h>
+#include <windows.h>
+#include <ws2tcpip.h>
+
+#include "../include/zyntax_async_runtime.h"
+
+namespace zyntax::os {
+
+// Puts what GetLastError, WSAGetLastError (the same word) and errno tell back at the end of the scope.
+struct KeepErrors {
+    DWORD last = GetLastError();
+    int number = errno;
+    ~KeepErrors() {
+        errno = number;
+        SetLastError(last);
+    }
+};
+
+// The ZYNTAX_E code, or else Linux's number, for an error of Windows or of Winsock.
+int32_t error_of(DWORD code);
+
+inline int32_t last_error() { return error_of(GetLastError()); }
+
+// Milliseconds for the system's waits, which count in nothing finer: never fewer than asked for, nor INFINITE.
+inline DWORD to_ms_rounded_up(uint64_t ns) {
+    constexpr uint64_t ns_per_ms = 1'000'000;
+    uint64_t ms = ns / ns_per_ms + (ns % ns_per_ms != 0);
+    return ms < INFINITE ? static_cast<DWORD>(ms) : INFINITE - 1;
+}
+
+} // namespace zyntax::os
