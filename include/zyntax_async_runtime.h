@@ -188,8 +188,8 @@ enum {
 };
 
 /* Name of an error code, such as "ETIMEDOUT"; "OK" for 0 and more, "E?" for a code that is not in the list. [any]
- * A static string. A system error that has no name here reaches the caller as Linux's number all the same.
- * Since 0.1. */
+ * A static string. A system error that has no name here reaches the caller as the nearest that has, or else as its
+ * number on Linux and as ZYNTAX_EIO elsewhere. Since 0.1. */
 ZYNTAX_API const char *zyntax_error_name(int64_t code) ZYNTAX_NOEXCEPT;
 
 /* One line of English for an error code. [any] A static string, never NULL. Since 0.1. */

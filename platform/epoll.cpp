@@ -45,7 +45,7 @@ int32_t EpollPoller::open(Memory &) {
     event.data.u64 = wake_cookie;
     int32_t error = 0;
     if (epoll_ < 0 || wake_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event) != 0) {
-        error = -errno;
+        error = os::last_error();
         close();
     }
     return error;
@@ -61,7 +61,7 @@ int32_t EpollPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
     os::KeepErrno keep;
     epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
     event.data.u64 = uint64_t{generation} << 32 | index;
-    return epoll_ctl(epoll_, EPOLL_CTL_ADD, static_cast<int>(fd), &event) == 0 ? 0 : -errno;
+    return epoll_ctl(epoll_, EPOLL_CTL_ADD, static_cast<int>(fd), &event) == 0 ? 0 : os::last_error();
 }
 
 // Closing alone would not do: a duplicate of the descriptor would keep the registration alive.
@@ -84,7 +84,7 @@ int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
     } else
 #endif
         n = epoll_wait(epoll_, ready, limit, to_ms_rounded_up(timeout_ns));
-    if (n < 0) return errno == EINTR || errno == ENOSYS || errno == EPERM ? 0 : -errno;
+    if (n < 0) return errno == EINTR || errno == ENOSYS || errno == EPERM ? 0 : os::last_error();
     int32_t count = 0;
     for (int i = 0; i < n; i++) {
         uint64_t cookie = ready[i].data.u64;

@@ -121,6 +121,40 @@ void panic(const char *message) {
     abort();
 }
 
+int32_t code_of(int error) {
+    switch (error) {
+#define X(name, code, text) \
+    case name:              \
+        return code;
+        ZYNTAX_ERRORS(X)
+#undef X
+    case EPROTOTYPE:
+        return ZYNTAX_ECONNRESET; // macOS: a send met the end of the connection half-way
+    case EPROTONOSUPPORT:
+        return ZYNTAX_EAFNOSUPPORT;
+    case ENOPROTOOPT:
+        return ZYNTAX_EPROTO;
+#ifdef EHOSTDOWN
+    case EHOSTDOWN:
+        return ZYNTAX_EHOSTUNREACH;
+#endif
+#if ENOTSUP != EOPNOTSUPP
+    case ENOTSUP:
+        return ZYNTAX_EOPNOTSUPP;
+#endif
+#if EWOULDBLOCK != EAGAIN
+    case EWOULDBLOCK:
+        return ZYNTAX_EAGAIN;
+#endif
+    default:
+#if defined(__linux__)
+        return -error;
+#else
+        return ZYNTAX_EIO;
+#endif
+    }
+}
+
 uint64_t clock_ns() {
     timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -359,16 +393,17 @@ intptr_t accept(intptr_t listener, bool set_no_delay) {
 
 // accept(2) passes on errors of the connection it would have returned; the listener is fine.
 bool accept_passes(int64_t error) {
-    constexpr int passing[] = {ECONNABORTED, ECONNRESET,  EPROTO,     ENETDOWN,  ENETUNREACH, EHOSTDOWN,
-                               EHOSTUNREACH, ENOPROTOOPT, EOPNOTSUPP, ETIMEDOUT, EPERM};
-    for (int code : passing) {
-        if (error == -code) return true;
+    constexpr int32_t passing[] = {ZYNTAX_ECONNABORTED, ZYNTAX_ECONNRESET,  ZYNTAX_EPROTO,
+                                   ZYNTAX_ENETDOWN,     ZYNTAX_ENETUNREACH, ZYNTAX_EHOSTUNREACH,
+                                   ZYNTAX_EOPNOTSUPP,   ZYNTAX_ETIMEDOUT,   ZYNTAX_EPERM};
+    for (int32_t code : passing) {
+        if (error == code) return true;
     }
     return false;
 }
 
 bool accept_exhausted(int64_t error) {
-    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+    return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM;
 }
 
 intptr_t connect(const Address *address, bool *in_progress) {
@@ -395,7 +430,7 @@ int32_t connect_result(intptr_t fd) {
     int error = 0;
     socklen_t size = sizeof error;
     if (getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return last_error();
-    if (error != 0) return -error;
+    if (error != 0) return code_of(error);
     sockaddr_storage peer;
     size = sizeof peer;
     if (getpeername(static_cast<int>(fd), reinterpret_cast<sockaddr *>(&peer), &size) == 0) return 0;

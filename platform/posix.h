@@ -13,8 +13,11 @@ struct KeepErrno {
     ~KeepErrno() { errno = saved; }
 };
 
-// The error codes are Linux's, so on Linux there is nothing to map but one synonym.
-inline int32_t last_error() { return errno == EWOULDBLOCK ? ZYNTAX_EAGAIN : -errno; }
+// The code of a system's error. One that has no name in the header is named as the nearest that has; without one, it
+// keeps its number on Linux and is ZYNTAX_EIO elsewhere.
+int32_t code_of(int error);
+
+inline int32_t last_error() { return code_of(errno); }
 
 // What a poller without a better way is woken through. Both ends are non-blocking and close-on-exec.
 int32_t open_pipe(int (&ends)[2]);
