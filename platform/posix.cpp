@@ -59,6 +59,27 @@ void tune_stream(int fd) {
 
 const sockaddr *as_sockaddr(const Address *address) { return reinterpret_cast<const sockaddr *>(address->bytes); }
 
+#if defined(F_SETNOSIGPIPE)
+
+ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
+    return ::write(fd, buf, len);
+} // kind_of saw to it
+
+#else
+
+// Takes a SIGPIPE that is blocked and pending.
+void take_sigpipe(const sigset_t *pipe_signal) {
+#if defined(__OpenBSD__)
+    sigset_t pending;
+    int taken;
+    if (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE)) sigwait(pipe_signal, &taken);
+#else
+    const timespec at_once = {0, 0};
+    while (sigtimedwait(pipe_signal, nullptr, &at_once) < 0 && errno == EINTR) {
+    }
+#endif
+}
+
 // Writes with SIGPIPE blocked, and takes back the one that this write raised. A SIGPIPE that was blocked and pending
 // before is left to whoever blocked it.
 ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
@@ -73,15 +94,13 @@ ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
     }
     ssize_t n = ::write(fd, buf, len);
     int error = errno;
-    if (n < 0 && error == EPIPE && !was_pending) {
-        const timespec at_once = {0, 0};
-        while (sigtimedwait(&pipe_signal, nullptr, &at_once) < 0 && errno == EINTR) {
-        }
-    }
+    if (n < 0 && error == EPIPE && !was_pending) take_sigpipe(&pipe_signal);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     errno = error;
     return n;
 }
+
+#endif
 
 struct Thread {
     void (*run)(void *);
@@ -157,7 +176,11 @@ int32_t code_of(int error) {
 
 uint64_t clock_ns() {
     timespec t;
+#if defined(__APPLE__)
+    clock_gettime(CLOCK_UPTIME_RAW, &t); // stands still while the machine sleeps, as the kernel's timeouts do
+#else
     clock_gettime(CLOCK_MONOTONIC, &t);
+#endif
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
@@ -292,6 +315,10 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     if (fstat(static_cast<int>(fd), &info) != 0) return last_error();
     // Some kernels refuse these when they are registered, others call them ready for ever.
     if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) || S_ISBLK(info.st_mode)) return ZYNTAX_EPERM;
+#if defined(F_SETNOSIGPIPE)
+    // macOS sends SIGPIPE to the process: blocking it in the thread that writes would not do.
+    if (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) fcntl(static_cast<int>(fd), F_SETNOSIGPIPE, 1);
+#endif
     *kind = S_ISFIFO(info.st_mode) ? Kind::pipe : Kind::other;
     if (!S_ISSOCK(info.st_mode)) return 0;
     int type = 0;
@@ -363,7 +390,9 @@ intptr_t listen(const Address *address, bool dual_stack) {
     int on = 1, off = 0;
     tune_stream(fd);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-#ifdef SO_REUSEPORT
+#if defined(SO_REUSEPORT_LB) // FreeBSD's, which spreads connections as Linux's does
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT_LB, &on, sizeof on);
+#elif defined(SO_REUSEPORT)
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
 #endif
     if (as_sockaddr(address)->sa_family == AF_INET6) {
