@@ -26,7 +26,7 @@ constexpr uint32_t readable = ZYNTAX_READABLE;
 constexpr uint32_t writable = ZYNTAX_WRITABLE;
 constexpr uint32_t read_closed = 4;
 constexpr uint32_t write_closed = 8;
-constexpr uint32_t urgent = 16; // TCP's out-of-band byte has come, or its place in the stream
+constexpr uint32_t urgent = 16; // TCP's out-of-band byte may have come, or its place in the stream
 
 struct Event {
     uint32_t index;

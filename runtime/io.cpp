@@ -75,7 +75,8 @@ void dispatch(Runtime *runtime, const Event &event) {
         return;
     }
     io->ready |= event.ready;
-    if (event.ready & urgent) io->kind = os::Kind::socket; // reads stop there: short no longer means empty
+    // Reads stop there: short no longer means empty.
+    if (event.ready & urgent && io->kind == os::Kind::tcp) io->kind = os::Kind::socket;
     if (event.ready & bits_of(readable)) fire_all(runtime, &io->readers);
     if (event.ready & bits_of(writable)) fire_all(runtime, &io->writers);
     fire_all(runtime, &io->either);
