@@ -13,10 +13,11 @@ std::atomic<int> handled{0};
 std::atomic<int> errno_changes{0};
 
 void on_alarm(int) {
-    errno = 4711;
+    int interrupted = std::exchange(errno, 4711);
     if (woken_by_signal) woken_by_signal->wake();
-    if (errno != 4711) errno_changes++;
+    errno_changes += errno != 4711;
     handled++;
+    errno = interrupted;
 }
 
 // SIGALRM every few milliseconds, until it goes.

@@ -1,0 +1,32 @@
+// A poller without a kernel: what it reports, and when, is scripted by a test (scripted_world.h).
+#pragma once
+
+#include "../platform/io_poller.h"
+
+namespace zyntax {
+
+class ScriptedPoller {
+public:
+    static constexpr const char *name = "scripted";
+
+    int32_t open(Memory &);
+    void close();
+    int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
+    void remove(intptr_t fd, uint32_t index);
+    void want(intptr_t fd, uint32_t index, uint32_t directions);
+    int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
+    void wake();
+    intptr_t host_fd() { return -1; }
+
+private:
+    static constexpr size_t block_size = 256;
+
+    Memory *memory_ = nullptr;
+    void *block_ = nullptr; // memory that has to go back
+};
+
+using Poller = ScriptedPoller;
+
+} // namespace zyntax
+
+#define ZYNTAX_POLLER_IS_SCRIPTED

@@ -1,0 +1,304 @@
+// The scripted poller, and the functions of platform/os.h as its world has them.
+#include "scripted_world.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <new>
+
+namespace scripted {
+
+static World *the_world;
+
+World &World::current() { return *the_world; }
+
+World::World(uint64_t start_ns) : now_ns(start_ns) {
+    REQUIRE(the_world == nullptr);
+    the_world = this;
+}
+
+World::~World() { the_world = nullptr; }
+
+uint32_t Descriptor::readiness() const {
+    if (error) return every_bit;
+    uint32_t ready = 0;
+    if (!in.empty() || !backlog.empty()) ready |= readable;
+    if (ended) ready |= readable | read_closed;
+    if (room > 0 && !connecting) ready |= writable;
+    return ready;
+}
+
+void World::at(uint64_t time_ns, std::function<void()> act) { deeds_.emplace(time_ns, std::move(act)); }
+
+int64_t World::open(Descriptor descriptor) {
+    if (descriptors.size() >= descriptors_max) {
+        exhausted_ns = now_ns;
+        return ZYNTAX_EMFILE;
+    }
+    intptr_t fd = 3;
+    while (descriptors.count(fd)) fd++;
+    descriptors[fd] = std::move(descriptor);
+    return fd;
+}
+
+void World::report(intptr_t fd, uint32_t ready) {
+    const Registration &r = registered.at(fd);
+    reports.push_back({r.index, r.generation, ready});
+}
+
+void World::collect() {
+    for (auto &[fd, registration] : registered) {
+        uint32_t ready = descriptors.at(fd).readiness();
+        uint32_t directions = ready & registration.wanted;
+        if (!directions) continue;
+        registration.wanted &= ~directions;
+        if (ready != every_bit) ready &= directions | (directions & readable ? read_closed : 0);
+        reports.push_back({registration.index, registration.generation, ready});
+    }
+}
+
+void World::run_deeds() {
+    while (!deeds_.empty() && deeds_.begin()->first <= now_ns) {
+        auto act = std::move(deeds_.begin()->second);
+        deeds_.erase(deeds_.begin());
+        act();
+    }
+}
+
+void World::run_threads() {
+    while (!threads.empty()) {
+        auto [run, arg] = threads.front();
+        threads.pop_front();
+        run(arg);
+    }
+}
+
+// Moves on to the next deed or to the limit; false when neither will ever come.
+bool World::pass_time(uint64_t limit) {
+    uint64_t next = deeds_.empty() ? UINT64_MAX : std::min(limit, deeds_.begin()->first);
+    next = std::min(next, limit);
+    if (next == UINT64_MAX) return false;
+    now_ns = std::max(now_ns, next);
+    return true;
+}
+
+int32_t World::deliver(Event *events, uint32_t max) {
+    auto n = uint32_t(std::min<size_t>({reports.size(), max, batch}));
+    for (uint32_t i = 0; i < n; i++) {
+        const Event &event = events[i] = reports.front();
+        auto same = [&](auto &entry) {
+            return entry.second.index == event.index && entry.second.generation == event.generation;
+        };
+        reported++;
+        stale += std::none_of(registered.begin(), registered.end(), same);
+        reports.pop_front();
+    }
+    return int32_t(n);
+}
+
+int32_t World::wait(Event *events, uint32_t max, int64_t timeout_ns) {
+    timeouts.push_back(timeout_ns);
+    if (before_wait) before_wait(timeout_ns);
+    if (wait_error) return std::exchange(wait_error, 0);
+    auto rest = uint64_t(timeout_ns);
+    if (timeout_ns > 0) rest = early_waits ? (early_waits--, rest / 2) : rest + late_ns;
+    uint64_t limit = timeout_ns < 0 || rest > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + rest;
+    for (;;) {
+        run_deeds();
+        if (timeout_ns != 0) run_threads();
+        collect();
+        if (before_reports) before_reports();
+        if (!reports.empty() || woken || now_ns >= limit) break;
+        if (!pass_time(limit)) return ZYNTAX_EDEADLK; // it would sleep for ever
+    }
+    woken = false;
+    return deliver(events, max);
+}
+
+} // namespace scripted
+
+using scripted::Descriptor;
+using scripted::World;
+
+namespace zyntax {
+
+int32_t ScriptedPoller::open(Memory &memory) {
+    if (int32_t error = std::exchange(World::current().open_error, 0)) return error;
+    memory_ = &memory;
+    block_ = memory.take(block_size);
+    return block_ ? 0 : ZYNTAX_ENOMEM;
+}
+
+void ScriptedPoller::close() { memory_->give(block_, block_size); }
+
+int32_t ScriptedPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
+    World &world = World::current();
+    if (int32_t error = std::exchange(world.add_error, 0)) return error;
+    if (!world.descriptors.count(fd)) return ZYNTAX_EBADF;
+    return world.registered.try_emplace(fd, scripted::Registration{index, generation, 0}).second ? 0 : ZYNTAX_EEXIST;
+}
+
+void ScriptedPoller::remove(intptr_t fd, uint32_t index) {
+    CHECK(World::current().registered.at(fd).index == index);
+    World::current().registered.erase(fd);
+}
+
+void ScriptedPoller::want(intptr_t fd, uint32_t index, uint32_t directions) {
+    scripted::Registration &registration = World::current().registered.at(fd);
+    CHECK(registration.index == index);
+    CHECK((directions != 0 && (directions & ~(readable | writable)) == 0));
+    registration.wanted |= directions;
+}
+
+int32_t ScriptedPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
+    return World::current().wait(events, max, timeout_ns);
+}
+
+void ScriptedPoller::wake() {
+    World::current().wakes++;
+    World::current().woken = true;
+}
+
+} // namespace zyntax
+
+namespace zyntax::os {
+
+namespace {
+
+Descriptor *find(intptr_t fd) {
+    auto found = World::current().descriptors.find(fd);
+    return found == World::current().descriptors.end() ? nullptr : &found->second;
+}
+
+constexpr size_t most_memory = size_t{1} << 26;
+constexpr std::align_val_t any_alignment{64};
+
+} // namespace
+
+void panic(const char *message) {
+    std::fputs(message, stderr);
+    std::abort();
+}
+
+uint64_t clock_ns() { return World::current().now_ns; }
+
+void *reserve_pages(size_t size) { return size > most_memory ? nullptr : allocate(size, 64); }
+
+bool commit_pages(void *at, size_t size) { return std::memset(at, 0, size); }
+
+void *allocate(size_t size, size_t) { return ::operator new(size, any_alignment, std::nothrow); }
+
+void release(void *at) { ::operator delete(at, any_alignment); }
+
+bool start_thread(void (*run)(void *), void *arg) {
+    if (World::current().can_start_threads) World::current().threads.emplace_back(run, arg);
+    return World::current().can_start_threads;
+}
+
+void relax() { World::current().now_ns += 30; }
+void yield() {}
+
+// One thread at a time runs here, to its end: nothing has to be guarded, and a thread without work is at its end.
+void Monitor::init() {}
+void Monitor::destroy() {}
+void Monitor::lock() {}
+void Monitor::unlock() {}
+void Monitor::wait(Condition) { World::current().run_threads(); }
+bool Monitor::wait_for(Condition, uint64_t) { return false; }
+void Monitor::signal(Condition) {}
+void Monitor::broadcast(Condition) {}
+
+int32_t kind_of(intptr_t fd, Kind *kind) {
+    Descriptor *descriptor = find(fd);
+    if (!descriptor) return ZYNTAX_EBADF;
+    *kind = descriptor->kind;
+    return 0;
+}
+
+int32_t set_nonblocking(intptr_t fd, bool on, bool *was) {
+    *was = std::exchange(find(fd)->nonblocking, on);
+    return 0;
+}
+
+int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
+    Descriptor &descriptor = *find(fd);
+    if (descriptor.error) return descriptor.error;
+    size_t n = std::min(len, descriptor.in.size());
+    if (n == 0) return descriptor.ended ? 0 : int64_t{ZYNTAX_EAGAIN};
+    std::memcpy(buf, descriptor.in.data(), n);
+    descriptor.in.erase(0, n);
+    return int64_t(n);
+}
+
+int64_t write(intptr_t fd, Kind, const void *buf, size_t len) {
+    Descriptor &descriptor = *find(fd);
+    if (descriptor.error) return descriptor.error;
+    size_t n = std::min(len, descriptor.room);
+    if (n == 0) return ZYNTAX_EAGAIN;
+    descriptor.out.append(static_cast<const char *>(buf), n);
+    if (descriptor.room != SIZE_MAX) descriptor.room -= n;
+    return int64_t(n);
+}
+
+uint32_t poll_now(intptr_t fd, uint32_t interest) { return find(fd)->readiness() & interest; }
+
+void close(intptr_t fd) { CHECK(World::current().descriptors.erase(fd) == 1); }
+
+int64_t listen(const Address *, bool) { return World::current().open({Kind::tcp}); }
+
+int64_t accept(intptr_t listener, bool) {
+    World &world = World::current();
+    Descriptor &descriptor = *find(listener);
+    if (descriptor.error) return descriptor.error;
+    if (descriptor.backlog.empty()) return ZYNTAX_EAGAIN;
+    if (descriptor.backlog.front() == 0) {
+        int64_t made = world.open({Kind::tcp});
+        if (made >= 0) descriptor.backlog.pop_front();
+        return made;
+    }
+    int32_t error = descriptor.backlog.front();
+    descriptor.backlog.pop_front();
+    return error;
+}
+
+bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNABORTED || error == ZYNTAX_EPROTO; }
+
+bool accept_exhausted(int64_t error) { return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE; }
+
+int64_t connect(const Address *, bool *in_progress) {
+    World &world = World::current();
+    int32_t outcome = 0;
+    if (!world.connects.empty()) {
+        outcome = world.connects.front();
+        world.connects.pop_front();
+    }
+    *in_progress = outcome == ZYNTAX_EAGAIN;
+    if (outcome != 0 && !*in_progress) return outcome;
+    Descriptor descriptor{Kind::tcp};
+    descriptor.connecting = *in_progress;
+    return world.open(descriptor);
+}
+
+int32_t connect_result(intptr_t fd) {
+    Descriptor &descriptor = *find(fd);
+    if (descriptor.error) return descriptor.error;
+    return descriptor.connecting ? int32_t{ZYNTAX_EAGAIN} : 0;
+}
+
+int32_t shut_down_writes(intptr_t fd) { return find(fd)->kind == Kind::tcp ? 0 : int32_t{ZYNTAX_EOPNOTSUPP}; }
+
+int32_t local_port(intptr_t fd) { return find(fd)->kind == Kind::tcp ? 4711 : int32_t{ZYNTAX_EINVAL}; }
+
+int32_t look_up(const char *host, uint16_t, bool numeric, Address *out, uint32_t max) {
+    bool is_numeric = host[0] >= '0' && host[0] <= ':';
+    if (numeric && !is_numeric) return ZYNTAX_ENOENT;
+    int32_t count = 1;
+    if (!is_numeric) {
+        auto found = World::current().names.find(host);
+        if (found == World::current().names.end()) return ZYNTAX_ENOENT;
+        count = std::min(found->second, int32_t(max));
+    }
+    for (int32_t i = 0; i < count; i++) out[i] = Address{{}, 4};
+    return count;
+}
+
+} // namespace zyntax::os
