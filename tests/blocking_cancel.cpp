@@ -179,8 +179,8 @@ TEST_CASE("destroying_the_runtime_waits_for_jobs_that_run_and_discards_those_tha
     std::deque<Await> queued;
     for (int i = 0; i < 5; i++) queued.emplace_back(rt, blocking(rt, count_run, &runs, 0));
     settle(rt);
-    std::thread opener([&] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(20)); // destroy is most likely waiting by now
+    Thread opener([&] {
+        sleep_for(std::chrono::milliseconds(20)); // destroy is most likely waiting by now
         held.gate.open();
     });
     rt.destroy();

@@ -30,7 +30,7 @@ TEST_CASE("tasks_timers_and_io_go_on_while_a_job_runs") {
 TEST_CASE("waiting_for_a_job_of_300_ms_takes_three_kernel_waits_at_most") {
     Runtime rt;
     Job nap = [](void *) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(300)); // the work
+        sleep_for(std::chrono::milliseconds(300)); // the work
         return int64_t(1);
     };
     Await task(rt, blocking(rt, nap, nullptr, 0));
@@ -46,7 +46,7 @@ TEST_CASE("a_job_that_ends_while_the_runtime_sleeps_without_limit_wakes_it") {
     Runtime rt;
     Held held;
     Await task(rt, blocking(rt, Held::job, &held, 0));
-    std::thread opener([&] {
+    Thread opener([&] {
         eventually([&] { return held.begun == 1; });
         held.gate.open();
     });
@@ -62,7 +62,7 @@ TEST_CASE("a_job_counts_as_work_for_stall_detection") {
     c.flags = ZYNTAX_DETECT_STALL;
     Runtime rt(c);
     Job nap = [](void *) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(20)); // the work
+        sleep_for(std::chrono::milliseconds(20)); // the work
         return int64_t(1);
     };
     Await task(rt, blocking(rt, nap, nullptr, 0));

@@ -1,26 +1,11 @@
 // When the system has no thread to give, a blocking call says so and the runtime goes on.
 #include "blocking_support.h"
 
-#include <cstdio>
-
 using namespace support;
 
-namespace {
-
-// Bytes of address space that the process has taken.
-rlim_t address_space() {
-    std::FILE *file = std::fopen("/proc/self/statm", "r");
-    REQUIRE(file != nullptr);
-    unsigned long pages = 0;
-    REQUIRE(std::fscanf(file, "%lu", &pages) == 1);
-    std::fclose(file);
-    return rlim_t(pages) * rlim_t(sysconf(_SC_PAGESIZE));
-}
-
-} // namespace
-
 TEST_CASE("without_a_thread_the_result_is_eagain_and_the_function_has_not_run") {
-    if (sanitized) return; // they need address space themselves
+    SKIP_WHEN(sanitized, "a sanitizer needs address space itself");
+    SKIP_WHEN(!has_address_space_limit, "nothing limits the address space here, and with it threads");
     Runtime rt;
     static std::atomic<int> runs;
     runs = 0;
@@ -30,7 +15,7 @@ TEST_CASE("without_a_thread_the_result_is_eagain_and_the_function_has_not_run") 
     std::free(std::malloc(64 * kib));
     int64_t result = 0;
     {
-        ResourceLimit no_room_for_a_stack(RLIMIT_AS, address_space());
+        NoAddressSpace no_room_for_a_stack;
         result = await(rt, blocking(rt, job, argument, sizeof argument));
     }
     CHECK(result == ZYNTAX_EAGAIN);
@@ -42,7 +27,8 @@ TEST_CASE("without_a_thread_the_result_is_eagain_and_the_function_has_not_run") 
 }
 
 TEST_CASE("when_no_further_thread_can_be_started_those_that_run_do_the_work") {
-    if (sanitized) return;
+    SKIP_WHEN(sanitized, "a sanitizer needs address space itself");
+    SKIP_WHEN(!has_address_space_limit, "nothing limits the address space here, and with it threads");
     Runtime rt(with_threads(4));
     Held held;
     Await first(rt, blocking(rt, Held::job, &held, 0));
@@ -52,7 +38,7 @@ TEST_CASE("when_no_further_thread_can_be_started_those_that_run_do_the_work") {
     auto second = std::make_unique<Await>(rt, blocking(
                                                   rt, [](void *) { return int64_t(2); }, nullptr, 0));
     {
-        ResourceLimit no_room_for_a_stack(RLIMIT_AS, address_space());
+        NoAddressSpace no_room_for_a_stack;
         settle(rt);
     }
     CHECK(second->alive());

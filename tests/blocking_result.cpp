@@ -100,15 +100,15 @@ TEST_CASE("a_large_argument_arrives_whole_and_comes_back_whole") {
 
 TEST_CASE("jobs_run_in_other_threads_than_the_runtime") {
     Runtime rt;
-    std::thread::id ids[10];
+    ThreadId ids[10];
     for (auto &id : ids) {
         Job job = [](void *arg) {
-            *static_cast<std::thread::id *>(arg) = std::this_thread::get_id();
+            *static_cast<ThreadId *>(arg) = this_thread_id();
             return int64_t(0);
         };
         CHECK(await(rt, blocking(rt, job, &id, sizeof id)) == 0);
-        CHECK(id != std::thread::id());
-        CHECK(id != std::this_thread::get_id());
+        CHECK(id != ThreadId());
+        CHECK(id != this_thread_id());
     }
     CHECK(rt.idle_waits() <= idle_budget);
 }
@@ -123,7 +123,7 @@ TEST_CASE("more_jobs_than_threads_all_run_and_no_more_than_that_at_once") {
         int now = ++s->now;
         for (int most = s->most; now > most && !s->most.compare_exchange_weak(most, now);) {
         }
-        std::this_thread::sleep_for(std::chrono::microseconds(200)); // the work
+        sleep_for(std::chrono::microseconds(200)); // the work
         s->now--;
         return int64_t(++s->runs);
     };

@@ -2,7 +2,6 @@
 #include "support.h"
 
 #include <random>
-#include <unistd.h>
 #include <vector>
 
 using namespace support;
@@ -65,10 +64,8 @@ TEST_CASE("a_task_that_waits_for_a_timer_can_be_cancelled") {
 
 TEST_CASE("a_task_that_waits_for_io_can_be_cancelled") {
     Runtime rt;
-    int fds[2];
-    REQUIRE(pipe(fds) == 0);
-    zyntax_io *io = nullptr;
-    REQUIRE(zyntax_io_open(rt, fds[0], &io) == 0);
+    Pair pair = socket_pair();
+    zyntax_io *io = adopt(rt, pair.near);
     char byte;
     int64_t result;
     Task task;
@@ -76,11 +73,10 @@ TEST_CASE("a_task_that_waits_for_io_can_be_cancelled") {
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
     check_cancel(rt, task);
-    CHECK(write(fds[1], "x", 1) == 1);
+    deliver(pair.far, io, "x");
     zyntax_runtime_turn(rt, 0);
     CHECK(task.polls == 1);
     CHECK(rt.idle_waits() <= 5);
-    close(fds[1]);
 }
 
 TEST_CASE("a_task_that_joins_another_can_be_cancelled_and_the_other_goes_on") {
@@ -137,7 +133,7 @@ TEST_CASE("a_cancel_from_another_thread_during_the_poll_lets_the_poll_decide") {
         Runtime rt;
         Task task;
         task.on_poll = [&](Waker *) {
-            std::thread([&] { CHECK(zyntax_task_cancel(task.handle) == 0); }).join();
+            Thread([&] { CHECK(zyntax_task_cancel(task.handle) == 0); }).join();
             return answer;
         };
         task.spawn(rt);
@@ -150,15 +146,15 @@ TEST_CASE("a_cancel_from_another_thread_during_the_poll_lets_the_poll_decide") {
 
 TEST_CASE("a_cancel_from_another_thread_drops_on_the_runtimes_thread") {
     Runtime rt;
-    std::thread::id dropped_on{};
-    Task task{pending, [&](int32_t) { dropped_on = std::this_thread::get_id(); }};
+    ThreadId dropped_on{};
+    Task task{pending, [&](int32_t) { dropped_on = this_thread_id(); }};
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
-    std::thread([&] { CHECK(zyntax_task_cancel(task.handle) == 0); }).join();
+    Thread([&] { CHECK(zyntax_task_cancel(task.handle) == 0); }).join();
     CHECK(task.drops == 0);
     zyntax_runtime_turn(rt, 0);
     CHECK(task.drops == 1);
-    CHECK(dropped_on == std::this_thread::get_id());
+    CHECK(dropped_on == this_thread_id());
 }
 
 TEST_CASE("a_cancel_from_another_thread_wakes_a_sleeping_run") {
@@ -169,8 +165,8 @@ TEST_CASE("a_cancel_from_another_thread_wakes_a_sleeping_run") {
         return POLL_PENDING;
     }};
     task.spawn(rt);
-    std::thread cancelling([&] {
-        while (!polled) std::this_thread::yield();
+    Thread cancelling([&] {
+        while (!polled) yield();
         CHECK(zyntax_task_cancel(task.handle) == 0);
     });
     {
@@ -184,7 +180,7 @@ TEST_CASE("a_cancel_from_another_thread_wakes_a_sleeping_run") {
 TEST_CASE("once_a_cancel_from_another_thread_has_returned_no_poll_follows") {
     Runtime rt;
     Task next{pending}, first{[&](Waker *) {
-        std::thread([&] { CHECK(zyntax_task_cancel(next.handle) == 0); }).join();
+        Thread([&] { CHECK(zyntax_task_cancel(next.handle) == 0); }).join();
         return POLL_READY;
     }};
     first.spawn(rt);
@@ -196,7 +192,7 @@ TEST_CASE("once_a_cancel_from_another_thread_has_returned_no_poll_follows") {
     Task own;
     own.on_poll = [&](Waker *waker) {
         waker->wake(waker->data);
-        std::thread([&] { CHECK(zyntax_task_cancel(own.handle) == 0); }).join();
+        Thread([&] { CHECK(zyntax_task_cancel(own.handle) == 0); }).join();
         return POLL_PENDING;
     };
     own.spawn(rt);
@@ -231,7 +227,7 @@ TEST_CASE("cancelling_twice_drops_once") {
     CHECK(zyntax_task_cancel(task.handle) == 0);
     CHECK(task.alive()); // it has only been asked to end
     CHECK(zyntax_task_cancel(task.handle) == 0);
-    std::thread([&] { CHECK(zyntax_task_cancel(task.handle) == 0); }).join();
+    Thread([&] { CHECK(zyntax_task_cancel(task.handle) == 0); }).join();
     for (int i = 0; i < 3; i++) zyntax_runtime_turn(rt, 0);
     CHECK(task.drops == 1);
 }
@@ -247,7 +243,7 @@ TEST_CASE("a_wake_after_a_cancel_does_not_poll") {
     zyntax_runtime_turn(rt, 0);
     CHECK(zyntax_task_cancel(task.handle) == 0);
     kept.wake(kept.data);
-    std::thread([&] { kept.wake(kept.data); }).join();
+    Thread([&] { kept.wake(kept.data); }).join();
     for (int i = 0; i < 3; i++) zyntax_runtime_turn(rt, 0);
     CHECK(task.polls == 1);
     CHECK(task.drops == 1);
@@ -268,7 +264,7 @@ TEST_CASE("a_cancelled_task_is_dropped_within_the_next_turn_however_long_the_que
         }
         Task &last = busy.back();
         auto cancel = [&] { CHECK(zyntax_task_cancel(last.handle) == 0); };
-        if (remote) std::thread(cancel).join();
+        if (remote) Thread(cancel).join();
         else cancel();
         zyntax_runtime_turn(rt, 0);
         CHECK(last.drops == 1);
@@ -315,7 +311,7 @@ TEST_CASE("a_slot_that_is_reused_in_the_same_turn_is_not_hit_by_the_old_cancel")
     zyntax_runtime_turn(rt, 0);
     zyntax_task *old = dying.handle;
     for (int i = 0; i < 3; i++) zyntax_task_cancel(old);
-    std::thread([&] { zyntax_task_cancel(old); }).join();
+    Thread([&] { zyntax_task_cancel(old); }).join();
     for (int i = 0; i < 3; i++) zyntax_runtime_turn(rt, 0);
     CHECK(zyntax_task_cancel(old) == ZYNTAX_ESTALE);
     CHECK(reborn.polls == 1);
@@ -356,9 +352,9 @@ TEST_CASE("cancels_from_threads_that_race_with_the_end_of_tasks_drop_each_once")
     Runtime rt;
     std::vector<std::atomic<zyntax_task *>> handles(count);
     std::atomic<size_t> published{0};
-    std::thread cancelling([&] {
+    Thread cancelling([&] {
         for (size_t i = 0; i < count; i++) {
-            while (published.load() <= i) std::this_thread::yield();
+            while (published.load() <= i) yield();
             zyntax_task_cancel(handles[i]);
         }
     });

@@ -1,7 +1,7 @@
 // What the channel tests share.
 #pragma once
 
-#include "io_support.h"
+#include "await_support.h"
 
 namespace support {
 

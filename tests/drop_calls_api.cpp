@@ -1,8 +1,6 @@
 // A drop may call every function of the API but those that drive or destroy, however the task ended.
 #include "support.h"
 
-#include <unistd.h>
-
 using namespace support;
 
 namespace {
@@ -62,14 +60,16 @@ struct Caller {
         if (!at_destroy) CHECK(code == 0);
     }
     void io_and_channels() {
-        int fds[2];
-        CHECK(pipe(fds) == 0);
-        zyntax_io *io = nullptr;
-        int32_t opened = zyntax_io_open(rt, fds[0], &io);
-        if (!at_destroy) CHECK(opened == 0);
-        if (opened == 0) zyntax_io_close(io);
-        else close(fds[0]);
-        close(fds[1]);
+        if constexpr (has_sockets) {
+            Pair pair = socket_pair();
+            zyntax_io *io = nullptr;
+            int32_t opened = zyntax_io_open(rt, pair.near, &io);
+            if (!at_destroy) CHECK(opened == 0);
+            if (opened == 0) {
+                pair.near.release();
+                zyntax_io_close(io);
+            }
+        }
         zyntax_channel *channel = nullptr;
         int32_t created = zyntax_channel_create(rt, 1, 1, &channel);
         if (!at_destroy) CHECK(created == 0);

@@ -13,7 +13,7 @@ bool has_no_descriptor() {
 }
 #define NEEDS_DESCRIPTOR SKIP_WHEN(has_no_descriptor(), "this poller has no descriptor that a host could watch")
 
-bool readable(zyntax_runtime *rt) { return wait_for(int(zyntax_runtime_backend_fd(rt)), POLLIN, 0); }
+bool readable(zyntax_runtime *rt) { return wait_for(Descriptor(zyntax_runtime_backend_fd(rt)), POLLIN, 0); }
 
 // A runtime with nothing left to do, watched by a host.
 struct Embedded : Runtime {
@@ -24,7 +24,7 @@ struct Embedded : Runtime {
         settle(*this);
         REQUIRE_FALSE(readable(rt));
     }
-    bool readable_soon() { return wait_for(int(zyntax_runtime_backend_fd(rt)), POLLIN); }
+    bool readable_soon() { return wait_for(Descriptor(zyntax_runtime_backend_fd(rt)), POLLIN); }
 };
 
 // A task that waits for its waker, which it puts where others find it.
@@ -55,7 +55,7 @@ TEST_CASE("asking_for_a_descriptor_that_is_not_there_changes_nothing") {
     Runtime rt;
     zyntax_runtime_backend_fd(rt);
     Sleeper sleeper(rt);
-    std::thread([&] { sleeper.waker.wake(sleeper.waker.data); }).join();
+    Thread([&] { sleeper.waker.wake(sleeper.waker.data); }).join();
     CHECK(rt.drive_until([&] { return sleeper.task.polls == 2; }));
     CHECK(rt.idle_waits() <= idle_budget);
 }
@@ -80,7 +80,7 @@ TEST_CASE("a_wake_from_another_thread_makes_it_readable_and_a_turn_makes_it_quie
     Sleeper sleeper(rt);
     for (int round = 1; round <= 20; round++) {
         CHECK_FALSE(readable(rt));
-        std::thread([&] { sleeper.waker.wake(sleeper.waker.data); }).join();
+        Thread([&] { sleeper.waker.wake(sleeper.waker.data); }).join();
         CHECK(rt.readable_soon());
         zyntax_runtime_turn(rt, 0);
         settle(rt);
@@ -93,7 +93,7 @@ TEST_CASE("a_post_from_another_thread_makes_it_readable") {
     NEEDS_DESCRIPTOR
     Embedded rt;
     int posted = 0;
-    std::thread([&] {
+    Thread([&] {
         CHECK(zyntax_runtime_post(
                   rt, [](void *n) { ++*static_cast<int *>(n); }, &posted) == 0);
     }).join();
@@ -107,7 +107,7 @@ TEST_CASE("a_cancel_from_another_thread_makes_it_readable") {
     NEEDS_DESCRIPTOR
     Embedded rt;
     Sleeper sleeper(rt);
-    std::thread([&] { CHECK(zyntax_task_cancel(sleeper.task.handle) == 0); }).join();
+    Thread([&] { CHECK(zyntax_task_cancel(sleeper.task.handle) == 0); }).join();
     CHECK(rt.readable_soon());
     settle(rt);
     CHECK(sleeper.task.drops == 1);
@@ -238,7 +238,7 @@ TEST_CASE("a_host_that_polls_the_descriptor_and_the_next_timeout_runs_everything
     char buf[8];
     Await reader(rt, reading(io, buf, sizeof buf)), timer(rt, sleeping(rt, 10 * ms));
     Sleeper sleeper(rt);
-    std::thread other([&] {
+    Thread other([&] {
         put(pair.far, "hi");
         sleeper.waker.wake(sleeper.waker.data);
     });
@@ -247,7 +247,7 @@ TEST_CASE("a_host_that_polls_the_descriptor_and_the_next_timeout_runs_everything
     while (reader.alive() || timer.alive() || sleeper.task.polls < 2) {
         int64_t timeout_ns = zyntax_runtime_next_timeout_ns(rt);
         int timeout_ms = timeout_ns < 0 ? 1000 : int((timeout_ns + int64_t(ms) - 1) / int64_t(ms));
-        wait_for(int(zyntax_runtime_backend_fd(rt)), POLLIN, timeout_ms);
+        wait_for(Descriptor(zyntax_runtime_backend_fd(rt)), POLLIN, timeout_ms);
         zyntax_runtime_turn(rt, 0);
         turns++;
         REQUIRE(std::chrono::steady_clock::now() < end);

@@ -112,7 +112,7 @@ TEST_CASE("a_runtime_can_be_driven_by_one_thread_after_another") {
     Steps task(10);
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
-    std::thread([&] {
+    Thread([&] {
         Limit limit(rt);
         CHECK(zyntax_runtime_run(rt) == 0);
     }).join();

@@ -10,7 +10,7 @@ namespace {
 // Where posted calls write down that they ran.
 struct Log {
     std::vector<int> numbers;
-    std::thread::id thread{};
+    ThreadId thread{};
     bool in_poll = false;
 };
 
@@ -20,7 +20,7 @@ struct Call {
     static void run(void *arg) {
         auto *self = static_cast<Call *>(arg);
         self->log->numbers.push_back(self->number);
-        self->log->thread = std::this_thread::get_id();
+        self->log->thread = this_thread_id();
         self->log->in_poll = zyntax_current_runtime() != nullptr;
     }
 };
@@ -47,10 +47,10 @@ TEST_CASE("calls_posted_by_other_threads_wake_a_sleeping_turn_and_run_on_the_run
     Call call{&log, 7};
     for (int i = 0; i < 100; i++) {
         log.numbers.clear();
-        std::thread poster([&] { CHECK(zyntax_runtime_post(rt, Call::run, &call) == 0); });
+        Thread poster([&] { CHECK(zyntax_runtime_post(rt, Call::run, &call) == 0); });
         REQUIRE(rt.drive_until([&] { return log.numbers.size() == 1; }));
         poster.join();
-        REQUIRE(log.thread == std::this_thread::get_id());
+        REQUIRE(log.thread == this_thread_id());
     }
     CHECK(rt.idle_waits() <= 5);
 }
@@ -61,7 +61,7 @@ TEST_CASE("each_threads_calls_keep_their_order") {
     Log log;
     std::vector<Call> calls;
     for (int i = 0; i < threads * each; i++) calls.push_back({&log, i});
-    std::vector<std::thread> posters;
+    std::vector<Thread> posters;
     for (int t = 0; t < threads; t++)
         posters.emplace_back([&, t] {
             for (int i = t * each; i < (t + 1) * each; i++) zyntax_runtime_post(rt, Call::run, &calls[size_t(i)]);
@@ -141,7 +141,7 @@ TEST_CASE("what_is_still_posted_at_destroy_runs_then_in_order_on_that_thread") {
     for (auto &call : calls) REQUIRE(zyntax_runtime_post(rt, Call::run, &call) == 0);
     rt.destroy();
     CHECK(log.numbers == std::vector<int>{0, 1, 2});
-    CHECK(log.thread == std::this_thread::get_id());
+    CHECK(log.thread == this_thread_id());
 }
 
 TEST_CASE("posting_nothing_or_nowhere_is_invalid") {

@@ -33,12 +33,12 @@ TEST_CASE("a_spinning_loop_sees_the_wakes_of_other_threads") {
     }};
     task.spawn(rt);
     std::atomic<bool> over{false};
-    std::thread player([&] {
-        while (!parked) std::this_thread::yield();
+    Thread player([&] {
+        while (!parked) yield();
         for (int i = 1; i <= rounds && !over; i++) {
             ping = i;
             kept.wake(kept.data);
-            while (pong != i && !over) std::this_thread::yield();
+            while (pong != i && !over) yield();
         }
     });
     {

@@ -1,8 +1,6 @@
 // ZYNTAX_DETECT_STALL: tasks that nothing can ever wake end run and block_on, and only those do.
 #include "support.h"
 
-#include <unistd.h>
-
 using namespace support;
 
 namespace {
@@ -25,7 +23,7 @@ struct Parked : Task {
         };
     }
     void await() const {
-        while (!polled) std::this_thread::yield();
+        while (!polled) yield();
     }
 };
 
@@ -64,7 +62,7 @@ TEST_CASE("without_the_flag_a_runtime_sleeps_until_the_wake_comes") {
     Runtime rt;
     Parked task;
     task.spawn(rt);
-    std::thread waking([&] {
+    Thread waking([&] {
         task.await();
         task.kept.wake(task.kept.data);
     });
@@ -78,7 +76,7 @@ TEST_CASE("a_hold_says_that_a_wake_will_come") {
     Parked task;
     task.spawn(rt);
     zyntax_runtime_hold(rt);
-    std::thread waking([&] {
+    Thread waking([&] {
         task.await();
         task.kept.wake(task.kept.data);
         zyntax_runtime_release(rt);
@@ -95,7 +93,7 @@ TEST_CASE("the_last_release_from_another_thread_makes_it_a_stall_again") {
     zyntax_runtime_hold(rt);
     zyntax_runtime_hold(rt);
     zyntax_runtime_release(rt);
-    std::thread releasing([&] {
+    Thread releasing([&] {
         task.await();
         zyntax_runtime_release(rt);
     });
@@ -118,10 +116,8 @@ TEST_CASE("timers_count_as_work") {
 
 TEST_CASE("a_task_that_waits_for_io_is_no_stall") {
     Runtime rt(detecting());
-    int fds[2];
-    REQUIRE(pipe(fds) == 0);
-    zyntax_io *io = nullptr;
-    REQUIRE(zyntax_io_open(rt, fds[0], &io) == 0);
+    Pair pair = socket_pair();
+    zyntax_io *io = adopt(rt, pair.near);
     std::atomic<bool> waiting{false};
     char byte = 0;
     int64_t result = 0;
@@ -132,28 +128,24 @@ TEST_CASE("a_task_that_waits_for_io_is_no_stall") {
         return status;
     };
     reader.spawn(rt);
-    std::thread writer([&] {
-        while (!waiting) std::this_thread::yield();
-        CHECK(write(fds[1], "x", 1) == 1);
+    Thread writer([&] {
+        while (!waiting) yield();
+        put(pair.far, "x");
     });
     Limit limit(rt);
     CHECK(zyntax_runtime_run(rt) == 0);
     CHECK(result == 1);
     writer.join();
-    close(fds[1]);
 }
 
 TEST_CASE("an_open_descriptor_that_nobody_waits_for_does_not_hide_a_stall") {
     Runtime rt(detecting());
-    int fds[2];
-    REQUIRE(pipe(fds) == 0);
-    zyntax_io *io = nullptr;
-    REQUIRE(zyntax_io_open(rt, fds[0], &io) == 0);
+    Pair pair = socket_pair();
+    adopt(rt, pair.near);
     Parked parked;
     parked.spawn(rt);
     Limit limit(rt);
     CHECK(zyntax_runtime_run(rt) == ZYNTAX_EDEADLK);
-    close(fds[1]);
 }
 
 TEST_CASE("a_blocking_job_counts_as_work") {

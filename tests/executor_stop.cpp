@@ -32,8 +32,8 @@ TEST_CASE("a_stop_from_another_thread_wakes_a_sleeping_run") {
         return POLL_PENDING;
     }};
     task.spawn(rt);
-    std::thread stopper([&] {
-        while (!polled) std::this_thread::yield();
+    Thread stopper([&] {
+        while (!polled) yield();
         zyntax_runtime_stop(rt);
     });
     CHECK(zyntax_runtime_run(rt) == ZYNTAX_ECANCELED);
@@ -68,7 +68,7 @@ TEST_CASE("a_stop_ends_a_turn_that_waits") {
     Task task{[](Waker *) { return POLL_PENDING; }};
     task.spawn(rt);
     CHECK(zyntax_runtime_turn(rt, 0) == 1);
-    std::thread stopper([&] { zyntax_runtime_stop(rt); });
+    Thread stopper([&] { zyntax_runtime_stop(rt); });
     CHECK(zyntax_runtime_turn(rt, -1) == ZYNTAX_ECANCELED);
     stopper.join();
     CHECK(zyntax_runtime_turn(rt, 0) == 1);

@@ -32,7 +32,7 @@ TEST_CASE("a_wake_from_another_thread_during_poll_causes_exactly_one_more_poll")
     Runtime rt;
     Task task;
     task.on_poll = [&](Waker *waker) {
-        if (task.polls == 1) std::thread([waker = *waker] { waker.wake(waker.data); }).join();
+        if (task.polls == 1) Thread([waker = *waker] { waker.wake(waker.data); }).join();
         return POLL_PENDING;
     };
     task.spawn(rt);
@@ -50,7 +50,7 @@ TEST_CASE("wakes_between_two_polls_coalesce") {
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
     for (int i = 0; i < 1000; i++) kept.wake(kept.data);
-    std::thread([&] {
+    Thread([&] {
         for (int i = 0; i < 1000; i++) kept.wake(kept.data);
     }).join();
     CHECK(task.polls == 1); // a wake never polls inline
@@ -84,7 +84,7 @@ TEST_CASE("a_task_that_woke_itself_and_was_ready_is_not_polled_again") {
 TEST_CASE("a_remote_wake_during_the_last_poll_changes_nothing") {
     Runtime rt;
     Task task{[&](Waker *waker) {
-        std::thread([waker = *waker] { waker.wake(waker.data); }).join();
+        Thread([waker = *waker] { waker.wake(waker.data); }).join();
         return POLL_READY;
     }};
     task.spawn(rt);
@@ -103,7 +103,7 @@ TEST_CASE("a_wake_after_the_end_changes_nothing") {
     task.spawn(rt);
     REQUIRE(rt.drain());
     for (int i = 0; i < 1000; i++) kept.wake(kept.data);
-    std::thread([&] { kept.wake(kept.data); }).join();
+    Thread([&] { kept.wake(kept.data); }).join();
     for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);
     CHECK(task.polls == 1);
     CHECK(task.drops == 1);

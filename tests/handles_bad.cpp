@@ -1,7 +1,6 @@
 // Null, stale, foreign, random and mixed-up arguments give the documented answer in every function, never a crash.
 #include "support.h"
 
-#include <unistd.h>
 #include <vector>
 
 using namespace support;
@@ -72,15 +71,12 @@ void nop(void *) { nop_calls++; }
 int64_t job(void *) { return 0; }
 PollStatus ready(FutureState, Waker *) { return POLL_READY; }
 
-// A pipe and an open handle on its reading end.
-struct Pipe {
-    int fds[2];
-    zyntax_io *io = nullptr;
-    explicit Pipe(zyntax_runtime *rt) {
-        REQUIRE(pipe(fds) == 0);
-        REQUIRE(zyntax_io_open(rt, fds[0], &io) == 0);
-    }
-    ~Pipe() { close(fds[1]); }
+// A socket pair and an open handle on one end.
+struct Peer {
+    Pair pair = socket_pair();
+    Descriptor fd = pair.near;
+    zyntax_io *io;
+    explicit Peer(zyntax_runtime *rt) : io(adopt(rt, pair.near)) {}
 };
 
 } // namespace
@@ -109,8 +105,8 @@ TEST_CASE("bad_task_handles_count_as_ended") {
 
 TEST_CASE("bad_io_handles_are_stale") {
     Scene s;
-    Pipe pipe(s.rt);
-    CHECK(zyntax_io_close(pipe.io) == 0); // so that there is a place that handles could name
+    Peer peer(s.rt);
+    CHECK(zyntax_io_close(peer.io) == 0); // so that there is a place that handles could name
     int wrong = 0;
     char byte = 0;
     for (uintptr_t word : bad_words()) {
@@ -153,37 +149,37 @@ TEST_CASE("bad_channel_handles_are_stale") {
 
 TEST_CASE("handles_of_one_kind_are_not_taken_for_another") {
     Scene s;
-    Pipe pipe(s.rt);
+    Peer peer(s.rt);
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(s.rt, 1, 1, &channel) == 0);
     auto word = [](auto *handle) { return reinterpret_cast<uintptr_t>(handle); };
     CHECK(zyntax_io_close(as<zyntax_io>(word(channel))) == ZYNTAX_ESTALE);
-    CHECK(zyntax_channel_close(as<zyntax_channel>(word(pipe.io))) == ZYNTAX_ESTALE);
+    CHECK(zyntax_channel_close(as<zyntax_channel>(word(peer.io))) == ZYNTAX_ESTALE);
     CHECK(zyntax_io_fd(as<zyntax_io>(word(channel))) == -1);
-    CHECK(zyntax_io_fd(pipe.io) == pipe.fds[0]);
+    CHECK(zyntax_io_fd(peer.io) == peer.fd);
     CHECK(zyntax_channel_destroy(channel) == 0);
     CHECK(zyntax_channel_destroy(channel) == ZYNTAX_ESTALE);
-    CHECK(zyntax_io_close(pipe.io) == 0);
-    CHECK(zyntax_io_close(pipe.io) == ZYNTAX_ESTALE);
+    CHECK(zyntax_io_close(peer.io) == 0);
+    CHECK(zyntax_io_close(peer.io) == ZYNTAX_ESTALE);
     s.check_untouched();
 }
 
 TEST_CASE("handles_of_a_destroyed_runtime_are_stale") {
     Runtime gone;
-    Pipe pipe(gone);
+    Peer peer(gone);
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(gone, 1, 1, &channel) == 0);
     gone.destroy();
     Scene s; // may live where the other did
-    CHECK(zyntax_io_fd(pipe.io) == -1);
-    CHECK(zyntax_io_close(pipe.io) == ZYNTAX_ESTALE);
+    CHECK(zyntax_io_fd(peer.io) == -1);
+    CHECK(zyntax_io_close(peer.io) == ZYNTAX_ESTALE);
     CHECK(zyntax_channel_close(channel) == ZYNTAX_ESTALE);
     s.check_untouched();
 }
 
 TEST_CASE("a_null_op_or_waker_or_result_is_invalid") {
     Scene s;
-    Pipe pipe(s.rt);
+    Peer peer(s.rt);
     char byte = 0;
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(s.rt, 1, 1, &channel) == 0);
@@ -195,9 +191,9 @@ TEST_CASE("a_null_op_or_waker_or_result_is_invalid") {
         [&](Op op, Waker *w, Res r) { return zyntax_task_join(target, op, w, r); },
         [&](Op op, Waker *w, Res r) { return zyntax_join_until(target, op, UINT64_MAX, w, r); },
         [&](Op op, Waker *w, Res r) { return zyntax_select(&target, 1, op, w, r); },
-        [&](Op op, Waker *w, Res r) { return zyntax_io_ready(pipe.io, op, ZYNTAX_READABLE, w, r); },
-        [&](Op op, Waker *w, Res r) { return zyntax_io_read(pipe.io, op, &byte, 1, w, r); },
-        [&](Op op, Waker *w, Res r) { return zyntax_tcp_accept(pipe.io, op, w, &out, r); },
+        [&](Op op, Waker *w, Res r) { return zyntax_io_ready(peer.io, op, ZYNTAX_READABLE, w, r); },
+        [&](Op op, Waker *w, Res r) { return zyntax_io_read(peer.io, op, &byte, 1, w, r); },
+        [&](Op op, Waker *w, Res r) { return zyntax_tcp_accept(peer.io, op, w, &out, r); },
         [&](Op op, Waker *w, Res r) { return zyntax_tcp_connect(s.rt, op, "127.0.0.1", 1, w, &out, r); },
         [&](Op op, Waker *w, Res r) { return zyntax_blocking(s.rt, op, job, nullptr, 0, w, r); },
         [&](Op op, Waker *w, Res r) { return zyntax_channel_recv(channel, op, &byte, w, r); },
@@ -275,7 +271,7 @@ TEST_CASE("a_live_task_of_another_runtime_is_foreign") {
 
 TEST_CASE("op_words_that_were_made_up_do_no_harm") {
     Scene s;
-    Pipe pipe(s.rt);
+    Peer peer(s.rt);
     char byte = 0;
     int64_t result = 0;
     zyntax_task *target = s.task.handle;
@@ -288,7 +284,7 @@ TEST_CASE("op_words_that_were_made_up_do_no_harm") {
             [&](zyntax_op *op) { return zyntax_join_until(target, op, UINT64_MAX, waker, &result); },
             [&](zyntax_op *op) { return zyntax_join_all(&target, 1, op, waker); },
             [&](zyntax_op *op) { return zyntax_select(&target, 1, op, waker, &result); },
-            [&](zyntax_op *op) { return zyntax_io_read(pipe.io, op, &byte, 1, waker, &result); },
+            [&](zyntax_op *op) { return zyntax_io_read(peer.io, op, &byte, 1, waker, &result); },
             [&](zyntax_op *op) { return zyntax_channel_recv(channel, op, &byte, waker, &result); },
         };
         zyntax_op op = word;
@@ -303,14 +299,14 @@ TEST_CASE("op_words_that_were_made_up_do_no_harm") {
         if (word != 0) s.in_poll([&](Waker *waker) { with(waker, word); });
     CHECK(wrong == 0);
     CHECK(s.rt.stats().timers_pending == 0);
-    CHECK(zyntax_io_close(pipe.io) == 0);
+    CHECK(zyntax_io_close(peer.io) == 0);
     CHECK(zyntax_channel_destroy(channel) == 0);
     s.check_untouched();
 }
 
 TEST_CASE("an_op_of_one_kind_given_to_an_await_point_of_another_does_no_harm") {
     Scene s;
-    Pipe pipe(s.rt);
+    Peer peer(s.rt);
     char byte = 0;
     int64_t result = 0;
     zyntax_task *target = s.task.handle;
@@ -323,8 +319,8 @@ TEST_CASE("an_op_of_one_kind_given_to_an_await_point_of_another_does_no_harm") {
         [&](zyntax_op *op, Waker *w) { return zyntax_join_until(target, op, UINT64_MAX, w, &result); },
         [&](zyntax_op *op, Waker *w) { return zyntax_join_all(&target, 1, op, w); },
         [&](zyntax_op *op, Waker *w) { return zyntax_select(&target, 1, op, w, &result); },
-        [&](zyntax_op *op, Waker *w) { return zyntax_io_ready(pipe.io, op, ZYNTAX_READABLE, w, &result); },
-        [&](zyntax_op *op, Waker *w) { return zyntax_io_read(pipe.io, op, &byte, 1, w, &result); },
+        [&](zyntax_op *op, Waker *w) { return zyntax_io_ready(peer.io, op, ZYNTAX_READABLE, w, &result); },
+        [&](zyntax_op *op, Waker *w) { return zyntax_io_read(peer.io, op, &byte, 1, w, &result); },
         [&](zyntax_op *op, Waker *w) { return zyntax_channel_recv(channel, op, &byte, w, &result); },
         [&](zyntax_op *op, Waker *w) { return zyntax_blocking(s.rt, op, job, nullptr, 0, w, &result); },
     };
@@ -337,7 +333,7 @@ TEST_CASE("an_op_of_one_kind_given_to_an_await_point_of_another_does_no_harm") {
                 zyntax_op_cancel(&op);
                 CHECK(op == 0);
             });
-    CHECK(zyntax_io_close(pipe.io) == 0);
+    CHECK(zyntax_io_close(peer.io) == 0);
     CHECK(zyntax_channel_destroy(channel) == 0);
     CHECK(s.rt.drive_until([&] { return s.rt.stats().blocking_pending == 0; }));
     s.check_untouched();

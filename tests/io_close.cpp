@@ -59,7 +59,7 @@ TEST_CASE("close_ends_every_operation_that_waits_with_ecanceled") {
 TEST_CASE("detach_ends_every_operation_that_waits_with_ecanceled_and_gives_the_descriptor_back") {
     Runtime rt;
     Pair pair = socket_pair();
-    int number = pair.near;
+    Descriptor number = pair.near;
     make_nonblocking(number);
     fill(number);
     zyntax_io *io = adopt(rt, pair.near);
@@ -69,7 +69,7 @@ TEST_CASE("detach_ends_every_operation_that_waits_with_ecanceled_and_gives_the_d
     CHECK(fd == number);
     CHECK(rt.drain());
     waiters.were_canceled();
-    Fd mine{int(fd)};
+    Fd mine{Descriptor(fd)};
     CHECK_FALSE(is_blocking(mine));
     put(pair.far, "still here");
     CHECK(take(mine) == "still here");

@@ -1,5 +1,6 @@
 // When an allocation fails, the n-th or all from the n-th on: the documented error, nothing lost, nothing leaked.
 #include "channel_support.h"
+#include "io_support.h"
 
 using namespace support;
 
@@ -117,7 +118,7 @@ TEST_CASE("reading_and_writing_lose_no_byte") {
     until_it_succeeds([](Attempt &attempt) {
         Pair pair = socket_pair();
         zyntax_io *io = adopt(attempt.rt, pair.near);
-        size_t filled = fill(int(zyntax_io_fd(io)));
+        size_t filled = fill(Descriptor(zyntax_io_fd(io)));
         int64_t result = attempt.poll(writing(io, "abcd", 4));
         is_enomem_or(unfinished, result, attempt);
         CHECK(take(pair.far).size() == filled);

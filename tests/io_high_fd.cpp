@@ -9,12 +9,10 @@ namespace {
 
 // Moves a descriptor up to the highest number that the process may use, 15000 at most.
 void move_up(Fd &fd, int below) {
-    rlimit limit{};
-    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-    int number = int(std::min<rlim_t>(limit.rlim_cur, 15'001)) - 1 - below;
+    int number = most_descriptors() - 1 - below;
     REQUIRE(number > fd);
-    REQUIRE(dup3(fd, number, O_CLOEXEC) == number);
-    fd.reset(number);
+    fd.reset(duplicate_from(fd, number));
+    REQUIRE(fd >= number);
 }
 
 } // namespace

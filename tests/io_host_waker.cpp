@@ -1,6 +1,7 @@
 // Operations take any waker, not only those of this library: combinators and hosts have their own.
 #include "blocking_support.h"
 #include "channel_support.h"
+#include "io_support.h"
 
 using namespace support;
 

@@ -8,42 +8,36 @@ using namespace support;
 
 namespace {
 
-struct Eventfds {
-    std::deque<Fd> fds; // the test's duplicates
+struct Peers {
+    std::deque<Fd> far; // the test's ends
     std::deque<zyntax_io *> ios;
 
-    Eventfds(Runtime &rt, int count) {
+    Peers(Runtime &rt, int count) {
         for (int i = 0; i < count; i++) {
-            Fd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-            fds.emplace_back(dup(fd));
-            ios.push_back(adopt(rt, fd));
+            Pair pair = socket_pair();
+            ios.push_back(adopt(rt, pair.near));
+            far.push_back(std::move(pair.far));
         }
     }
-    void signal_all() {
-        for (Fd &fd : fds) eventfd_write(fd, 1);
+    void send_to_all() {
+        for (Fd &fd : far) put(fd, "12345678");
     }
 };
-
-int most_eventfds() {
-    rlimit limit{};
-    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-    return int(std::min<rlim_t>(limit.rlim_cur / 2 - 50, 3000));
-}
 
 } // namespace
 
 TEST_CASE("thousands_of_descriptors_that_are_ready_at_once_are_all_served") {
     ManyDescriptors limit;
     Runtime rt;
-    Eventfds events(rt, most_eventfds());
-    std::deque<uint64_t> values(events.ios.size());
+    Peers peers(rt, std::min(most_descriptors() / 2 - 50, 3000));
+    std::deque<uint64_t> values(peers.ios.size());
     for (int round = 0; round < 3; round++) {
         std::deque<Await> readers;
-        for (size_t i = 0; i < values.size(); i++) readers.emplace_back(rt, reading(events.ios[i], &values[i], 8));
+        for (size_t i = 0; i < values.size(); i++) readers.emplace_back(rt, reading(peers.ios[i], &values[i], 8));
         settle(rt);
         while (rt.stats().polls < readers.size() * size_t(2 * round + 1)) zyntax_runtime_turn(rt, 0);
         uint64_t waits = rt.stats().kernel_waits;
-        events.signal_all();
+        peers.send_to_all();
         CHECK(rt.drain());
         CHECK(rt.stats().kernel_waits - waits <= readers.size() / 8 + 10);
         size_t served = 0;
@@ -58,7 +52,7 @@ TEST_CASE("thousands_of_descriptors_that_are_ready_at_once_are_all_served") {
 TEST_CASE("a_descriptor_that_is_always_ready_does_not_starve_the_others") {
     ManyDescriptors limit;
     Runtime rt;
-    Eventfds events(rt, 500);
+    Peers peers(rt, 500);
     Pair busy = socket_pair();
     zyntax_io *io = adopt(rt, busy.near);
     bool stop = false;
@@ -73,11 +67,11 @@ TEST_CASE("a_descriptor_that_is_always_ready_does_not_starve_the_others") {
         return POLL_PENDING;
     };
     glutton.start();
-    std::deque<uint64_t> values(events.ios.size());
+    std::deque<uint64_t> values(peers.ios.size());
     std::deque<Await> readers;
-    for (size_t i = 0; i < values.size(); i++) readers.emplace_back(rt, reading(events.ios[i], &values[i], 8));
+    for (size_t i = 0; i < values.size(); i++) readers.emplace_back(rt, reading(peers.ios[i], &values[i], 8));
     settle(rt);
-    events.signal_all();
+    peers.send_to_all();
     CHECK(rt.drive_until([&] { return rt.stats().tasks_alive == 1; }));
     for (const Await &reader : readers) CHECK(reader.result == 8);
     stop = true;
@@ -88,23 +82,22 @@ TEST_CASE("a_descriptor_that_is_always_ready_does_not_starve_the_others") {
 TEST_CASE("when_more_are_ready_than_one_wait_reports_the_others_come_next") {
     ManyDescriptors limit;
     Runtime rt;
-    Eventfds events(rt, 1000);
-    std::deque<int> served(events.ios.size());
+    Peers peers(rt, 1000);
+    std::deque<int> served(peers.ios.size());
     std::deque<ScopedTask> readers;
     for (size_t i = 0; i < served.size(); i++) {
         ScopedTask &reader = readers.emplace_back(rt);
         reader.on_poll = [&, i](Waker *waker) {
             uint64_t value;
             int64_t n = 0;
-            while (zyntax_io_read(events.ios[i], &reader.op, &value, sizeof value, waker, &n) == POLL_READY)
-                served[i]++;
+            while (zyntax_io_read(peers.ios[i], &reader.op, &value, sizeof value, waker, &n) == POLL_READY) served[i]++;
             return POLL_PENDING;
         };
         reader.start();
     }
     settle(rt);
     for (int turns = 0; turns < 40; turns++) {
-        events.signal_all(); // whoever has just been served is ready again before the next wait
+        peers.send_to_all(); // whoever has just been served is ready again before the next wait
         zyntax_runtime_turn(rt, 0);
     }
     CHECK(*std::min_element(served.begin(), served.end()) >= 4);
@@ -115,9 +108,9 @@ TEST_CASE("handles_are_used_again_and_opening_and_closing_does_not_grow_memory")
     Runtime rt;
     uint64_t reserved = 0;
     for (int round = 0; round < 10; round++) {
-        Eventfds events(rt, 300);
+        Peers peers(rt, 300);
         settle(rt);
-        for (zyntax_io *io : events.ios) CHECK(zyntax_io_close(io) == 0);
+        for (zyntax_io *io : peers.ios) CHECK(zyntax_io_close(io) == 0);
         settle(rt);
         if (round == 0) reserved = rt.stats().bytes_reserved;
     }

@@ -1,43 +1,23 @@
 // Signals that interrupt every call disturb no operation and no timer.
 #include "io_support.h"
 
-#include <csignal>
-#include <sys/time.h>
-
 using namespace support;
 
 namespace {
 
 std::atomic<int> alarms{0};
 
-// Interrupts this process every 200 us, without SA_RESTART, while it lives.
-struct SignalStorm {
-    struct sigaction before {};
-    SignalStorm() {
-        struct sigaction now {};
-        now.sa_handler = [](int) { alarms++; };
-        REQUIRE(sigaction(SIGALRM, &now, &before) == 0);
-        set(200);
-    }
-    ~SignalStorm() {
-        set(0);
-        sigaction(SIGALRM, &before, nullptr);
-    }
-    static void set(int microseconds) {
-        itimerval interval{{0, microseconds}, {0, microseconds}};
-        setitimer(ITIMER_REAL, &interval, nullptr);
-    }
-};
+void count(int) { alarms++; }
 
 } // namespace
 
 TEST_CASE("bytes_arrive_whole_while_signals_interrupt") {
     Runtime rt;
-    for (Pair (*make)() : {+[] { return socket_pair(); }, tcp_pair, pipe_to_runtime}) {
+    for (auto make : pairs_to_runtime()) {
         Pair pair = make();
         zyntax_io *in = adopt(rt, pair.near), *out = adopt(rt, pair.far);
         std::string text(4 * mib, 's');
-        SignalStorm storm;
+        Interruptions storm(200, count);
         Reader reader(rt, in, text.size());
         Writer writer(rt, out, text);
         CHECK(rt.drain());
@@ -51,7 +31,7 @@ TEST_CASE("connections_are_made_while_signals_interrupt") {
     zyntax_io *listener = nullptr, *client = nullptr, *server = nullptr;
     REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
     {
-        SignalStorm storm;
+        Interruptions storm(200, count);
         for (int i = 0; i < 50; i++) {
             Await accept(rt, accepting(listener, &server));
             const char *host = i % 5 == 0 ? "localhost" : "127.0.0.1";
@@ -70,7 +50,7 @@ TEST_CASE("a_timer_is_neither_early_nor_pushed_out_by_signals") {
     Await timer(rt, sleeping(rt, 100 * ms));
     uint64_t begin = zyntax_now_ns(rt);
     alarms = 0;
-    SignalStorm storm;
+    Interruptions storm(200, count);
     Limit limit(rt);
     CHECK(zyntax_runtime_block_on(rt, timer.task.handle) == 0);
     uint64_t took = zyntax_now_ns(rt) - begin;

@@ -7,7 +7,8 @@ namespace {
 
 // A UDP socket on the loopback, connected to a port unless that is 0.
 Fd udp(uint16_t to) {
-    Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    Fd fd(make_socket(AF_INET, SOCK_DGRAM));
+    make_nonblocking(fd);
     Address local = loopback(0);
     REQUIRE(bind(fd, local.raw(), local.length) == 0);
     if (to == 0) return fd;
@@ -76,7 +77,7 @@ TEST_CASE("a_port_where_nobody_listens_is_an_error_once_and_then_the_socket_goes
     settle(rt);
     CHECK(again.alive());
     CHECK(rt.idle_waits() <= idle_budget);
-    Fd back(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)); // somebody takes the port after all
+    Fd back(make_socket(AF_INET, SOCK_DGRAM)); // somebody takes the port after all
     Address address = loopback(port), peer = loopback(mine);
     REQUIRE(bind(back, address.raw(), address.length) == 0);
     REQUIRE(sendto(back, "here", 4, 0, peer.raw(), peer.length) == 4);

@@ -1,21 +1,11 @@
 // Every allocation fails once, and then for ever: the documented error, nothing changed, no leak, and life goes on.
 #include "support.h"
 
-#include <dirent.h>
 #include <vector>
 
 using namespace support;
 
 namespace {
-
-int open_descriptors() {
-    int n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    if (dir == nullptr) return 0;
-    while (readdir(dir) != nullptr) n++;
-    closedir(dir);
-    return n;
-}
 
 // What a failed call must not change.
 struct Snapshot {
@@ -118,14 +108,13 @@ template <class Call> Did await(Subject &s, Call call) {
 } // namespace
 
 TEST_CASE("create_fails_cleanly_at_every_allocation") {
-    open_descriptors(); // warm
     for (bool persistent : {false, true}) {
         uint64_t n = 0;
         for (bool failed = true; failed;) {
             Heap heap;
             heap.fail_at = ++n;
             heap.persistent = persistent;
-            int before = open_descriptors();
+            int before = fd_count();
             int32_t error = 1;
             auto c = heap.config();
             zyntax_runtime *rt = zyntax_runtime_create_with(&c, &error);
@@ -134,7 +123,7 @@ TEST_CASE("create_fails_cleanly_at_every_allocation") {
             CHECK((rt == nullptr) == failed);
             CHECK(error == (failed ? ZYNTAX_ENOMEM : 0));
             zyntax_runtime_destroy(rt);
-            CHECK(open_descriptors() == before);
+            CHECK(fd_count() == before);
             CHECK(heap.balanced());
             REQUIRE(n < 100);
         }
@@ -293,7 +282,7 @@ TEST_CASE("waking_cancelling_ending_and_destroying_allocate_nothing") {
     heap.fail_at = 1;
     heap.persistent = true;
     for (auto &waker : wakers) waker.wake(waker.data);
-    std::thread([&] {
+    Thread([&] {
         for (auto &waker : wakers) waker.wake(waker.data);
         for (size_t i = 1; i < tasks.size(); i += 4) zyntax_task_cancel(tasks[i].handle);
     }).join();

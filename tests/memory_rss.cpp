@@ -1,23 +1,11 @@
 // A million parked tasks cost 64 bytes each, and little more. Alone in its file, as it needs a fresh process.
 #include "support.h"
 
-#include <cstdio>
-#include <unistd.h>
-
 using namespace support;
 
 namespace {
 
 constexpr uint64_t count = 1'000'000;
-
-uint64_t resident_bytes() {
-    long pages = 0;
-    if (FILE *file = std::fopen("/proc/self/statm", "r")) {
-        if (std::fscanf(file, "%*s %ld", &pages) != 1) pages = 0;
-        std::fclose(file);
-    }
-    return uint64_t(pages) * uint64_t(sysconf(_SC_PAGESIZE));
-}
 
 PollStatus park(FutureState polls, Waker *) {
     ++*static_cast<uint64_t *>(polls);
@@ -27,16 +15,17 @@ PollStatus park(FutureState polls, Waker *) {
 } // namespace
 
 TEST_CASE("a_million_parked_tasks_take_at_most_72_bytes_each") {
-    if (sanitized || resident_bytes() == 0) return; // a sanitizer's own memory would be counted
+    SKIP_WHEN(sanitized, "a sanitizer's own memory would be counted");
+    SKIP_WHEN(!has_resident_bytes, "WASI does not say what memory is resident");
     Runtime rt;
     uint64_t polls = 0;
     zyntax_runtime_spawn(rt, &polls, park);
     zyntax_runtime_turn(rt, 0);
-    uint64_t before = resident_bytes(), failed = 0;
+    uint64_t before = usage().resident_bytes, failed = 0;
     for (uint64_t i = 0; i < count; i++) failed += zyntax_runtime_spawn(rt, &polls, park) == nullptr;
     CHECK(failed == 0);
     REQUIRE(rt.drive_until([&] { return polls == count + 1; }));
-    uint64_t each = (resident_bytes() - before) / count;
+    uint64_t each = (usage().resident_bytes - before) / count;
     CAPTURE(each);
     CHECK(each <= 72);
     CHECK(rt.stats().tasks_alive == count + 1);

@@ -54,7 +54,7 @@ TEST_CASE("the_end_of_the_stream_is_no_cause_while_the_other_direction_is_wanted
     watched.add(pair.near, 1, 1);
     watched.settle();
     watched.poller.want(pair.near, 1, writable);
-    shutdown(pair.far, SHUT_WR);
+    end_writing(pair.far);
     CHECK(watched.idle_returns() <= int(idle_budget));
     CHECK((watched.bits(1, 1) & writable) == 0);
     watched.poller.remove(pair.near, 1);

@@ -4,6 +4,7 @@
 using namespace support;
 
 TEST_CASE("data_in_a_pipe_is_readable") {
+    SKIP_WHEN(!has_pipes, "only sockets are pollable on Windows");
     Watched watched;
     Pair pipe = pipe_to_runtime();
     make_nonblocking(pipe.near);
@@ -19,6 +20,7 @@ TEST_CASE("data_in_a_pipe_is_readable") {
 }
 
 TEST_CASE("room_in_a_pipe_is_writable") {
+    SKIP_WHEN(!has_pipes, "only sockets are pollable on Windows");
     Watched watched;
     Pair pipe = pipe_from_runtime();
     make_nonblocking(pipe.near);
@@ -34,6 +36,7 @@ TEST_CASE("room_in_a_pipe_is_writable") {
 }
 
 TEST_CASE("the_end_of_a_pipe_is_readable_and_read_closed") {
+    SKIP_WHEN(!has_pipes, "only sockets are pollable on Windows");
     Watched watched;
     Pair pipe = pipe_to_runtime();
     watched.add(pipe.near, 1, 1);
@@ -45,6 +48,7 @@ TEST_CASE("the_end_of_a_pipe_is_readable_and_read_closed") {
 }
 
 TEST_CASE("a_pipe_that_nobody_reads_any_more_is_writable_and_write_closed") {
+    SKIP_WHEN(!has_pipes, "only sockets are pollable on Windows");
     Watched watched;
     Pair pipe = pipe_from_runtime();
     make_nonblocking(pipe.near);

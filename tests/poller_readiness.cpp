@@ -124,7 +124,7 @@ TEST_CASE("the_end_of_the_stream_is_readable_and_read_closed") {
     Registered r(watched, tcp_pair());
     watched.settle();
     watched.poller.want(r.pair.near, 1, readable);
-    shutdown(r.pair.far, SHUT_WR);
+    end_writing(r.pair.far);
     CHECK(watched.reported(1, 1, readable | read_closed));
     CHECK((watched.bits(1, 1) & write_closed) == 0);
 }
@@ -134,7 +134,7 @@ TEST_CASE("the_end_of_the_stream_behind_unread_data_is_reported") {
     Registered r(watched, tcp_pair());
     watched.settle();
     put(r.pair.far, std::string(1000, 'x'));
-    shutdown(r.pair.far, SHUT_WR);
+    end_writing(r.pair.far);
     watched.poller.want(r.pair.near, 1, readable);
     REQUIRE(watched.reported(1, 1, readable));
     while (take(r.pair.near).size() == 0) REQUIRE(wait_for(r.pair.near, POLLIN));

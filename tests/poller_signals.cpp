@@ -1,9 +1,6 @@
 // A signal ends a wait with 0, and its handler may wake.
 #include "poller_support.h"
 
-#include <csignal>
-#include <sys/time.h>
-
 using namespace support;
 
 namespace {
@@ -20,36 +17,22 @@ void on_alarm(int) {
     errno = interrupted;
 }
 
-// SIGALRM every few milliseconds, until it goes.
-struct Alarm {
-    struct sigaction before;
-
-    Alarm(zyntax::Poller *poller, int flags) {
+// Calls it every few milliseconds, until it goes.
+struct Alarm : Interruptions {
+    explicit Alarm(zyntax::Poller *poller, int flags = 0) : Interruptions(prepare(poller), on_alarm, flags) {}
+    static int prepare(zyntax::Poller *poller) {
         woken_by_signal = poller;
         handled = 0;
-        struct sigaction action {};
-        action.sa_handler = on_alarm;
-        action.sa_flags = flags;
-        REQUIRE(sigaction(SIGALRM, &action, &before) == 0);
-        set(5000);
-    }
-    ~Alarm() {
-        set(0);
-        sigaction(SIGALRM, &before, nullptr);
-    }
-    Alarm(const Alarm &) = delete;
-    Alarm &operator=(const Alarm &) = delete;
-    static void set(int us) {
-        itimerval timer{{0, us}, {0, us}};
-        setitimer(ITIMER_REAL, &timer, nullptr);
+        return 5000;
     }
 };
 
 } // namespace
 
 TEST_CASE("an_interrupted_wait_returns_nothing") {
+    SKIP_WHEN(!has_signals, "no signal interrupts a call on Windows");
     Watched watched;
-    Alarm alarm(nullptr, 0);
+    Alarm alarm(nullptr);
     Stopwatch watch;
     CHECK(watched.wait(deadline_ms * int64_t(ms)) == 0);
     CHECK(watch.ns() < deadline_ms * int64_t(ms) / 2);
@@ -58,7 +41,7 @@ TEST_CASE("an_interrupted_wait_returns_nothing") {
 
 TEST_CASE("a_signal_handler_wakes") {
     Watched watched;
-    Alarm alarm(&watched.poller, SA_RESTART);
+    Alarm alarm(&watched.poller, restarting);
     for (int round = 0; round < 20; round++) {
         Stopwatch watch;
         CHECK(watched.wait(deadline_ms * int64_t(ms)) == 0);
@@ -73,7 +56,7 @@ TEST_CASE("signals_lose_no_event") {
     Pair pair = socket_pair();
     make_nonblocking(pair.near);
     watched.add(pair.near, 1, 1);
-    Alarm alarm(&watched.poller, 0);
+    Alarm alarm(&watched.poller);
     for (int round = 0; round < 200; round++) {
         take(pair.near);
         watched.forget();

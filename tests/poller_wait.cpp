@@ -47,8 +47,8 @@ TEST_CASE("huge_timeouts_do_not_end_early") {
                             INT64_MAX, int64_t(-1), INT64_MIN}) {
         CAPTURE(timeout);
         std::atomic<bool> woken{false};
-        std::thread waker([&] {
-            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        Thread waker([&] {
+            sleep_for(std::chrono::milliseconds(20));
             woken = true;
             watched.poller.wake();
         });
@@ -64,7 +64,7 @@ TEST_CASE("an_event_ends_a_wait_without_limit") {
     watched.add(pair.near, 1, 1);
     watched.settle();
     watched.poller.want(pair.near, 1, readable);
-    std::thread writer([&] { put(pair.far, "x"); });
+    Thread writer([&] { put(pair.far, "x"); });
     while (watched.bits(1, 1) == 0) watched.wait(-1);
     writer.join();
     CHECK((watched.bits(1, 1) & readable) != 0);

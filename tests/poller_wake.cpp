@@ -34,9 +34,9 @@ TEST_CASE("each_wake_of_another_thread_ends_a_wait") {
     Watched watched;
     constexpr int rounds = scaled(20'000);
     std::atomic<int> asked{0};
-    std::thread waker([&] {
+    Thread waker([&] {
         for (int round = 1; round <= rounds; round++) {
-            while (asked.load() < round) std::this_thread::yield();
+            while (asked.load() < round) yield();
             watched.poller.wake();
         }
     });
@@ -63,7 +63,7 @@ TEST_CASE("wakes_of_many_threads_are_not_lost") {
     Watched watched;
     constexpr int threads = 4, rounds = scaled(5'000);
     std::atomic<int> done{0};
-    std::vector<std::thread> wakers;
+    std::vector<Thread> wakers;
     for (int t = 0; t < threads; t++)
         wakers.emplace_back([&] {
             for (int round = 0; round < rounds; round++) watched.poller.wake();

@@ -155,11 +155,11 @@ TEST_CASE("a_waker_that_is_stored_in_a_queue_of_the_host_is_not_polled_until_it_
 TEST_CASE("a_waker_that_another_thread_wakes_ends_the_wait") {
     Runtime rt;
     std::atomic<bool> arrived{false};
-    std::thread other;
+    Thread other;
     Promise promise{[&](Promise &self) {
         Waker waker = current();
         if (self.polls == 1) {
-            other = std::thread([&arrived, waker] {
+            other = Thread([&arrived, waker] {
                 arrived = true;
                 waker.wake(waker.data);
             });

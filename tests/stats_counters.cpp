@@ -65,7 +65,7 @@ TEST_CASE("wakes_from_other_threads_are_counted_apart") {
     settle(rt);
     uint64_t wakes = rt.stats().wakes;
     for (int round = 1; round <= 5; round++) {
-        std::thread([&] { waker.wake(waker.data); }).join();
+        Thread([&] { waker.wake(waker.data); }).join();
         CHECK(rt.drive_until([&] { return task.polls == round + 1; }));
     }
     CHECK(rt.stats().wakes_remote == 5);

@@ -1,5 +1,6 @@
 // zyntax_runtime_dump: one line for every live task, with what it waits for.
 #include "channel_support.h"
+#include "io_support.h"
 
 #include <deque>
 #include <map>
@@ -133,7 +134,7 @@ TEST_CASE("directions_of_io_are_shown") {
     Runtime rt;
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near), *listener = nullptr, *accepted = nullptr;
-    fill(int(zyntax_io_fd(io)));
+    fill(Descriptor(zyntax_io_fd(io)));
     REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
     char byte = 0;
     CHECK(waits_for(rt, reading(io, &byte, 1)) == ZYNTAX_WAIT_READABLE);

@@ -1,21 +1,19 @@
 // What the tests share: a runtime that cleans up after itself, tasks written as lambdas, and waits with a deadline.
 #pragma once
 
+#include "system.h"
 #include "zyntax_async_runtime.h"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <unordered_map>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -30,6 +28,8 @@
 #endif
 
 namespace support {
+
+using namespace sys;
 
 constexpr uint64_t ms = 1'000'000;
 constexpr bool sanitized = SUPPORT_SANITIZED;
@@ -143,21 +143,21 @@ struct Task {
 
 // Stops a runtime that is still being driven after deadline_ms, so that a hang in run or block_on is a failed check.
 class Limit {
-    std::mutex mutex_;
-    std::condition_variable done_;
+    Mutex mutex_;
+    Condition done_;
     bool over_ = false;
-    std::thread thread_;
+    Thread thread_;
 
 public:
     explicit Limit(zyntax_runtime *rt, int64_t limit_ms = deadline_ms)
         : thread_([this, rt, limit_ms] {
-              std::unique_lock lock(mutex_);
+              Lock lock(mutex_);
               if (!done_.wait_for(lock, std::chrono::milliseconds(limit_ms), [this] { return over_; }))
                   zyntax_runtime_stop(rt);
           }) {}
     ~Limit() {
         {
-            std::lock_guard lock(mutex_);
+            Lock lock(mutex_);
             over_ = true;
         }
         done_.notify_one();
@@ -181,7 +181,7 @@ struct Clock {
 
 // An allocator that counts, checks what it gets back, and fails on demand.
 struct Heap {
-    std::mutex mutex;
+    Mutex mutex;
     std::unordered_map<void *, std::pair<size_t, size_t>> blocks; // size and alignment of what is out
     size_t bytes = 0;                                             // of these
     uint64_t allocations = 0;
@@ -192,7 +192,7 @@ struct Heap {
 
     static void *alloc(void *self, size_t size, size_t align) {
         auto &heap = *static_cast<Heap *>(self);
-        std::lock_guard lock(heap.mutex);
+        Lock lock(heap.mutex);
         if (heap.fail_at == 1) {
             if (!heap.persistent) heap.fail_at = 0;
             heap.failures++;
@@ -200,7 +200,7 @@ struct Heap {
         }
         if (heap.fail_at > 1) heap.fail_at--;
         align = align < sizeof(void *) ? sizeof(void *) : align;
-        void *block = std::aligned_alloc(align, (size + align - 1) / align * align);
+        void *block = aligned_allocate(size, align);
         if (block == nullptr) return nullptr;
         std::memset(block, 0xa5, size); // nobody may count on zeroes
         heap.allocations++;
@@ -210,7 +210,7 @@ struct Heap {
     }
     static void free(void *self, void *block, size_t size, size_t align) {
         auto &heap = *static_cast<Heap *>(self);
-        std::lock_guard lock(heap.mutex);
+        Lock lock(heap.mutex);
         auto found = heap.blocks.find(block);
         align = align < sizeof(void *) ? sizeof(void *) : align;
         if (found == heap.blocks.end() || found->second != std::pair(size, align)) {
@@ -219,7 +219,7 @@ struct Heap {
         }
         heap.bytes -= size;
         heap.blocks.erase(found);
-        std::free(block);
+        aligned_release(block);
     }
     zyntax_runtime_config config(zyntax_runtime_config c = support::config()) {
         c.alloc = alloc;
@@ -229,5 +229,20 @@ struct Heap {
     }
     bool balanced() const { return blocks.empty() && bytes == 0 && wrong_frees == 0; }
 };
+
+// Hands a descriptor to the runtime.
+inline zyntax_io *adopt(zyntax_runtime *rt, Fd &fd) {
+    zyntax_io *io = nullptr;
+    REQUIRE(zyntax_io_open(rt, fd, &io) == 0);
+    REQUIRE(io != nullptr);
+    fd.release();
+    return io;
+}
+
+// Writes at one end of a pair, and waits until it is there at the other, which the runtime owns.
+inline void deliver(Descriptor far, zyntax_io *near, const std::string &text) {
+    put(far, text);
+    REQUIRE(wait_for(Descriptor(zyntax_io_fd(near)), POLLIN));
+}
 
 } // namespace support

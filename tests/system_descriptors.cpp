@@ -1,25 +1,7 @@
 // The runtime opens few descriptors, none of them survives exec, and all are closed at the end.
 #include "io_support.h"
 
-#include <set>
-
 using namespace support;
-
-namespace {
-
-std::set<int> open_descriptors() {
-    std::set<int> numbers;
-    DIR *dir = opendir("/proc/self/fd");
-    REQUIRE(dir != nullptr);
-    while (dirent *entry = readdir(dir)) {
-        int number = std::atoi(entry->d_name);
-        if (entry->d_name[0] != '.' && number != dirfd(dir)) numbers.insert(number);
-    }
-    closedir(dir);
-    return numbers;
-}
-
-} // namespace
 
 TEST_CASE("a_runtime_costs_two_descriptors_and_gives_them_back") {
     int before = fd_count();
@@ -31,7 +13,7 @@ TEST_CASE("a_runtime_costs_two_descriptors_and_gives_them_back") {
 }
 
 TEST_CASE("every_descriptor_that_the_runtime_opens_is_close_on_exec") {
-    std::set<int> before = open_descriptors();
+    std::set<Descriptor> before = open_descriptors();
     Runtime rt;
     zyntax_io *listener = nullptr, *every = nullptr, *client = nullptr, *server = nullptr;
     REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
@@ -40,12 +22,10 @@ TEST_CASE("every_descriptor_that_the_runtime_opens_is_close_on_exec") {
     REQUIRE(await(rt, accepting(listener, &server)) == 0);
     zyntax_runtime_backend_fd(rt);
     int checked = 0;
-    for (int fd : open_descriptors()) {
+    for (Descriptor fd : open_descriptors()) {
         if (before.count(fd) != 0) continue;
         CAPTURE(fd);
-        int flags = fcntl(fd, F_GETFD);
-        if (flags < 0) continue;
-        CHECK((flags & FD_CLOEXEC) != 0);
+        CHECK_FALSE(is_inheritable(fd));
         checked++;
     }
     CHECK(checked >= 6);
@@ -53,6 +33,7 @@ TEST_CASE("every_descriptor_that_the_runtime_opens_is_close_on_exec") {
 }
 
 TEST_CASE("without_free_descriptors_create_returns_null_with_emfile_and_leaves_nothing") {
+    SKIP_WHEN(!has_descriptor_limit, "Windows has no limit of handles to run into");
     int before = fd_count();
     for (int spare = 0; spare < 2; spare++) {
         CAPTURE(spare);

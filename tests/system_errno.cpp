@@ -1,5 +1,6 @@
 // errno is never the channel: whatever a call does, it leaves errno as it was.
 #include "channel_support.h"
+#include "io_support.h"
 
 using namespace support;
 
@@ -51,6 +52,10 @@ TEST_CASE("creating_driving_and_destroying_keep_errno") {
     kept("stats", [&] { return zyntax_runtime_get_stats(rt, nullptr); });
     kept("state_alloc", [&] { return zyntax_state_alloc(rt, SIZE_MAX / 4); });
     kept("destroy", [&] { zyntax_runtime_destroy(rt); });
+}
+
+TEST_CASE("creating_without_a_free_descriptor_keeps_errno") {
+    SKIP_WHEN(!has_descriptor_limit, "Windows has no limit of handles to run into");
     FewDescriptors none;
     kept("create without descriptors", [] { return zyntax_runtime_create(); });
 }
@@ -95,7 +100,7 @@ TEST_CASE("waking_and_cancelling_keep_errno_in_any_thread") {
         kept("cancel", [&] { return zyntax_task_cancel(task.handle); });
         kept("cancel nothing", [&] { return zyntax_task_cancel(nullptr); });
     };
-    std::thread(all).join();
+    Thread(all).join();
     settle(rt);
     all();
     settle(rt);
@@ -103,12 +108,12 @@ TEST_CASE("waking_and_cancelling_keep_errno_in_any_thread") {
 
 TEST_CASE("io_keeps_errno_whether_it_succeeds_fails_or_waits") {
     Runtime rt;
-    Pair pair = socket_pair(), broken = pipe_from_runtime();
+    Pair pair = socket_pair(), broken = pairs_from_runtime().back()();
     zyntax_io *io = nullptr, *out = nullptr;
     char buf[4] = {};
     CHECK(kept("open bad", [&] { return zyntax_io_open(rt, -1, &io); }) == ZYNTAX_EBADF);
-    Fd directory(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    CHECK(kept("open directory", [&] { return zyntax_io_open(rt, directory, &io); }) == ZYNTAX_EPERM);
+    File directory(File::directory);
+    CHECK(kept("open directory", [&] { return zyntax_io_open(rt, directory.fd, &io); }) == ZYNTAX_EPERM);
     CHECK(kept("open", [&] { return zyntax_io_open(rt, pair.near, &io); }) == 0);
     pair.near.release();
     CHECK(kept("open twice", [&] { return zyntax_io_open(rt, zyntax_io_fd(io), &out); }) == ZYNTAX_EEXIST);
@@ -124,7 +129,9 @@ TEST_CASE("io_keeps_errno_whether_it_succeeds_fails_or_waits") {
     CHECK(rt.drain());
     zyntax_io *dead = adopt(rt, broken.near);
     broken.far.reset();
-    CHECK(kept_while_awaiting(rt, "broken", writing(dead, buf, 4)) == ZYNTAX_EPIPE);
+    int64_t n = 0;
+    for (int tries = 0; tries < 100 && n >= 0; tries++) n = kept_while_awaiting(rt, "broken", writing(dead, buf, 4));
+    CHECK((n == ZYNTAX_EPIPE || n == ZYNTAX_ECONNRESET));
     CHECK(kept("close", [&] { return zyntax_io_close(io); }) == 0);
     CHECK(kept("close twice", [&] { return zyntax_io_close(io); }) == ZYNTAX_ESTALE);
     CHECK(rt.idle_waits() <= idle_budget);

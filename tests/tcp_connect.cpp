@@ -12,7 +12,8 @@ struct Client : Runtime {
 };
 
 void talks(Runtime &rt, zyntax_io *io, Fd &listener) {
-    Fd peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    Fd peer(accept_from(listener));
+    make_nonblocking(peer);
     CHECK(await(rt, writing(io, "ping", 4)) == 4);
     CHECK(wait_for(peer, POLLIN));
     CHECK(take(peer) == "ping");
@@ -53,12 +54,10 @@ TEST_CASE("a_connected_socket_does_not_delay_block_or_outlive_exec") {
     Client rt;
     Fd listener = plain_listener(1);
     REQUIRE(rt.connect("127.0.0.1", port_of(listener)) == 0);
-    int fd = int(zyntax_io_fd(rt.out)), no_delay = 0;
-    socklen_t length = sizeof no_delay;
-    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &length) == 0);
-    CHECK(no_delay == 1);
+    Descriptor fd = Descriptor(zyntax_io_fd(rt.out));
+    CHECK(get_option(fd, IPPROTO_TCP, TCP_NODELAY) != 0);
     CHECK_FALSE(is_blocking(fd));
-    CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK_FALSE(is_inheritable(fd));
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
@@ -184,6 +183,7 @@ TEST_CASE("a_connect_that_is_cancelled_while_its_name_is_looked_up_leaves_nothin
 }
 
 TEST_CASE("connecting_without_a_free_descriptor_is_emfile") {
+    SKIP_WHEN(!has_descriptor_limit, "Windows has no limit of handles to run into");
     Client rt;
     Fd listener = plain_listener(1);
     {

@@ -9,26 +9,24 @@ namespace {
 struct Peer {
     Fd fd;
     std::string received;
-    std::thread thread;
+    Thread thread;
 
     explicit Peer(Fd socket) : fd(std::move(socket)) {
-        fcntl(fd, F_SETFL, 0);
-        timeval limit{deadline_ms / 1000, 0};
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        make_blocking(fd);
+        limit_blocking_calls(fd, int(deadline_ms));
     }
     // Sends everything, ends its direction, and reads until ours ends.
     void send_then_receive(std::string text) {
-        thread = std::thread([this, text] {
+        thread = Thread([this, text] {
             size_t sent = 0;
             while (sent < text.size()) {
-                ssize_t n = ::send(fd, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+                auto n = send_some(fd, text.data() + sent, text.size() - sent);
                 if (n <= 0) return;
                 sent += size_t(n);
             }
-            shutdown(fd, SHUT_WR);
+            end_writing(fd);
             std::string block(64 * kib, 0);
-            for (ssize_t n; (n = ::recv(fd, block.data(), block.size(), 0)) > 0;)
+            for (ptrdiff_t n; (n = receive_some(fd, block.data(), block.size())) > 0;)
                 received.append(block.data(), size_t(n));
         });
     }
@@ -76,7 +74,7 @@ TEST_CASE("after_shutdown_the_peer_reads_the_end_and_we_can_still_read") {
     settle(rt);
     CHECK(zyntax_tcp_shutdown(io) == 0);
     CHECK(wait_for(pair.far, POLLIN));
-    CHECK(::read(pair.far, buf, sizeof buf) == 0);
+    CHECK(receive_some(pair.far, buf, sizeof buf) == 0);
     settle(rt);
     CHECK(reader.alive());
     CHECK(rt.idle_waits() <= idle_budget);
@@ -100,11 +98,18 @@ TEST_CASE("both_ends_may_shut_down_at_once") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
+TEST_CASE("a_pipe_cannot_be_shut_down") {
+    SKIP_WHEN(!has_pipes, "only sockets are pollable on Windows");
+    Runtime rt;
+    Pair pipe = pipe_from_runtime();
+    CHECK(zyntax_tcp_shutdown(adopt(rt, pipe.near)) == ZYNTAX_EOPNOTSUPP);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
 TEST_CASE("what_cannot_be_shut_down_says_why") {
     Runtime rt;
-    Pair pipe = pipe_from_runtime(), tcp = tcp_pair();
-    Fd alone(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    CHECK(zyntax_tcp_shutdown(adopt(rt, pipe.near)) == ZYNTAX_EOPNOTSUPP);
+    Pair tcp = tcp_pair();
+    Fd alone(make_socket(AF_INET, SOCK_STREAM));
     CHECK(zyntax_tcp_shutdown(adopt(rt, alone)) == ZYNTAX_ENOTCONN);
     zyntax_io *closed = adopt(rt, tcp.near);
     CHECK(zyntax_io_close(closed) == 0);

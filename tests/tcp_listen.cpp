@@ -54,15 +54,21 @@ TEST_CASE("port_zero_takes_a_free_port_and_tcp_port_tells_which") {
     CHECK(zyntax_tcp_port(a) <= 65535);
     CHECK(zyntax_tcp_port(b) > 0);
     CHECK(zyntax_tcp_port(a) != zyntax_tcp_port(b));
-    CHECK(zyntax_tcp_port(a) == port_of(int(zyntax_io_fd(a))));
+    CHECK(zyntax_tcp_port(a) == port_of(Descriptor(zyntax_io_fd(a))));
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
-TEST_CASE("tcp_port_of_something_else_is_einval_and_of_nothing_estale") {
+TEST_CASE("tcp_port_of_something_else_is_einval") {
+    SKIP_WHEN(!has_local_sockets, "what is pollable on Windows has a port");
     Runtime rt;
     Pair pipe = pipe_to_runtime(), unix_socket = socket_pair();
     CHECK(zyntax_tcp_port(adopt(rt, pipe.near)) == ZYNTAX_EINVAL);
     CHECK(zyntax_tcp_port(adopt(rt, unix_socket.near)) == ZYNTAX_EINVAL);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("tcp_port_of_nothing_is_estale") {
+    Runtime rt;
     CHECK(zyntax_tcp_port(nullptr) == ZYNTAX_ESTALE);
     zyntax_io *listener = listen_on(rt, "127.0.0.1");
     CHECK(zyntax_io_close(listener) == 0);
@@ -139,6 +145,7 @@ TEST_CASE("a_port_can_be_taken_again_at_once_after_close") {
 }
 
 TEST_CASE("listening_without_a_free_descriptor_is_emfile_and_leaves_nothing") {
+    SKIP_WHEN(!has_descriptor_limit, "Windows has no limit of handles to run into");
     Runtime rt;
     zyntax_io *listener = nullptr;
     {

@@ -1,9 +1,6 @@
 // A debug build says so, and aborts, when a function that is bound to the runtime's thread is called from another.
 #include "io_support.h"
 
-#include <csignal>
-#include <sys/wait.h>
-
 using namespace support;
 
 namespace {
@@ -14,43 +11,11 @@ constexpr bool checked = false;
 constexpr bool checked = true;
 #endif
 
-// Runs `misuse` in a child process; how the child ended, and what it said.
-struct Child {
-    int status = 0;
-    std::string message;
-
-    explicit Child(void (*misuse)()) {
-        int fds[2];
-        REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
-        pid_t pid = fork();
-        REQUIRE(pid >= 0);
-        if (pid == 0) {
-            signal(SIGABRT, SIG_DFL);
-            dup2(fds[1], STDERR_FILENO);
-            rlimit no_core{0, 0};
-            setrlimit(RLIMIT_CORE, &no_core);
-            misuse();
-            _exit(0);
-        }
-        Fd out(fds[0]);
-        close(fds[1]);
-        while (wait_for(out, POLLIN)) {
-            char block[256];
-            ssize_t n = ::read(out, block, sizeof block);
-            if (n <= 0) break;
-            message.append(block, size_t(n));
-        }
-        waitpid(pid, &status, 0);
-    }
-    bool aborted() const { return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT; }
-    bool left() const { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
-};
-
 // Calls from a second thread while the first is inside a poll.
 template <void (*call)(zyntax_runtime *)> void call_while_driven() {
     static zyntax_runtime *rt = zyntax_runtime_create();
     zyntax_runtime_spawn(rt, nullptr, [](FutureState, Waker *) {
-        std::thread([] { call(rt); }).join();
+        Thread([] { call(rt); }).join();
         return POLL_READY;
     });
     zyntax_runtime_run(rt);
@@ -87,14 +52,14 @@ TEST_CASE("a_debug_build_aborts_with_a_message") {
     if (!checked) return; // a release build trusts its host
     for (void (*misuse)() : {call_while_driven<spawn>, call_while_driven<drive>, call_while_driven<look>,
                              call_while_driven<listen_somewhere>}) {
-        Child child(misuse);
-        CHECK(child.aborted());
-        CHECK(child.message.find("zyntax") != std::string::npos);
+        Death death = death_of(misuse);
+        CHECK(death.aborted);
+        CHECK(death.message.find("zyntax") != std::string::npos);
     }
 }
 
 TEST_CASE("what_any_thread_may_do_is_left_alone_in_every_build") {
-    Child child(call_while_driven<what_any_thread_may_do>);
-    CHECK(child.left());
-    CHECK(child.message.empty());
+    Death death = death_of(call_while_driven<what_any_thread_may_do>);
+    CHECK(death.left);
+    CHECK(death.message.empty());
 }

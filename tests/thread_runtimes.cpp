@@ -15,15 +15,15 @@ TEST_CASE("a_runtime_may_be_driven_and_destroyed_by_another_thread_than_the_one_
     };
     REQUIRE(zyntax_runtime_spawn(rt, &done, count) != nullptr);
     int32_t first = 1, second = 1;
-    std::thread([&] {
+    Thread([&] {
         first = zyntax_runtime_run(rt);
         zyntax_runtime_spawn(rt, &done, count);
     }).join();
-    std::thread([&] { second = zyntax_runtime_run(rt); }).join();
+    Thread([&] { second = zyntax_runtime_run(rt); }).join();
     CHECK(first == 0);
     CHECK(second == 0);
     CHECK(done == 2);
-    std::thread([&] { zyntax_runtime_destroy(rt); }).join();
+    Thread([&] { zyntax_runtime_destroy(rt); }).join();
 }
 
 TEST_CASE("runtimes_in_different_threads_talk_over_sockets") {
@@ -53,7 +53,7 @@ TEST_CASE("runtimes_in_different_threads_talk_over_sockets") {
         last = value;
     };
     int a = 0, b = 0;
-    std::thread other([&, fd = std::move(pair.far)]() mutable { play(std::move(fd), false, a); });
+    Thread other([&, fd = std::move(pair.far)]() mutable { play(std::move(fd), false, a); });
     play(std::move(pair.near), true, b);
     other.join();
     CHECK(a >= rounds - 1);
@@ -112,7 +112,7 @@ TEST_CASE("tasks_of_two_runtimes_wake_each_other_across_threads") {
     settle(b);
     side.wakers[0].wake(side.wakers[0].data);
     int32_t result = 1;
-    std::thread other([&] {
+    Thread other([&] {
         Limit limit(b);
         result = zyntax_runtime_run(b);
     });

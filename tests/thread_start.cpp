@@ -3,21 +3,8 @@
 
 using namespace support;
 
-namespace {
-
-int thread_count() {
-    DIR *dir = opendir("/proc/self/task");
-    REQUIRE(dir != nullptr);
-    int count = -2;
-    while (readdir(dir) != nullptr) count++;
-    closedir(dir);
-    return count;
-}
-
-} // namespace
-
 TEST_CASE("tasks_timers_and_io_start_no_thread") {
-    int before = thread_count();
+    int before = usage().threads;
     Runtime rt;
     Pair pair = tcp_pair();
     zyntax_io *io = adopt(rt, pair.near), *listener = nullptr, *client = nullptr, *server = nullptr;
@@ -26,33 +13,33 @@ TEST_CASE("tasks_timers_and_io_start_no_thread") {
     REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
     CHECK(await(rt, connecting(rt, "127.0.0.1", uint16_t(zyntax_tcp_port(listener)), &client)) == 0);
     CHECK(await(rt, accepting(listener, &server)) == 0);
-    CHECK(thread_count() == before);
+    CHECK(usage().threads == before);
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
 TEST_CASE("threads_start_on_demand_and_end_with_the_runtime") {
-    std::thread([] {}).join(); // a sanitizer starts one of its own beside the first
-    int before = thread_count();
+    Thread([] {}).join(); // a sanitizer starts one of its own beside the first
+    int before = usage().threads;
     {
         Runtime rt(with_threads(8));
-        CHECK(thread_count() == before);
+        CHECK(usage().threads == before);
         for (int i = 0; i < 10; i++)
             CHECK(await(rt, blocking(
                                 rt, [](void *) { return int64_t(1); }, nullptr, 0)) == 1);
-        CHECK(thread_count() > before);
-        CHECK(thread_count() <= before + 8);
+        CHECK(usage().threads > before);
+        CHECK(usage().threads <= before + 8);
     }
-    CHECK(eventually([&] { return thread_count() <= before; })); // one that was joined may have been counted before
+    CHECK(eventually([&] { return usage().threads <= before; })); // one that was joined may have been counted before
 }
 
 TEST_CASE("one_job_after_the_other_needs_one_thread") {
-    int before = thread_count();
+    int before = usage().threads;
     Runtime rt(with_threads(8));
     for (int i = 0; i < 50; i++) {
         CHECK(await(rt, blocking(
                             rt, [](void *) { return int64_t(1); }, nullptr, 0)) == 1);
         // Only when its thread waits again is it idle; the result may be here before.
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        sleep_for(std::chrono::milliseconds(1));
     }
-    CHECK(thread_count() <= before + 3);
+    CHECK(usage().threads <= before + 3);
 }

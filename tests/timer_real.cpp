@@ -112,8 +112,8 @@ TEST_CASE("an_earlier_timer_armed_while_the_loop_sleeps_is_noticed") {
     };
     distant.spawn(rt);
     soon.spawn(rt);
-    std::thread waking([&] {
-        while (!parked) std::this_thread::yield();
+    Thread waking([&] {
+        while (!parked) yield();
         kept.wake(kept.data);
     });
     {
@@ -136,7 +136,7 @@ TEST_CASE("the_runtimes_clock_is_monotonic_and_readable_from_any_thread") {
         }
     };
     int in_thread = 0;
-    std::thread reader(read, &in_thread);
+    Thread reader(read, &in_thread);
     read(&backwards);
     reader.join();
     CHECK(backwards == 0);

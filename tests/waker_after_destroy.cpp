@@ -36,7 +36,7 @@ TEST_CASE("wakes_after_destroy_do_nothing") {
         keeper.kept.wake(keeper.kept.data);
         zyntax_wake_from_signal(&keeper.kept);
     }
-    std::thread([&] {
+    Thread([&] {
         for (auto &keeper : dead) keeper.kept.wake(keeper.kept.data);
     }).join();
     for (auto &keeper : dead) CHECK(keeper.polls == 1);
@@ -63,7 +63,7 @@ TEST_CASE("wakers_of_a_destroyed_runtime_do_not_reach_the_runtime_that_took_its_
     auto live = park(next, 1000);
     auto before = next.stats();
     for (auto &keeper : dead) keeper.kept.wake(keeper.kept.data);
-    std::thread([&] {
+    Thread([&] {
         for (auto &keeper : dead) keeper.kept.wake(keeper.kept.data);
     }).join();
     for (int i = 0; i < 10; i++) zyntax_runtime_turn(next, 0);
@@ -77,7 +77,7 @@ TEST_CASE("wakes_that_were_under_way_at_destroy_do_not_reach_the_next_runtime") 
     for (int round = 0; round < scaled(1000); round++) {
         Runtime rt;
         auto dead = park(rt, 4);
-        std::thread([&] { // queued at the runtime, and never looked at
+        Thread([&] { // queued at the runtime, and never looked at
             for (auto &keeper : dead) keeper.kept.wake(keeper.kept.data);
         })
             .join();

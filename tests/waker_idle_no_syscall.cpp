@@ -2,7 +2,6 @@
 #include "support.h"
 
 #include <fstream>
-#include <poll.h>
 
 using namespace support;
 
@@ -47,8 +46,8 @@ TEST_CASE("remote_wakes_of_a_busy_loop_cost_no_system_call") {
     }};
     busy.spawn(rt);
     sleeper.spawn(rt);
-    std::thread waking([&] {
-        while (!parked) std::this_thread::yield();
+    Thread waking([&] {
+        while (!parked) yield();
         for (int i = 0; i < scaled(100'000); i++) kept.wake(kept.data);
         done = true;
     });
@@ -87,7 +86,7 @@ TEST_CASE("a_loop_that_was_woken_from_another_thread_goes_back_to_sleep") {
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
     for (int i = 0; i < 5; i++) {
-        std::thread([&] { kept.wake(kept.data); }).join();
+        Thread([&] { kept.wake(kept.data); }).join();
         zyntax_runtime_turn(rt, 0);
     }
     REQUIRE(rt.drive_until([&] { return task.polls == 6; }));
@@ -112,7 +111,7 @@ TEST_CASE("stale_wakers_do_not_keep_a_sleeping_loop_busy") {
     task.spawn(rt);
     REQUIRE(rt.drain());
     std::atomic<bool> stop{false};
-    std::thread waking([&] {
+    Thread waking([&] {
         while (!stop) kept.wake(kept.data);
     });
     CHECK(rt.idle_waits() <= 5);
@@ -132,7 +131,7 @@ TEST_CASE("a_remote_wake_between_two_turns_makes_the_backend_descriptor_readable
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
     CHECK_FALSE(readable(fd));
-    std::thread([&] { kept.wake(kept.data); }).join();
+    Thread([&] { kept.wake(kept.data); }).join();
     CHECK(readable(fd));
     REQUIRE(rt.drive_until([&] { return task.polls == 2; }));
     zyntax_runtime_turn(rt, 0);

@@ -3,7 +3,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <sys/time.h>
 
 using namespace support;
 
@@ -22,23 +21,9 @@ void handler(int) {
     errno = before;
 }
 
-// SIGALRM at 20 kHz, or as often as the system manages.
-struct Storm {
-    struct sigaction old {};
-    Storm() {
-        struct sigaction action {};
-        action.sa_handler = handler; // no SA_RESTART: system calls are interrupted
-        REQUIRE(sigaction(SIGALRM, &action, &old) == 0);
-        set(50);
-    }
-    ~Storm() {
-        set(0);
-        sigaction(SIGALRM, &old, nullptr);
-    }
-    static void set(suseconds_t us) {
-        itimerval timer{{0, us}, {0, us}};
-        setitimer(ITIMER_REAL, &timer, nullptr);
-    }
+// Signals at 20 kHz, or as often as the system manages.
+struct Storm : Interruptions {
+    explicit Storm(int period_us = 50) : Interruptions(period_us, handler) {}
 };
 
 // Sees every signal, if no wake is lost.
@@ -102,8 +87,7 @@ TEST_CASE("a_signal_wakes_a_runtime_that_sleeps_without_limit") {
     };
     watcher.spawn(rt);
     zyntax_runtime_turn(rt, 0);
-    Storm storm;
-    Storm::set(500);
+    Storm storm(500);
     Limit limit(rt);
     CHECK(zyntax_runtime_run(rt) == 0);
 }
@@ -113,17 +97,14 @@ TEST_CASE("a_handler_that_runs_inside_a_poll_wakes_it_once_more") {
     Watcher watcher;
     watcher.on_poll = [&](Waker *waker) {
         target = *waker;
-        if (watcher.polls == 1) raise(SIGUSR1);
+        if (watcher.polls == 1) raise(SIGTERM);
         return POLL_PENDING;
     };
-    struct sigaction action {
-    }, old{};
-    action.sa_handler = handler;
-    REQUIRE(sigaction(SIGUSR1, &action, &old) == 0);
+    auto before = std::signal(SIGTERM, handler);
     watcher.spawn(rt);
     for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);
     CHECK(watcher.polls == 2);
-    sigaction(SIGUSR1, &old, nullptr);
+    std::signal(SIGTERM, before);
 }
 
 TEST_CASE("wakers_of_others_and_null_are_ignored") {

@@ -41,7 +41,7 @@ std::vector<Keeper> spawn_all(Runtime &rt, PollFn poll) {
 
 // Every waker once from each of four threads.
 void fire_from_threads(const std::vector<Keeper> &keepers) {
-    std::vector<std::thread> threads;
+    std::vector<Thread> threads;
     for (size_t t = 0; t < 4; t++)
         threads.emplace_back([&, t] {
             for (size_t i = 0; i < keepers.size(); i++) {
@@ -78,7 +78,7 @@ TEST_CASE("stale_wakers_fired_while_the_new_tasks_run_poll_none_of_them") {
     auto dead = spawn_all(rt, keep_and_end);
     REQUIRE(rt.drain());
     std::atomic<bool> stop{false};
-    std::vector<std::thread> threads;
+    std::vector<Thread> threads;
     for (size_t t = 0; t < 4; t++)
         threads.emplace_back([&, t] {
             for (size_t i = t; !stop; i = (i + 1) % dead.size()) dead[i].kept.wake(dead[i].kept.data);

@@ -29,12 +29,12 @@ TEST_CASE("a_ping_pong_between_a_thread_and_a_task_never_stalls") {
         return pong == rounds ? POLL_READY : POLL_PENDING;
     };
     task.spawn(rt);
-    std::thread player([&] {
-        while (!parked) std::this_thread::yield();
+    Thread player([&] {
+        while (!parked) yield();
         for (int i = 1; i <= rounds; i++) {
             ping = i;
             wake(kept);
-            while (pong != i && parked) std::this_thread::yield();
+            while (pong != i && parked) yield();
         }
     });
     {
@@ -74,7 +74,7 @@ TEST_CASE("two_runtimes_in_two_threads_play_ping_pong") {
         Limit limit(rt[me], 60'000);
         CHECK(zyntax_runtime_run(rt[me]) == 0);
     };
-    std::thread second(play, 1);
+    Thread second(play, 1);
     play(0);
     second.join();
     CHECK(ball == 2 * rounds);
@@ -99,7 +99,7 @@ TEST_CASE("wakes_from_four_threads_to_many_tasks_are_all_followed_by_a_poll") {
     for (auto &target : targets) REQUIRE(zyntax_runtime_spawn(rt, &target, Target::poll) != nullptr);
     zyntax_runtime_turn(rt, 0);
     std::atomic<size_t> running{threads};
-    std::vector<std::thread> producers;
+    std::vector<Thread> producers;
     for (size_t t = 0; t < threads; t++)
         producers.emplace_back([&, t] {
             std::minstd_rand random(unsigned(t + 1));
@@ -129,7 +129,7 @@ TEST_CASE("wakes_from_four_threads_before_one_turn_cause_one_poll") {
     }};
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
-    std::vector<std::thread> threads;
+    std::vector<Thread> threads;
     for (int t = 0; t < 4; t++)
         threads.emplace_back([&] {
             for (int i = 0; i < scaled(1'000'000); i++) wake(kept);
@@ -145,7 +145,7 @@ TEST_CASE("four_threads_fire_wakers_while_runtimes_come_and_go") {
     std::vector<Waker> wakers(runtimes);
     std::atomic<size_t> published{0};
     std::atomic<bool> stop{false};
-    std::vector<std::thread> threads;
+    std::vector<Thread> threads;
     for (unsigned t = 0; t < 4; t++)
         threads.emplace_back([&, t] {
             std::minstd_rand random(t + 1);
@@ -154,7 +154,7 @@ TEST_CASE("four_threads_fire_wakers_while_runtimes_come_and_go") {
                 if (n == 0) continue;
                 wake(wakers[n - 1]); // it may be alive, ending, dead or destroyed
                 wake(wakers[random() % n]);
-                if (turn % 16 == 0) std::this_thread::yield();
+                if (turn % 16 == 0) yield();
             }
         });
     int lost = 0, late = 0;

@@ -1,0 +1,412 @@
+// The tests' system layer on Linux, macOS and the BSDs.
+#pragma once
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+#if __has_include(<sys/eventfd.h>)
+#include <sys/eventfd.h>
+#endif
+#if defined(__APPLE__)
+#include <mach/mach.h>
+#elif defined(__FreeBSD__)
+#include <sys/sysctl.h>
+#include <sys/types.h>
+#include <sys/user.h>
+#endif
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "system_threads.h"
+
+namespace sys {
+
+constexpr bool has_sockets = true;
+constexpr bool has_pipes = true;
+constexpr bool has_local_sockets = true; // socket pairs of datagrams, descriptors in messages
+constexpr bool has_signals = true;
+constexpr bool has_resident_bytes = true;
+constexpr bool has_descriptor_limit = true;
+#if __has_include(<sys/eventfd.h>)
+constexpr bool has_event_descriptors = true;
+#else
+constexpr bool has_event_descriptors = false;
+#endif
+#ifdef __APPLE__
+constexpr bool has_address_space_limit = false; // RLIMIT_AS is not enforced
+constexpr bool has_sequenced_packets = false;
+#else
+constexpr bool has_address_space_limit = true;
+constexpr bool has_sequenced_packets = true;
+#endif
+
+// ---- memory ----
+
+inline void *aligned_allocate(size_t size, size_t align) {
+    void *at = nullptr;
+    return posix_memalign(&at, align, size) == 0 ? at : nullptr;
+}
+inline void aligned_release(void *at) { std::free(at); }
+
+// What the process uses at the moment.
+struct Usage {
+    uint64_t resident_bytes = 0, address_space_bytes = 0;
+    int threads = 0;
+};
+
+#if defined(__APPLE__)
+inline Usage usage() {
+    mach_task_basic_info info{};
+    mach_msg_type_number_t size = MACH_TASK_BASIC_INFO_COUNT;
+    REQUIRE(task_info(mach_task_self(), MACH_TASK_BASIC_INFO, task_info_t(&info), &size) == KERN_SUCCESS);
+    thread_act_array_t threads;
+    mach_msg_type_number_t count = 0;
+    REQUIRE(task_threads(mach_task_self(), &threads, &count) == KERN_SUCCESS);
+    for (mach_msg_type_number_t i = 0; i < count; i++) mach_port_deallocate(mach_task_self(), threads[i]);
+    vm_deallocate(mach_task_self(), vm_address_t(threads), count * sizeof *threads);
+    return {info.resident_size, info.virtual_size, int(count)};
+}
+#elif defined(__FreeBSD__)
+inline Usage usage() {
+    int name[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, getpid()};
+    kinfo_proc info{};
+    size_t size = sizeof info;
+    REQUIRE(sysctl(name, 4, &info, &size, nullptr, 0) == 0);
+    return {uint64_t(info.ki_rssize) * uint64_t(getpagesize()), info.ki_size, info.ki_numthreads};
+}
+#else
+inline Usage usage() {
+    std::ifstream file("/proc/self/statm");
+    uint64_t page = uint64_t(sysconf(_SC_PAGESIZE)), size = 0, resident = 0;
+    REQUIRE((file >> size >> resident));
+    int threads = 0;
+    for (auto &task : std::filesystem::directory_iterator("/proc/self/task")) threads += task.exists();
+    return {resident * page, size * page, threads};
+}
+#endif
+
+// ---- descriptors ----
+
+using Descriptor = int;
+
+inline void close_descriptor(Descriptor fd) { ::close(fd); }
+inline bool is_open(intptr_t fd) { return fcntl(int(fd), F_GETFD) >= 0; }
+inline bool is_blocking(Descriptor fd) { return (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0; }
+inline bool is_inheritable(Descriptor fd) { return (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0; }
+inline void make_nonblocking(Descriptor fd) { REQUIRE(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0); }
+inline void make_blocking(Descriptor fd) { REQUIRE(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0); }
+inline Descriptor private_to_us(Descriptor fd) {
+    if (fd >= 0) REQUIRE(fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
+    return fd;
+}
+inline Descriptor duplicate(Descriptor fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+inline Descriptor duplicate_from(Descriptor fd, int lowest) { return fcntl(fd, F_DUPFD_CLOEXEC, lowest); }
+
+// Open descriptors of this process; tests use none above 20,000.
+inline std::set<int> open_descriptors() {
+    std::set<int> numbers;
+    for (int fd = 0; fd < 20'000; fd++)
+        if (is_open(fd)) numbers.insert(fd);
+    return numbers;
+}
+inline int fd_count() { return int(open_descriptors().size()); }
+
+inline ssize_t receive_some(Descriptor fd, void *buf, size_t len) { return ::read(fd, buf, len); }
+inline ssize_t send_some(Descriptor fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
+inline bool would_block() { return errno == EAGAIN; }
+
+// How long a byte may be under way between two sockets of this machine.
+#ifdef __linux__
+constexpr int delivery_ms = 0;
+#else
+constexpr int delivery_ms = 20;
+#endif
+
+inline bool poll_one(Descriptor fd, short events, int limit_ms) {
+    pollfd p{fd, events, 0};
+    return poll(&p, 1, limit_ms) == 1;
+}
+
+// Both ends of what the kernel gives in pairs.
+inline void make_pair_of_sockets(int type, Descriptor fds[2]) {
+    REQUIRE(socketpair(AF_UNIX, type, 0, fds) == 0);
+    for (int i = 0; i < 2; i++) private_to_us(fds[i]);
+}
+inline void make_pipe(Descriptor fds[2]) {
+    REQUIRE(pipe(fds) == 0);
+    for (int i = 0; i < 2; i++) private_to_us(fds[i]);
+}
+
+// The program's end of a terminal that hands over whole lines and echoes nothing, and the other end.
+inline void make_terminal(Descriptor fds[2]) {
+    fds[1] = private_to_us(posix_openpt(O_RDWR | O_NOCTTY));
+    REQUIRE(fds[1] >= 0);
+    REQUIRE(grantpt(fds[1]) == 0);
+    REQUIRE(unlockpt(fds[1]) == 0);
+    fds[0] = private_to_us(open(ptsname(fds[1]), O_RDWR | O_NOCTTY));
+    REQUIRE(fds[0] >= 0);
+    termios mode{};
+    REQUIRE(tcgetattr(fds[0], &mode) == 0);
+    mode.c_lflag = (mode.c_lflag & ~tcflag_t(ECHO)) | ICANON;
+    REQUIRE(tcsetattr(fds[0], TCSANOW, &mode) == 0);
+}
+
+// A descriptor that is a counter, and adding to it.
+inline Descriptor make_event_descriptor() {
+#if __has_include(<sys/eventfd.h>)
+    return eventfd(0, EFD_CLOEXEC);
+#else
+    return -1;
+#endif
+}
+
+// What is open and cannot be polled.
+struct File {
+    enum Kind { regular, regular_nonblocking, directory, null_device };
+    Descriptor fd;
+
+    explicit File(Kind kind) {
+        char path[] = "/tmp/zyntax-test-XXXXXX";
+        if (kind == directory) fd = open("/", O_RDONLY | O_DIRECTORY);
+        else if (kind == null_device) fd = open("/dev/null", O_RDWR);
+        else fd = mkstemp(path);
+        REQUIRE(private_to_us(fd) >= 0);
+        if (kind == regular || kind == regular_nonblocking) unlink(path);
+        if (kind == regular_nonblocking) make_nonblocking(fd);
+    }
+    ~File() {
+        if (fd >= 0) ::close(fd);
+    }
+    File(const File &) = delete;
+    File &operator=(const File &) = delete;
+    Descriptor release() { return std::exchange(fd, -1); }
+    int flags() const { return fcntl(fd, F_GETFL); }
+};
+
+// ---- sockets ----
+
+using SocketLength = socklen_t;
+
+inline Descriptor make_socket(int family, int type) { return private_to_us(socket(family, type, 0)); }
+inline Descriptor accept_from(Descriptor listener) { return private_to_us(accept(listener, nullptr, nullptr)); }
+inline bool connect_began() { return errno == EINPROGRESS; }
+inline void end_writing(Descriptor fd) { REQUIRE(shutdown(fd, SHUT_WR) == 0); }
+
+// Sends a text that has a descriptor with it.
+inline void send_with_descriptor(Descriptor fd, const char *text) {
+    iovec bytes{const_cast<char *>(text), std::strlen(text)};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
+    message.msg_iov = &bytes;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    REQUIRE(sendmsg(fd, &message, 0) == ssize_t(bytes.iov_len));
+}
+
+// Blocking calls on a socket give up after a time.
+inline void limit_blocking_calls(Descriptor fd, int limit_ms) {
+    timeval limit{limit_ms / 1000, suseconds_t(limit_ms % 1000 * 1000)};
+    REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+    REQUIRE(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0);
+}
+
+// ---- signals ----
+
+// Interrupts what this process does, again and again while it lives: a handler runs, and calls return early.
+struct Interruptions {
+    struct sigaction before {};
+    explicit Interruptions(int period_us, void (*handler)(int), int flags = 0) {
+        struct sigaction now {};
+        now.sa_handler = handler;
+        now.sa_flags = flags;
+        REQUIRE(sigaction(SIGALRM, &now, &before) == 0);
+        every(period_us);
+    }
+    ~Interruptions() {
+        every(0);
+        sigaction(SIGALRM, &before, nullptr);
+    }
+    Interruptions(const Interruptions &) = delete;
+    Interruptions &operator=(const Interruptions &) = delete;
+    static void every(int us) {
+        itimerval timer{{0, us}, {0, us}};
+        setitimer(ITIMER_REAL, &timer, nullptr);
+    }
+};
+
+constexpr int restarting = SA_RESTART; // calls do not return early after all
+
+// What SIGPIPE does, until it goes.
+struct SigpipeAction {
+    static inline volatile sig_atomic_t seen = 0; // while counted
+    struct sigaction before {};
+    explicit SigpipeAction(void (*handler)(int)) {
+        struct sigaction now {};
+        now.sa_handler = handler;
+        REQUIRE(sigaction(SIGPIPE, &now, &before) == 0);
+    }
+    ~SigpipeAction() { sigaction(SIGPIPE, &before, nullptr); }
+    static SigpipeAction deadly() { return SigpipeAction(SIG_DFL); }
+    static SigpipeAction ignored() { return SigpipeAction(SIG_IGN); }
+    static SigpipeAction counted() {
+        seen = 0;
+        return SigpipeAction([](int) { seen = seen + 1; });
+    }
+    static bool is_pending() {
+        sigset_t pending;
+        sigpending(&pending);
+        return sigismember(&pending, SIGPIPE) == 1;
+    }
+    static bool is_blocked() {
+        sigset_t mask;
+        pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+        return sigismember(&mask, SIGPIPE) == 1;
+    }
+    static void block(bool on) { // in this thread
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGPIPE);
+        pthread_sigmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, nullptr);
+    }
+    static void send() { raise(SIGPIPE); }
+};
+
+// How a signal is handled.
+struct Disposition {
+    void *handler;
+    int flags;
+    bool blocked;
+    bool operator==(const Disposition &) const = default;
+};
+
+inline std::vector<Disposition> dispositions() {
+    std::vector<Disposition> all;
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction action {};
+        if (sigaction(number, nullptr, &action) != 0) continue; // the C library's own
+        all.push_back({reinterpret_cast<void *>(action.sa_handler), action.sa_flags, sigismember(&mask, number) == 1});
+    }
+    return all;
+}
+
+// This thread takes none of the signals that are sent to processes.
+inline bool takes_no_signals() {
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    return sigismember(&mask, SIGINT) == 1 && sigismember(&mask, SIGTERM) == 1 && sigismember(&mask, SIGCHLD) == 1 &&
+           sigismember(&mask, SIGUSR1) == 1;
+}
+
+// ---- limits ----
+
+// Sets the soft limit of a resource, and sets it back.
+struct ResourceLimit {
+    int resource;
+    rlimit before{};
+
+    ResourceLimit(int which, rlim_t soft) : resource(which) {
+        REQUIRE(getrlimit(Resource(which), &before) == 0);
+        rlimit now{soft, before.rlim_max};
+        REQUIRE(setrlimit(Resource(which), &now) == 0);
+    }
+    ~ResourceLimit() { setrlimit(Resource(resource), &before); }
+    ResourceLimit(const ResourceLimit &) = delete;
+    ResourceLimit &operator=(const ResourceLimit &) = delete;
+
+    using Resource = decltype(RLIMIT_NOFILE);
+};
+
+// While it lives the process can open `spare` more descriptors; with 0 none.
+struct FewDescriptors : ResourceLimit {
+    explicit FewDescriptors(int spare = 0) : ResourceLimit(RLIMIT_NOFILE, rlim_t(lowest_free() + spare)) {}
+    static int lowest_free() {
+        int probe = open("/dev/null", O_RDONLY);
+        REQUIRE(probe >= 0);
+        ::close(probe);
+        return probe;
+    }
+};
+
+inline rlimit descriptor_limit() {
+    rlimit limit{};
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    return limit;
+}
+
+// While it lives the process gets no address space more, and so no thread.
+struct NoAddressSpace : ResourceLimit {
+    NoAddressSpace() : ResourceLimit(RLIMIT_AS, rlim_t(usage().address_space_bytes)) {}
+};
+
+// How many descriptors the process may have.
+inline int most_descriptors() { return int(std::min<rlim_t>(descriptor_limit().rlim_cur, 15'001)); }
+
+// Raises the limit of descriptors as far as the tests need it, or as far as it goes, while it lives.
+struct ManyDescriptors : ResourceLimit {
+    ManyDescriptors() : ResourceLimit(RLIMIT_NOFILE, most()) {}
+    static rlim_t most() { return std::min<rlim_t>(descriptor_limit().rlim_max, 15'001); }
+};
+
+// ---- processes ----
+
+constexpr bool has_processes = true;
+
+// How a process ended that did nothing but call a function, and what it wrote to standard error.
+struct Death {
+    bool aborted, left;
+    std::string message;
+};
+
+inline Death death_of(void (*misuse)()) {
+    int fds[2];
+    make_pipe(fds);
+    pid_t pid = fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+        rlimit no_core{0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        signal(SIGABRT, SIG_DFL);
+        alarm(10);
+        dup2(fds[1], STDERR_FILENO);
+        misuse();
+        _exit(0);
+    }
+    ::close(fds[1]);
+    Death death{};
+    char block[256];
+    for (ssize_t n; (n = ::read(fds[0], block, sizeof block)) > 0;) death.message.append(block, size_t(n));
+    ::close(fds[0]);
+    int status = 0;
+    REQUIRE(waitpid(pid, &status, 0) == pid);
+    death.aborted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+    death.left = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return death;
+}
+
+} // namespace sys

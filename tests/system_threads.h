@@ -1,0 +1,23 @@
+// Threads, where the tests' system has them: names that a system without them can give a meaning too.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace sys {
+
+constexpr bool has_threads = true;
+
+using Thread = std::thread;
+using Mutex = std::mutex;
+using Lock = std::unique_lock<std::mutex>;
+using Condition = std::condition_variable;
+using ThreadId = std::thread::id;
+
+inline ThreadId this_thread_id() { return std::this_thread::get_id(); }
+inline void yield() { std::this_thread::yield(); }
+inline void sleep_for(std::chrono::nanoseconds time) { std::this_thread::sleep_for(time); }
+
+} // namespace sys
