@@ -38,7 +38,7 @@ Loop loop;
 
 [[gnu::noinline]] void grow_ring() {
     uint64_t capacity = loop.mask ? (loop.mask + 1) * 2 : 1024;
-    auto bigger = std::make_unique_for_overwrite<Task *[]>(capacity);
+    std::unique_ptr<Task *[]> bigger(new Task *[capacity]);
     for (uint64_t i = loop.head; i != loop.tail; i++) bigger[i & (capacity - 1)] = loop.ring[i & loop.mask];
     loop.ring = std::move(bigger);
     loop.mask = capacity - 1;
