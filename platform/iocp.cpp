@@ -53,9 +53,10 @@ constexpr uint32_t first_buckets = 64;
 constexpr uint64_t retry_ns = 50'000'000;
 constexpr uint64_t longest_ns = 500'000'000;
 
-ULONG to_poll_events(uint32_t directions) {
+ULONG to_poll_events(uint32_t directions, bool knows_of_urgent) {
     ULONG events = poll_abort | poll_connect_fail | poll_local_close;
-    if (directions & readable) events |= poll_receive | poll_receive_expedited | poll_accept | poll_disconnect;
+    if (directions & readable) events |= poll_receive | poll_accept | poll_disconnect;
+    if ((directions & readable) && !knows_of_urgent) events |= poll_receive_expedited;
     if (directions & writable) events |= poll_send;
     return events;
 }
@@ -119,10 +120,22 @@ struct IocpPoller::Socket {
     uint32_t asked;  // of these, what the poll with the kernel asks for
     bool pending;    // a packet will come
     bool removed;
-    bool changed; // in the list of changes
+    bool changed;         // in the list of changes
+    bool knows_of_urgent; // has been reported: it stays there until somebody takes it, which we do not
     Socket *next_in_bucket;
     Socket *next_changed; // or free
     Socket *next_record;
+
+    // Also a poll that has ended by the time of the return has a packet, unless that is an error.
+    NTSTATUS submit(HANDLE driver) {
+        ULONG events = to_poll_events(wanted, knows_of_urgent);
+        poll = {INT64_MAX, 1, FALSE, reinterpret_cast<HANDLE>(base), events, 0};
+        NTSTATUS result = NtDeviceIoControlFile(driver, nullptr, nullptr, this, &status, ioctl_poll, &poll, sizeof poll,
+                                                &poll, sizeof poll);
+        asked = wanted;
+        pending = !NT_ERROR(result);
+        return result;
+    }
 
     // OVERLAPPED begins with what the kernel knows a poll by. A poll that has ended already cannot be cancelled: fine.
     void cancel(HANDLE driver) { CancelIoEx(driver, reinterpret_cast<OVERLAPPED *>(&status)); }
@@ -151,7 +164,7 @@ void IocpPoller::close() {
     while (polls_) {
         OVERLAPPED_ENTRY entries[batch];
         ULONG n = 0;
-        if (!GetQueuedCompletionStatusEx(port_, entries, batch, &n, INFINITE, FALSE)) break;
+        GetQueuedCompletionStatusEx(port_, entries, batch, &n, INFINITE, FALSE);
         for (ULONG i = 0; i < n; i++) polls_ -= entries[i].lpOverlapped != nullptr;
     }
     while (Socket *socket = records_) {
@@ -280,14 +293,8 @@ uint32_t IocpPoller::submit_changes(Event *events, uint32_t max) {
         } else if (socket->removed) {
             retire(socket);
         } else if (socket->wanted) {
-            socket->poll = {INT64_MAX, 1, FALSE, reinterpret_cast<HANDLE>(socket->base), to_poll_events(socket->wanted),
-                            0};
-            NTSTATUS status =
-                NtDeviceIoControlFile(driver_, nullptr, nullptr, socket, &socket->status, ioctl_poll, &socket->poll,
-                                      sizeof socket->poll, &socket->poll, sizeof socket->poll);
+            NTSTATUS status = socket->submit(driver_);
             if (!NT_ERROR(status)) {
-                socket->asked = socket->wanted;
-                socket->pending = true;
                 polls_++;
             } else if (status == invalid_handle && count < max) {
                 socket->wanted = 0;
@@ -311,6 +318,7 @@ bool IocpPoller::complete(Socket *socket, Event *event) {
     if (socket->removed) retire(socket);
     if (socket->removed) return false;
     socket->wanted &= ~ready;
+    if (ready & urgent) socket->knows_of_urgent = true;
     if (socket->wanted) change(socket);
     if (!ready) return false;
     *event = {socket->index, socket->generation, ready};
