@@ -96,6 +96,16 @@ inline Operation readiness(zyntax_io *io, uint32_t interest) {
     return
         [=](zyntax_op *op, Waker *waker, int64_t *result) { return zyntax_io_ready(io, op, interest, waker, result); };
 }
+inline Operation accepting(zyntax_io *listener, zyntax_io **out) {
+    return [=](zyntax_op *op, Waker *waker, int64_t *result) {
+        return zyntax_tcp_accept(listener, op, waker, out, result);
+    };
+}
+inline Operation connecting(zyntax_runtime *rt, const char *host, uint16_t port, zyntax_io **out) {
+    return [=](zyntax_op *op, Waker *waker, int64_t *result) {
+        return zyntax_tcp_connect(rt, op, host, port, waker, out, result);
+    };
+}
 inline Operation sleeping(zyntax_runtime *rt, uint64_t duration_ns) {
     return [=](zyntax_op *op, Waker *waker, int64_t *result) {
         PollStatus status = zyntax_sleep(rt, op, duration_ns, waker);

@@ -147,16 +147,6 @@ inline void reset_connection(Fd &fd) {
     fd.reset();
 }
 
-inline Operation accepting(zyntax_io *listener, zyntax_io **out) {
-    return [=](zyntax_op *op, Waker *waker, int64_t *result) {
-        return zyntax_tcp_accept(listener, op, waker, out, result);
-    };
-}
-inline Operation connecting(zyntax_runtime *rt, const char *host, uint16_t port, zyntax_io **out) {
-    return [=](zyntax_op *op, Waker *waker, int64_t *result) {
-        return zyntax_tcp_connect(rt, op, host, port, waker, out, result);
-    };
-}
 // A task that reads until `want` bytes, the end of the stream or an error have come.
 struct Reader {
     zyntax_io *io;

@@ -107,7 +107,7 @@ class Life {
     // ---- descriptors ----
 
     void open() {
-        Descriptor descriptor{chance(2) ? zyntax::os::Kind::tcp : zyntax::os::Kind::socket};
+        Endpoint descriptor{chance(2) ? zyntax::os::Kind::tcp : zyntax::os::Kind::socket};
         descriptor.room = below(4);
         int64_t fd = world_.open(descriptor);
         zyntax_io *io = nullptr;
@@ -127,7 +127,7 @@ class Life {
         else zyntax_io_close(handle.io);
         if (handles_.size() > 60) handles_.erase(handles_.begin(), handles_.begin() + 30);
     }
-    Descriptor *descriptor_of(Handle handle) {
+    Endpoint *descriptor_of(Handle handle) {
         auto found = world_.descriptors.find(zyntax_io_fd(handle.io));
         return found == world_.descriptors.end() ? nullptr : &found->second;
     }
@@ -223,7 +223,7 @@ class Life {
         if (world_.descriptors.empty()) return;
         auto it = world_.descriptors.begin();
         std::advance(it, below(world_.descriptors.size()));
-        Descriptor &descriptor = it->second;
+        Endpoint &descriptor = it->second;
         bool listens = std::any_of(handles_.begin(), handles_.end(), [&](const Handle &handle) {
             return handle.listens && zyntax_io_fd(handle.io) == it->first;
         });
@@ -264,7 +264,7 @@ class Life {
     bool waits_in_vain(const Actor &actor) {
         if (actor.drops) return false;
         if (actor.canceled || actor.must_be_polled) return true;
-        Descriptor *descriptor = descriptor_of(actor.handle);
+        Endpoint *descriptor = descriptor_of(actor.handle);
         switch (actor.wait) {
         case sleep:
             return actor.deadline <= world_.now_ns;

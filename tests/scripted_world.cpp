@@ -18,7 +18,7 @@ World::World(uint64_t start_ns) : now_ns(start_ns) {
 
 World::~World() { the_world = nullptr; }
 
-uint32_t Descriptor::readiness() const {
+uint32_t Endpoint::readiness() const {
     if (error) return every_bit;
     uint32_t ready = 0;
     if (!in.empty() || !backlog.empty()) ready |= readable;
@@ -29,7 +29,7 @@ uint32_t Descriptor::readiness() const {
 
 void World::at(uint64_t time_ns, std::function<void()> act) { deeds_.emplace(time_ns, std::move(act)); }
 
-int64_t World::open(Descriptor descriptor) {
+int64_t World::open(Endpoint descriptor) {
     if (descriptors.size() >= descriptors_max) {
         exhausted_ns = now_ns;
         return ZYNTAX_EMFILE;
@@ -116,7 +116,7 @@ int32_t World::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 
 } // namespace scripted
 
-using scripted::Descriptor;
+using scripted::Endpoint;
 using scripted::World;
 
 namespace zyntax {
@@ -164,7 +164,7 @@ namespace zyntax::os {
 
 namespace {
 
-Descriptor *find(intptr_t fd) {
+Endpoint *find(intptr_t fd) {
     auto found = World::current().descriptors.find(fd);
     return found == World::current().descriptors.end() ? nullptr : &found->second;
 }
@@ -208,19 +208,19 @@ void Monitor::signal(Condition) {}
 void Monitor::broadcast(Condition) {}
 
 int32_t kind_of(intptr_t fd, Kind *kind) {
-    Descriptor *descriptor = find(fd);
+    Endpoint *descriptor = find(fd);
     if (!descriptor) return ZYNTAX_EBADF;
     *kind = descriptor->kind;
     return 0;
 }
 
-int32_t set_nonblocking(intptr_t fd, bool on, bool *was) {
-    *was = std::exchange(find(fd)->nonblocking, on);
+int32_t set_nonblocking(intptr_t fd) {
+    find(fd)->nonblocking = true;
     return 0;
 }
 
 int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
-    Descriptor &descriptor = *find(fd);
+    Endpoint &descriptor = *find(fd);
     if (descriptor.error) return descriptor.error;
     size_t n = std::min(len, descriptor.in.size());
     if (n == 0) return descriptor.ended ? 0 : int64_t{ZYNTAX_EAGAIN};
@@ -230,7 +230,7 @@ int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
 }
 
 int64_t write(intptr_t fd, Kind, const void *buf, size_t len) {
-    Descriptor &descriptor = *find(fd);
+    Endpoint &descriptor = *find(fd);
     if (descriptor.error) return descriptor.error;
     size_t n = std::min(len, descriptor.room);
     if (n == 0) return ZYNTAX_EAGAIN;
@@ -247,7 +247,7 @@ int64_t listen(const Address *, bool) { return World::current().open({Kind::tcp}
 
 int64_t accept(intptr_t listener, bool) {
     World &world = World::current();
-    Descriptor &descriptor = *find(listener);
+    Endpoint &descriptor = *find(listener);
     if (descriptor.error) return descriptor.error;
     if (descriptor.backlog.empty()) return ZYNTAX_EAGAIN;
     if (descriptor.backlog.front() == 0) {
@@ -273,13 +273,13 @@ int64_t connect(const Address *, bool *in_progress) {
     }
     *in_progress = outcome == ZYNTAX_EAGAIN;
     if (outcome != 0 && !*in_progress) return outcome;
-    Descriptor descriptor{Kind::tcp};
+    Endpoint descriptor{Kind::tcp};
     descriptor.connecting = *in_progress;
     return world.open(descriptor);
 }
 
 int32_t connect_result(intptr_t fd) {
-    Descriptor &descriptor = *find(fd);
+    Endpoint &descriptor = *find(fd);
     if (descriptor.error) return descriptor.error;
     return descriptor.connecting ? int32_t{ZYNTAX_EAGAIN} : 0;
 }

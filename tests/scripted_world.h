@@ -7,7 +7,7 @@
 #pragma once
 
 #include "../platform/io_poller.h"
-#include "io_support.h"
+#include "await_support.h"
 
 #include <deque>
 #include <map>
@@ -23,8 +23,8 @@ using zyntax::write_closed;
 
 constexpr uint32_t every_bit = readable | writable | read_closed | write_closed;
 
-// A descriptor, as its peer and the kernel would make it.
-struct Descriptor {
+// What a descriptor stands for, as its peer and the kernel would make it.
+struct Endpoint {
     zyntax::os::Kind kind = zyntax::os::Kind::socket;
     bool nonblocking = false;
     std::string in{};              // what reads give
@@ -61,12 +61,12 @@ public:
     void after(uint64_t duration_ns, std::function<void()> act) { at(now_ns + duration_ns, std::move(act)); }
 
     // ---- descriptors ----
-    std::map<intptr_t, Descriptor> descriptors;
+    std::map<intptr_t, Endpoint> descriptors;
     size_t descriptors_max = SIZE_MAX;
     std::deque<int32_t> connects;         // what the next attempts to connect give: 0, an error, or EAGAIN: under way
     std::map<std::string, int32_t> names; // of hosts: how many addresses, or an error
 
-    int64_t open(Descriptor = {}); // the lowest free number, or an error
+    int64_t open(Endpoint = {}); // the lowest free number, or an error
 
     // ---- the poller ----
     std::map<intptr_t, Registration> registered;
@@ -117,12 +117,12 @@ struct Sim {
     }
 
     // A new descriptor in the runtime's hands.
-    zyntax_io *adopt(Descriptor descriptor = {}) {
+    zyntax_io *adopt(Endpoint descriptor = {}) {
         zyntax_io *io = nullptr;
         REQUIRE(zyntax_io_open(rt, intptr_t(world.open(std::move(descriptor))), &io) == 0);
         return io;
     }
-    Descriptor &of(zyntax_io *io) { return world.descriptors.at(zyntax_io_fd(io)); }
+    Endpoint &of(zyntax_io *io) { return world.descriptors.at(zyntax_io_fd(io)); }
 
     // Turns until no task is ready and nothing is reported, without letting time pass.
     void settle() {
