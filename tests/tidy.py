@@ -263,6 +263,21 @@ def check_build_lists(files):
             yield path, 1, 'is not listed in tests/meson.build'
 
 
+def poller_functions(text):
+    """The public functions of the poller that a header declares, in their order; empty when it declares none."""
+    poller = re.search(r'\bclass \w+Poller \{\s*public:(.*?)\bprivate:', bare_code(text), re.DOTALL)
+    return re.findall(r'\b(\w+)\(', poller.group(1)) if poller else []
+
+
+def check_pollers(files):
+    """Backends have the same functions in the same order: those that the concept in io_poller.h names."""
+    concept = re.findall(r'\bp\.(\w+)\(', bare_code(files.get('platform/io_poller.h', '')))
+    for path, text in sorted(files.items()):
+        names = poller_functions(text) if path.startswith(('platform/', 'tests/')) and path.endswith('.h') else []
+        if names and names != concept:
+            yield path, 1, f'the poller has {", ".join(names)}; io_poller.h says {", ".join(concept)}'
+
+
 def check_tree(files):
     """(path, line, message) of every violation in the tree."""
     for path, text in sorted(files.items()):
@@ -280,6 +295,7 @@ def check_tree(files):
     yield from check_versions(header, files['meson.build'], files.get('CHANGELOG.md', ''))
     yield from check_size(files)
     yield from check_build_lists(files)
+    yield from check_pollers(files)
 
 
 def read_tree(root):
@@ -314,6 +330,17 @@ ZYNTAX_API int zyntax_b(int (*fn)(void *),
 '''
 
 
+GOOD_POLLER = '''class PollPoller {
+public:
+    static constexpr const char *name = "poll";
+    int open(Memory &);
+    void close() {} // wait()
+private:
+    bool grow();
+};
+'''
+
+
 def long_function(head, lines):
     return head + ' {\n' + '    f("}", \'{\'); // }\n' * (lines - 2) + '}\n'
 
@@ -327,6 +354,8 @@ def good_tree():
         'tests/meson.build': "  'works',\n",
         'tests/works.cpp': 'int x;\n',
         'platform/epoll.h': '#ifdef __linux__\n#endif\n',
+        'platform/io_poller.h': '    { p.open(memory) } -> std::same_as<int>;\n    { p.close() }\n',
+        'platform/poll.h': GOOD_POLLER,
     }
 
 
@@ -369,6 +398,9 @@ def self_test_cases():
     yield 'version of the changelog', {'CHANGELOG.md': '## 1.2.2\n'}, 'newest version is'
     yield 'no version in the changelog', {'CHANGELOG.md': 'None.\n'}, 'has no "## 1.2.3"'
     yield 'size', add('platform/epoll.h', 'int a;\n' * (CODE_LINES_MAX + 1)), 'code lines together'
+    order = GOOD_POLLER.replace('open(', 'x(').replace('close(', 'open(').replace('x(', 'close(')
+    yield 'order of a poller', {'platform/poll.h': order}, 'the poller has close, open'
+    yield 'a poller that lacks something', {'platform/poll.h': GOOD_POLLER.replace('void close() {}', '')}, 'has open;'
     yield 'unlisted source', add('runtime/b.cpp', 'int x;\n'), 'not listed in meson.build'
     yield 'missing source', {'meson.build': good_tree()['meson.build'] + "  'runtime/gone.cpp',\n"}, 'does not exist'
     yield 'unlisted test', add('tests/forgotten.cpp', 'int x;\n'), 'not listed in tests/meson.build'
