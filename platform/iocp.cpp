@@ -44,6 +44,8 @@ enum : ULONG {
 constexpr NTSTATUS cancelled = static_cast<NTSTATUS>(0xC0000120);
 constexpr NTSTATUS invalid_handle = static_cast<NTSTATUS>(0xC0000008);
 
+bool is_error(NTSTATUS status) { return static_cast<uint32_t>(status) >> 30 == 3; }
+
 constexpr uint32_t everything = readable | writable | read_closed | write_closed;
 constexpr uint32_t batch = 64; // together below the page that a function may use without asking for more stack
 constexpr uint32_t first_buckets = 64;
@@ -133,7 +135,7 @@ struct IocpPoller::Socket {
         NTSTATUS result = NtDeviceIoControlFile(driver, nullptr, nullptr, this, &status, ioctl_poll, &poll, sizeof poll,
                                                 &poll, sizeof poll);
         asked = wanted;
-        pending = !NT_ERROR(result);
+        pending = !is_error(result);
         return result;
     }
 
@@ -151,7 +153,7 @@ int32_t IocpPoller::open(Memory &memory) {
     port_ = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1);
     if (!port_) error = os::last_error();
     NTSTATUS status = port_ ? open_driver(&driver_) : 0;
-    if (NT_ERROR(status)) error = os::error_of(RtlNtStatusToDosError(status));
+    if (is_error(status)) error = os::error_of(RtlNtStatusToDosError(status));
     if (!error && !CreateIoCompletionPort(driver_, port_, 0, 0)) error = os::last_error();
     if (error) close();
     else SetFileCompletionNotificationModes(driver_, FILE_SKIP_SET_EVENT_ON_HANDLE); // nobody waits on the handle
@@ -294,7 +296,7 @@ uint32_t IocpPoller::submit_changes(Event *events, uint32_t max) {
             retire(socket);
         } else if (socket->wanted) {
             NTSTATUS status = socket->submit(driver_);
-            if (!NT_ERROR(status)) {
+            if (!is_error(status)) {
                 polls_++;
             } else if (status == invalid_handle && count < max) {
                 socket->wanted = 0;
@@ -313,7 +315,7 @@ bool IocpPoller::complete(Socket *socket, Event *event) {
     socket->pending = false;
     NTSTATUS status = socket->status.Status;
     uint32_t ready = 0;
-    if (!NT_ERROR(status)) ready = socket->poll.count ? to_readiness(socket->poll.events) : 0;
+    if (!is_error(status)) ready = socket->poll.count ? to_readiness(socket->poll.events) : 0;
     else if (status != cancelled) ready = everything; // the operation itself finds out
     if (socket->removed) retire(socket);
     if (socket->removed) return false;

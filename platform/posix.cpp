@@ -102,6 +102,13 @@ ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
 
 #endif
 
+// EOPNOTSUPP of accept may also be an error of the connection.
+bool listens(int fd) {
+    int on = 0;
+    socklen_t size = sizeof on;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on;
+}
+
 struct Thread {
     void (*run)(void *);
     void *arg;
@@ -415,7 +422,7 @@ intptr_t accept(intptr_t listener, bool set_no_delay) {
 #endif
         if (fd >= 0 && set_no_delay) tune_stream(fd);
         if (fd >= 0) return fd;
-        if (errno == ENOTSOCK) return ZYNTAX_EINVAL;
+        if (errno == ENOTSOCK || (errno == EOPNOTSUPP && !listens(static_cast<int>(listener)))) return ZYNTAX_EINVAL;
         if (errno != EINTR) return last_error();
     }
 }

@@ -95,13 +95,13 @@ int32_t give_up(SOCKET socket, int32_t error) {
     return error;
 }
 
-int64_t new_stream(int family) {
+intptr_t new_stream(int family) {
     SOCKET socket = WSASocketW(family, SOCK_STREAM, 0, nullptr, 0, WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);
     if (socket == INVALID_SOCKET) return last_error();
     int32_t error = make_nonblocking(socket);
     if (error) return give_up(socket, error);
     set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
-    return static_cast<int64_t>(socket);
+    return static_cast<intptr_t>(socket);
 }
 
 struct Thread {
@@ -278,11 +278,11 @@ void close(intptr_t fd) {
     closesocket(to_socket(fd));
 }
 
-// SO_EXCLUSIVEADDRUSE is what SO_REUSEADDR is elsewhere: a port in TIME_WAIT can be bound anyway, and SO_REUSEADDR
-// would let any process take a port over that somebody listens on.
-int64_t listen(const Address *address, bool dual_stack) {
+// SO_REUSEADDR would let any process take over a port that somebody listens on, and nobody needs it for ports in
+// TIME_WAIT here. The price of the opposite: no listening again while connections that the port accepted are alive.
+intptr_t listen(const Address *address, bool dual_stack) {
     KeepErrors keep;
-    int64_t made = new_stream(as_sockaddr(address)->sa_family);
+    intptr_t made = new_stream(as_sockaddr(address)->sa_family);
     if (made < 0) return made;
     auto socket = static_cast<SOCKET>(made);
     set_option(socket, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 1);
@@ -292,7 +292,7 @@ int64_t listen(const Address *address, bool dual_stack) {
     return listens ? made : give_up(socket, last_error());
 }
 
-int64_t accept(intptr_t listener, bool set_no_delay) {
+intptr_t accept(intptr_t listener, bool set_no_delay) {
     KeepErrors keep;
     SOCKET socket = ::accept(to_socket(listener), nullptr, nullptr);
     if (socket == INVALID_SOCKET) return GetLastError() == WSAEOPNOTSUPP ? int32_t{ZYNTAX_EINVAL} : last_error();
@@ -300,7 +300,7 @@ int64_t accept(intptr_t listener, bool set_no_delay) {
     int32_t error = make_nonblocking(socket);
     if (error) return give_up(socket, error);
     if (set_no_delay) set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
-    return static_cast<int64_t>(socket);
+    return static_cast<intptr_t>(socket);
 }
 
 bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNRESET || error == ZYNTAX_ECONNABORTED; }
@@ -309,9 +309,9 @@ bool accept_exhausted(int64_t error) {
     return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM;
 }
 
-int64_t connect(const Address *address, bool *in_progress) {
+intptr_t connect(const Address *address, bool *in_progress) {
     KeepErrors keep;
-    int64_t made = new_stream(as_sockaddr(address)->sa_family);
+    intptr_t made = new_stream(as_sockaddr(address)->sa_family);
     if (made < 0) return made;
     auto socket = static_cast<SOCKET>(made);
     *in_progress = ::connect(socket, as_sockaddr(address), static_cast<int>(address->size)) != 0;

@@ -124,8 +124,8 @@ TEST_CASE("closing_the_listener_ends_its_accepts_with_ecanceled") {
 TEST_CASE("what_is_not_a_listener_is_einval") {
     Runtime rt;
     Pair tcp = tcp_pair(), other = pairs_to_runtime().back()();
-    Fd bound = plain_listener(-1);
-    for (Fd *fd : {&tcp.near, &other.near, &bound}) {
+    Fd bound = plain_listener(-1), datagrams(sys::make_socket(AF_INET, SOCK_DGRAM));
+    for (Fd *fd : {&tcp.near, &other.near, &bound, &datagrams}) {
         zyntax_io *out = nullptr;
         CHECK(await(rt, accepting(adopt(rt, *fd), &out)) == ZYNTAX_EINVAL);
     }
