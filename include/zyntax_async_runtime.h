@@ -132,6 +132,7 @@ ZYNTAX_API zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureStat
  *   ZYNTAX_EDEADLK    only with ZYNTAX_DETECT_STALL: the task can never end (see zyntax_runtime_config.flags)
  *   ZYNTAX_ESTALE     `task` is alive on another runtime
  *   ZYNTAX_EINVAL     `runtime` is NULL
+ *   another error     of the kernel's wait, which should not happen; driving again goes on, and nothing is lost
  * The tasks stay alive in every case. Since 0.1. */
 ZYNTAX_API int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *task) ZYNTAX_NOEXCEPT;
 
@@ -438,8 +439,8 @@ ZYNTAX_API zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_confi
 
 /* One round: looks at I/O, timers and other threads' wakes, waiting up to timeout_ns when no task is ready (0: not at
  * all, < 0: without limit), then polls ready tasks, at most poll_budget times. [rt], and then drives
- * Returns the number of live tasks (at most INT32_MAX), or ZYNTAX_ECANCELED, ZYNTAX_EBUSY, ZYNTAX_EINVAL as
- * zyntax_runtime_block_on does. Since 0.1. */
+ * Returns the number of live tasks (at most INT32_MAX), or ZYNTAX_ECANCELED, ZYNTAX_EBUSY, ZYNTAX_EINVAL or the
+ * kernel's error as zyntax_runtime_block_on does. Since 0.1. */
 ZYNTAX_API int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) ZYNTAX_NOEXCEPT;
 
 /* Makes the current run, block_on or turn, or the next if there is none, return ZYNTAX_ECANCELED soon. [any] Tasks stay

@@ -93,6 +93,18 @@ TEST_CASE("a_descriptor_that_the_poller_refuses_stays_the_callers_and_as_it_was"
     }
 }
 
+TEST_CASE("a_descriptor_that_cannot_be_made_non_blocking_is_not_registered") {
+    Sim sim;
+    auto fd = intptr_t(sim.world.open());
+    zyntax_io *io = nullptr;
+    sim.world.nonblocking_error = ZYNTAX_EBADF;
+    CHECK(zyntax_io_open(sim.rt, fd, &io) == ZYNTAX_EBADF);
+    CHECK(io == nullptr);
+    CHECK(sim.world.registered.empty());
+    CHECK(sim.rt.stats().io_open == 0);
+    sim.world.descriptors.erase(fd);
+}
+
 TEST_CASE("a_socket_of_the_library_that_the_poller_refuses_is_closed") {
     Sim sim;
     zyntax_io *io = nullptr;

@@ -243,6 +243,35 @@ TEST_CASE("what_comes_between_a_try_and_its_wait_is_not_lost") {
     CHECK(sim.of(io).in.empty());
 }
 
+TEST_CASE("what_is_known_to_block_is_not_tried") {
+    Sim sim;
+    BothWays both(sim);
+    char byte;
+    CHECK(sim.of(both.io).tries == 2);
+    Await reader(sim.rt, reading(both.io, &byte, 1)), writer(sim.rt, writing(both.io, "x", 1));
+    sim.settle();
+    CHECK(sim.of(both.io).tries == 2);
+    sim.world.report(zyntax_io_fd(both.io), readable);
+    sim.settle();
+    CHECK(sim.of(both.io).tries == 3); // the first reader found out for the second
+}
+
+TEST_CASE("a_short_read_of_a_stream_says_that_there_is_no_more") {
+    for (auto kind : {zyntax::os::Kind::tcp, zyntax::os::Kind::socket}) {
+        Sim sim;
+        zyntax_io *io = sim.adopt({.kind = kind, .in = "abc"});
+        char bytes[8];
+        CHECK(await(sim.rt, reading(io, bytes, 2)) == 2);
+        CHECK(await(sim.rt, reading(io, bytes, sizeof bytes)) == 1);
+        Await reader(sim.rt, reading(io, bytes, sizeof bytes));
+        sim.settle();
+        CHECK(sim.of(io).tries == (kind == zyntax::os::Kind::tcp ? 2 : 3));
+        sim.of(io).in = "d";
+        sim.settle();
+        CHECK(reader.result == 1);
+    }
+}
+
 TEST_CASE("a_readiness_that_nobody_wants_is_remembered_until_it_proves_wrong") {
     Sim sim;
     zyntax_io *io = sim.adopt();

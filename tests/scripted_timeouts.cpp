@@ -240,6 +240,24 @@ TEST_CASE("what_was_spent_spinning_is_taken_off_the_sleep") {
     CHECK(std::count_if(sim.world.timeouts.begin(), sim.world.timeouts.end(), [](int64_t t) { return t > 0; }) == 1);
 }
 
+TEST_CASE("a_wake_at_any_moment_between_the_last_poll_and_the_sleep_is_seen") {
+    for (uint64_t moment = 0; moment <= 3000; moment += 10) {
+        CAPTURE(moment);
+        zyntax_runtime_config config = support::config();
+        config.spin_us = 2;
+        Sim sim(config);
+        Task task;
+        Waker copy{};
+        task.on_poll = [&](Waker *waker) {
+            copy = *waker;
+            return task.polls == 1 ? POLL_PENDING : POLL_READY;
+        };
+        task.spawn(sim.rt);
+        sim.world.after(moment, [&] { zyntax_wake_from_signal(&copy); });
+        CHECK(zyntax_runtime_block_on(sim.rt, task.handle) == 0);
+    }
+}
+
 TEST_CASE("the_host_is_told_the_time_that_the_loop_would_sleep") {
     Sim sim;
     CHECK(zyntax_runtime_next_timeout_ns(sim.rt) == -1);

@@ -97,6 +97,7 @@ int32_t World::deliver(Event *events, uint32_t max) {
 
 int32_t World::wait(Event *events, uint32_t max, int64_t timeout_ns) {
     timeouts.push_back(timeout_ns);
+    if (timeouts.size() == 1'000'000) zyntax::os::panic("scripted world: a million waits, so the loop spins\n");
     if (before_wait) before_wait(timeout_ns);
     if (wait_error) return std::exchange(wait_error, 0);
     auto rest = uint64_t(timeout_ns);
@@ -194,7 +195,10 @@ bool start_thread(void (*run)(void *), void *arg) {
     return World::current().can_start_threads;
 }
 
-void relax() { World::current().now_ns += 30; }
+void relax() {
+    World::current().now_ns += 30;
+    World::current().run_deeds();
+}
 void yield() {}
 
 // One thread at a time runs here, to its end: nothing has to be guarded, and a thread without work is at its end.
@@ -215,12 +219,14 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
 }
 
 int32_t set_nonblocking(intptr_t fd) {
-    find(fd)->nonblocking = true;
-    return 0;
+    int32_t error = std::exchange(World::current().nonblocking_error, 0);
+    if (error == 0) find(fd)->nonblocking = true;
+    return error;
 }
 
 int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     Endpoint &descriptor = *find(fd);
+    descriptor.tries++;
     if (descriptor.error) return descriptor.error;
     size_t n = std::min(len, descriptor.in.size());
     if (n == 0) return descriptor.ended ? 0 : int64_t{ZYNTAX_EAGAIN};
@@ -231,6 +237,7 @@ int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
 
 int64_t write(intptr_t fd, Kind, const void *buf, size_t len) {
     Endpoint &descriptor = *find(fd);
+    descriptor.tries++;
     if (descriptor.error) return descriptor.error;
     size_t n = std::min(len, descriptor.room);
     if (n == 0) return ZYNTAX_EAGAIN;

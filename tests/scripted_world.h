@@ -34,6 +34,7 @@ struct Endpoint {
     size_t room = SIZE_MAX;        // bytes that can still be written
     std::deque<int32_t> backlog{}; // connections to accept: 0, or the error that comes in place of one
     bool connecting = false;
+    int tries = 0; // reads and writes
 
     uint32_t readiness() const;
 };
@@ -59,12 +60,14 @@ public:
     // Runs `act` once the time has come, while the loop sleeps or when it looks: another thread's deed.
     void at(uint64_t time_ns, std::function<void()> act);
     void after(uint64_t duration_ns, std::function<void()> act) { at(now_ns + duration_ns, std::move(act)); }
+    void run_deeds(); // whose time has come
 
     // ---- descriptors ----
     std::map<intptr_t, Endpoint> descriptors;
     size_t descriptors_max = SIZE_MAX;
     std::deque<int32_t> connects;         // what the next attempts to connect give: 0, an error, or EAGAIN: under way
     std::map<std::string, int32_t> names; // of hosts: how many addresses, or an error
+    int32_t nonblocking_error = 0;        // of the next descriptor that is made non-blocking
 
     int64_t open(Endpoint = {}); // the lowest free number, or an error
 
@@ -96,7 +99,6 @@ public:
 private:
     std::multimap<uint64_t, std::function<void()>> deeds_;
 
-    void run_deeds();
     bool pass_time(uint64_t limit);
     int32_t deliver(Event *events, uint32_t max);
 };
