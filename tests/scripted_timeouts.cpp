@@ -268,3 +268,23 @@ TEST_CASE("the_host_is_told_the_time_that_the_loop_would_sleep") {
     sim.world.now_ns += 7 * ms;
     CHECK(zyntax_runtime_next_timeout_ns(sim.rt) == 0);
 }
+
+TEST_CASE("a_clock_that_goes_back_takes_no_time_back") {
+    Sim sim;
+    Sleeper sleeper(sim, second);
+    sim.settle();
+    sim.world.now_ns += second / 2;
+    uint64_t seen = zyntax_now_ns(sim.rt), seen_inside = 0;
+    Task task;
+    task.on_poll = [&](Waker *) {
+        seen_inside = zyntax_now_ns(sim.rt);
+        return POLL_READY;
+    };
+    zyntax_runtime_turn(sim.rt, 0);
+    sim.world.now_ns -= second / 4;
+    task.spawn(sim.rt);
+    CHECK(zyntax_runtime_run(sim.rt) == 0);
+    CHECK(seen_inside >= seen);
+    CHECK(sleeper.await.result == 0);
+    CHECK(sim.world.now_ns >= sleeper.begun_ns + second);
+}
