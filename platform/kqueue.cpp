@@ -155,7 +155,9 @@ int32_t KqueuePoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
         if (ready[i].filter == EVFILT_USER) continue;
         // The kernel forgets a removed filter at once: what it reports is of the index's present registration.
         auto index = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(ready[i].udata));
-        events[count++] = {index, added_[index].generation, to_readiness(ready[i])};
+        uint32_t readiness = to_readiness(ready[i]);
+        if (count > 0 && events[count - 1].index == index) events[count - 1].ready |= readiness; // the other filter
+        else events[count++] = {index, added_[index].generation, readiness};
     }
     return count;
 }

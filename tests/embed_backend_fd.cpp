@@ -46,7 +46,7 @@ struct Sleeper {
 TEST_CASE("epoll_and_kqueue_have_a_descriptor_the_others_say_minus_one") {
     Runtime rt;
     std::string backend = zyntax_runtime_backend();
-    bool has_one = backend == "epoll" || backend == "kqueue";
+    bool has_one = (backend == "epoll" || backend == "kqueue") && !on_libkqueue;
     if (has_one) CHECK(zyntax_runtime_backend_fd(rt) >= 0);
     else CHECK(zyntax_runtime_backend_fd(rt) == -1);
 }

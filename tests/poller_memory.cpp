@@ -62,6 +62,7 @@ TEST_CASE("open_without_memory_fails_and_leaves_nothing") {
 }
 
 TEST_CASE("open_without_descriptors_fails_and_leaves_nothing") {
+    SKIP_WHEN(on_libkqueue, "libkqueue says EBADF when it runs out of descriptors half-way");
     SKIP_WHEN(!has_descriptor_limit, "Windows has no limit of handles to run into");
     { Watched first; }
     Heap heap;

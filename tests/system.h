@@ -16,6 +16,19 @@
 #include <string>
 #include <utility>
 
+namespace sys {
+
+// Linux has kqueue from libkqueue. Not as the kernels do, it closes its descriptors later, from a thread of its own;
+// locks in kevent, so that a signal handler which wakes may wait for what it interrupted; takes the error of a socket
+// it reports; and forgets events that it finds no room for.
+#ifdef SUPPORT_LIBKQUEUE
+constexpr bool on_libkqueue = true;
+#else
+constexpr bool on_libkqueue = false;
+#endif
+
+} // namespace sys
+
 #if defined(_WIN32)
 #include "system_windows.h"
 #elif defined(__wasi__)

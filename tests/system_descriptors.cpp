@@ -3,11 +3,20 @@
 
 using namespace support;
 
-TEST_CASE("a_runtime_costs_two_descriptors_and_gives_them_back") {
+namespace {
+
+// Epoll has its eventfd beside it, poll both ends of a pipe, and a completion port the helper that sockets are polled
+// through; a kqueue is woken through itself.
+int cost_of_a_runtime() { return std::string(zyntax_runtime_backend()) == "kqueue" ? 1 : 2; }
+
+} // namespace
+
+TEST_CASE("a_runtime_costs_one_or_two_descriptors_and_gives_them_back") {
+    SKIP_WHEN(on_libkqueue, "libkqueue has descriptors of its own");
     int before = fd_count();
     zyntax_runtime *rt = zyntax_runtime_create();
     REQUIRE(rt != nullptr);
-    CHECK(fd_count() == before + 2);
+    CHECK(fd_count() == before + cost_of_a_runtime());
     zyntax_runtime_destroy(rt);
     CHECK(fd_count() == before);
 }
@@ -28,14 +37,15 @@ TEST_CASE("every_descriptor_that_the_runtime_opens_is_close_on_exec") {
         CHECK_FALSE(is_inheritable(fd));
         checked++;
     }
-    CHECK(checked >= 6);
+    CHECK(checked >= 4 + cost_of_a_runtime());
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
 TEST_CASE("without_free_descriptors_create_returns_null_with_emfile_and_leaves_nothing") {
+    SKIP_WHEN(on_libkqueue, "libkqueue has descriptors of its own");
     SKIP_WHEN(!has_descriptor_limit, "Windows has no limit of handles to run into");
     int before = fd_count();
-    for (int spare = 0; spare < 2; spare++) {
+    for (int spare = 0; spare < cost_of_a_runtime(); spare++) {
         CAPTURE(spare);
         FewDescriptors few(spare);
         int32_t error = 1;
@@ -45,7 +55,7 @@ TEST_CASE("without_free_descriptors_create_returns_null_with_emfile_and_leaves_n
         CHECK(zyntax_runtime_create_with(nullptr, nullptr) == nullptr);
     }
     CHECK(fd_count() == before);
-    FewDescriptors enough(2);
+    FewDescriptors enough(cost_of_a_runtime());
     zyntax_runtime *rt = zyntax_runtime_create();
     CHECK(rt != nullptr);
     zyntax_runtime_destroy(rt);

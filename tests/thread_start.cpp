@@ -4,6 +4,7 @@
 using namespace support;
 
 TEST_CASE("tasks_timers_and_io_start_no_thread") {
+    SKIP_WHEN(on_libkqueue, "libkqueue starts a thread of its own");
     int before = usage().threads;
     Runtime rt;
     Pair pair = tcp_pair();
@@ -18,6 +19,7 @@ TEST_CASE("tasks_timers_and_io_start_no_thread") {
 }
 
 TEST_CASE("threads_start_on_demand_and_end_with_the_runtime") {
+    SKIP_WHEN(on_libkqueue, "libkqueue has a thread of its own, which comes and goes");
     Thread([] {}).join(); // a sanitizer starts one of its own beside the first
     int before = usage().threads;
     {

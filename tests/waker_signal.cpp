@@ -43,6 +43,7 @@ bool over(std::chrono::steady_clock::time_point end) { return std::chrono::stead
 } // namespace
 
 TEST_CASE("wakes_from_a_signal_handler_interrupt_spawning_allocating_and_sleeping_unharmed") {
+    SKIP_WHEN(on_libkqueue, "libkqueue locks in kevent");
     Runtime rt;
     Watcher watcher;
     watcher.spawn(rt);
@@ -79,6 +80,7 @@ TEST_CASE("wakes_from_a_signal_handler_interrupt_spawning_allocating_and_sleepin
 }
 
 TEST_CASE("a_signal_wakes_a_runtime_that_sleeps_without_limit") {
+    SKIP_WHEN(on_libkqueue, "libkqueue locks in kevent");
     Runtime rt;
     Watcher watcher;
     watcher.on_poll = [&](Waker *waker) {
@@ -93,6 +95,7 @@ TEST_CASE("a_signal_wakes_a_runtime_that_sleeps_without_limit") {
 }
 
 TEST_CASE("a_handler_that_runs_inside_a_poll_wakes_it_once_more") {
+    SKIP_WHEN(on_libkqueue, "libkqueue locks in kevent");
     Runtime rt;
     Watcher watcher;
     watcher.on_poll = [&](Waker *waker) {
@@ -120,6 +123,7 @@ TEST_CASE("wakers_of_others_and_null_are_ignored") {
 }
 
 TEST_CASE("a_signal_storm_does_not_postpone_timers") {
+    SKIP_WHEN(on_libkqueue, "libkqueue locks in kevent");
     Runtime rt;
     Watcher watcher;
     watcher.spawn(rt);
