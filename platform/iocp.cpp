@@ -194,8 +194,7 @@ IocpPoller::Socket **IocpPoller::place_of(intptr_t fd) {
 }
 
 // Keeps about one registration a bucket; without memory, more. False when there are no buckets at all.
-bool IocpPoller::make_room() {
-    if (used_ < bucket_count_) return true;
+bool IocpPoller::grow_buckets() {
     uint32_t count = bucket_count_ ? bucket_count_ * 2 : first_buckets;
     auto **buckets = static_cast<Socket **>(memory_->take(count * sizeof(Socket *)));
     if (!buckets) return bucket_count_ != 0;
@@ -215,16 +214,15 @@ bool IocpPoller::make_room() {
     return true;
 }
 
-IocpPoller::Socket *IocpPoller::take_record() {
-    Socket *socket = free_;
-    if (socket) {
-        free_ = socket->next_changed;
-        return socket;
+bool IocpPoller::reserve(uint32_t) {
+    if (!free_) {
+        free_ = static_cast<Socket *>(memory_->take(sizeof(Socket)));
+        if (!free_) return false;
+        free_->next_changed = nullptr;
+        free_->next_record = records_;
+        records_ = free_;
     }
-    socket = static_cast<Socket *>(memory_->take(sizeof(Socket)));
-    if (!socket) return nullptr;
-    socket->next_record = records_;
-    return records_ = socket;
+    return used_ < bucket_count_ || grow_buckets();
 }
 
 // Frees a record that was removed, unless the kernel or the list of changes still has it.
@@ -238,11 +236,11 @@ int32_t IocpPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
     os::KeepErrors keep;
     SOCKET base = base_of(static_cast<SOCKET>(fd));
     if (base == INVALID_SOCKET) return GetLastError() == WSAENOTSOCK ? ZYNTAX_EBADF : ZYNTAX_EPERM;
-    if (!make_room()) return ZYNTAX_ENOMEM;
+    if (!reserve(index)) return ZYNTAX_ENOMEM;
     Socket **place = place_of(fd);
     if (*place) return ZYNTAX_EEXIST;
-    Socket *socket = take_record();
-    if (!socket) return ZYNTAX_ENOMEM;
+    Socket *socket = free_;
+    free_ = socket->next_changed;
     Socket *next_record = socket->next_record;
     *socket = {};
     socket->next_record = next_record;

@@ -13,6 +13,7 @@ public:
 
     int32_t open(Memory &);
     void close();
+    bool reserve(uint32_t index);
     int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
     void remove(intptr_t fd, uint32_t index);
     void want(intptr_t fd, uint32_t index, uint32_t directions);
@@ -24,8 +25,7 @@ private:
     struct Socket;
 
     Socket **place_of(intptr_t fd);
-    bool make_room();
-    Socket *take_record();
+    bool grow_buckets();
     void retire(Socket *);
     void change(Socket *);
     uint32_t submit_changes(Event *events, uint32_t max);

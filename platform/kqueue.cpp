@@ -108,7 +108,7 @@ void KqueuePoller::close() {
     capacity_ = 0;
 }
 
-bool KqueuePoller::make_room(uint32_t index) {
+bool KqueuePoller::reserve(uint32_t index) {
     if (index < capacity_) return true;
     uint32_t capacity = std::bit_ceil(index + 1 < 16 ? 16 : index + 1);
     auto *added = static_cast<Added *>(memory_->take(capacity * sizeof(Added)));
@@ -123,7 +123,7 @@ bool KqueuePoller::make_room(uint32_t index) {
 int32_t KqueuePoller::add(intptr_t descriptor, uint32_t index, uint32_t generation) {
     os::KeepErrno keep;
     auto fd = static_cast<int>(descriptor);
-    if (!make_room(index)) return ZYNTAX_ENOMEM;
+    if (!reserve(index)) return ZYNTAX_ENOMEM;
     int32_t error = add_filters(kqueue_, fd, index);
     if (error == 0) added_[index] = {fd, generation};
     for (uint32_t other = 0; error == ZYNTAX_EEXIST && other < capacity_; other++) {

@@ -12,6 +12,7 @@ public:
 
     int32_t open(Memory &);
     void close();
+    bool reserve(uint32_t index);
     int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
     void remove(intptr_t fd, uint32_t index);
     void want(intptr_t, uint32_t, uint32_t) {} // edges come without asking
@@ -24,8 +25,6 @@ private:
         int fd; // -1: this index is free
         uint32_t generation;
     };
-
-    bool make_room(uint32_t index);
 
     int kqueue_ = -1;
     Memory *memory_ = nullptr;

@@ -89,13 +89,18 @@ bool PollPoller::grow() {
     return true;
 }
 
+bool PollPoller::reserve(uint32_t index) {
+    while (index >= capacity_) {
+        if (!grow()) return false;
+    }
+    return true;
+}
+
 int32_t PollPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
     for (uint32_t i = 0; i < end_; i++) {
         if (watched_[i].fd == fd) return ZYNTAX_EEXIST;
     }
-    while (index >= capacity_) {
-        if (!grow()) return ZYNTAX_ENOMEM;
-    }
+    if (!reserve(index)) return ZYNTAX_ENOMEM;
     watched_[index] = {static_cast<int>(fd), generation, 0};
     if (index >= end_) end_ = index + 1;
     return 0;

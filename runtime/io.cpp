@@ -22,7 +22,12 @@ Io *remove_io(const IoRef &ref) {
 
 } // namespace
 
-uint32_t reserve_io(Runtime *runtime) { return runtime->ios.take(runtime->next_handle()); }
+uint32_t reserve_io(Runtime *runtime) {
+    uint32_t index = runtime->ios.take(runtime->next_handle());
+    if (index == runtime->ios.none || runtime->poller.reserve(index)) return index;
+    runtime->ios.give(index);
+    return runtime->ios.none;
+}
 
 int32_t register_io(Runtime *runtime, uint32_t index, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
     Io *io = runtime->ios.at(index);

@@ -100,7 +100,22 @@ TEST_CASE("add_without_memory_fails_and_changes_nothing") {
     for (uint32_t index = 0; index < added; index++) watched.poller.remove(pairs[index].near, index);
 }
 
-TEST_CASE("only_open_and_add_need_memory") {
+TEST_CASE("an_add_that_was_reserved_needs_no_memory") {
+    Watched watched;
+    std::vector<Pair> pairs;
+    for (uint32_t index = 0; index < 100; index++) {
+        CAPTURE(index);
+        pairs.push_back(socket_pair());
+        REQUIRE(watched.poller.reserve(index));
+        watched.heap.fail_at = 1;
+        int32_t error = watched.poller.add(pairs.back().near, index, 1);
+        watched.heap.fail_at = 0;
+        REQUIRE(error == 0);
+    }
+    for (uint32_t index = 0; index < 100; index++) watched.poller.remove(pairs[index].near, index);
+}
+
+TEST_CASE("only_open_reserve_and_add_need_memory") {
     Watched watched;
     std::vector<Pair> pairs;
     for (uint32_t index = 0; index < 50; index++) {
