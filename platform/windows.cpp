@@ -349,8 +349,9 @@ int32_t local_port(intptr_t fd) {
 
 int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uint32_t max) {
     KeepErrors keep;
-    in_addr strict; // getaddrinfo takes 1.2.3 and 0x7f.1 for addresses, too
+    in_addr strict; // getaddrinfo takes 1.2.3, 0x7f.1 and [::1] for addresses, too
     if (numeric && !strchr(host, ':') && inet_pton(AF_INET, host, &strict) != 1) return ZYNTAX_ENOENT;
+    if (strchr(host, '[')) return ZYNTAX_ENOENT;
     addrinfo hints = {};
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = numeric ? AI_NUMERICHOST : 0;

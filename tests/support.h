@@ -34,8 +34,8 @@ using namespace sys;
 constexpr uint64_t ms = 1'000'000;
 constexpr bool sanitized = SUPPORT_SANITIZED;
 
-// A stress count: a tenth of it under a sanitizer.
-constexpr int scaled(int count) { return sanitized ? count / 10 : count; }
+// A stress count: a tenth of it under a sanitizer, and under Wine, where Windows is run.
+constexpr int scaled(int count) { return sanitized || on_windows ? count / 10 : count; }
 
 // Leaves a test case that the system, or the poller that was built in, cannot have.
 #define SKIP_WHEN(cannot, reason)    \

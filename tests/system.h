@@ -27,6 +27,14 @@ constexpr bool on_libkqueue = true;
 constexpr bool on_libkqueue = false;
 #endif
 
+// Windows, or what passes for it: Wine, where each call is an exchange with another process, which takes the error of a
+// connection that was reset.
+#ifdef _WIN32
+constexpr bool on_windows = true;
+#else
+constexpr bool on_windows = false;
+#endif
+
 } // namespace sys
 
 #if defined(_WIN32)
@@ -38,6 +46,10 @@ constexpr bool on_libkqueue = false;
 #endif
 
 namespace sys {
+
+#ifndef _WIN32
+constexpr bool on_wine() { return false; }
+#endif
 
 // A descriptor that closes itself.
 struct Fd {

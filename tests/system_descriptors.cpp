@@ -5,13 +5,16 @@ using namespace support;
 
 namespace {
 
-// Epoll has its eventfd beside it, poll both ends of a pipe, and a completion port the helper that sockets are polled
-// through; a kqueue is woken through itself.
-int cost_of_a_runtime() { return std::string(zyntax_runtime_backend()) == "kqueue" ? 1 : 2; }
+// Epoll has its eventfd beside it, poll both ends of a pipe; a kqueue is woken through itself. The handles of a
+// completion port and of the driver that sockets are polled through are no sockets, and those alone count on Windows.
+int cost_of_a_runtime() {
+    if (on_windows) return 0;
+    return std::string(zyntax_runtime_backend()) == "kqueue" ? 1 : 2;
+}
 
 } // namespace
 
-TEST_CASE("a_runtime_costs_one_or_two_descriptors_and_gives_them_back") {
+TEST_CASE("a_runtime_costs_two_descriptors_at_most_and_gives_them_back") {
     SKIP_WHEN(on_libkqueue, "libkqueue has descriptors of its own");
     int before = fd_count();
     zyntax_runtime *rt = zyntax_runtime_create();

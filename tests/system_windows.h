@@ -43,6 +43,8 @@ constexpr bool has_event_descriptors = false;
 constexpr bool has_address_space_limit = false;
 constexpr bool has_sequenced_packets = false;
 
+inline bool on_wine() { return GetProcAddress(GetModuleHandleW(L"ntdll"), "wine_get_version") != nullptr; }
+
 // ---- memory ----
 
 inline void *aligned_allocate(size_t size, size_t align) { return _aligned_malloc(size, align); }

@@ -121,6 +121,7 @@ TEST_CASE("an_address_of_another_machine_is_eaddrnotavail") {
 }
 
 TEST_CASE("two_runtimes_share_a_port") {
+    SKIP_WHEN(on_windows, "Windows has no SO_REUSEPORT");
     Runtime a, b;
     zyntax_io *first = listen_on(a, "127.0.0.1");
     zyntax_io *second = listen_on(b, "127.0.0.1", uint16_t(zyntax_tcp_port(first)));

@@ -127,6 +127,26 @@ TEST_CASE("the_last_error_is_left_alone") {
     CHECK(keeps_last_error([&] { zyntax_runtime_destroy(rt); }));
 }
 
+TEST_CASE("a_datagram_that_nobody_took_does_not_fail_the_next_read") {
+    Runtime rt;
+    Fd gone(sys::make_socket(AF_INET, SOCK_DGRAM)), fd(sys::make_socket(AF_INET, SOCK_DGRAM));
+    Fd peer(sys::make_socket(AF_INET, SOCK_DGRAM));
+    Address any = loopback(0);
+    for (Fd *one : {&gone, &fd, &peer}) REQUIRE(bind(SOCKET(one->fd), any.raw(), any.length) == 0);
+    Address nobody = loopback(port_of(gone)), us = loopback(port_of(fd));
+    gone.reset();
+    SOCKET raw = SOCKET(fd.fd);
+    char buf[8];
+    zyntax_io *io = adopt(rt, fd);
+    Await reader(rt, reading(io, buf, sizeof buf));
+    settle(rt);
+    REQUIRE(sendto(raw, "x", 1, 0, nobody.raw(), nobody.length) == 1);
+    CHECK(rt.idle_waits() <= idle_budget);
+    REQUIRE(sendto(SOCKET(peer.fd), "here", 4, 0, us.raw(), us.length) == 4);
+    CHECK(rt.drain());
+    CHECK(reader.result == 4);
+}
+
 TEST_CASE("no_other_socket_takes_the_port_of_a_listener_over") {
     Runtime rt;
     zyntax_io *listener = nullptr;
