@@ -8,7 +8,7 @@ using namespace support;
 
 namespace {
 
-Waker target;                     // set before the first signal
+Waker target;                     // set before the first signal, which any thread may get
 std::atomic<uint64_t> signals{0}; // handled so far
 std::atomic<uint64_t> spoiled{0}; // of these, with errno changed
 
@@ -127,6 +127,7 @@ TEST_CASE("a_signal_storm_does_not_postpone_timers") {
     Runtime rt;
     Watcher watcher;
     watcher.spawn(rt);
+    zyntax_runtime_turn(rt, 0);
     Task sleeper;
     uint64_t start = zyntax_now_ns(rt), woke = 0;
     sleeper.on_poll = [&](Waker *waker) {
