@@ -11,14 +11,12 @@
  *     the loop ticked meanwhile
  */
 #define _POSIX_C_SOURCE 200809L
+#include "system.h"
 #include "zyntax_async_runtime.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 
 #define MILLISECONDS(n) (UINT64_C(1000000) * (n))
 
@@ -31,19 +29,13 @@ typedef struct Query {
     char addresses[ADDRESSES][ADDRESS_SIZE];
 } Query;
 
-/* Makes the look-up as slow as a distant name server would. */
-static void dawdle(void) {
-    struct timespec pause = {.tv_nsec = (long)MILLISECONDS(100)};
-    nanosleep(&pause, NULL);
-}
-
 /* Returns the number of addresses, or ZYNTAX_ENOENT. */
 static int64_t resolve(void *argument) {
     Query *query = argument;
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
     int64_t count = 0;
-    dawdle();
+    system_pause_ms(100); /* as slow as a distant name server */
     if (getaddrinfo(query->name, NULL, &hints, &found) != 0) return ZYNTAX_ENOENT;
     for (const struct addrinfo *a = found; a != NULL && count < ADDRESSES; a = a->ai_next)
         if (getnameinfo(a->ai_addr, a->ai_addrlen, query->addresses[count], ADDRESS_SIZE, NULL, 0, NI_NUMERICHOST) == 0)
@@ -102,7 +94,7 @@ int main(int argc, char **argv) {
     snprintf(look_up.query.name, sizeof look_up.query.name, "%s", argc > 1 ? argv[1] : "localhost");
 
     zyntax_runtime *runtime = zyntax_runtime_create();
-    if (runtime == NULL) return EXIT_FAILURE;
+    if (runtime == NULL || system_start() != 0) return EXIT_FAILURE;
     zyntax_task *asking = zyntax_runtime_spawn_with(runtime, &look_up, look_up_poll, look_up_drop, 0);
     zyntax_task *ticking = zyntax_runtime_spawn_with(runtime, &ticker, ticker_poll, ticker_drop, 0);
     int64_t error = asking != NULL && ticking != NULL ? zyntax_runtime_block_on(runtime, asking) : ZYNTAX_ENOMEM;

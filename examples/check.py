@@ -7,7 +7,9 @@
 The comment has a line that begins with "Output", and the lines of output follow it, indented by four spaces. In these
 lines ... stands for any text that is not empty. With "in any order" in the first line, the order does not matter.
 """
+import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -31,8 +33,9 @@ def matches(expected, line):
 
 def main():
     source, command = sys.argv[1], sys.argv[2:]
+    runner = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # of a program that was built for elsewhere
     expected, ordered = promised(source)
-    run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=20, text=True)
+    run = subprocess.run(runner + command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=20, text=True)
     lines = run.stdout.splitlines()
     print(run.stdout, end="")
     if run.returncode != 0:

@@ -12,6 +12,7 @@
  *     3 lines read
  *     cancelled: a pending sleep and its locals are gone
  */
+#include "system.h"
 #include "zyntax_async_runtime.h"
 
 #include <coroutine>
@@ -21,7 +22,6 @@
 #include <new>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 #include <utility>
 
 namespace {
@@ -202,11 +202,11 @@ zyntax_task *spawn(zyntax_runtime *runtime, task<> body) {
 
 constexpr uint64_t millisecond = 1'000'000;
 
-/* Owns one end of a pipe. */
+/* Owns one end of a pair of streams. */
 class stream {
 public:
-    stream(zyntax_runtime *runtime, int fd) {
-        if (zyntax_io_open(runtime, fd, &io_) < 0) ::close(fd);
+    stream(zyntax_runtime *runtime, intptr_t fd) {
+        if (zyntax_io_open(runtime, fd, &io_) < 0) system_close(fd);
     }
     stream(stream &&other) noexcept : io_(std::exchange(other.io_, nullptr)) {}
     stream &operator=(stream &&) = delete;
@@ -261,11 +261,11 @@ task<> forever() {
 }
 
 task<> program(zyntax_runtime *runtime) {
-    int ends[2];
-    if (::pipe(ends) != 0) co_return;
+    intptr_t ends[2];
+    if (system_stream_pair(ends) != 0) co_return;
     zyntax_task *reads = spawn(runtime, reader(stream(runtime, ends[0])));
     zyntax_task *writes = spawn(runtime, writer(stream(runtime, ends[1])));
-    co_await join(writes); /* its drop closes the pipe, which ends the reader */
+    co_await join(writes); /* its drop closes the stream, which ends the reader */
     co_await join(reads);
 
     zyntax_task *sleeper = spawn(runtime, forever());

@@ -104,19 +104,18 @@ static void server_drop(FutureState state, int32_t outcome) {
 static volatile sig_atomic_t interrupted;
 static Waker interrupt_waker; /* complete before the handler is installed; valid for ever */
 
+/* A second SIGINT ends the process the hard way. */
 static void on_interrupt(int signal_number) {
-    (void)signal_number;
+    signal(signal_number, SIG_DFL);
     interrupted = 1;
     zyntax_wake_from_signal(&interrupt_waker);
 }
 
-/* SA_RESETHAND: a second SIGINT ends the process the hard way. */
 static PollStatus interrupt_poll(FutureState state, Waker *waker) {
     (void)state;
     if (interrupt_waker.wake == NULL) {
-        struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESETHAND | SA_RESTART};
         interrupt_waker = *waker;
-        sigaction(SIGINT, &action, NULL);
+        signal(SIGINT, on_interrupt);
     }
     return interrupted ? POLL_READY : POLL_PENDING;
 }

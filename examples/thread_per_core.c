@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One runtime per core, nothing shared but a port. Every core listens on it with a socket of its own, as
- * zyntax_tcp_listen sets SO_REUSEPORT, and the kernel spreads the connections. Clients on every core connect and are
- * told which core answered. Each posts that to core 0 with zyntax_runtime_post, and core 0 counts: only its thread
- * touches the counts, so there is no lock. After the last report it stops all runtimes.
+ * zyntax_tcp_listen sets SO_REUSEPORT, and the kernel spreads the connections; where ports cannot be shared so, as on
+ * Windows, a core takes a port of its own. Clients on every core connect and are told which core answered. Each posts
+ * that to core 0 with zyntax_runtime_post, and core 0 counts: only its thread touches the counts, so there is no lock.
+ * After the last report it stops all runtimes.
  *
  *     thread_per_core [cores]
  *
@@ -13,18 +14,18 @@
  *     200 of 200 requests reported
  */
 #define _POSIX_C_SOURCE 200809L
+#include "system.h"
 #include "zyntax_async_runtime.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { MAX_CORES = 64, CLIENTS_PER_CORE = 100 };
 
 typedef struct Client {
     uint32_t state_id;
     unsigned char answered_by; /* the core, or NOBODY */
+    uint16_t port;
     zyntax_io *io;
     zyntax_op op;
 } Client;
@@ -34,7 +35,8 @@ typedef struct Core {
     zyntax_io *listener;
     zyntax_op op;
     unsigned char number;
-    pthread_t thread;
+    system_thread thread;
+    uint16_t port;
     Client clients[CLIENTS_PER_CORE];
 } Core;
 
@@ -42,7 +44,6 @@ enum { NOBODY = 255 };
 
 static Core cores[MAX_CORES];
 static int core_count;
-static uint16_t port;
 
 /* ---- core 0 counts: all this is only touched on its thread ---- */
 
@@ -62,7 +63,8 @@ static PollStatus client_poll(FutureState state, Waker *waker) {
     Client *s = state;
     int64_t result;
     if (s->state_id == 1) goto await_read;
-    if (zyntax_tcp_connect(zyntax_current_runtime(), &s->op, "127.0.0.1", port, waker, &s->io, &result) == POLL_PENDING)
+    if (zyntax_tcp_connect(zyntax_current_runtime(), &s->op, "127.0.0.1", s->port, waker, &s->io, &result) ==
+        POLL_PENDING)
         return POLL_PENDING;
     if (result < 0) return POLL_READY;
     s->state_id = 1;
@@ -146,31 +148,36 @@ static void core_prepare(int number) {
     core->number = (unsigned char)number;
     core->runtime = zyntax_runtime_create();
     check(core->runtime != NULL ? 0 : ZYNTAX_ENOMEM, "runtime");
-    check(zyntax_tcp_listen(core->runtime, "127.0.0.1", port, &core->listener), "listen");
-    port = (uint16_t)zyntax_tcp_port(core->listener); /* core 0 takes a free port, the others the same */
+    /* Core 0 takes a free port, the others the same if they can. */
+    int32_t error = zyntax_tcp_listen(core->runtime, "127.0.0.1", cores[0].port, &core->listener);
+    if (error == ZYNTAX_EADDRINUSE) error = zyntax_tcp_listen(core->runtime, "127.0.0.1", 0, &core->listener);
+    check(error, "listen");
+    core->port = (uint16_t)zyntax_tcp_port(core->listener);
     zyntax_task *task = zyntax_runtime_spawn_with(core->runtime, core, server_poll, server_drop, 0);
     check(task != NULL ? 0 : ZYNTAX_ENOMEM, "server");
     for (int i = 0; i < CLIENTS_PER_CORE; i++) {
         core->clients[i].answered_by = NOBODY;
+        core->clients[i].port = core->port;
         task = zyntax_runtime_spawn_with(core->runtime, &core->clients[i], client_poll, client_drop, 0);
         check(task != NULL ? 0 : ZYNTAX_ENOMEM, "client");
     }
 }
 
-static void *core_run(void *argument) {
+SYSTEM_THREAD(core_run, argument) {
     Core *core = argument;
     int32_t result = zyntax_runtime_run(core->runtime); /* the server never ends, so until it is stopped */
     check(result == ZYNTAX_ECANCELED ? 0 : result, "run");
-    return NULL;
+    return 0;
 }
 
 int main(int argc, char **argv) {
-    core_count = argc > 1 ? atoi(argv[1]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    core_count = argc > 1 ? atoi(argv[1]) : system_cores();
     if (core_count < 1) core_count = 1;
     if (core_count > MAX_CORES) core_count = MAX_CORES;
     for (int i = 0; i < core_count; i++) core_prepare(i);
-    for (int i = 0; i < core_count; i++) check(-pthread_create(&cores[i].thread, NULL, core_run, &cores[i]), "thread");
-    for (int i = 0; i < core_count; i++) pthread_join(cores[i].thread, NULL);
+    for (int i = 0; i < core_count; i++)
+        if (system_thread_start(&cores[i].thread, core_run, &cores[i]) != 0) check(ZYNTAX_EAGAIN, "thread");
+    for (int i = 0; i < core_count; i++) system_thread_join(cores[i].thread);
     int total = 0;
     for (int i = 0; i < core_count; total += answered_by[i++]) printf("core %d answered %d\n", i, answered_by[i]);
     printf("%d of %d requests reported\n", total, core_count * CLIENTS_PER_CORE);
