@@ -160,7 +160,7 @@ TEST_CASE("a_number_that_is_used_again_gets_no_event_of_its_former_owner") {
     // Both become readable in one batch; whoever is polled first replaces the other's descriptor.
     Pair pairs[2] = {socket_pair(), socket_pair()};
     Pair fresh = socket_pair();
-    int replacement = fresh.near.release();
+    Fd replacement = std::move(fresh.near);
     zyntax_io *io[2] = {adopt(rt, pairs[0].near), adopt(rt, pairs[1].near)};
     zyntax_io *heir = nullptr;
     char byte = 0;
@@ -177,7 +177,7 @@ TEST_CASE("a_number_that_is_used_again_gets_no_event_of_its_former_owner") {
             if (n != 1 || heir != nullptr) return POLL_READY;
             intptr_t number = zyntax_io_fd(io[1 - mine]);
             CHECK(zyntax_io_close(io[1 - mine]) == 0);
-            CHECK(dup2(replacement, int(number)) == number);
+            CHECK(duplicate_as(replacement, Descriptor(number)));
             CHECK(zyntax_io_open(rt, number, &heir) == 0);
             CHECK(third.spawn(rt) != nullptr);
             return POLL_READY;
@@ -193,7 +193,7 @@ TEST_CASE("a_number_that_is_used_again_gets_no_event_of_its_former_owner") {
     settle(rt);
     CHECK(third.alive());
     CHECK(third.polls == 1);
-    close(replacement);
+    replacement.reset();
     put(fresh.far, "c");
     CHECK(rt.drain());
     CHECK(byte == 'c');

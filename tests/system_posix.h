@@ -118,6 +118,7 @@ inline Descriptor private_to_us(Descriptor fd) {
     return fd;
 }
 inline Descriptor duplicate(Descriptor fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+inline bool duplicate_as(Descriptor fd, Descriptor number) { return private_to_us(dup2(fd, number)) == number; }
 inline Descriptor duplicate_from(Descriptor fd, int lowest) { return fcntl(fd, F_DUPFD_CLOEXEC, lowest); }
 
 // Open descriptors of this process; tests use none above 20,000.

@@ -124,6 +124,25 @@ inline Descriptor duplicate(Descriptor fd) {
                                  WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT));
 }
 
+// Duplicates under numbers that the system chooses, until it has chosen one that is good.
+template <class Good> Descriptor duplicate_until(Descriptor fd, Good good) {
+    std::vector<Descriptor> others;
+    Descriptor found = -1;
+    while (found < 0 && others.size() < 10'000) {
+        Descriptor next = duplicate(fd);
+        if (good(next)) found = next;
+        else others.push_back(next);
+    }
+    for (Descriptor other : others) close_descriptor(other);
+    return found;
+}
+inline Descriptor duplicate_from(Descriptor fd, int lowest) {
+    return duplicate_until(fd, [=](Descriptor number) { return number >= lowest; });
+}
+inline bool duplicate_as(Descriptor fd, Descriptor number) {
+    return duplicate_until(fd, [=](Descriptor other) { return other == number; }) >= 0;
+}
+
 // Open sockets of this process; handles are multiples of four, and tests have few thousand of them.
 inline std::set<Descriptor> open_descriptors() {
     std::set<Descriptor> sockets;
