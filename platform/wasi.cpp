@@ -83,6 +83,7 @@ int32_t open_pipe(int (&)[2]) { return 0; }
 int32_t kind_of(intptr_t fd, Kind *kind) {
     KeepErrno keep;
     struct stat info;
+    if (fd < 0) return ZYNTAX_EBADF;
     if (fstat(static_cast<int>(fd), &info) != 0) return last_error();
     if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) || S_ISBLK(info.st_mode)) return ZYNTAX_EPERM;
     *kind = S_ISSOCK(info.st_mode) ? Kind::socket : Kind::other;

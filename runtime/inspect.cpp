@@ -45,7 +45,7 @@ bool zyntax_runtime::is_valid() const {
 #endif
 
 int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *stats) noexcept {
-    if (!runtime || !stats || stats->size < sizeof(size_t) + sizeof(uint64_t)) return ZYNTAX_EINVAL;
+    if (!runtime || !stats || stats->size < offsetof(zyntax_runtime_stats, tasks_spawned)) return ZYNTAX_EINVAL;
     check_thread(runtime);
     assert(runtime->is_valid());
     size_t slot_bytes = size_t{runtime->block_count} * block_size * sizeof(Slot);

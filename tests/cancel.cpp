@@ -63,6 +63,7 @@ TEST_CASE("a_task_that_waits_for_a_timer_can_be_cancelled") {
 }
 
 TEST_CASE("a_task_that_waits_for_io_can_be_cancelled") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt;
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near);
@@ -129,6 +130,7 @@ TEST_CASE("a_poll_that_cancels_itself_and_is_ready_has_finished") {
 }
 
 TEST_CASE("a_cancel_from_another_thread_during_the_poll_lets_the_poll_decide") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     for (PollStatus answer : {POLL_READY, POLL_PENDING}) {
         Runtime rt;
         Task task;
@@ -145,6 +147,7 @@ TEST_CASE("a_cancel_from_another_thread_during_the_poll_lets_the_poll_decide") {
 }
 
 TEST_CASE("a_cancel_from_another_thread_drops_on_the_runtimes_thread") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     ThreadId dropped_on{};
     Task task{pending, [&](int32_t) { dropped_on = this_thread_id(); }};
@@ -158,6 +161,7 @@ TEST_CASE("a_cancel_from_another_thread_drops_on_the_runtimes_thread") {
 }
 
 TEST_CASE("a_cancel_from_another_thread_wakes_a_sleeping_run") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     std::atomic<bool> polled{false};
     Task task{[&](Waker *) {
@@ -178,6 +182,7 @@ TEST_CASE("a_cancel_from_another_thread_wakes_a_sleeping_run") {
 }
 
 TEST_CASE("once_a_cancel_from_another_thread_has_returned_no_poll_follows") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Task next{pending}, first{[&](Waker *) {
         Thread([&] { CHECK(zyntax_task_cancel(next.handle) == 0); }).join();
@@ -220,6 +225,7 @@ TEST_CASE("a_poll_may_cancel_a_task_of_the_runtime_that_drives_this_one") {
 }
 
 TEST_CASE("cancelling_twice_drops_once") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Task task{pending};
     task.spawn(rt);
@@ -233,6 +239,7 @@ TEST_CASE("cancelling_twice_drops_once") {
 }
 
 TEST_CASE("a_wake_after_a_cancel_does_not_poll") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Waker kept{};
     Task task{[&](Waker *waker) {
@@ -253,6 +260,7 @@ TEST_CASE("a_cancelled_task_is_dropped_within_the_next_turn_however_long_the_que
     auto c = config();
     c.poll_budget = 4;
     for (bool remote : {false, true}) {
+        if (remote) SKIP_WHEN(!has_threads, "WASI has no threads");
         Runtime rt(c);
         std::vector<Task> busy(1000);
         for (auto &task : busy) {
@@ -303,6 +311,7 @@ TEST_CASE("a_poll_can_cancel_the_task_that_runs_next") {
 }
 
 TEST_CASE("a_slot_that_is_reused_in_the_same_turn_is_not_hit_by_the_old_cancel") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Task dying{pending}, reborn;
     reborn.on_poll = pending;
@@ -348,6 +357,7 @@ TEST_CASE("tasks_that_cancel_and_wake_each_other_at_random_are_all_dropped_exact
 }
 
 TEST_CASE("cancels_from_threads_that_race_with_the_end_of_tasks_drop_each_once") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     constexpr size_t count = scaled(20'000);
     Runtime rt;
     std::vector<std::atomic<zyntax_task *>> handles(count);

@@ -94,6 +94,7 @@ TEST_CASE("a_busy_task_does_not_starve_a_timer") {
 }
 
 TEST_CASE("a_busy_task_does_not_starve_a_socket") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt(small_budget());
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near);
@@ -123,6 +124,7 @@ TEST_CASE("a_busy_task_does_not_starve_a_socket") {
 }
 
 TEST_CASE("a_busy_task_does_not_starve_posted_calls_and_remote_wakes") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt(small_budget());
     Busy busy;
     int posted = 0, woken = 0, due = 0;
@@ -156,6 +158,7 @@ TEST_CASE("a_busy_task_does_not_starve_posted_calls_and_remote_wakes") {
 }
 
 TEST_CASE("a_timer_that_is_rearmed_with_zero_does_not_starve_a_socket") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt(small_budget());
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near);

@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-constexpr int links = scaled(1'000'000);
+constexpr int links = scaled(most_tasks);
 constexpr ptrdiff_t stack_limit = 4096;
 
 struct Chain {

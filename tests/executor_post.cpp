@@ -42,6 +42,7 @@ TEST_CASE("posted_calls_run_in_the_order_of_posting") {
 }
 
 TEST_CASE("calls_posted_by_other_threads_wake_a_sleeping_turn_and_run_on_the_runtimes_thread") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Log log;
     Call call{&log, 7};
@@ -56,6 +57,7 @@ TEST_CASE("calls_posted_by_other_threads_wake_a_sleeping_turn_and_run_on_the_run
 }
 
 TEST_CASE("each_threads_calls_keep_their_order") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     constexpr int threads = 4, each = scaled(20'000);
     Runtime rt;
     Log log;

@@ -20,6 +20,7 @@ int64_t elapsed_ms(std::chrono::steady_clock::time_point since) {
 } // namespace
 
 TEST_CASE("a_spinning_loop_sees_the_wakes_of_other_threads") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     constexpr int rounds = scaled(20'000);
     Runtime rt(spinning(50));
     std::atomic<int> ping{0}, pong{0};

@@ -59,6 +59,7 @@ TEST_CASE("two_tasks_that_join_each_other_are_a_stall") {
 }
 
 TEST_CASE("without_the_flag_a_runtime_sleeps_until_the_wake_comes") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Parked task;
     task.spawn(rt);
@@ -72,6 +73,7 @@ TEST_CASE("without_the_flag_a_runtime_sleeps_until_the_wake_comes") {
 }
 
 TEST_CASE("a_hold_says_that_a_wake_will_come") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt(detecting());
     Parked task;
     task.spawn(rt);
@@ -87,6 +89,7 @@ TEST_CASE("a_hold_says_that_a_wake_will_come") {
 }
 
 TEST_CASE("the_last_release_from_another_thread_makes_it_a_stall_again") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt(detecting());
     Parked task;
     task.spawn(rt);
@@ -115,6 +118,8 @@ TEST_CASE("timers_count_as_work") {
 }
 
 TEST_CASE("a_task_that_waits_for_io_is_no_stall") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt(detecting());
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near);
@@ -139,6 +144,7 @@ TEST_CASE("a_task_that_waits_for_io_is_no_stall") {
 }
 
 TEST_CASE("an_open_descriptor_that_nobody_waits_for_does_not_hide_a_stall") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt(detecting());
     Pair pair = socket_pair();
     adopt(rt, pair.near);
@@ -149,6 +155,7 @@ TEST_CASE("an_open_descriptor_that_nobody_waits_for_does_not_hide_a_stall") {
 }
 
 TEST_CASE("a_blocking_job_counts_as_work") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt(detecting());
     int64_t result = 0;
     Task task;

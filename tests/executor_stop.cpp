@@ -25,6 +25,7 @@ TEST_CASE("a_stop_from_a_poll_ends_run_and_the_tasks_stay_alive") {
 }
 
 TEST_CASE("a_stop_from_another_thread_wakes_a_sleeping_run") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     std::atomic<bool> polled{false};
     Task task{[&](Waker *) {
@@ -64,6 +65,7 @@ TEST_CASE("a_stop_ends_the_next_block_on_too") {
 }
 
 TEST_CASE("a_stop_ends_a_turn_that_waits") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Task task{[](Waker *) { return POLL_PENDING; }};
     task.spawn(rt);

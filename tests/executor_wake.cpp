@@ -29,6 +29,7 @@ TEST_CASE("many_wakes_during_poll_cause_exactly_one_more_poll") {
 }
 
 TEST_CASE("a_wake_from_another_thread_during_poll_causes_exactly_one_more_poll") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Task task;
     task.on_poll = [&](Waker *waker) {
@@ -41,6 +42,7 @@ TEST_CASE("a_wake_from_another_thread_during_poll_causes_exactly_one_more_poll")
 }
 
 TEST_CASE("wakes_between_two_polls_coalesce") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Waker kept{};
     Task task{[&](Waker *waker) {
@@ -82,6 +84,7 @@ TEST_CASE("a_task_that_woke_itself_and_was_ready_is_not_polled_again") {
 }
 
 TEST_CASE("a_remote_wake_during_the_last_poll_changes_nothing") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Task task{[&](Waker *waker) {
         Thread([waker = *waker] { waker.wake(waker.data); }).join();
@@ -94,6 +97,7 @@ TEST_CASE("a_remote_wake_during_the_last_poll_changes_nothing") {
 }
 
 TEST_CASE("a_wake_after_the_end_changes_nothing") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Waker kept{};
     Task task{[&](Waker *waker) {

@@ -104,6 +104,7 @@ TEST_CASE("bad_task_handles_count_as_ended") {
 }
 
 TEST_CASE("bad_io_handles_are_stale") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Scene s;
     Peer peer(s.rt);
     CHECK(zyntax_io_close(peer.io) == 0); // so that there is a place that handles could name
@@ -148,6 +149,7 @@ TEST_CASE("bad_channel_handles_are_stale") {
 }
 
 TEST_CASE("handles_of_one_kind_are_not_taken_for_another") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Scene s;
     Peer peer(s.rt);
     zyntax_channel *channel = nullptr;
@@ -165,6 +167,7 @@ TEST_CASE("handles_of_one_kind_are_not_taken_for_another") {
 }
 
 TEST_CASE("handles_of_a_destroyed_runtime_are_stale") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime gone;
     Peer peer(gone);
     zyntax_channel *channel = nullptr;
@@ -178,6 +181,7 @@ TEST_CASE("handles_of_a_destroyed_runtime_are_stale") {
 }
 
 TEST_CASE("a_null_op_or_waker_or_result_is_invalid") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Scene s;
     Peer peer(s.rt);
     char byte = 0;
@@ -270,6 +274,7 @@ TEST_CASE("a_live_task_of_another_runtime_is_foreign") {
 }
 
 TEST_CASE("op_words_that_were_made_up_do_no_harm") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Scene s;
     Peer peer(s.rt);
     char byte = 0;
@@ -305,6 +310,7 @@ TEST_CASE("op_words_that_were_made_up_do_no_harm") {
 }
 
 TEST_CASE("an_op_of_one_kind_given_to_an_await_point_of_another_does_no_harm") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Scene s;
     Peer peer(s.rt);
     char byte = 0;
@@ -381,10 +387,10 @@ TEST_CASE("stats_of_a_small_size_are_partly_filled_and_of_a_smaller_one_refused"
     zyntax_runtime_stats stats{};
     stats.size = sizeof(size_t);
     CHECK(zyntax_runtime_get_stats(s.rt, &stats) == ZYNTAX_EINVAL);
-    stats.size = sizeof(size_t) + sizeof(uint64_t);
+    stats.size = offsetof(zyntax_runtime_stats, tasks_spawned);
     stats.tasks_spawned = unset;
     CHECK(zyntax_runtime_get_stats(s.rt, &stats) == 0);
     CHECK(stats.tasks_alive == 1);
     CHECK(stats.tasks_spawned == uint64_t(unset)); // beyond the size
-    CHECK(stats.size == sizeof(size_t) + sizeof(uint64_t));
+    CHECK(stats.size == offsetof(zyntax_runtime_stats, tasks_spawned));
 }

@@ -264,6 +264,7 @@ TEST_CASE("a_join_all_without_memory_goes_on_by_polling") {
 }
 
 TEST_CASE("waking_cancelling_ending_and_destroying_allocate_nothing") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Heap heap;
     Clock clock;
     Runtime rt(heap.config(clock.config()));

@@ -250,9 +250,9 @@ uint32_t poll_now(intptr_t fd, uint32_t interest) { return find(fd)->readiness()
 
 void close(intptr_t fd) { CHECK(World::current().descriptors.erase(fd) == 1); }
 
-int64_t listen(const Address *, bool) { return World::current().open({Kind::tcp}); }
+intptr_t listen(const Address *, bool) { return World::current().open({Kind::tcp}); }
 
-int64_t accept(intptr_t listener, bool) {
+intptr_t accept(intptr_t listener, bool) {
     World &world = World::current();
     Endpoint &descriptor = *find(listener);
     if (descriptor.error) return descriptor.error;
@@ -271,7 +271,7 @@ bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNABORTED || error
 
 bool accept_exhausted(int64_t error) { return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE; }
 
-int64_t connect(const Address *, bool *in_progress) {
+intptr_t connect(const Address *, bool *in_progress) {
     World &world = World::current();
     int32_t outcome = 0;
     if (!world.connects.empty()) {

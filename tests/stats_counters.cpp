@@ -54,6 +54,7 @@ TEST_CASE("wakes_of_tasks_that_have_ended_are_not_counted") {
 }
 
 TEST_CASE("wakes_from_other_threads_are_counted_apart") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Waker waker{};
     ScopedTask task(rt);
@@ -90,6 +91,7 @@ TEST_CASE("timers_are_a_gauge_and_a_counter") {
 }
 
 TEST_CASE("kernel_waits_and_events_are_counted") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt;
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near);
@@ -111,6 +113,7 @@ TEST_CASE("kernel_waits_and_events_are_counted") {
 }
 
 TEST_CASE("blocking_jobs_are_a_gauge") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Gate gate;
     Await task(rt, [&](zyntax_op *op, Waker *waker, int64_t *result) {
@@ -126,6 +129,7 @@ TEST_CASE("blocking_jobs_are_a_gauge") {
 }
 
 TEST_CASE("bytes_in_use_come_back_and_never_exceed_what_is_reserved") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt;
     auto everything = [&] {
         std::deque<Await> tasks;

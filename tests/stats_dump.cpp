@@ -1,34 +1,10 @@
 // zyntax_runtime_dump: one line for every live task, with what it waits for.
 #include "channel_support.h"
-#include "io_support.h"
+#include "dump_support.h"
 
 #include <deque>
-#include <map>
 
 using namespace support;
-
-namespace {
-
-std::map<zyntax_task *, zyntax_task_info> dump(zyntax_runtime *rt, int32_t *count = nullptr) {
-    std::map<zyntax_task *, zyntax_task_info> tasks;
-    auto visit = [](void *user, const zyntax_task_info *info) {
-        (*static_cast<decltype(tasks) *>(user))[info->task] = *info;
-    };
-    int32_t n = zyntax_runtime_dump(rt, visit, &tasks);
-    CHECK(n == int32_t(tasks.size()));
-    if (count != nullptr) *count = n;
-    return tasks;
-}
-
-// What a task that awaits this operation is shown to wait for.
-zyntax_wait waits_for(Runtime &rt, Operation operation) {
-    Await task(rt, std::move(operation));
-    settle(rt);
-    REQUIRE(task.alive());
-    return dump(rt)[task.task.handle].waits;
-}
-
-} // namespace
 
 TEST_CASE("every_live_task_is_shown_with_its_handle_state_poll_and_polls") {
     Runtime rt;
@@ -130,24 +106,8 @@ TEST_CASE("timers_joins_and_channels_are_shown") {
     CHECK(waits_for(rt, sending(channel, &item)) == ZYNTAX_WAIT_CHANNEL);
 }
 
-TEST_CASE("directions_of_io_are_shown") {
-    Runtime rt;
-    Pair pair = socket_pair();
-    zyntax_io *io = adopt(rt, pair.near), *listener = nullptr, *accepted = nullptr;
-    fill(Descriptor(zyntax_io_fd(io)));
-    REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
-    char byte = 0;
-    CHECK(waits_for(rt, reading(io, &byte, 1)) == ZYNTAX_WAIT_READABLE);
-    CHECK(waits_for(rt, writing(io, &byte, 1)) == ZYNTAX_WAIT_WRITABLE);
-    CHECK(waits_for(rt, readiness(io, ZYNTAX_READABLE)) == ZYNTAX_WAIT_READABLE);
-    CHECK(waits_for(rt, readiness(io, ZYNTAX_WRITABLE)) == ZYNTAX_WAIT_WRITABLE);
-    CHECK(waits_for(rt, accepting(listener, &accepted)) == ZYNTAX_WAIT_READABLE);
-    SilentListener silent;
-    CHECK(waits_for(rt, connecting(rt, "127.0.0.1", port_of(silent.fd), &accepted)) == ZYNTAX_WAIT_WRITABLE);
-    CHECK(rt.idle_waits() <= idle_budget);
-}
-
 TEST_CASE("blocking_jobs_are_shown") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     Gate gate;
     auto job = [](void *arg) { return int64_t(static_cast<Gate *>(arg)->pass()); };

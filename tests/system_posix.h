@@ -39,6 +39,7 @@
 
 namespace sys {
 
+constexpr bool has_files = true;
 constexpr bool has_sockets = true;
 constexpr bool has_pipes = true;
 constexpr bool has_local_sockets = true; // socket pairs of datagrams, descriptors in messages
@@ -57,6 +58,8 @@ constexpr bool has_sequenced_packets = false;
 constexpr bool has_address_space_limit = true;
 constexpr bool has_sequenced_packets = true;
 #endif
+
+constexpr int most_tasks = 1'000'000; // that a test has alive at once
 
 // ---- memory ----
 

@@ -5,20 +5,26 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <poll.h>
 #include <sys/socket.h>
 
 namespace sys {
 
 constexpr bool has_threads = false;
+constexpr bool has_files = false;
 constexpr bool has_sockets = false;
 constexpr bool has_pipes = false;
 constexpr bool has_signals = false;
 constexpr bool has_resident_bytes = false;
 constexpr bool has_descriptor_limit = false;
+constexpr bool has_address_space_limit = false;
+
+constexpr int most_tasks = 250'000; // alive at once: addresses are memory there
 
 // ---- threads: what a test that was not skipped may still name ----
 
 struct Thread {
+    Thread() = default;
     template <class... Any> explicit Thread(Any &&...) { FAIL("WASI has no threads"); }
     void join() {}
 };

@@ -33,6 +33,7 @@
 
 namespace sys {
 
+constexpr bool has_files = true;
 constexpr bool has_sockets = true;
 constexpr bool has_pipes = false;
 constexpr bool has_local_sockets = false;
@@ -42,6 +43,8 @@ constexpr bool has_descriptor_limit = false;
 constexpr bool has_event_descriptors = false;
 constexpr bool has_address_space_limit = false;
 constexpr bool has_sequenced_packets = false;
+
+constexpr int most_tasks = 1'000'000; // that a test has alive at once
 
 inline bool on_wine() { return GetProcAddress(GetModuleHandleW(L"ntdll"), "wine_get_version") != nullptr; }
 

@@ -65,6 +65,7 @@ TEST_CASE("random_sleeps_are_never_early_and_not_absurdly_late") {
 }
 
 TEST_CASE("a_runtime_that_waits_for_a_far_timer_is_idle") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     const uint64_t durations[] = {3'600'000 * ms, (1ull << 31) * ms, (1ull << 32) * ms,
                                   1ull << 62,     UINT64_MAX - 1,    UINT64_MAX};
     for (uint64_t duration : durations) {
@@ -97,6 +98,7 @@ TEST_CASE("a_turn_waits_no_longer_than_it_was_told_to_nor_than_the_next_timer") 
 }
 
 TEST_CASE("an_earlier_timer_armed_while_the_loop_sleeps_is_noticed") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     std::atomic<bool> parked{false};
     Waker kept{};
@@ -125,6 +127,7 @@ TEST_CASE("an_earlier_timer_armed_while_the_loop_sleeps_is_noticed") {
 }
 
 TEST_CASE("the_runtimes_clock_is_monotonic_and_readable_from_any_thread") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     int backwards = 0;
     auto read = [&](int *count) {

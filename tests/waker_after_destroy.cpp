@@ -29,6 +29,7 @@ std::vector<Keeper> park(zyntax_runtime *rt, size_t n) {
 } // namespace
 
 TEST_CASE("wakes_after_destroy_do_nothing") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     auto dead = park(rt, 100);
     rt.destroy();
@@ -54,6 +55,7 @@ TEST_CASE("task_handles_after_destroy_are_stale") {
 }
 
 TEST_CASE("wakers_of_a_destroyed_runtime_do_not_reach_the_runtime_that_took_its_place") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     std::vector<Keeper> dead;
     {
         Runtime rt;
@@ -74,6 +76,7 @@ TEST_CASE("wakers_of_a_destroyed_runtime_do_not_reach_the_runtime_that_took_its_
 }
 
 TEST_CASE("wakes_that_were_under_way_at_destroy_do_not_reach_the_next_runtime") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     for (int round = 0; round < scaled(1000); round++) {
         Runtime rt;
         auto dead = park(rt, 4);

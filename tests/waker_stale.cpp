@@ -59,6 +59,7 @@ void settle(Runtime &rt) {
 } // namespace
 
 TEST_CASE("stale_wakers_fired_from_four_threads_poll_none_of_the_tasks_in_the_reused_slots") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     auto dead = spawn_all(rt, keep_and_end);
     REQUIRE(rt.drain());
@@ -74,6 +75,7 @@ TEST_CASE("stale_wakers_fired_from_four_threads_poll_none_of_the_tasks_in_the_re
 }
 
 TEST_CASE("stale_wakers_fired_while_the_new_tasks_run_poll_none_of_them") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
     auto dead = spawn_all(rt, keep_and_end);
     REQUIRE(rt.drain());
