@@ -41,6 +41,23 @@
  *
  * WHAT DIFFERS BY PLATFORM, and nothing else does
  *
+ *  Descriptors      zyntax_io_open on Windows takes sockets only; anything else is ZYNTAX_EPERM. On macOS and NetBSD a
+ *                   pipe or socket raises no SIGPIPE from then on. Whether /dev/null is pollable is the system's word.
+ *  backend_fd       -1 with iocp, poll, and kqueue on Linux: turn with a timeout of your own instead.
+ *  Shared ports     A second zyntax_tcp_listen on a port is ZYNTAX_EADDRINUSE on Windows. macOS, NetBSD and OpenBSD
+ *                   allow it but do not spread the connections. OpenBSD's NULL address is IPv6 only.
+ *  Lateness         Of a timer, on an idle machine: up to the system's tick on Windows (1 to 16 ms); up to 1 ms before
+ *                   Linux 5.11, and with poll outside Linux and FreeBSD. macOS stops the clock while it sleeps.
+ *  Errors           A system error without a name here keeps Linux's number on Linux and, where it has one, on Windows;
+ *                   elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are left alone as errno is.
+ *  Signals          Windows runs handlers on threads of their own. With kqueue on Linux zyntax_wake_from_signal is not
+ *                   safe, as libkqueue locks.
+ *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: there is no way to do both at once.
+ *  poll             The cost of a wait grows with the number of handles that are waited for.
+ *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN. No new sockets: zyntax_tcp_listen, _connect and _port
+ *                   are ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK also without ZYNTAX_DETECT_STALL.
+ *                   At most 262,144 tasks. Timeouts are rounded up to milliseconds. A call through another type than
+ *                   the declared one traps: block_on and run return an int32_t.
  *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker is told from newer
  *                   ones for 2047 tasks of the same slot, or 2046 I/O handles and channels of the runtime; one that is
  *                   kept for longer may name a newer one: a waker then polls that without cause, which is harmless.
