@@ -112,7 +112,7 @@ struct SilentListener {
     SilentListener() {
         for (int tries = 0; tries < 10; tries++) {
             queued.push_back(plain_client(port_of(fd)));
-            if (!wait_for(queued.back(), POLLOUT, 20)) return;
+            if (!wait_for(queued.back(), POLLOUT, 100)) return;
         }
         FAIL("the queue of a listener does not fill up");
     }
