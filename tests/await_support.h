@@ -22,8 +22,8 @@ inline size_t fill(Descriptor fd) {
         auto n = send_some(fd, block.data(), size);
         if (n > 0) total += size_t(n);
         else if (!would_block()) return total;
-        else if (size > 1) size /= 2;                       // a pipe takes what fits in its last page
-        else if (!wait_for(fd, POLLOUT, 100)) return total; // TCP may still be on its way to the peer
+        else if (size > 1) size /= 2;                      // a pipe takes what fits in its last page
+        else if (!wait_for(fd, POLLOUT, 20)) return total; // TCP may still be on its way to the peer
     }
 }
 
