@@ -4,6 +4,8 @@
 
 #include <arpa/inet.h>
 #include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -355,6 +357,10 @@ void add_echo(std::vector<Workload> &all) {
                    make<Echo<EchoOnEpoll>, 50>,
                    "ns",
                    {"requests/s", "waits/request"}});
+    if (std::strcmp(zyntax_runtime_backend(), "kqueue") == 0) {
+        std::puts("left out, as libkqueue loses events when more are ready than a wait has room for: echo_500");
+        return;
+    }
     all.push_back({"echo_500",
                    "64-byte TCP echo, 500 connections; server CPU per request",
                    60'000,

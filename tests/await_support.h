@@ -14,16 +14,25 @@ constexpr int64_t unfinished = INT64_MIN;
 constexpr size_t kib = 1024;
 constexpr size_t mib = 1024 * kib;
 
-// Fills a non-blocking descriptor until the kernel takes no more and stays so; the number of bytes.
+// Fills a non-blocking descriptor until the kernel takes not a byte more, and none 20 ms later either: what TCP has on
+// its way to the peer makes room, and a byte finds some long before POLLOUT tells of it. The number of bytes.
 inline size_t fill(Descriptor fd) {
     std::string block(64 * kib, 'f');
     size_t total = 0, size = block.size();
-    for (;;) {
+    for (bool paused = false;;) {
         auto n = send_some(fd, block.data(), size);
-        if (n > 0) total += size_t(n);
-        else if (!would_block()) return total;
-        else if (size > 1) size /= 2;                      // a pipe takes what fits in its last page
-        else if (!wait_for(fd, POLLOUT, 20)) return total; // TCP may still be on its way to the peer
+        if (n > 0) {
+            total += size_t(n);
+            size = std::min(2 * size, block.size());
+            paused = false;
+        } else if (!would_block() || (size == 1 && paused)) {
+            return total;
+        } else if (size > 1) {
+            size /= 2; // a pipe takes what fits in its last page
+        } else {
+            wait_for(fd, POLLOUT, 20);
+            paused = true;
+        }
     }
 }
 

@@ -91,11 +91,10 @@ TEST_CASE("room_to_write_is_reported") {
 
 TEST_CASE("a_report_of_one_direction_leaves_the_other_wanted") {
     Watched watched;
-    Registered r(watched, socket_pair());
     for (int round = 0; round < 10; round++) {
         CAPTURE(round);
+        Registered r(watched, socket_pair()); // a new one: TCP makes room by itself once it has seen the reader keep up
         fill(r.pair.near);
-        take(r.pair.near);
         watched.settle();
         watched.poller.want(r.pair.near, 1, writable);
         watched.poller.want(r.pair.near, 1, readable);

@@ -54,6 +54,7 @@ for purpose in "$@"; do
         want g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix
         want nodejs node
         want lld wasm-ld
+        want llvm-14 llvm-ar-14
         [ -x /usr/lib/wine/wine64 ] || want wine64 wine64
         printf 'int main() {}\n' | c++ -m32 -x c++ - -o /dev/null 2>/dev/null || packages="$packages g++-multilib"
         for package in wasi-libc libc++-14-dev-wasm32 libc++abi-14-dev-wasm32 libclang-rt-14-dev-wasm32; do
