@@ -131,7 +131,11 @@ inline std::set<int> open_descriptors() {
         if (is_open(fd)) numbers.insert(fd);
     return numbers;
 }
-inline int fd_count() { return on_libkqueue ? 0 : int(open_descriptors().size()); } // libkqueue's come and go
+inline int fd_count() {
+    if (!on_libkqueue) return int(open_descriptors().size());
+    MESSAGE("descriptors are not counted: libkqueue's come and go");
+    return 0;
+}
 
 inline ssize_t receive_some(Descriptor fd, void *buf, size_t len) { return ::read(fd, buf, len); }
 inline ssize_t send_some(Descriptor fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
