@@ -10,7 +10,6 @@
  *     localhost: ...
  *     the loop ticked meanwhile
  */
-#define _POSIX_C_SOURCE 200809L
 #include "system.h"
 #include "zyntax_async_runtime.h"
 

@@ -15,7 +15,6 @@
  *     client 2: 100 echoes
  *     interrupted after 3 connections
  */
-#define _POSIX_C_SOURCE 200809L
 #include "zyntax_async_runtime.h"
 
 #include <signal.h>

@@ -18,7 +18,6 @@
  *     task: tick 3
  *     host: slept in between
  */
-#define _POSIX_C_SOURCE 200809L
 #include "system.h"
 #include "zyntax_async_runtime.h"
 

@@ -3,7 +3,6 @@
  * An HTTP/1.1 GET out of three async functions: http_get awaits connect, write_all and read_message. Awaiting an async
  * function is calling its poll function with the same waker; only the leaves call the runtime.
  */
-#define _POSIX_C_SOURCE 200809L
 #include "http.h"
 
 #include <stdio.h>

@@ -13,7 +13,6 @@
  *     core 1 answered ...
  *     200 of 200 requests reported
  */
-#define _POSIX_C_SOURCE 200809L
 #include "system.h"
 #include "zyntax_async_runtime.h"
 
