@@ -77,10 +77,10 @@ inline uint32_t &next_block(uint32_t first) { return slot_at(first)->joiners; }
 
 // ---- task handles and waker data ----
 
-// From the top: generation, index. On 32-bit targets only the generation's low bits find room, so that a handle that
-// was kept while 2^(bits - 1) others used its slot names the newest of them.
+// From the top: generation, index. On 32-bit targets only the generation's low 12 bits find room, so that a handle that
+// was kept while 2048 other tasks used its slot names the newest of them.
 constexpr uint32_t task_index_bits = wide ? 32 : 20;
-constexpr uint32_t task_generation_mask = wide ? UINT32_MAX : (1u << (32 - task_index_bits % 32)) - 1;
+constexpr uint32_t task_generation_mask = UINT32_MAX >> (wide ? 0 : task_index_bits);
 
 inline uintptr_t task_bits(uint32_t index, uint32_t generation) {
     return uintptr_t{generation} << task_index_bits | index;
