@@ -44,11 +44,14 @@
  *  Descriptors      zyntax_io_open on Windows takes sockets only; anything else is ZYNTAX_EPERM. On macOS and NetBSD a
  *                   pipe or socket raises no SIGPIPE from then on. Whether /dev/null is pollable is the system's word.
  *  backend_fd       -1 with iocp, poll, and kqueue on Linux: turn with a timeout of your own instead.
- *  Shared ports     A second zyntax_tcp_listen on a port is ZYNTAX_EADDRINUSE on Windows. macOS, NetBSD and OpenBSD
- *                   allow it but do not spread the connections. OpenBSD's NULL address is IPv6 only.
+ *  Shared ports     A second zyntax_tcp_listen on a port is ZYNTAX_EADDRINUSE on Windows, also while connections that
+ *                   the first accepted live on. macOS, NetBSD and OpenBSD allow it but do not spread the connections.
+ *                   OpenBSD's NULL address is IPv6 only.
+ *  Winsock          Is started for as long as a runtime lives: a host with sockets of its own starts it for itself. A
+ *                   UDP socket given to zyntax_io_open no longer reports that a datagram reached nobody.
  *  Lateness         Of a timer, on an idle machine: up to the system's tick on Windows (1 to 16 ms); up to 1 ms before
  *                   Linux 5.11, and with poll outside Linux and FreeBSD. macOS stops the clock while it sleeps.
- *  Errors           A system error without a name here keeps Linux's number on Linux and, where it has one, on Windows;
+ *  Errors           One that has no near one here keeps Linux's number on Linux and, where it has one, on Windows;
  *                   elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are left alone as errno is.
  *  Signals          Windows runs handlers on threads of their own. With kqueue on Linux zyntax_wake_from_signal is not
  *                   safe, as libkqueue locks.
