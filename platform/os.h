@@ -172,11 +172,15 @@ struct Address {
 intptr_t listen(const Address *, bool dual_stack);     // a descriptor or an error
 intptr_t accept(intptr_t listener, bool set_no_delay); // a descriptor or an error
 bool accept_passes(int64_t error);                     // that connection is gone, the next may be fine
-bool accept_exhausted(int64_t error);                  // out of descriptors or memory: later, maybe
 intptr_t connect(const Address *, bool *in_progress);  // a descriptor or an error
 int32_t connect_result(intptr_t fd);                   // 0, an error, or ZYNTAX_EAGAIN: not decided yet
 int32_t shut_down_writes(intptr_t fd);
 int32_t local_port(intptr_t fd);
+// Out of descriptors or memory: a later accept may do.
+inline bool accept_exhausted(int64_t error) {
+    return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM;
+}
+
 // Fills up to `max` addresses; their number, or an error. Blocks, unless `numeric`: then only an IPv4 or IPv6 address
 // is understood.
 int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uint32_t max);

@@ -61,9 +61,8 @@ const sockaddr *as_sockaddr(const Address *address) { return reinterpret_cast<co
 
 #if defined(F_SETNOSIGPIPE)
 
-ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
-    return ::write(fd, buf, len);
-} // kind_of saw to it
+// kind_of has seen to it that there is none.
+ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
 
 #else
 
@@ -436,10 +435,6 @@ bool accept_passes(int64_t error) {
         if (error == code) return true;
     }
     return false;
-}
-
-bool accept_exhausted(int64_t error) {
-    return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM;
 }
 
 intptr_t connect(const Address *address, bool *in_progress) {

@@ -136,10 +136,6 @@ intptr_t accept(intptr_t listener, bool) {
 
 bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNABORTED; }
 
-bool accept_exhausted(int64_t error) {
-    return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM;
-}
-
 int32_t shut_down_writes(intptr_t fd) {
     KeepErrno keep;
     if (shutdown(static_cast<int>(fd), SHUT_WR) == 0) return 0;

@@ -305,10 +305,6 @@ intptr_t accept(intptr_t listener, bool set_no_delay) {
 
 bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNRESET || error == ZYNTAX_ECONNABORTED; }
 
-bool accept_exhausted(int64_t error) {
-    return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM;
-}
-
 intptr_t connect(const Address *address, bool *in_progress) {
     KeepErrors keep;
     intptr_t made = new_stream(as_sockaddr(address)->sa_family);

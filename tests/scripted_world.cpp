@@ -269,8 +269,6 @@ intptr_t accept(intptr_t listener, bool) {
 
 bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNABORTED || error == ZYNTAX_EPROTO; }
 
-bool accept_exhausted(int64_t error) { return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE; }
-
 intptr_t connect(const Address *, bool *in_progress) {
     World &world = World::current();
     int32_t outcome = 0;
