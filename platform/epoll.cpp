@@ -57,6 +57,9 @@ void EpollPoller::close() {
     epoll_ = wake_ = -1;
 }
 
+// What closes a kernel's object is its last number, and that is the parent's.
+void EpollPoller::close_copy() { close(); }
+
 int32_t EpollPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
     os::KeepErrno keep;
     epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};

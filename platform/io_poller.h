@@ -39,6 +39,7 @@ concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uint32_t n, Event 
     { P::name } -> std::convertible_to<const char *>;
     { p.open(memory) } -> std::same_as<int32_t>; // keeps the reference; the rest is undone by close
     { p.close() } -> std::same_as<void>;
+    { p.close_copy() } -> std::same_as<void>; // in a child that was forked: the kernel's objects are the parent's, too
     { p.reserve(/*index*/ n) } -> std::same_as<bool>; // false: no memory; else the next add, of this index, needs none
     { p.add(fd, /*index*/ n, /*generation*/ n) } -> std::same_as<int32_t>;
     { p.remove(fd, /*index*/ n) } -> std::same_as<void>;

@@ -108,6 +108,12 @@ void KqueuePoller::close() {
     capacity_ = 0;
 }
 
+// Kernels do not hand a queue down: its number may be another descriptor's in the child.
+void KqueuePoller::close_copy() {
+    kqueue_ = -1;
+    close();
+}
+
 bool KqueuePoller::reserve(uint32_t index) {
     if (index < capacity_) return true;
     uint32_t capacity = std::bit_ceil(index + 1 < 16 ? 16 : index + 1);

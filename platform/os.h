@@ -115,34 +115,45 @@ void *reserve_pages(size_t size);
 // Zeroed memory for reserved addresses; false when there is none.
 bool commit_pages(void *at, size_t size);
 
+// Bytes of address space that the process may have; SIZE_MAX when they are not limited, or nobody tells.
+size_t address_limit();
+
+// Tells a process from those that it forks; 0 where there is no fork.
+uint64_t process_id();
+
 // The C library's allocator; `align` is a power of two.
 void *allocate(size_t size, size_t align);
 void release(void *at);
 
 // ---- threads, for the blocking pool ----
 
-// Starts a detached thread; false when the system has none left.
-bool start_thread(void (*run)(void *), void *arg);
+// A thread that will be joined. It takes no signal but those that its own faults raise.
+struct Thread {
+    void (*run)(void *); // run and arg are set before start_thread
+    void *arg;
+    uintptr_t id; // the system's
+};
+
+bool start_thread(Thread *); // false when the system has none left; the struct stays where it is until join_thread
+void join_thread(Thread *);  // waits for its end
 
 // Lets another thread run, or a sibling of this core.
 void relax();
 void yield();
 
-// A mutex with two conditions. Opaque memory, so that no system header is needed here.
+// A mutex with a condition. Opaque memory, so that no system header is needed here.
 class Monitor {
 public:
-    enum Condition { work = 0, ended = 1 };
     void init();
     void destroy();
     void lock();
     void unlock();
-    void wait(Condition);
-    bool wait_for(Condition, uint64_t timeout_ns); // false: timed out
-    void signal(Condition);
-    void broadcast(Condition);
+    bool wait_for(uint64_t timeout_ns); // false: timed out
+    void signal();
+    void broadcast();
 
 private:
-    [[maybe_unused]] alignas(16) unsigned char memory_[192];
+    [[maybe_unused]] alignas(16) unsigned char memory_[128];
 };
 
 // ---- descriptors ----
@@ -155,8 +166,11 @@ enum class Kind : uint8_t {
     other   // tty, eventfd, …
 };
 
-int32_t kind_of(intptr_t fd, Kind *kind);                      // 0 or an error: ZYNTAX_EPERM for files
-int32_t set_nonblocking(intptr_t fd);                          // 0 or an error
+int32_t kind_of(intptr_t fd, Kind *kind);                 // 0 or an error: ZYNTAX_EPERM for files
+int32_t set_nonblocking(intptr_t fd, bool *was_blocking); // 0 or an error; false where the system cannot tell
+void set_blocking(intptr_t fd);
+bool is_blocking(intptr_t fd);
+uint64_t file_identity(intptr_t fd);                           // the same for descriptors of one file; never 0
 int64_t read(intptr_t fd, Kind, void *buf, size_t len);        // bytes or an error
 int64_t write(intptr_t fd, Kind, const void *buf, size_t len); // bytes or an error, never a signal
 uint32_t poll_now(intptr_t fd, uint32_t interest);             // the directions of interest that would not block
@@ -169,7 +183,8 @@ struct Address {
     uint32_t size;
 };
 
-intptr_t listen(const Address *, bool dual_stack);     // a descriptor or an error
+intptr_t listen(const Address *, bool dual_stack, bool shared); // a descriptor or an error
+bool listens(intptr_t fd);
 intptr_t accept(intptr_t listener, bool set_no_delay); // a descriptor or an error
 bool accept_passes(int64_t error);                     // that connection is gone, the next may be fine
 intptr_t connect(const Address *, bool *in_progress);  // a descriptor or an error
@@ -181,8 +196,8 @@ inline bool accept_exhausted(int64_t error) {
     return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM;
 }
 
-// Fills up to `max` addresses; their number, or an error. Blocks, unless `numeric`: then only an IPv4 or IPv6 address
-// is understood.
+// Fills up to `max` addresses; how many there are, which may be more, or an error. Blocks, unless `numeric`: then only
+// an IPv4 or IPv6 address is understood.
 int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uint32_t max);
 
 } // namespace zyntax::os

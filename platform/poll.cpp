@@ -72,6 +72,9 @@ void PollPoller::close() {
     capacity_ = end_ = 0;
 }
 
+// What closes a pipe is its last number, and that is the parent's.
+void PollPoller::close_copy() { close(); }
+
 size_t PollPoller::block_size(uint32_t capacity) {
     return (capacity + 1) * sizeof(pollfd) + capacity * sizeof(Watched);
 }

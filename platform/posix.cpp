@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -101,28 +102,25 @@ ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
 
 #endif
 
-// EOPNOTSUPP of accept may also be an error of the connection.
-bool listens(int fd) {
-    int on = 0;
-    socklen_t size = sizeof on;
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on;
+void *thread_main(void *memory) {
+    auto *thread = static_cast<Thread *>(memory);
+    thread->run(thread->arg);
+    return nullptr;
 }
 
-struct Thread {
-    void (*run)(void *);
-    void *arg;
-};
-
-void *thread_main(void *memory) {
-    Thread thread = *static_cast<Thread *>(memory);
-    ::free(memory);
-    thread.run(thread.arg);
-    return nullptr;
+// Signals belong to the host's threads. But what a thread's own fault raises is for the host's handler all the same:
+// blocked, it would end the process.
+sigset_t signals_of_others() {
+    constexpr int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigset_t set;
+    sigfillset(&set);
+    for (int fault : faults) sigdelset(&set, fault);
+    return set;
 }
 
 struct MonitorMemory {
     pthread_mutex_t mutex;
-    pthread_cond_t conditions[2];
+    pthread_cond_t condition;
 };
 
 timespec to_timespec(uint64_t ns) {
@@ -201,6 +199,20 @@ bool commit_pages(void *at, size_t size) {
     return mprotect(at, size, PROT_READ | PROT_WRITE) == 0;
 }
 
+size_t address_limit() {
+#ifdef RLIMIT_AS
+    KeepErrno keep;
+    rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    auto bytes = static_cast<uint64_t>(limit.rlim_cur);
+    return bytes < SIZE_MAX ? static_cast<size_t>(bytes) : SIZE_MAX;
+#else
+    return SIZE_MAX;
+#endif
+}
+
+uint64_t process_id() { return static_cast<uint64_t>(getpid()); }
+
 void *allocate(size_t size, size_t align) {
     KeepErrno keep;
     if (align <= alignof(max_align_t)) return malloc(size);
@@ -220,25 +232,24 @@ void release(void *at) {
     ::free(at);
 }
 
-bool start_thread(void (*run)(void *), void *arg) {
-    KeepErrno keep;
-    auto *thread = static_cast<Thread *>(malloc(sizeof(Thread)));
-    if (!thread) return false;
-    *thread = {run, arg};
+static_assert(sizeof(pthread_t) <= sizeof(Thread::id));
 
-    // Signals belong to the host's threads: a pool thread takes none.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+bool start_thread(Thread *thread) {
+    KeepErrno keep;
+    sigset_t blocked = signals_of_others(), before;
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     pthread_t id;
-    bool started = pthread_create(&id, &attributes, thread_main, thread) == 0;
+    bool started = pthread_create(&id, nullptr, thread_main, thread) == 0;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_attr_destroy(&attributes);
-    if (!started) ::free(thread);
+    if (started) memcpy(&thread->id, &id, sizeof id);
     return started;
+}
+
+void join_thread(Thread *thread) {
+    KeepErrno keep;
+    pthread_t id;
+    memcpy(&id, &thread->id, sizeof id);
+    pthread_join(id, nullptr);
 }
 
 void relax() {
@@ -259,49 +270,37 @@ static_assert(sizeof(MonitorMemory) <= sizeof(Monitor) && alignof(MonitorMemory)
 void Monitor::init() {
     auto *m = reinterpret_cast<MonitorMemory *>(memory_);
     pthread_mutex_init(&m->mutex, nullptr);
-    for (pthread_cond_t &condition : m->conditions) {
-        pthread_condattr_t attributes;
-        pthread_condattr_init(&attributes);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
 #if !defined(__APPLE__)
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 #endif
-        pthread_cond_init(&condition, &attributes);
-        pthread_condattr_destroy(&attributes);
-    }
+    pthread_cond_init(&m->condition, &attributes);
+    pthread_condattr_destroy(&attributes);
 }
 
 void Monitor::destroy() {
     auto *m = reinterpret_cast<MonitorMemory *>(memory_);
-    for (pthread_cond_t &condition : m->conditions) pthread_cond_destroy(&condition);
+    pthread_cond_destroy(&m->condition);
     pthread_mutex_destroy(&m->mutex);
 }
 
 void Monitor::lock() { pthread_mutex_lock(&reinterpret_cast<MonitorMemory *>(memory_)->mutex); }
 void Monitor::unlock() { pthread_mutex_unlock(&reinterpret_cast<MonitorMemory *>(memory_)->mutex); }
 
-void Monitor::wait(Condition condition) {
-    auto *m = reinterpret_cast<MonitorMemory *>(memory_);
-    pthread_cond_wait(&m->conditions[condition], &m->mutex);
-}
-
-bool Monitor::wait_for(Condition condition, uint64_t timeout_ns) {
+bool Monitor::wait_for(uint64_t timeout_ns) {
     auto *m = reinterpret_cast<MonitorMemory *>(memory_);
 #if defined(__APPLE__)
     timespec t = to_timespec(timeout_ns);
-    return pthread_cond_timedwait_relative_np(&m->conditions[condition], &m->mutex, &t) == 0;
+    return pthread_cond_timedwait_relative_np(&m->condition, &m->mutex, &t) == 0;
 #else
     timespec t = to_timespec(clock_ns() + timeout_ns);
-    return pthread_cond_timedwait(&m->conditions[condition], &m->mutex, &t) == 0;
+    return pthread_cond_timedwait(&m->condition, &m->mutex, &t) == 0;
 #endif
 }
 
-void Monitor::signal(Condition condition) {
-    pthread_cond_signal(&reinterpret_cast<MonitorMemory *>(memory_)->conditions[condition]);
-}
-
-void Monitor::broadcast(Condition condition) {
-    pthread_cond_broadcast(&reinterpret_cast<MonitorMemory *>(memory_)->conditions[condition]);
-}
+void Monitor::signal() { pthread_cond_signal(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
+void Monitor::broadcast() { pthread_cond_broadcast(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 
 int32_t open_pipe(int (&ends)[2]) {
     KeepErrno keep;
@@ -338,12 +337,34 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     return 0;
 }
 
-int32_t set_nonblocking(intptr_t fd) {
+int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
     KeepErrno keep;
     int flags = fcntl(static_cast<int>(fd), F_GETFL);
     if (flags < 0) return last_error();
-    if (flags & O_NONBLOCK) return 0;
+    *was_blocking = !(flags & O_NONBLOCK);
+    if (!*was_blocking) return 0;
     return fcntl(static_cast<int>(fd), F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : last_error();
+}
+
+void set_blocking(intptr_t fd) {
+    KeepErrno keep;
+    int flags = fcntl(static_cast<int>(fd), F_GETFL);
+    if (flags >= 0 && (flags & O_NONBLOCK)) fcntl(static_cast<int>(fd), F_SETFL, flags & ~O_NONBLOCK);
+}
+
+bool is_blocking(intptr_t fd) {
+    KeepErrno keep;
+    int flags = fcntl(static_cast<int>(fd), F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+uint64_t file_identity(intptr_t fd) {
+    KeepErrno keep;
+    struct stat info = {};
+    fstat(static_cast<int>(fd), &info);
+    constexpr uint64_t odd = 0x9e3779b97f4a7c15;
+    uint64_t mixed = static_cast<uint64_t>(info.st_dev) * odd + static_cast<uint64_t>(info.st_rdev);
+    return (mixed * odd + static_cast<uint64_t>(info.st_ino)) | uint64_t{1} << 63;
 }
 
 int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
@@ -388,19 +409,24 @@ void close(intptr_t fd) {
     ::close(static_cast<int>(fd)); // after EINTR the descriptor is gone on Linux and the BSDs: never retried
 }
 
-intptr_t listen(const Address *address, bool dual_stack) {
+// Shared, connections are spread among the listeners on Linux and FreeBSD.
+intptr_t listen(const Address *address, bool dual_stack, bool shared) {
     KeepErrno keep;
+#if defined(SO_REUSEPORT_LB)
+    constexpr int share = SO_REUSEPORT_LB;
+#elif defined(SO_REUSEPORT)
+    constexpr int share = SO_REUSEPORT;
+#else
+    constexpr int share = 0;
+    if (shared) return ZYNTAX_ENOSYS;
+#endif
     intptr_t made = new_socket(as_sockaddr(address)->sa_family);
     if (made < 0) return made;
     int fd = static_cast<int>(made);
     int on = 1, off = 0;
     tune_stream(fd);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-#if defined(SO_REUSEPORT_LB) // FreeBSD's, which spreads connections as Linux's does
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT_LB, &on, sizeof on);
-#elif defined(SO_REUSEPORT)
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-#endif
+    if (shared) setsockopt(fd, SOL_SOCKET, share, &on, sizeof on);
     if (as_sockaddr(address)->sa_family == AF_INET6) {
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, dual_stack ? &off : &on, sizeof on);
     }
@@ -408,6 +434,13 @@ intptr_t listen(const Address *address, bool dual_stack) {
     int32_t error = last_error();
     ::close(fd);
     return error;
+}
+
+bool listens(intptr_t fd) {
+    KeepErrno keep;
+    int on = 0;
+    socklen_t size = sizeof on;
+    return getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on;
 }
 
 intptr_t accept(intptr_t listener, bool set_no_delay) {
@@ -421,16 +454,15 @@ intptr_t accept(intptr_t listener, bool set_no_delay) {
 #endif
         if (fd >= 0 && set_no_delay) tune_stream(fd);
         if (fd >= 0) return fd;
-        if (errno == ENOTSOCK || (errno == EOPNOTSUPP && !listens(static_cast<int>(listener)))) return ZYNTAX_EINVAL;
+        if (errno == ENOTSOCK || (errno == EOPNOTSUPP && !listens(listener))) return ZYNTAX_EINVAL;
         if (errno != EINTR) return last_error();
     }
 }
 
 // accept(2) passes on errors of the connection it would have returned; the listener is fine.
 bool accept_passes(int64_t error) {
-    constexpr int32_t passing[] = {ZYNTAX_ECONNABORTED, ZYNTAX_ECONNRESET,  ZYNTAX_EPROTO,
-                                   ZYNTAX_ENETDOWN,     ZYNTAX_ENETUNREACH, ZYNTAX_EHOSTUNREACH,
-                                   ZYNTAX_EOPNOTSUPP,   ZYNTAX_ETIMEDOUT,   ZYNTAX_EPERM};
+    constexpr int32_t passing[] = {ZYNTAX_ECONNABORTED, ZYNTAX_ECONNRESET,   ZYNTAX_EPROTO,     ZYNTAX_ENETDOWN,
+                                   ZYNTAX_ENETUNREACH,  ZYNTAX_EHOSTUNREACH, ZYNTAX_EOPNOTSUPP, ZYNTAX_ETIMEDOUT};
     for (int32_t code : passing) {
         if (error == code) return true;
     }
@@ -498,12 +530,13 @@ int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uin
     if (code == EAI_AGAIN) return ZYNTAX_EAGAIN;
     if (code != 0) return ZYNTAX_ENOENT;
     int32_t n = 0;
-    for (addrinfo *a = found; a && static_cast<uint32_t>(n) < max; a = a->ai_next) {
-        // The port has the same place in both families.
+    for (addrinfo *a = found; a; a = a->ai_next) {
         if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
+        if (static_cast<uint32_t>(n++) >= max) continue;
+        // The port has the same place in both families.
         reinterpret_cast<sockaddr_in *>(a->ai_addr)->sin_port = htons(port);
-        memcpy(out[n].bytes, a->ai_addr, a->ai_addrlen);
-        out[n++].size = static_cast<uint32_t>(a->ai_addrlen);
+        memcpy(out->bytes, a->ai_addr, a->ai_addrlen);
+        (out++)->size = static_cast<uint32_t>(a->ai_addrlen);
     }
     freeaddrinfo(found);
     return n > 0 ? n : int32_t{ZYNTAX_ENOENT};

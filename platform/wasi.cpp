@@ -54,6 +54,9 @@ void *reserve_pages(size_t size) {
 
 bool commit_pages(void *, size_t) { return true; }
 
+size_t address_limit() { return SIZE_MAX; } // reserve_pages has its own
+uint64_t process_id() { return 0; }
+
 void *allocate(size_t size, size_t align) {
     KeepErrno keep;
     if (align <= alignof(max_align_t)) return malloc(size);
@@ -63,7 +66,8 @@ void *allocate(size_t size, size_t align) {
 
 void release(void *at) { ::free(at); }
 
-bool start_thread(void (*)(void *), void *) { return false; }
+bool start_thread(Thread *) { return false; }
+void join_thread(Thread *) {}
 void relax() {}
 void yield() {}
 
@@ -72,10 +76,9 @@ void Monitor::init() {}
 void Monitor::destroy() {}
 void Monitor::lock() {}
 void Monitor::unlock() {}
-void Monitor::wait(Condition) { panic("zyntax: a wait that nobody can end\n"); }
-bool Monitor::wait_for(Condition, uint64_t) { return false; }
-void Monitor::signal(Condition) {}
-void Monitor::broadcast(Condition) {}
+bool Monitor::wait_for(uint64_t) { return false; }
+void Monitor::signal() {}
+void Monitor::broadcast() {}
 
 // Nobody could write to it while the loop waits.
 int32_t open_pipe(int (&)[2]) { return 0; }
@@ -90,13 +93,29 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     return 0;
 }
 
-int32_t set_nonblocking(intptr_t fd) {
+int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
     KeepErrno keep;
     int flags = fcntl(static_cast<int>(fd), F_GETFL);
     if (flags < 0) return last_error();
-    if (flags & O_NONBLOCK) return 0;
+    *was_blocking = !(flags & O_NONBLOCK);
+    if (!*was_blocking) return 0;
     return fcntl(static_cast<int>(fd), F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : last_error();
 }
+
+void set_blocking(intptr_t fd) {
+    KeepErrno keep;
+    int flags = fcntl(static_cast<int>(fd), F_GETFL);
+    if (flags >= 0) fcntl(static_cast<int>(fd), F_SETFL, flags & ~O_NONBLOCK);
+}
+
+bool is_blocking(intptr_t fd) {
+    KeepErrno keep;
+    int flags = fcntl(static_cast<int>(fd), F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+// A program cannot duplicate what it was handed.
+uint64_t file_identity(intptr_t fd) { return static_cast<uint64_t>(fd); }
 
 int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     KeepErrno keep;
@@ -144,7 +163,8 @@ int32_t shut_down_writes(intptr_t fd) {
 
 // Any address is understood, as none can be listened on or connected to.
 int32_t look_up(const char *, uint16_t, bool, Address *, uint32_t) { return 1; }
-intptr_t listen(const Address *, bool) { return ZYNTAX_ENOSYS; }
+intptr_t listen(const Address *, bool, bool) { return ZYNTAX_ENOSYS; }
+bool listens(intptr_t) { return true; } // accept tells
 intptr_t connect(const Address *, bool *) { return ZYNTAX_ENOSYS; }
 int32_t connect_result(intptr_t) { return ZYNTAX_ENOSYS; }
 int32_t local_port(intptr_t) { return ZYNTAX_ENOSYS; }

@@ -104,21 +104,15 @@ intptr_t new_stream(int family) {
     return static_cast<intptr_t>(socket);
 }
 
-struct Thread {
-    void (*run)(void *);
-    void *arg;
-};
-
 DWORD WINAPI thread_main(void *memory) {
-    Thread thread = *static_cast<Thread *>(memory);
-    ::free(memory);
-    thread.run(thread.arg);
+    auto *thread = static_cast<Thread *>(memory);
+    thread->run(thread->arg);
     return 0;
 }
 
 struct MonitorMemory {
     SRWLOCK lock;
-    CONDITION_VARIABLE conditions[2];
+    CONDITION_VARIABLE condition;
 };
 static_assert(sizeof(MonitorMemory) <= sizeof(Monitor) && alignof(MonitorMemory) <= alignof(Monitor));
 
@@ -156,6 +150,10 @@ bool commit_pages(void *at, size_t size) {
     return VirtualAlloc(at, size, MEM_COMMIT, PAGE_READWRITE) != nullptr;
 }
 
+size_t address_limit() { return SIZE_MAX; }
+
+uint64_t process_id() { return 0; }
+
 void *allocate(size_t size, size_t align) {
     KeepErrors keep;
     return _aligned_malloc(size, align);
@@ -166,15 +164,16 @@ void release(void *at) {
     _aligned_free(at);
 }
 
-bool start_thread(void (*run)(void *), void *arg) {
+bool start_thread(Thread *thread) {
     KeepErrors keep;
-    auto *thread = static_cast<Thread *>(malloc(sizeof(Thread)));
-    if (!thread) return false;
-    *thread = {run, arg};
-    HANDLE handle = CreateThread(nullptr, 0, thread_main, thread, 0, nullptr);
-    if (handle) CloseHandle(handle);
-    else ::free(thread);
-    return handle != nullptr;
+    thread->id = reinterpret_cast<uintptr_t>(CreateThread(nullptr, 0, thread_main, thread, 0, nullptr));
+    return thread->id != 0;
+}
+
+void join_thread(Thread *thread) {
+    KeepErrors keep;
+    WaitForSingleObject(reinterpret_cast<HANDLE>(thread->id), INFINITE);
+    CloseHandle(reinterpret_cast<HANDLE>(thread->id));
 }
 
 void relax() { YieldProcessor(); }
@@ -187,7 +186,7 @@ void yield() {
 void Monitor::init() {
     auto *m = reinterpret_cast<MonitorMemory *>(memory_);
     InitializeSRWLock(&m->lock);
-    for (CONDITION_VARIABLE &condition : m->conditions) InitializeConditionVariable(&condition);
+    InitializeConditionVariable(&m->condition);
 }
 
 void Monitor::destroy() {} // neither kind holds anything
@@ -195,24 +194,14 @@ void Monitor::destroy() {} // neither kind holds anything
 void Monitor::lock() { AcquireSRWLockExclusive(&reinterpret_cast<MonitorMemory *>(memory_)->lock); }
 void Monitor::unlock() { ReleaseSRWLockExclusive(&reinterpret_cast<MonitorMemory *>(memory_)->lock); }
 
-void Monitor::wait(Condition condition) {
-    auto *m = reinterpret_cast<MonitorMemory *>(memory_);
-    SleepConditionVariableSRW(&m->conditions[condition], &m->lock, INFINITE, 0);
-}
-
-bool Monitor::wait_for(Condition condition, uint64_t timeout_ns) {
+bool Monitor::wait_for(uint64_t timeout_ns) {
     KeepErrors keep;
     auto *m = reinterpret_cast<MonitorMemory *>(memory_);
-    return SleepConditionVariableSRW(&m->conditions[condition], &m->lock, to_ms_rounded_up(timeout_ns), 0);
+    return SleepConditionVariableSRW(&m->condition, &m->lock, to_ms_rounded_up(timeout_ns), 0);
 }
 
-void Monitor::signal(Condition condition) {
-    WakeConditionVariable(&reinterpret_cast<MonitorMemory *>(memory_)->conditions[condition]);
-}
-
-void Monitor::broadcast(Condition condition) {
-    WakeAllConditionVariable(&reinterpret_cast<MonitorMemory *>(memory_)->conditions[condition]);
-}
+void Monitor::signal() { WakeConditionVariable(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
+void Monitor::broadcast() { WakeAllConditionVariable(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 
 // Winsock calls every number that is no socket WSAENOTSOCK; whether it is a handle at all, its type tells.
 int32_t kind_of(intptr_t fd, Kind *kind) {
@@ -220,8 +209,7 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     WSAPROTOCOL_INFOW info;
     int size = sizeof info;
     if (getsockopt(to_socket(fd), SOL_SOCKET, SO_PROTOCOL_INFOW, reinterpret_cast<char *>(&info), &size) == 0) {
-        bool is_ip = info.iAddressFamily == AF_INET || info.iAddressFamily == AF_INET6;
-        *kind = is_ip && info.iSocketType == SOCK_STREAM ? Kind::tcp : Kind::socket;
+        *kind = info.iProtocol == IPPROTO_TCP && info.iSocketType == SOCK_STREAM ? Kind::tcp : Kind::socket;
         return 0;
     }
     DWORD error = GetLastError();
@@ -230,8 +218,9 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
 }
 
 // For a datagram socket also: that nobody listens where a datagram went is no reason for the next receive to fail.
-int32_t set_nonblocking(intptr_t fd) {
+int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
     KeepErrors keep;
+    *was_blocking = false; // nothing tells
     BOOL off = FALSE;
     DWORD none;
     if (type_of(to_socket(fd)) == SOCK_DGRAM) {
@@ -239,6 +228,10 @@ int32_t set_nonblocking(intptr_t fd) {
     }
     return make_nonblocking(to_socket(fd));
 }
+
+void set_blocking(intptr_t) {}
+bool is_blocking(intptr_t) { return false; }
+uint64_t file_identity(intptr_t fd) { return static_cast<uint64_t>(fd); }
 
 int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     KeepErrors keep;
@@ -280,7 +273,8 @@ void close(intptr_t fd) {
 
 // SO_REUSEADDR would let any process take over a port that somebody listens on, and nobody needs it for ports in
 // TIME_WAIT here. The price of the opposite: no listening again while connections that the port accepted are alive.
-intptr_t listen(const Address *address, bool dual_stack) {
+intptr_t listen(const Address *address, bool dual_stack, bool shared) {
+    if (shared) return ZYNTAX_ENOSYS;
     KeepErrors keep;
     intptr_t made = new_stream(as_sockaddr(address)->sa_family);
     if (made < 0) return made;
@@ -290,6 +284,13 @@ intptr_t listen(const Address *address, bool dual_stack) {
     bool listens =
         bind(socket, as_sockaddr(address), static_cast<int>(address->size)) == 0 && ::listen(socket, SOMAXCONN) == 0;
     return listens ? made : give_up(socket, last_error());
+}
+
+bool listens(intptr_t fd) {
+    KeepErrors keep;
+    DWORD on = 0;
+    int size = sizeof on;
+    return getsockopt(to_socket(fd), SOL_SOCKET, SO_ACCEPTCONN, reinterpret_cast<char *>(&on), &size) == 0 && on;
 }
 
 intptr_t accept(intptr_t listener, bool set_no_delay) {
@@ -357,12 +358,13 @@ int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uin
     if (code == EAI_AGAIN) return ZYNTAX_EAGAIN;
     if (code != 0) return ZYNTAX_ENOENT;
     int32_t n = 0;
-    for (addrinfo *a = found; a && static_cast<uint32_t>(n) < max; a = a->ai_next) {
-        // The port has the same place in both families.
+    for (addrinfo *a = found; a; a = a->ai_next) {
         if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
+        if (static_cast<uint32_t>(n++) >= max) continue;
+        // The port has the same place in both families.
         reinterpret_cast<sockaddr_in *>(a->ai_addr)->sin_port = htons(port);
-        memcpy(out[n].bytes, a->ai_addr, a->ai_addrlen);
-        out[n++].size = static_cast<uint32_t>(a->ai_addrlen);
+        memcpy(out->bytes, a->ai_addr, a->ai_addrlen);
+        (out++)->size = static_cast<uint32_t>(a->ai_addrlen);
     }
     freeaddrinfo(found);
     return n > 0 ? n : int32_t{ZYNTAX_ENOENT};

@@ -2,33 +2,168 @@
 
 namespace zyntax {
 
-// Another thread's runtime must not be looked into: a stray number may name it.
-Runtime *runtime_of(uint64_t bits) {
-    auto id = static_cast<uint32_t>(bits >> object_inbox_shift);
-    if (driving && driving->id == id) return driving->runtime.load(std::memory_order_relaxed);
-    Inbox *inbox = inbox_at(id);
-    if (!inbox) return nullptr;
-    const void *driver = inbox->driver.load(std::memory_order_acquire);
-    if (driver && driver != this_thread()) return nullptr;
-    return inbox->runtime.load(std::memory_order_acquire);
+// ---- rings ----
+
+void append(Ring *ring, Node *node, Links Node::*links) {
+    uint32_t index = nodes.index_of(node);
+    if (ring->empty()) {
+        node->*links = {index, index};
+        ring->first = index;
+        return;
+    }
+    Node *first = nodes.at(ring->first);
+    uint32_t last = (first->*links).prev;
+    node->*links = {ring->first, last};
+    (nodes.at(last)->*links).next = index;
+    (first->*links).prev = index;
+}
+
+void remove(Ring *ring, Node *node, Links Node::*links) {
+    uint32_t index = nodes.index_of(node);
+    Links own = node->*links;
+    assert(!ring->empty() && (nodes.at(own.prev)->*links).next == index);
+    if (ring->first == index) ring->first = own.next == index ? 0 : own.next;
+    (nodes.at(own.prev)->*links).next = own.next;
+    (nodes.at(own.next)->*links).prev = own.prev;
+}
+
+// ---- whose task a node is ----
+
+namespace {
+
+// Notes for the task that is being polled in another runtime whether this one stores its waker.
+void note_elsewhere(const Runtime *runtime, const Waker &waker, int change) {
+    Runtime *polling = zyntax_current_runtime();
+    if (polling && polling != runtime && polling->waker.data == waker.data) polling->stored_elsewhere += change;
+}
+
+Ring *holder_ring(Runtime *runtime, const Node *node) {
+    switch (node->holder) {
+    case Node::nobody:
+        break;
+    case Node::task:
+        return &slots.at(handle_index(to_bits(node->waker.data)))->ops;
+    case Node::stray:
+        return &runtime->strays;
+    case Node::forgotten:
+        return &runtime->forgotten;
+    }
+    return nullptr;
+}
+
+void hold(Runtime *runtime, Node *node, Node::Holder holder) {
+    node->holder = holder;
+    append(holder_ring(runtime, node), node, &Node::of_task);
+}
+
+void let_go(Runtime *runtime, Node *node) {
+    if (node->holder == Node::nobody) return;
+    if (node->holder == Node::stray) note_elsewhere(runtime, node->waker, -1);
+    remove(holder_ring(runtime, node), node, &Node::of_task);
+    node->holder = Node::nobody;
+}
+
+// Finds whose the node is by its waker. A plain sleep holds nothing that anybody could miss: it is noted only where
+// somebody asks what a task waits for.
+void find_holder(Runtime *runtime, Node *node) {
+    if (node->waker.wake != wake) return;
+    Slot *slot = runtime->current;
+    if (slot && node->waker.data == runtime->waker.data) {
+        slot->waits = node->waits;
+    } else {
+        slot = find_task(node->waker.data);
+        if (!slot || slot->owner.load(std::memory_order_relaxed) != runtime->inbox->id) {
+            note_elsewhere(runtime, node->waker, 1);
+            return hold(runtime, node, Node::stray);
+        }
+    }
+    if (!is_sleep(node) || (slot->flags & Slot::tracked)) hold(runtime, node, Node::task);
+}
+
+} // namespace
+
+// ---- where it waits ----
+
+void stop_waiting(Runtime *runtime, Node *node) {
+    switch (node->place) {
+    case Node::nowhere:
+    case Node::turn:
+        break;
+    case Node::timer_wheel:
+        return runtime->timers.remove(node);
+    case Node::io_waiting:
+        runtime->io_waiting--;
+        remove(node->ring, node, &Node::in_ring);
+        break;
+    case Node::to_call:
+        runtime->calls--;
+        [[fallthrough]];
+    case Node::waiting:
+        remove(node->ring, node, &Node::in_ring);
+        break;
+    }
+    node->place = Node::nowhere;
 }
 
 namespace {
 
-// A node on the list `foreign` has been fired, and only lives on to be cancelled in time.
-void fired_foreign(Runtime *, Node *) {}
-constinit Source foreign_source = {fired_foreign, fired_foreign};
+// A host's waker may do anything: the loop calls it, from one place, and until then the op can be cancelled.
+void call_later(Runtime *runtime, Node *node) {
+    wait_in(&runtime->to_call, node, Node::to_call);
+    runtime->calls++;
+    if (runtime->host_waits && !runtime->is_driving) poke(runtime->inbox);
+}
+
+void abandon(Runtime *runtime, Node *node) {
+    stop_waiting(runtime, node);
+    if (node->source) node->source->abandoned(runtime, node);
+    free_node(runtime, node);
+}
+
+constexpr uint32_t spare_nodes = 16; // for call_again
+
+Node *take_node(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker, uint32_t spare) {
+    uint32_t index = runtime->nodes.take(runtime->inbox->id, spare);
+    if (!index) return nullptr;
+    Node *node = nodes.at(index);
+    node->waker = *waker;
+    node->source = nullptr;
+    node->waits = static_cast<uint8_t>(waits);
+    node->place = Node::nowhere;
+    node->holder = Node::nobody;
+    node->woken = false;
+    if (op) *op = op_bits(index, node->generation.load(std::memory_order_relaxed));
+    return node;
+}
+
+void host_was_called(Runtime *, Node *) {}
+constinit Source starved = {nullptr, host_was_called};
 
 } // namespace
 
-static Node *find_node(Runtime *runtime, zyntax_op op) {
-    if (op >> object_inbox_shift != runtime->inbox->id) return nullptr;
-    return runtime->nodes.find(object_index(op), object_generation(op));
+bool is_sleep(const Node *node) { return node->waits == ZYNTAX_WAIT_TIMER && !node->source; }
+
+Node *arm(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker) {
+    Node *node = take_node(runtime, op, waits, waker, spare_nodes);
+    if (node && op) find_holder(runtime, node);
+    return node;
+}
+
+Node *arm_timer(Runtime *runtime, zyntax_op *op, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker) {
+    Node *node = arm(runtime, op, waits, waker);
+    if (!node || runtime->timers.insert(runtime->arena, node, deadline_ns)) return node;
+    free_node(runtime, node);
+    if (op) *op = 0;
+    return nullptr;
 }
 
 Node *pending_node(Runtime *runtime, zyntax_op *op) {
-    Node *node = *op ? find_node(runtime, *op) : nullptr;
-    if (node && node->source == &foreign_source) {
+    Node *node = *op ? find_node(*op) : nullptr;
+    if (node && node->owner.load(std::memory_order_relaxed) != runtime->inbox->id) {
+        zyntax_op_cancel(op);
+        node = nullptr;
+    }
+    if (node && node->place == Node::to_call && !node->source) {
         free_node(runtime, node);
         node = nullptr;
     }
@@ -36,132 +171,176 @@ Node *pending_node(Runtime *runtime, zyntax_op *op) {
     return node;
 }
 
-// Notes what the task that is being polled waits for, for zyntax_runtime_dump.
-static void note_wait(Runtime *runtime, const Node *node, const Waker *waker) {
-    runtime->wakers_stored++;
-    if (runtime->current && waker->data == runtime->waker.data) runtime->current->waits = node->waits;
-}
-
-Node *arm(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker) {
-    uint32_t index = runtime->nodes.take(runtime->next_op());
-    if (index == runtime->nodes.none) return nullptr;
-    Node *node = runtime->nodes.at(index);
-    node->waker = *waker;
-    node->source = nullptr;
-    node->index = index;
-    node->waits = static_cast<uint8_t>(waits);
-    node->place = Node::nowhere;
-    if (op) *op = object_bits(runtime->inbox->id, node->generation, index);
-    note_wait(runtime, node, waker);
-    return node;
-}
-
-Node *arm_timer(Runtime *runtime, zyntax_op *op, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker) {
-    Node *node = arm(runtime, op, waits, waker);
-    if (!node || runtime->timers.insert(runtime->arena, node, deadline_ns)) return node;
-    runtime->nodes.give(node->index);
-    if (op) *op = 0;
-    return nullptr;
-}
-
 PollStatus still_pending(Runtime *runtime, Node *node, const Waker *waker) {
-    node->waker = *waker;
-    note_wait(runtime, node, waker);
+    if (node->place == Node::to_call) stop_waiting(runtime, node); // whoever would be called is here
+    bool same = node->waker.data == waker->data && node->waker.wake == waker->wake;
+    if (!same) {
+        let_go(runtime, node);
+        node->waker = *waker;
+        find_holder(runtime, node);
+    } else if (runtime->current && waker->data == runtime->waker.data) {
+        runtime->current->waits = node->waits;
+    } else if (node->holder == Node::stray) {
+        note_elsewhere(runtime, *waker, 1);
+    }
     return POLL_PENDING;
 }
 
-PollStatus ready(Runtime *runtime, zyntax_op *op, int64_t *result, int64_t value) {
-    if (runtime) runtime->wakers_returned++;
+// A task of ours is queued again. A host's waker is called by the loop, for which some nodes are kept; such a node
+// stays, so that the next call finds that it has yet to begin.
+PollStatus call_again(Runtime *runtime, zyntax_op *op, const Waker *waker) {
     *op = 0;
-    if (result) *result = value;
-    return POLL_READY;
+    if (waker->wake == wake) {
+        wake(waker->data);
+    } else if (Node *node = take_node(runtime, op, ZYNTAX_WAIT_UNKNOWN, waker, 0)) {
+        node->source = &starved;
+        wake_waiter(runtime, node);
+    } else {
+        waker->wake(waker->data);
+    }
+    return POLL_PENDING;
 }
 
-// Takes the node out of the list that it is in, whatever that is.
-static void detach(Runtime *runtime, Node *node) {
-    switch (node->place) {
-    case Node::nowhere:
-        return;
-    case Node::timer_wheel:
-        return runtime->timers.remove(node);
-    case Node::task_joiners:
-        if (node->task->joiners == node->index + 1) {
-            node->task->joiners = node->empty() ? 0 : node->front()->index + 1;
-        }
-        break;
-    case Node::io_waiters:
-        runtime->io_waiting--;
-        break;
-    case Node::elsewhere:
-        break;
-    }
-    node->unlink();
-    node->place = Node::nowhere;
+PollStatus dead_handle(zyntax_op *op, int64_t *result) {
+    bool was_waiting = *op != 0;
+    zyntax_op_cancel(op);
+    return ready(op, result, was_waiting ? ZYNTAX_ECANCELED : ZYNTAX_ESTALE);
+}
+
+void wait_in(Ring *ring, Node *node, Node::Place place) {
+    assert(node->place == Node::nowhere);
+    node->place = place;
+    node->ring = ring;
+    append(ring, node, &Node::in_ring);
 }
 
 void free_node(Runtime *runtime, Node *node) {
-    detach(runtime, node);
-    runtime->nodes.give(node->index);
+    stop_waiting(runtime, node);
+    let_go(runtime, node);
+    runtime->nodes.give(nodes.index_of(node));
 }
 
-static void abandon(Runtime *runtime, Node *node) {
-    detach(runtime, node);
-    if (node->source) node->source->abandoned(runtime, node);
-    free_node(runtime, node);
-}
-
-bool is_forgotten(const Node *node) {
-    if (node->waker.wake != wake) return false;
-    uintptr_t handle = to_bits(node->waker.data);
-    Slot *slot = slot_or_null(task_index(handle));
-    return !slot || !is_alive(slot, task_generation(handle));
-}
-
-void keep(Runtime *runtime, Node *node) {
-    node->place = Node::elsewhere;
-    runtime->kept.append(node);
-}
-
-// A few at a time, in turn, so that the cost of a round does not depend on how many there are.
-void sweep_forgotten(Runtime *runtime) {
-    for (int i = 0; i < 8 && !runtime->kept.empty(); i++) {
-        Node *node = runtime->kept.front();
-        if (is_forgotten(node)) {
-            abandon(runtime, node);
-        } else {
-            node->unlink();
-            runtime->kept.append(node);
-        }
-    }
-}
-
-void wake_waiter(Runtime *runtime, const Node *node) {
-    if (node->waker.wake == wake) return wake(node->waker.data);
-    // A foreign waker may do anything: it gets a node of its own, and the loop calls it. Without memory, here.
-    Waker waker = node->waker;
-    Node *messenger = arm(runtime, nullptr, ZYNTAX_WAIT_UNKNOWN, &waker);
-    if (!messenger) return waker.wake(waker.data);
-    messenger->source = &foreign_source;
-    messenger->place = Node::elsewhere;
-    runtime->foreign.append(messenger);
-}
+// ---- firing ----
 
 void fire(Runtime *runtime, Node *node) {
-    detach(runtime, node);
+    stop_waiting(runtime, node);
     if (node->source) return node->source->fired(runtime, node);
-    if (node->waker.wake == wake) {
-        void *data = node->waker.data;
-        runtime->nodes.give(node->index);
-        return wake(data);
-    }
-    node->source = &foreign_source;
-    node->place = Node::elsewhere;
-    runtime->foreign.append(node);
+    if (node->waker.wake != wake) return call_later(runtime, node);
+    void *data = node->waker.data;
+    free_node(runtime, node);
+    wake(data);
 }
 
-void fire_all(Runtime *runtime, Link *list) {
-    while (!list->empty()) fire(runtime, list->front());
+void fire_all(Runtime *runtime, Ring *ring) {
+    while (Node *node = first_of(*ring)) fire(runtime, node);
 }
+
+void wake_waiter(Runtime *runtime, Node *node) {
+    assert(node->source && node->place == Node::nowhere);
+    node->woken = true;
+    if (node->waker.wake == wake) wake(node->waker.data);
+    else call_later(runtime, node);
+}
+
+void call_hosts(Runtime *runtime) {
+    for (uint64_t n = runtime->calls; n > 0 && !runtime->to_call.empty(); n--) {
+        Node *node = first_of(runtime->to_call);
+        Waker waker = node->waker;
+        if (node->source) stop_waiting(runtime, node);
+        else free_node(runtime, node);
+        waker.wake(waker.data);
+    }
+}
+
+// ---- turns ----
+
+void give_turn(Runtime *runtime, Node *node) {
+    wake_waiter(runtime, node);
+    if (node->holder != Node::task) return;
+    Slot *slot = slots.at(handle_index(to_bits(node->waker.data)));
+    slot->flags |= Slot::has_turn;
+    node->place = Node::turn;
+    node->tag = slot->polls_low;
+}
+
+namespace {
+
+// The next node of a task's ring, or null after the last.
+Node *next_of_task(const Ring &ring, const Node *node) {
+    return node->of_task.next == ring.first ? nullptr : nodes.at(node->of_task.next);
+}
+
+// A turn that came during the poll has its own poll to come, as the task was woken.
+Node *find_unused_turn(const Slot *slot) {
+    Node *node = first_of(slot->ops);
+    while (node && (node->place != Node::turn || node->tag == slot->polls_low)) node = next_of_task(slot->ops, node);
+    return node;
+}
+
+} // namespace
+
+// Giving one up may give another of the same task its turn.
+void end_turns(Runtime *runtime, Slot *slot) {
+    while (Node *node = find_unused_turn(slot)) abandon(runtime, node);
+    slot->flags &= static_cast<uint8_t>(~Slot::has_turn);
+    for (Node *node = first_of(slot->ops); node; node = next_of_task(slot->ops, node)) {
+        if (node->place == Node::turn) slot->flags |= Slot::has_turn;
+    }
+}
+
+// ---- forgetting ----
+
+bool is_forgotten(const Node *node) { return node->waker.wake == wake && !find_task(node->waker.data); }
+
+// A turn passes on at once. The rest waits for the loop: a drop may still cancel it, and another task may go on with
+// it.
+void forget_ops(Runtime *runtime, Slot *slot) {
+    while (Node *node = first_of(slot->ops)) {
+        remove(&slot->ops, node, &Node::of_task);
+        node->holder = Node::nobody;
+        if (node->place == Node::turn) abandon(runtime, node);
+        else if (!is_sleep(node)) hold(runtime, node, Node::forgotten);
+    }
+}
+
+// Strays are looked through as a whole: there are some only where runtimes wait for each other's tasks.
+void give_up_forgotten(Runtime *runtime) {
+    for (Node *node = first_of(runtime->strays); node;) {
+        Node *stray = node;
+        node = next_of_task(runtime->strays, node);
+        if (!is_forgotten(stray)) continue;
+        let_go(runtime, stray);
+        if (!is_sleep(stray)) hold(runtime, stray, Node::forgotten);
+    }
+    while (Node *node = first_of(runtime->forgotten)) abandon(runtime, node);
+}
+
+bool waits_for_something(const Slot *slot) {
+    const Node *node = first_of(slot->ops);
+    while (node && node->woken) node = next_of_task(slot->ops, node);
+    return node;
+}
+
+// ---- handles ----
+
+Ref<void> find_object(const void *number, Handle::Kind kind) {
+    Handle *handle = find_alive(handles, to_bits(number));
+    Runtime *runtime = handle ? usable_runtime(handle->owner.load(std::memory_order_relaxed)) : nullptr;
+    if (!runtime) return {};
+    check_thread(runtime);
+    return {runtime, handle->kind == kind ? handle->object : nullptr};
+}
+
+void *take_handle(Runtime *runtime, Handle::Kind kind, void *object) {
+    uint32_t index = runtime->handles.take(runtime->inbox->id);
+    if (!index) return nullptr;
+    Handle *handle = handles.at(index);
+    handle->kind = kind;
+    handle->object = object;
+    return to_pointer(handle_bits(index, handle->generation.load(std::memory_order_relaxed)));
+}
+
+void give_handle(Runtime *runtime, const void *number) { runtime->handles.give(handle_index(to_bits(number))); }
 
 } // namespace zyntax
 
@@ -169,48 +348,10 @@ using namespace zyntax;
 
 void zyntax_op_cancel(zyntax_op *op) noexcept {
     if (!op || !*op) return;
-    Runtime *runtime = runtime_of(*op);
-    Node *node = runtime ? find_node(runtime, *op) : nullptr;
+    Node *node = find_node(*op);
     *op = 0;
-    if (!node) return;
+    Runtime *runtime = node ? usable_runtime(node->owner.load(std::memory_order_relaxed)) : nullptr;
+    if (!runtime) return;
     check_thread(runtime);
     abandon(runtime, node);
-}
-
-uint64_t zyntax_now_ns(zyntax_runtime *runtime) noexcept {
-    if (!runtime) return 0;
-    if (runtime->inbox == driving) return runtime->now_ns();
-    return runtime->clock ? runtime->clock(runtime->clock_ctx) : os::clock_ns();
-}
-
-// While there is no memory for the node the task polls on: late is allowed, early is not.
-static PollStatus sleep_to(Runtime *runtime, zyntax_op *op, uint64_t deadline_ns, Waker *waker) {
-    if (deadline_ns <= runtime->seen_ns) return ready(runtime, op, nullptr, 0);
-    if (arm_timer(runtime, op, ZYNTAX_WAIT_TIMER, deadline_ns, waker)) return POLL_PENDING;
-    runtime->wakers_stored++;
-    waker->wake(waker->data);
-    return POLL_PENDING;
-}
-
-PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op, uint64_t duration_ns, Waker *waker) noexcept {
-    int64_t unused;
-    if (!runtime || !valid(op, waker, &unused)) return POLL_READY;
-    check_thread(runtime);
-    if (*op) {
-        Node *node = pending_node(runtime, op);
-        return node ? still_pending(runtime, node, waker) : ready(runtime, op, nullptr, 0);
-    }
-    uint64_t now = duration_ns ? runtime->now_ns() : 0;
-    return sleep_to(runtime, op, duration_ns > never_ns - now ? never_ns : now + duration_ns, waker);
-}
-
-PollStatus zyntax_sleep_until(zyntax_runtime *runtime, zyntax_op *op, uint64_t deadline_ns, Waker *waker) noexcept {
-    int64_t unused;
-    if (!runtime || !valid(op, waker, &unused)) return POLL_READY;
-    check_thread(runtime);
-    if (*op) {
-        Node *node = pending_node(runtime, op);
-        return node ? still_pending(runtime, node, waker) : ready(runtime, op, nullptr, 0);
-    }
-    return sleep_to(runtime, op, deadline_ns, waker);
 }

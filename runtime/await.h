@@ -1,12 +1,14 @@
-// The one mechanism behind every zyntax_op: a node holds the waker of a task that waits, and is linked into the list
-// of what it waits for. Arming, firing, cancelling and forgetting are written once, here.
+// The one mechanism behind every zyntax_op: a node holds the waker of a task that waits, and is in the ring of what it
+// waits for. Arming, firing, cancelling and forgetting are written once, here.
 //
 // Firing wakes the task and frees the node, unless a Source says otherwise. The next call with that op finds no node,
-// and that is how an await point learns that it was woken: nothing is left behind when nobody calls again.
+// and that is how an await point learns that it was woken: nothing is left behind when nobody calls again. What a task
+// that ends leaves behind is found through the ring in its slot.
 #pragma once
 
 #include <stdint.h>
 
+#include "memory.h"
 #include "slots.h"
 
 namespace zyntax {
@@ -14,121 +16,173 @@ namespace zyntax {
 struct Node;
 struct TimerEntry;
 
-// Circular doubly linked list. Lists have a Link as their head; a Link alone points to itself.
-struct Link {
-    Link *next = this;
-    Link *prev = this;
-
-    Link() = default;
-    Link(const Link &) = delete;
-    Link &operator=(const Link &) = delete;
-
-    bool empty() const { return next == this; }
-    void unlink() {
-        next->prev = prev;
-        prev->next = next;
-        next = prev = this;
-    }
-    void append(Link *link) { // as the last of the list that *this heads
-        link->prev = prev;
-        link->next = this;
-        prev->next = link;
-        prev = link;
-    }
-    Node *front();
+// A node's neighbours in a ring, by their numbers.
+struct Links {
+    uint32_t next, prev;
 };
 
 // What a node waits for, when more has to happen than waking and freeing. Embedded in a job, a group, a channel …
 struct Source {
-    void (*fired)(Runtime *, Node *);     // the node was fired; it is linked nowhere
-    void (*abandoned)(Runtime *, Node *); // its op was cancelled; it is linked nowhere, and is freed afterwards
+    void (*fired)(Runtime *, Node *);     // a node without an op was fired; it is in no ring. Null: there are none
+    void (*abandoned)(Runtime *, Node *); // its op was given up; it is in no ring, and is freed afterwards
 };
 
-struct alignas(64) Node : Link {
+struct alignas(64) Node {
     Waker waker;
     union {
-        TimerEntry *timer; // timers
-        Slot *task;        // joins
+        TimerEntry *timer; // place == timer_wheel
+        Ring *ring;        // the other places but nowhere and turn
     };
-    Source *source;          // null: fire wakes and frees
-    uint32_t generation = 0; // 0: free
-    uint32_t tag;            // the Source's
-    uint32_t index;
-    uint8_t waits;                                                                            // zyntax_wait
-    enum Place : uint8_t { nowhere, timer_wheel, task_joiners, io_waiters, elsewhere } place; // whose list it is in
-    uint8_t level, slot; // and where in the timer wheel
+    Source *source; // null: fire wakes and frees
+    Links in_ring;
+    Links of_task;
+    std::atomic<uint32_t> generation; // odd: in use
+    std::atomic<uint32_t> owner;      // number of the inbox of the runtime whose block it is in
+    union {
+        uint32_t tag;  // the Source's
+        uint32_t link; // the pool's
+    };
+    uint8_t waits; // zyntax_wait
+    enum Place : uint8_t {
+        nowhere,
+        timer_wheel,
+        waiting,    // in the ring of a task's joiners, or a channel's
+        io_waiting, // in a ring of an I/O handle
+        to_call,    // in the runtime's, of those whose waker is a host's and is called by the loop
+        turn        // its task was woken, and has it until it was polled
+    } place : 4;
+    enum Holder : uint8_t {
+        nobody,   // a host's waker, or none that matters
+        task,     // in the ring `ops` of the task that its waker wakes
+        stray,    // in the runtime's, of those whose waker is of a task elsewhere
+        forgotten // in the runtime's, of those whose task has ended
+    } holder : 2;
+    uint8_t woken : 1;   // its task was woken and the node stays: it is not what the task waits for now
+    uint8_t level, slot; // where in the timer wheel
 };
-static_assert(sizeof(Node) == 64);
+static_assert(sizeof(Node) == 64 || !wide);
 
-inline Node *Link::front() { return static_cast<Node *>(next); }
+using Nodes = Pool<Node, 256, wide ? 1u << 26 : 1u << 20>;
+ZYNTAX_INTERNAL extern constinit Nodes nodes;
 
-// Numbers of operations, I/O handles and channels; from the top: runtime, generation, index.
-constexpr uint32_t object_index_bits = 24;
-constexpr uint32_t object_generation_bits = 28;
-constexpr uint32_t object_inbox_shift = object_index_bits + object_generation_bits;
-inline uint64_t object_bits(uint32_t inbox_id, uint32_t generation, uint32_t index) {
-    return uint64_t{inbox_id} << object_inbox_shift | uint64_t{generation} << object_index_bits | index;
-}
-inline uint32_t object_index(uint64_t bits) { return bits & ((1u << object_index_bits) - 1); }
-inline uint32_t object_generation(uint64_t bits) {
-    return static_cast<uint32_t>(bits >> object_index_bits) & ((1u << object_generation_bits) - 1);
-}
+inline Node *first_of(const Ring &ring) { return ring.empty() ? nullptr : nodes.at(ring.first); }
+void append(Ring *ring, Node *node, Links Node::*links);
+void remove(Ring *ring, Node *node, Links Node::*links);
 
-// Handles of I/O and channels are such a number behind a pointer, on 32-bit targets a narrower one.
-constexpr uint32_t handle_index_bits = wide ? object_index_bits : 14;
-constexpr uint32_t handle_generation_bits = wide ? object_generation_bits : 11;
-static_assert(inbox_bits + handle_generation_bits + handle_index_bits == 8 * sizeof(void *));
-inline void *to_handle(const Inbox *inbox, uint32_t generation, uint32_t index) {
-    uintptr_t top = uintptr_t{inbox->id} << handle_generation_bits | generation;
-    return to_pointer(top << handle_index_bits | index);
-}
-inline uint64_t to_object(const void *handle) {
-    uintptr_t bits = to_bits(handle);
-    if constexpr (wide) return bits;
-    auto generation = static_cast<uint32_t>(bits >> handle_index_bits) & ((1u << handle_generation_bits) - 1);
-    auto index = static_cast<uint32_t>(bits) & ((1u << handle_index_bits) - 1);
-    return object_bits(static_cast<uint32_t>(bits >> (handle_index_bits + handle_generation_bits)), generation, index);
+// ---- numbers of operations ----
+
+inline uint64_t op_bits(uint32_t index, uint32_t generation) { return uint64_t{generation} << 32 | index; }
+
+// The node that a number names, or null when it has ended or never was. What a thread may do with it is another matter.
+inline Node *find_node(zyntax_op op) {
+    Node *node = nodes.find(static_cast<uint32_t>(op));
+    auto generation = static_cast<uint32_t>(op >> 32);
+    bool alive = node && names(generation, UINT32_MAX, node->generation.load(std::memory_order_acquire));
+    return alive ? node : nullptr;
 }
 
-// The runtime that a number names, if this thread may use it; else null.
-Runtime *runtime_of(uint64_t bits);
+// ---- handles of I/O and channels ----
+
+// What such a handle names: an object of its runtime.
+struct Handle {
+    enum Kind : uint8_t { io, channel };
+
+    std::atomic<uint32_t> generation; // odd: in use
+    std::atomic<uint32_t> owner;
+    union {
+        void *object;  // owner only, as is `kind`
+        uint32_t link; // the pool's
+    };
+    Kind kind;
+};
+
+using Handles = Pool<Handle, 256, wide ? 1u << 24 : 1u << 18>;
+ZYNTAX_INTERNAL extern constinit Handles handles;
+
+// A handle's object, with what a call needs to go on with it.
+template <class T> struct Ref {
+    Runtime *runtime = nullptr;
+    T *object = nullptr; // null: the handle is dead
+};
+
+// The object of a handle of that kind that this thread may use.
+Ref<void> find_object(const void *handle, Handle::Kind kind);
+
+// The handle of an object, or null without memory. give_handle makes it stale.
+void *take_handle(Runtime *, Handle::Kind kind, void *object);
+void give_handle(Runtime *, const void *handle);
+
+// ---- await points ----
 
 // The node of this runtime behind an op; null, and *op zero, when there is none or it has been fired.
 Node *pending_node(Runtime *, zyntax_op *op);
 
-// A new node with the waker, linked nowhere, its number in *op; null without memory.
+// As pending_node, when `is_mine(node)`. An op that waits for something else is given up: the call begins anew.
+template <class IsMine> Node *my_node(Runtime *runtime, zyntax_op *op, IsMine is_mine) {
+    Node *node = pending_node(runtime, op);
+    if (!node || is_mine(node)) return node;
+    zyntax_op_cancel(op);
+    return nullptr;
+}
+
+// A new node with the waker, in no ring but its task's, its number in *op; null without memory. With `op` null nobody
+// can name it, and it is in no task's ring.
 Node *arm(Runtime *, zyntax_op *op, zyntax_wait waits, const Waker *waker);
 
-// As arm, linked in the timer wheel. The deadline is later than any time the wheel has seen.
+// As arm, in the timer wheel. The deadline is later than any time the wheel has seen.
 Node *arm_timer(Runtime *, zyntax_op *op, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker);
 
 // Ends a call of an await point that goes on waiting.
 PollStatus still_pending(Runtime *, Node *, const Waker *waker);
 
-// Ends a call of an await point with a result. Needs no node, and with `runtime` null no runtime.
-PollStatus ready(Runtime *, zyntax_op *op, int64_t *result, int64_t value);
+// Ends a call of an await point that could not arm, has no result to say so, and so is called again at once.
+PollStatus call_again(Runtime *, zyntax_op *op, const Waker *waker);
 
-// True when an await point's arguments may be used; otherwise *result is ZYNTAX_EINVAL where there is one.
-inline bool valid(const zyntax_op *op, const Waker *waker, int64_t *result) {
-    if (op && waker && waker->wake && result) return true;
-    if (result) *result = ZYNTAX_EINVAL;
-    return false;
+// Ends a call of an await point with a result. `result` may be null.
+inline PollStatus ready(zyntax_op *op, int64_t *result, int64_t value) {
+    *op = 0;
+    if (result) *result = value;
+    return POLL_READY;
 }
 
-void fire(Runtime *, Node *);
-void fire_all(Runtime *, Link *list);
+// Ends a call on a dead handle.
+PollStatus dead_handle(zyntax_op *op, int64_t *result);
 
-// Wakes the node's task but keeps the node; for Sources.
-void wake_waiter(Runtime *, const Node *);
+// Puts a node into a ring in which it waits.
+void wait_in(Ring *ring, Node *node, Node::Place place);
+
+// Takes the node out of the ring that it waits in, whatever that is.
+void stop_waiting(Runtime *, Node *);
+
+void fire(Runtime *, Node *);
+void fire_all(Runtime *, Ring *ring);
+
+// Wakes the node's task but keeps the node, which is in no ring that it waits in any more.
+void wake_waiter(Runtime *, Node *);
+
+// As wake_waiter, but the task has to call again in its next poll: else the node is given up.
+void give_turn(Runtime *, Node *);
+
+// After a poll: gives up what had its turn before it and did not use it.
+void end_turns(Runtime *, Slot *);
+
+// A sleep and nothing more: it holds nothing that anybody could miss.
+bool is_sleep(const Node *);
 
 // True when the node's waker is ours and its task has ended: nobody will ever call with that op again.
 bool is_forgotten(const Node *);
 
-// Lists a node that has a Source but is in no list that fires, and abandons some of the listed that are forgotten.
-void keep(Runtime *, Node *);
-void sweep_forgotten(Runtime *);
+// What an ended task's operations hold goes to the forgotten ones, which the loop gives up.
+void forget_ops(Runtime *, Slot *);
+void give_up_forgotten(Runtime *);
 
-// Unlinks and frees without waking.
+// Whether an operation that stores the task's waker is still to wake it.
+bool waits_for_something(const Slot *);
+
+// Calls the hosts' wakers that were there to be called: user code.
+void call_hosts(Runtime *);
+
+// Out of every ring, and freed, without waking.
 void free_node(Runtime *, Node *);
 
 } // namespace zyntax

@@ -1,5 +1,6 @@
 // The blocking pool: threads that start on demand, take jobs in order, and end after idling. A job owns a copy of its
-// argument, so that nobody's memory has to outlive it; it comes back to the runtime's thread as a message.
+// argument, so that nobody's memory has to outlive it; it comes back to the runtime's thread as a message, and so does
+// a thread that ends, to be joined: nothing of the library runs in a thread once the runtime is gone.
 #include "runtime.h"
 
 #include <string.h>
@@ -10,9 +11,7 @@ namespace {
 
 constexpr uint64_t idle_ns = 5'000'000'000;
 
-} // namespace
-
-struct alignas(16) Job : Message, Source, Link {
+struct alignas(16) Job : Message, Source {
     enum State : uint8_t {
         pending, // queued or running
         done,    // the message has arrived
@@ -26,59 +25,121 @@ struct alignas(16) Job : Message, Source, Link {
     size_t arg_size;
     int64_t outcome;
     State state; // runtime's thread
-    bool taken;  // by a thread; guarded by the monitor
+    // Guarded by the monitor.
+    bool is_queued;
+    Job *next_queued, *prev_queued;
 
     size_t size() const { return sizeof(Job) + arg_size; }
     void *copy() { return this + 1; }
 };
 static_assert(sizeof(Job) % 16 == 0);
 
+// threads == workers that were started and not joined
 struct Pool : Part {
-    os::Monitor monitor; // guards what follows
-    Link queue;
-    uint32_t threads;
-    uint32_t idle;    // of these, waiting
+    Inbox *inbox;
+    os::Monitor monitor;
+    uint32_t threads; // runtime's thread
+    // Guarded by the monitor.
+    Job *oldest, *newest;
     uint32_t waiting; // jobs in the queue
+    uint32_t idle;    // threads that wait for one
+    uint32_t ended;   // threads that take no more
     bool ending;
+
+    void push(Job *job) {
+        job->next_queued = nullptr;
+        job->prev_queued = newest;
+        (newest ? newest->next_queued : oldest) = job;
+        newest = job;
+        job->is_queued = true;
+        waiting++;
+    }
+    void take_out(Job *job) {
+        (job->prev_queued ? job->prev_queued->next_queued : oldest) = job->next_queued;
+        (job->next_queued ? job->next_queued->prev_queued : newest) = job->prev_queued;
+        job->is_queued = false;
+        waiting--;
+    }
 };
 
-namespace {
+// A thread of the pool.
+struct Worker : Message {
+    Pool *pool;
+    os::Thread thread;
+};
 
-void free_job(Runtime *runtime, Job *job) {
-    size_t size = job->size();
-    job->~Job();
-    runtime->arena.give(job, size);
-}
+class Locked {
+public:
+    explicit Locked(os::Monitor *monitor) : monitor_(monitor) { monitor->lock(); }
+    ~Locked() { monitor_->unlock(); }
+    Locked(const Locked &) = delete;
+    Locked &operator=(const Locked &) = delete;
+
+private:
+    os::Monitor *monitor_;
+};
+
+void worker_ended(Runtime *, Message *);
+
+void free_job(Runtime *runtime, Job *job) { runtime->arena.give(job, job->size()); }
 
 // ---- in the pool's threads ----
 
-void work(void *arg) {
-    auto *pool = static_cast<Pool *>(arg);
-    pool->monitor.lock();
-    for (;;) {
-        bool timed_out = false;
-        while (pool->queue.empty() && !pool->ending && !timed_out) {
-            pool->idle++;
-            timed_out = !pool->monitor.wait_for(os::Monitor::work, idle_ns);
-            pool->idle--;
-        }
-        if (pool->queue.empty()) break;
-        Job *job = static_cast<Job *>(pool->queue.next);
-        job->unlink();
-        job->taken = true;
-        pool->waiting--;
-        pool->monitor.unlock();
-        job->outcome = job->fn(job->arg);
-        send(job->runtime, job);
-        pool->monitor.lock();
+// Null: there is nothing more to do for this thread.
+Job *take_job(Pool *pool) {
+    Locked lock(&pool->monitor);
+    bool timed_out = false;
+    while (!pool->oldest && !pool->ending && !timed_out) {
+        pool->idle++;
+        timed_out = !pool->monitor.wait_for(idle_ns);
+        pool->idle--;
     }
-    // The pool may be gone as soon as the monitor is free.
-    pool->threads--;
-    pool->monitor.signal(os::Monitor::ended);
-    pool->monitor.unlock();
+    Job *job = pool->oldest;
+    if (job) pool->take_out(job);
+    else pool->ended++;
+    return job;
+}
+
+void work(void *arg) {
+    auto *worker = static_cast<Worker *>(arg);
+    Pool *pool = worker->pool;
+    while (Job *job = take_job(pool)) {
+        job->outcome = job->fn(job->arg);
+        send(pool->inbox, job);
+    }
+    send(pool->inbox, worker);
 }
 
 // ---- on the runtime's thread ----
+
+// A thread is nobody's operation: its memory does not count as in use.
+Worker *make_worker(Runtime *runtime, Pool *pool) {
+    void *memory = runtime->arena.take(sizeof(Worker));
+    if (!memory) return nullptr;
+    runtime->memory.in_use -= Arena::rounded(sizeof(Worker));
+    auto *worker = ::new (memory) Worker();
+    worker->run = worker_ended;
+    worker->pool = pool;
+    worker->thread = {work, worker, 0};
+    return worker;
+}
+
+void free_worker(Runtime *runtime, Worker *worker) {
+    runtime->memory.in_use += Arena::rounded(sizeof(Worker));
+    runtime->arena.give(worker, sizeof(Worker));
+}
+
+void worker_ended(Runtime *runtime, Message *message) {
+    auto *worker = static_cast<Worker *>(message);
+    Pool *pool = worker->pool;
+    os::join_thread(&worker->thread);
+    pool->threads--;
+    {
+        Locked lock(&pool->monitor);
+        pool->ended--;
+    }
+    free_worker(runtime, worker);
+}
 
 void job_arrived(Runtime *runtime, Message *message) {
     Job *job = static_cast<Job *>(message);
@@ -88,74 +149,82 @@ void job_arrived(Runtime *runtime, Message *message) {
     wake_waiter(runtime, job->node);
 }
 
-void job_fired(Runtime *, Node *) {} // jobs are in no list that fires
+void end_pool(Runtime *, Part *);
+
+Pool *pool_of(Runtime *runtime) {
+    Pool *pool = find_or_make_part<Pool>(runtime, end_pool);
+    if (pool && !pool->inbox) {
+        pool->inbox = runtime->inbox;
+        pool->monitor.init();
+    }
+    return pool;
+}
 
 void job_abandoned(Runtime *runtime, Node *node) {
     Job *job = static_cast<Job *>(node->source);
-    Pool *pool = runtime->pool;
     if (job->state == Job::done) return free_job(runtime, job);
-    pool->monitor.lock();
-    bool queued = !job->taken;
-    if (queued) {
-        job->unlink();
-        pool->waiting--;
+    Pool *pool = pool_of(runtime);
+    bool had_begun;
+    {
+        Locked lock(&pool->monitor);
+        had_begun = !job->is_queued;
+        if (!had_begun) pool->take_out(job);
     }
-    pool->monitor.unlock();
-    if (queued) {
-        runtime->blocking_pending--;
-        free_job(runtime, job);
-    } else {
+    if (had_begun) {
         job->state = Job::unheard;
+        return;
     }
+    runtime->blocking_pending--;
+    free_job(runtime, job);
 }
 
-// Discards what is queued and waits for what runs.
+// Discards what is queued and waits for what runs, which may wait for a function that it has posted.
 void end_pool(Runtime *runtime, Part *part) {
     auto *pool = static_cast<Pool *>(part);
-    pool->monitor.lock();
-    pool->ending = true;
-    while (!pool->queue.empty()) {
-        Job *job = static_cast<Job *>(pool->queue.next);
-        job->unlink();
+    Job *discarded;
+    {
+        Locked lock(&pool->monitor);
+        pool->ending = true;
+        discarded = pool->oldest;
+        pool->oldest = pool->newest = nullptr;
+        pool->waiting = 0;
+        pool->monitor.broadcast();
+    }
+    while (Job *job = discarded) {
+        discarded = job->next_queued;
         runtime->blocking_pending--;
-        free_node(runtime, job->node);
+        job->node->source = nullptr;
+        fire(runtime, job->node);
         free_job(runtime, job);
     }
-    pool->monitor.broadcast(os::Monitor::work);
-    while (pool->threads) pool->monitor.wait(os::Monitor::ended);
-    pool->monitor.unlock();
+    for (take_inbox_work(runtime); pool->threads; take_inbox_work(runtime)) wait_for_inbox(runtime);
     pool->monitor.destroy();
 }
 
-Pool *pool_of(Runtime *runtime) {
-    if (runtime->pool) return runtime->pool;
-    void *memory = runtime->arena.take(sizeof(Pool));
-    if (!memory) return nullptr;
-    auto *pool = ::new (memory) Pool();
-    pool->monitor.init();
-    pool->destroy = end_pool;
-    pool->next = runtime->parts;
-    runtime->parts = pool;
-    return runtime->pool = pool;
+// One more thread for the pool; false when there is no memory or the system has none left.
+bool start_worker(Runtime *runtime, Pool *pool) {
+    Worker *worker = make_worker(runtime, pool);
+    if (!worker) return false;
+    if (os::start_thread(&worker->thread)) {
+        pool->threads++;
+        return true;
+    }
+    free_worker(runtime, worker);
+    return false;
 }
 
 // False when there is no thread to run the job and none can be started; the job is not queued then.
 bool submit(Runtime *runtime, Pool *pool, Job *job) {
-    pool->monitor.lock();
-    pool->queue.append(job);
-    pool->waiting++;
-    bool accepted = true;
-    if (pool->waiting > pool->idle && pool->threads < runtime->blocking_threads) {
-        if (os::start_thread(work, pool)) pool->threads++;
-        else if (pool->threads == 0) accepted = false;
+    Locked lock(&pool->monitor);
+    pool->push(job);
+    uint32_t working = pool->threads - pool->ended;
+    bool wants_more = pool->waiting > pool->idle && working < runtime->blocking_threads;
+    if (wants_more && !start_worker(runtime, pool) && working == 0) {
+        pool->take_out(job);
+        return false;
     }
-    if (!accepted) {
-        job->unlink();
-        pool->waiting--;
-    }
-    pool->monitor.signal(os::Monitor::work);
-    pool->monitor.unlock();
-    return accepted;
+    pool->monitor.signal();
+    return true;
 }
 
 Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void *arg, size_t arg_size) {
@@ -164,7 +233,6 @@ Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void *arg, size_t arg_siz
     if (!memory) return nullptr;
     auto *job = ::new (memory) Job();
     job->run = job_arrived;
-    job->fired = job_fired;
     job->abandoned = job_abandoned;
     job->runtime = runtime;
     job->fn = fn;
@@ -179,21 +247,24 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, Job *job, Waker *waker, int64_
     Node *node = pool ? arm(runtime, op, ZYNTAX_WAIT_BLOCKING, waker) : nullptr;
     if (!node) {
         if (job) free_job(runtime, job);
-        return ready(runtime, op, result, ZYNTAX_ENOMEM);
+        return ready(op, result, ZYNTAX_ENOMEM);
     }
     node->source = job;
-    keep(runtime, node);
     job->node = node;
     if (!submit(runtime, pool, job)) {
         free_node(runtime, node);
         free_job(runtime, job);
-        return ready(runtime, op, result, ZYNTAX_EAGAIN);
+        return ready(op, result, ZYNTAX_EAGAIN);
     }
     runtime->blocking_pending++;
     return POLL_PENDING;
 }
 
 } // namespace
+
+bool is_job(const Node *node, int64_t (*fn)(void *)) {
+    return node->source && node->source->abandoned == job_abandoned && static_cast<Job *>(node->source)->fn == fn;
+}
 
 } // namespace zyntax
 
@@ -202,19 +273,21 @@ using namespace zyntax;
 PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
                            Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
-    if (!runtime || !fn || (!arg && arg_size)) return ready(nullptr, op, result, ZYNTAX_EINVAL);
+    if (!runtime || !fn || (!arg && arg_size)) return ready(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
-    if (runtime->is_ending) zyntax_op_cancel(op);
-    if (runtime->is_ending) return ready(runtime, op, result, ZYNTAX_ECANCELED);
+    if (runtime->is_ending) {
+        zyntax_op_cancel(op);
+        return ready(op, result, ZYNTAX_ECANCELED);
+    }
     if (!*op) return begin(runtime, op, make_job(runtime, fn, arg, arg_size), waker, result);
 
-    Node *node = pending_node(runtime, op);
-    if (!node) return ready(runtime, op, result, ZYNTAX_ECANCELED); // the runtime it was begun on is gone
-    Job *job = node->source && node->source->abandoned == job_abandoned ? static_cast<Job *>(node->source) : nullptr;
-    if (!job || job->state != Job::done) return still_pending(runtime, node, waker);
+    Node *node = my_node(runtime, op, [fn](const Node *n) { return is_job(n, fn); });
+    if (!node) return ready(op, result, ZYNTAX_ECANCELED);
+    Job *job = static_cast<Job *>(node->source);
+    if (job->state != Job::done) return still_pending(runtime, node, waker);
     int64_t outcome = job->outcome;
     if (arg_size && job->arg_size == arg_size) memcpy(arg, job->copy(), arg_size);
     free_node(runtime, node);
     free_job(runtime, job);
-    return ready(runtime, op, result, outcome);
+    return ready(op, result, outcome);
 }

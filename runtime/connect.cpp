@@ -33,11 +33,11 @@ struct Attempt : Source {
 int64_t look_up(void *arg) {
     auto *lookup = static_cast<Lookup *>(arg);
     int32_t n = os::look_up(lookup->host, lookup->port, false, lookup->found.list, max_addresses);
-    lookup->found.count = n > 0 ? static_cast<uint32_t>(n) : 0;
+    lookup->found.count = n <= 0                                     ? 0
+                          : static_cast<uint32_t>(n) < max_addresses ? static_cast<uint32_t>(n)
+                                                                     : max_addresses;
     return n;
 }
-
-void attempt_fired(Runtime *, Node *) {} // in no list that fires
 
 void abandon(Runtime *runtime, Node *node) {
     auto *attempt = static_cast<Attempt *>(node->source);
@@ -46,17 +46,20 @@ void abandon(Runtime *runtime, Node *node) {
     runtime->arena.give(attempt, sizeof(Attempt));
 }
 
+bool is_attempt(const Node *node) { return node->source && node->source->abandoned == abandon; }
+
 // Opens a socket towards the next address. 0: *io is connected; ZYNTAX_EAGAIN: in progress.
 int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io) {
-    uint32_t index = reserve_io(runtime);
-    if (index == runtime->ios.none) return ZYNTAX_ENOMEM;
+    Io *reserved;
+    int32_t error = reserve_io(runtime, &reserved);
+    if (error) return error;
     bool in_progress;
     intptr_t fd = os::connect(address, &in_progress);
     if (fd < 0) {
-        runtime->ios.give(index);
+        unreserve_io(runtime, reserved);
         return static_cast<int32_t>(fd);
     }
-    int32_t error = register_io(runtime, index, fd, os::Kind::tcp, in_progress ? 0 : readable | writable, io);
+    error = register_io(runtime, reserved, fd, os::Kind::tcp, in_progress ? 0 : readable | writable, io);
     if (error) os::close(fd);
     return error ? error : in_progress ? ZYNTAX_EAGAIN : 0;
 }
@@ -67,16 +70,16 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
         if (attempt->io) {
             int64_t set = 0;
             IoRef ref = find_io(attempt->io);
-            attempt->error = ref.io ? os::connect_result(ref.io->fd) : int32_t{ZYNTAX_ECANCELED};
+            attempt->error = ref.object ? os::connect_result(ref.object->fd) : int32_t{ZYNTAX_ECANCELED};
             if (attempt->error == ZYNTAX_EAGAIN) {
-                Node *node = pending_node(runtime, &attempt->op);
+                Node *node = io_waiter(ref, &attempt->op);
                 if (node) return still_pending(runtime, node, waker);
                 if (wait_io(ref, writable, &attempt->op, waker, &set) == POLL_PENDING) return POLL_PENDING;
                 attempt->error = ZYNTAX_ENOMEM;
             }
             zyntax_op_cancel(&attempt->op);
             if (attempt->error == 0) {
-                ref.io->ready = readable | writable;
+                ref.object->ready = readable | writable;
                 return POLL_READY;
             }
             zyntax_io_close(attempt->io);
@@ -96,14 +99,14 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, const Addresses &addresses, Wa
     Node *node = memory ? arm(runtime, op, ZYNTAX_WAIT_WRITABLE, waker) : nullptr;
     if (!node) {
         if (memory) runtime->arena.give(memory, sizeof(Attempt));
-        return ready(runtime, op, result, ZYNTAX_ENOMEM);
+        return ready(op, result, ZYNTAX_ENOMEM);
     }
     auto *attempt = ::new (memory) Attempt();
-    attempt->fired = attempt_fired;
+    attempt->fired = nullptr;
     attempt->abandoned = abandon;
     attempt->addresses = addresses;
     node->source = attempt;
-    keep(runtime, node);
+    node->woken = true; // it is the socket's node that wakes
     return zyntax_tcp_connect(runtime, op, nullptr, 0, waker, out, result);
 }
 
@@ -112,22 +115,22 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, const Addresses &addresses, Wa
 PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port, Waker *waker,
                               zyntax_io **out, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
-    if (!runtime || !out) return ready(nullptr, op, result, ZYNTAX_EINVAL);
+    if (!runtime || !out) return ready(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
-    Node *node = pending_node(runtime, op);
-    if (node && node->source && node->source->abandoned == abandon) {
+    Node *node = my_node(runtime, op, [](const Node *n) { return is_attempt(n) || is_job(n, look_up); });
+    if (node && is_attempt(node)) {
         auto *attempt = static_cast<Attempt *>(node->source);
         if (advance(runtime, attempt, waker) == POLL_PENDING) return still_pending(runtime, node, waker);
         int32_t error = attempt->error;
         if (error == 0) *out = attempt->io;
         runtime->arena.give(attempt, sizeof(Attempt));
         free_node(runtime, node);
-        return ready(runtime, op, result, error);
+        return ready(op, result, error);
     }
 
     Addresses addresses = {};
     Lookup lookup = {};
-    if (!host || strlen(host) >= sizeof lookup.host) return ready(runtime, op, result, ZYNTAX_EINVAL);
+    if (!host || strlen(host) >= sizeof lookup.host) return ready(op, result, ZYNTAX_EINVAL);
     if (os::look_up(host, port, true, addresses.list, 1) == 1) {
         addresses.count = 1;
         return begin(runtime, op, addresses, waker, out, result);
@@ -137,6 +140,6 @@ PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char
     int64_t found;
     if (zyntax_blocking(runtime, op, look_up, &lookup, sizeof lookup, waker, &found) == POLL_PENDING)
         return POLL_PENDING;
-    if (found <= 0) return ready(runtime, op, result, found);
+    if (found <= 0) return ready(op, result, found);
     return begin(runtime, op, lookup.found, waker, out, result);
 }

@@ -1,8 +1,8 @@
 // Tasks, wakers, and the loop. The owner's path (spawn, poll, wake from a poll, finish) takes no lock, allocates
 // nothing and does no atomic read-modify-write; other threads reach it through the inbox.
 //
-// User code runs from poll_ready (poll), finish (drop), and look (posted functions, foreign wakers); never while a
-// list is being walked, so it may call everything.
+// User code runs from poll_ready (poll), finish (drop), take_inbox_work (posted functions) and call_hosts (wakers of
+// hosts); never while a list is being walked, so it may call everything. A round takes what was there when it began.
 #include "runtime.h"
 
 #include <string.h>
@@ -17,16 +17,12 @@ void poke(Inbox *inbox) {
     inbox->runtime.load(std::memory_order_relaxed)->poller.wake();
 }
 
-bool has_inbox_work(const Inbox *inbox) {
-    return inbox->woken.load(std::memory_order_seq_cst) || inbox->messages.load(std::memory_order_seq_cst);
-}
-
 namespace {
 
 // Puts a task of another thread's runtime, or of one that nobody drives, into its inbox.
 //
-// Why this is safe although nothing keeps the runtime alive: `pushers` is raised before the generation is looked at.
-// A runtime that ends first makes every generation stale and then waits until it has seen no pusher. So either we see
+// Why this is safe although nothing keeps the runtime alive: we are visitors before the generation is looked at.
+// A runtime that ends first makes every generation stale and then waits until it has seen no visitor. So either we see
 // a stale generation and leave, or the runtime waits for us. The inbox itself, wherever it belongs by now, is memory
 // for ever.
 //
@@ -39,11 +35,13 @@ bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
         slot->in_inbox.compare_exchange_strong(one, 1, std::memory_order_acq_rel)) {
         return true;
     }
-    Inbox *inbox = slot->owner.load(std::memory_order_acquire);
-    if (!inbox) return false;
-    inbox->pushers.fetch_add(1, std::memory_order_acq_rel);
+    uint32_t owner = slot->owner.load(std::memory_order_acquire);
+    if (!owner) return false;
+    Inbox *inbox = inboxes.at(owner);
+    Visit visit(inbox);
     uint32_t current = slot->generation.load(std::memory_order_acquire);
-    bool alive = names(generation, current) && slot->owner.load(std::memory_order_relaxed) == inbox;
+    bool alive =
+        names(generation, handle_generation_mask, current) && slot->owner.load(std::memory_order_relaxed) == owner;
     if (alive && cancel) {
         uint32_t newest = slot->cancel_generation.load(std::memory_order_relaxed);
         while (newest < current && !slot->cancel_generation.compare_exchange_weak(newest, current)) {
@@ -56,24 +54,32 @@ bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
         } while (!inbox->woken.compare_exchange_weak(head, index, std::memory_order_seq_cst));
         poke(inbox);
     }
-    inbox->pushers.fetch_sub(1, std::memory_order_release);
     return alive;
+}
+
+bool has_inbox_work(const Inbox *inbox) {
+    return inbox->woken.load(std::memory_order_seq_cst) || inbox->messages.load(std::memory_order_seq_cst);
 }
 
 } // namespace
 
+bool has_work(const Runtime *runtime) {
+    return runtime->has_ready() || runtime->canceled_first || runtime->calls || has_inbox_work(runtime->inbox) ||
+           runtime->inbox->stop.load(std::memory_order_seq_cst);
+}
+
 void wake(void *data) {
     uintptr_t handle = to_bits(data);
-    uint32_t index = task_index(handle);
-    Slot *slot = slot_or_null(index);
-    if (!slot || !is_alive(slot, task_generation(handle))) return;
+    uint32_t index = handle_index(handle);
+    Slot *slot = find_task(data);
+    if (!slot) return;
     Inbox *inbox = driving;
-    if (inbox && slot->owner.load(std::memory_order_relaxed) == inbox) {
+    if (inbox && slot->owner.load(std::memory_order_relaxed) == inbox->id) {
         Runtime *runtime = inbox->runtime.load(std::memory_order_relaxed);
         runtime->wakes++;
         enqueue(runtime, index, slot);
     } else {
-        push_remote(slot, index, task_generation(handle), false);
+        push_remote(slot, index, handle_generation(handle), false);
     }
 }
 
@@ -88,21 +94,9 @@ void enqueue(Runtime *runtime, uint32_t index, Slot *slot) {
 namespace {
 
 void release_slot(Runtime *runtime, uint32_t index, Slot *slot) {
-    if (slot->generation.load(std::memory_order_relaxed) == Slot::last_generation) return;
-    slot->joiners = runtime->free_slot;
+    if (slot->generation.load(std::memory_order_relaxed) == last_generation) return;
+    slot->link = runtime->free_slot;
     runtime->free_slot = index;
-}
-
-// Nodes that wait for a task's end are linked in a circle, which the slot holds by one of them.
-[[gnu::noinline]] void fire_joiners(Runtime *runtime, Slot *slot) {
-    Link list;
-    Node *first = runtime->nodes.at(slot->joiners - 1);
-    list.next = first;
-    list.prev = first->prev;
-    list.prev->next = &list;
-    first->prev = &list;
-    slot->joiners = 0;
-    fire_all(runtime, &list);
 }
 
 } // namespace
@@ -114,7 +108,8 @@ void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
     DropFn drop = slot->drop;
     size_t owned = slot->owned;
     slot->generation.store(slot->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    if (slot->joiners) fire_joiners(runtime, slot);
+    if (!slot->joiners.empty()) fire_all(runtime, &slot->joiners);
+    if (!slot->ops.empty()) forget_ops(runtime, slot);
     slot->flags &= Slot::queued;
     if (!slot->flags) release_slot(runtime, index, slot);
     runtime->tasks_ended++;
@@ -128,16 +123,19 @@ void cancel_task(Runtime *runtime, uint32_t index, Slot *slot) {
     slot->flags |= Slot::canceled;
     if (slot == runtime->current) return; // its poll decides
     slot->next_canceled = 0;
-    if (runtime->canceled_first) slot_at(runtime->canceled_last)->next_canceled = index;
+    if (runtime->canceled_first) slots.at(runtime->canceled_last)->next_canceled = index;
     else runtime->canceled_first = index;
     runtime->canceled_last = index;
 }
 
+// Whom a drop cancels is dropped in the next round.
 void drop_canceled(Runtime *runtime) {
-    while (uint32_t index = runtime->canceled_first) {
-        Slot *slot = slot_at(index);
+    uint32_t last = runtime->canceled_last;
+    for (uint32_t index = runtime->canceled_first; index;) {
+        Slot *slot = slots.at(index);
         runtime->canceled_first = slot->next_canceled;
         finish(runtime, index, slot, ZYNTAX_ECANCELED);
+        index = index == last ? 0 : runtime->canceled_first;
     }
 }
 
@@ -154,12 +152,13 @@ inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
     slot->waits = ZYNTAX_WAIT_UNKNOWN;
     if (++slot->polls_low == 0) slot->polls_high++;
     runtime->polls++;
-    runtime->waker.data = to_pointer(task_bits(index, generation));
+    runtime->waker.data = to_pointer(handle_bits(index, generation));
     runtime->current = slot;
     PollStatus status = slot->poll(slot->state, &runtime->waker);
     runtime->current = nullptr;
     if (status == POLL_READY) finish(runtime, index, slot, 0);
     else if (slot->flags & Slot::canceled) finish(runtime, index, slot, ZYNTAX_ECANCELED);
+    else if (slot->flags & Slot::has_turn) end_turns(runtime, slot);
 }
 
 } // namespace
@@ -170,8 +169,8 @@ void poll_ready(Runtime *runtime) {
     while (runtime->has_ready() && runtime->polls_left-- > 0) {
         uint32_t begin = runtime->ready_begin++;
         uint32_t index = runtime->ready[begin & runtime->ready_mask];
-        os::prefetch(slot_at(runtime->ready[(begin + ahead) & runtime->ready_mask]));
-        poll_task(runtime, index, slot_at(index));
+        os::prefetch(slots.at(runtime->ready[(begin + ahead) & runtime->ready_mask]));
+        poll_task(runtime, index, slots.at(index));
     }
 }
 
@@ -184,7 +183,7 @@ uint32_t take_woken(Inbox *inbox) {
     uint32_t newest = inbox->woken.exchange(0, std::memory_order_seq_cst);
     uint32_t oldest = 0;
     while (newest) {
-        Slot *slot = slot_at(newest);
+        Slot *slot = slots.at(newest);
         uint32_t next = slot->next_in_inbox;
         slot->next_in_inbox = oldest;
         oldest = newest;
@@ -210,7 +209,7 @@ Message *take_messages(Inbox *inbox) {
 void take_inbox_work(Runtime *runtime) {
     Inbox *inbox = runtime->inbox;
     for (uint32_t index = inbox->woken.load(std::memory_order_relaxed) ? take_woken(inbox) : 0; index;) {
-        Slot *slot = slot_at(index);
+        Slot *slot = slots.at(index);
         uint32_t woken = index;
         index = slot->next_in_inbox; // before others may push it again
         slot->in_inbox.exchange(0, std::memory_order_acq_rel);
@@ -228,8 +227,7 @@ void take_inbox_work(Runtime *runtime) {
     }
 }
 
-void send(Runtime *runtime, Message *message) {
-    Inbox *inbox = runtime->inbox;
+void send(Inbox *inbox, Message *message) {
     Message *head = inbox->messages.load(std::memory_order_relaxed);
     do {
         message->next = head;
@@ -240,20 +238,6 @@ void send(Runtime *runtime, Message *message) {
 // ---- one look at the world ----
 
 namespace {
-
-bool has_work(const Runtime *runtime) {
-    return runtime->has_ready() || runtime->canceled_first || !runtime->foreign.empty() ||
-           has_inbox_work(runtime->inbox) || runtime->inbox->stop.load(std::memory_order_seq_cst);
-}
-
-void wake_foreign(Runtime *runtime) {
-    while (!runtime->foreign.empty()) {
-        Node *node = runtime->foreign.front();
-        Waker waker = node->waker;
-        free_node(runtime, node);
-        waker.wake(waker.data);
-    }
-}
 
 int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
     constexpr uint32_t batch = 256;
@@ -266,8 +250,10 @@ int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
     return 0;
 }
 
-// Looks for work without sleeping, for the configured time, which it takes off the timeout. True when there is some.
+// Looks for work without sleeping, for the configured time, which it takes off the timeout. True when there is some. It
+// does so once for each time that there was something to do: a clock that stands still must not keep it awake.
 bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
+    if (runtime->spun_at == runtime->polls) return false;
     uint64_t start = os::clock_ns();
     uint64_t limit = uint64_t{runtime->spin_us} * 1000;
     if (*timeout_ns >= 0 && static_cast<uint64_t>(*timeout_ns) < limit) limit = static_cast<uint64_t>(*timeout_ns);
@@ -276,8 +262,9 @@ bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
             if (has_work(runtime)) return true;
             os::relax();
         }
-        if ((*error = ask_kernel(runtime, 0)) != 0 || runtime->has_ready()) return true;
+        if ((*error = ask_kernel(runtime, 0)) != 0 || has_work(runtime)) return true;
     } while (os::clock_ns() - start < limit);
+    runtime->spun_at = runtime->polls;
     if (*timeout_ns >= 0) *timeout_ns -= static_cast<int64_t>(limit);
     return false;
 }
@@ -294,6 +281,17 @@ int32_t park(Runtime *runtime, int64_t timeout_ns) {
     return error;
 }
 
+} // namespace
+
+void wait_for_inbox(Runtime *runtime) {
+    Inbox *inbox = runtime->inbox;
+    inbox->sleeping.store(1, std::memory_order_seq_cst);
+    if (ask_kernel(runtime, has_inbox_work(inbox) ? 0 : -1) != 0) os::yield();
+    inbox->sleeping.store(0, std::memory_order_relaxed);
+}
+
+namespace {
+
 // The shorter of the two, with the time until the next timer counted from now.
 int64_t until_next_timer(Runtime *runtime, int64_t timeout_ns) {
     uint64_t next = runtime->timers.next_ns();
@@ -305,25 +303,32 @@ int64_t until_next_timer(Runtime *runtime, int64_t timeout_ns) {
     return timeout_ns < 0 || rest_ns < timeout_ns ? rest_ns : timeout_ns;
 }
 
-} // namespace
+// Live tasks, and nothing that could ever wake one.
+bool is_stalled(const Runtime *runtime) {
+    return runtime->tasks_alive() && !has_work(runtime) && runtime->timers.count() == 0 && runtime->io_waiting == 0 &&
+           runtime->blocking_pending == 0 && runtime->inbox->holds.load(std::memory_order_seq_cst) <= 0;
+}
 
-int32_t look(Runtime *runtime, int64_t timeout_ns) {
-    int32_t error = 0;
+void take_what_came(Runtime *runtime) {
     take_inbox_work(runtime);
     if (runtime->timers.count()) runtime->timers.expire(runtime, runtime->now_ns());
-    if (has_work(runtime)) timeout_ns = 0;
-    else if (timeout_ns != 0) timeout_ns = until_next_timer(runtime, timeout_ns);
+}
 
-    sweep_forgotten(runtime);
-    if (timeout_ns != 0) {
-        if (runtime->channel_wakes) runtime->pass_on(runtime); // all were polled since: those will not call again
-        error = park(runtime, timeout_ns);
-        take_inbox_work(runtime);
-        if (runtime->timers.count()) runtime->timers.expire(runtime, runtime->now_ns());
-    } else if (runtime->ios.used() || runtime->host_waits) {
-        error = ask_kernel(runtime, 0);
+} // namespace
+
+// User code runs before the question whether there is anything to wait for, or after the sleep.
+int32_t look(Runtime *runtime, int64_t timeout_ns) {
+    int32_t error = 0;
+    take_what_came(runtime);
+    give_up_forgotten(runtime);
+    if (timeout_ns == 0 || has_work(runtime)) {
+        if (runtime->ios.used() || runtime->host_waits) error = ask_kernel(runtime, 0);
+    } else {
+        if (runtime->detect_stall && timeout_ns < 0 && is_stalled(runtime)) return ZYNTAX_EDEADLK;
+        error = park(runtime, until_next_timer(runtime, timeout_ns));
+        take_what_came(runtime);
     }
-    wake_foreign(runtime);
+    call_hosts(runtime);
     drop_canceled(runtime);
     return error;
 }
@@ -332,6 +337,7 @@ int32_t look(Runtime *runtime, int64_t timeout_ns) {
 
 Driving::Driving(Runtime *runtime) : runtime_(runtime), outer_(driving) {
     runtime->is_driving = true;
+    runtime->outer = outer_ ? outer_->runtime.load(std::memory_order_relaxed) : nullptr;
     runtime->inbox->driver.store(this_thread(), std::memory_order_relaxed);
     driving = runtime->inbox;
 }
@@ -348,15 +354,9 @@ Driving::~Driving() {
 
 namespace {
 
-// Live tasks, and nothing that could ever wake one.
-bool is_stalled(const Runtime *runtime) {
-    return runtime->tasks_alive() && !has_work(runtime) && runtime->timers.count() == 0 && runtime->io_waiting == 0 &&
-           runtime->blocking_pending == 0 && runtime->inbox->holds.load(std::memory_order_seq_cst) <= 0;
-}
-
 // Over is, with a task, when that has ended, else when all have.
 bool is_over(const Runtime *runtime, uintptr_t task) {
-    return task ? !is_alive(slot_at(task_index(task)), task_generation(task)) : runtime->tasks_alive() == 0;
+    return task ? !find_alive(slots, task) : runtime->tasks_alive() == 0;
 }
 
 bool take_stop(Runtime *runtime) {
@@ -367,13 +367,12 @@ int32_t drive(Runtime *runtime, uintptr_t task) {
     if (runtime->is_driving) return ZYNTAX_EBUSY;
     Driving scope(runtime);
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
-    runtime->awaited = task ? slot_at(task_index(task)) : nullptr;
+    runtime->awaited = task ? slots.at(handle_index(task)) : nullptr;
     take_inbox_work(runtime);
     drop_canceled(runtime);
     for (;;) {
         if (take_stop(runtime)) return ZYNTAX_ECANCELED;
         if (is_over(runtime, task)) return 0;
-        if (runtime->detect_stall && is_stalled(runtime)) return ZYNTAX_EDEADLK;
         int32_t error = look(runtime, -1);
         if (error) return error;
         if (!is_over(runtime, task)) poll_ready(runtime);
@@ -394,14 +393,13 @@ int32_t zyntax_runtime_run(zyntax_runtime *runtime) noexcept {
 }
 
 int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *task) noexcept {
-    if (!runtime) return ZYNTAX_EINVAL;
+    if (!runtime || !task) return ZYNTAX_EINVAL;
     check_thread(runtime);
     if (runtime->is_driving) return ZYNTAX_EBUSY;
-    uintptr_t handle = to_bits(task);
-    Slot *slot = slot_or_null(task_index(handle));
-    if (!slot || !is_alive(slot, task_generation(handle))) return 0;
-    if (slot->owner.load(std::memory_order_acquire) != runtime->inbox) return ZYNTAX_ESTALE;
-    return drive(runtime, handle);
+    Slot *slot = find_task(task);
+    if (!slot) return 0;
+    if (slot->owner.load(std::memory_order_acquire) != runtime->inbox->id) return ZYNTAX_ESTALE;
+    return drive(runtime, to_bits(task));
 }
 
 int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcept {
@@ -440,13 +438,16 @@ intptr_t zyntax_runtime_backend_fd(zyntax_runtime *runtime) noexcept {
 
 void zyntax_runtime_stop(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
-    runtime->inbox->stop.store(1, std::memory_order_seq_cst);
-    poke(runtime->inbox);
+    Inbox *inbox = runtime->inbox; // the runtime may be gone as soon as the stop is seen, but for visitors
+    Visit visit(inbox);
+    inbox->stop.store(1, std::memory_order_seq_cst);
+    poke(inbox);
 }
 
 zyntax_runtime *zyntax_current_runtime(void) noexcept {
     Runtime *runtime = driving ? driving->runtime.load(std::memory_order_relaxed) : nullptr;
-    return runtime && runtime->current ? runtime : nullptr;
+    while (runtime && !runtime->current) runtime = runtime->outer; // a callback of one that a poll drives
+    return runtime;
 }
 
 int32_t zyntax_current_waker(Waker *out) noexcept {
@@ -460,25 +461,21 @@ int32_t zyntax_current_waker(Waker *out) noexcept {
 void zyntax_wake_from_signal(const Waker *waker) noexcept {
     if (!waker || waker->wake != wake) return;
     uintptr_t handle = to_bits(waker->data);
-    Slot *slot = slot_or_null(task_index(handle));
-    if (slot) push_remote(slot, task_index(handle), task_generation(handle), false);
+    Slot *slot = slots.find(handle_index(handle));
+    if (slot) push_remote(slot, handle_index(handle), handle_generation(handle), false);
 }
 
-int32_t zyntax_task_alive(zyntax_task *task) noexcept {
-    Slot *slot = slot_or_null(task_index(to_bits(task)));
-    return slot && is_alive(slot, task_generation(to_bits(task)));
-}
+int32_t zyntax_task_alive(zyntax_task *task) noexcept { return find_task(task) != nullptr; }
 
 int32_t zyntax_task_cancel(zyntax_task *task) noexcept {
-    uintptr_t handle = to_bits(task);
-    uint32_t index = task_index(handle);
-    Slot *slot = slot_or_null(index);
-    if (!slot || !is_alive(slot, task_generation(handle))) return ZYNTAX_ESTALE;
-    if (driving && slot->owner.load(std::memory_order_relaxed) == driving) {
+    uint32_t index = handle_index(to_bits(task));
+    Slot *slot = find_task(task);
+    if (!slot) return ZYNTAX_ESTALE;
+    if (driving && slot->owner.load(std::memory_order_relaxed) == driving->id) {
         cancel_task(driving->runtime.load(std::memory_order_relaxed), index, slot);
         return 0;
     }
-    return push_remote(slot, index, task_generation(handle), true) ? 0 : ZYNTAX_ESTALE;
+    return push_remote(slot, index, handle_generation(to_bits(task)), true) ? 0 : ZYNTAX_ESTALE;
 }
 
 // ---- spawn ----
@@ -490,9 +487,9 @@ namespace {
 // Room in the ready queue for one more block of slots.
 bool reserve_queue(Runtime *runtime) {
     uint32_t capacity = runtime->ready ? runtime->ready_mask + 1 : 0;
-    uint32_t needed = (runtime->block_count + 1) * block_size;
+    uint32_t needed = (runtime->block_count + 1) * Slots::block;
     if (needed <= capacity) return true;
-    uint32_t doubled = capacity ? capacity * 2 : block_size;
+    uint32_t doubled = capacity ? capacity * 2 : Slots::block;
     auto *ready = static_cast<uint32_t *>(runtime->memory.take(doubled * sizeof(uint32_t)));
     if (!ready) return false;
     memset(ready, 0, doubled * sizeof(uint32_t)); // poll_ready looks ahead of what is queued
@@ -510,13 +507,13 @@ bool reserve_queue(Runtime *runtime) {
 
 bool add_block(Runtime *runtime) {
     if (!reserve_queue(runtime)) return false;
-    uint32_t block = take_block();
+    uint32_t block = slots.take_block();
     if (!block) return false;
-    next_block(block) = runtime->blocks;
+    slots.at(block)->link = runtime->blocks;
     runtime->blocks = block;
     runtime->block_count++;
     runtime->fresh_slot = block + 1;
-    runtime->fresh_end = block + block_size;
+    runtime->fresh_end = block + Slots::block;
     return true;
 }
 
@@ -525,9 +522,9 @@ bool add_free_slot(Runtime *runtime) {
     for (;;) {
         if (runtime->fresh_slot == runtime->fresh_end && !add_block(runtime)) return false;
         uint32_t index = runtime->fresh_slot++;
-        Slot *slot = slot_at(index);
-        if (slot->generation.load(std::memory_order_relaxed) == Slot::last_generation) continue;
-        slot->owner.store(runtime->inbox, std::memory_order_release);
+        Slot *slot = slots.at(index);
+        if (slot->generation.load(std::memory_order_relaxed) == last_generation) continue;
+        slot->owner.store(runtime->inbox->id, std::memory_order_release);
         release_slot(runtime, index, slot);
         return true;
     }
@@ -561,13 +558,13 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     if (runtime->is_ending) return refuse(runtime, state, drop, owned);
     uint32_t index = runtime->free_slot;
     if (!index) return spawn_with_fresh_slot(runtime, state, poll, drop, owned);
-    Slot *slot = slot_at(index);
-    runtime->free_slot = slot->joiners;
+    Slot *slot = slots.at(index);
+    runtime->free_slot = slot->link;
     uint32_t generation = slot->generation.load(std::memory_order_relaxed) + 1;
     slot->state = state;
     slot->poll = poll;
     slot->drop = drop;
-    slot->joiners = 0;
+    slot->joiners = {};
     slot->owned = static_cast<uint32_t>((owned + Arena::unit - 1) / Arena::unit);
     slot->polls_low = 0;
     slot->polls_high = 0;
@@ -576,7 +573,7 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     slot->generation.store(generation, std::memory_order_release);
     runtime->ready[runtime->ready_end++ & runtime->ready_mask] = index;
     runtime->tasks_spawned++;
-    auto *task = static_cast<zyntax_task *>(to_pointer(task_bits(index, generation)));
+    auto *task = static_cast<zyntax_task *>(to_pointer(handle_bits(index, generation)));
     return runtime->host_waits && !runtime->is_driving ? poke_host(runtime, task) : task;
 }
 

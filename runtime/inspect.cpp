@@ -7,20 +7,10 @@ namespace zyntax {
 
 namespace {
 
-// Calls visit(index, slot) for every live task.
-template <class Visit> void each_task(const Runtime *runtime, Visit visit) {
-    for (uint32_t block = runtime->blocks; block; block = next_block(block)) {
-        uint32_t end = block == runtime->blocks ? runtime->fresh_slot : block + block_size;
-        for (uint32_t index = block + 1; index < end; index++) {
-            const Slot *slot = slot_at(index);
-            if (slot->generation.load(std::memory_order_relaxed) & 1) visit(index, slot);
-        }
-    }
-}
-
 zyntax_wait doing(const Runtime *runtime, const Slot *slot) {
     if (slot == runtime->current) return ZYNTAX_WAIT_RUNNING;
-    if (slot->flags || slot->in_inbox.load(std::memory_order_relaxed)) return ZYNTAX_WAIT_QUEUED;
+    if (slot->flags & (Slot::queued | Slot::canceled) || slot->in_inbox.load(std::memory_order_relaxed))
+        return ZYNTAX_WAIT_QUEUED;
     return static_cast<zyntax_wait>(slot->waits);
 }
 
@@ -38,9 +28,9 @@ bool zyntax_runtime::is_valid() const {
     each_task(this, [&](uint32_t, const Slot *) { alive++; });
     if (alive != tasks_alive()) return false;
     for (uint32_t i = ready_begin; i != ready_end; i++) {
-        if (!(slot_at(ready[i & ready_mask])->flags & Slot::queued)) return false;
+        if (!(slots.at(ready[i & ready_mask])->flags & Slot::queued)) return false;
     }
-    return ready_end - ready_begin <= block_count * block_size;
+    return ready_end - ready_begin <= block_count * Slots::block;
 }
 #endif
 
@@ -48,9 +38,12 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     if (!runtime || !stats || stats->size < offsetof(zyntax_runtime_stats, tasks_spawned)) return ZYNTAX_EINVAL;
     check_thread(runtime);
     assert(runtime->is_valid());
-    size_t slot_bytes = size_t{runtime->block_count} * block_size * sizeof(Slot);
+    size_t pooled =
+        size_t{runtime->block_count} * Slots::block * sizeof(Slot) + runtime->nodes.bytes() + runtime->handles.bytes();
     zyntax_runtime_stats all = {};
-    all.size = stats->size < sizeof all ? stats->size : sizeof all;
+    constexpr size_t member = sizeof(uint64_t); // of each but the first
+    size_t whole = stats->size - (stats->size - sizeof all.size) % member;
+    all.size = whole < sizeof all ? whole : sizeof all;
     all.tasks_alive = runtime->tasks_alive();
     all.tasks_spawned = runtime->tasks_spawned;
     all.polls = runtime->polls;
@@ -63,7 +56,7 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     all.timers_fired = runtime->timers.fired();
     all.io_open = runtime->ios.used();
     all.blocking_pending = runtime->blocking_pending;
-    all.bytes_reserved = runtime->memory.reserved.load(std::memory_order_relaxed) + slot_bytes;
+    all.bytes_reserved = runtime->memory.reserved.load(std::memory_order_relaxed) + pooled;
     all.bytes_in_use =
         runtime->memory.in_use - runtime->timers.reserved_bytes() + runtime->tasks_alive() * sizeof(Slot);
     memcpy(stats, &all, all.size);
@@ -78,7 +71,7 @@ int32_t zyntax_runtime_dump(zyntax_runtime *runtime, void (*visit)(void *user, c
         bool will_poll = slot == runtime->current || !(slot->flags & Slot::canceled);
         zyntax_task_info info = {};
         info.size = sizeof info;
-        uintptr_t handle = task_bits(index, slot->generation.load(std::memory_order_relaxed));
+        uintptr_t handle = handle_bits(index, slot->generation.load(std::memory_order_relaxed));
         info.task = static_cast<zyntax_task *>(to_pointer(handle));
         info.state = slot->state;
         info.poll = will_poll ? slot->poll : nullptr;

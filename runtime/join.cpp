@@ -10,27 +10,21 @@ struct Task {
     Slot *slot = nullptr; // null: ended, or never was
     bool is_current = false;
     bool is_foreign = false;
+    bool can_be_awaited() const { return slot && !is_current && !is_foreign; }
 };
 
-// A task as somebody on this thread sees it who waits for it in a poll of `runtime` (null: outside any).
+// A task as somebody on this thread sees it.
 Task look_at(zyntax_task *handle) {
-    uintptr_t bits = to_bits(handle);
-    Slot *slot = slot_or_null(task_index(bits));
-    if (!slot || !is_alive(slot, task_generation(bits))) return {};
-    Inbox *owner = slot->owner.load(std::memory_order_acquire);
-    if (driving ? owner != driving : !runtime_of(object_bits(owner->id, 0, 0))) return {slot, false, true};
-    Runtime *runtime = owner->runtime.load(std::memory_order_relaxed);
+    Slot *slot = find_task(handle);
+    if (!slot) return {};
+    uint32_t owner = slot->owner.load(std::memory_order_acquire);
+    Runtime *runtime = driving && driving->id != owner ? nullptr : usable_runtime(owner);
+    if (!runtime) return {slot, false, true};
     return {slot, slot == runtime->current, false};
 }
 
-Runtime *owner_of(const Task &task) { return task.slot->owner.load(std::memory_order_relaxed)->runtime; }
-
-// Nodes that wait for one task form a circle; the slot names one of them by its index + 1.
-void join_circle(Runtime *runtime, Slot *slot, Node *node) {
-    if (slot->joiners) runtime->nodes.at(slot->joiners - 1)->append(node);
-    else slot->joiners = node->index + 1;
-    node->task = slot;
-    node->place = Node::task_joiners;
+Runtime *owner_of(const Task &task) {
+    return inboxes.at(task.slot->owner.load(std::memory_order_relaxed))->runtime.load(std::memory_order_relaxed);
 }
 
 struct Group : Source {
@@ -62,6 +56,11 @@ void member_fired(Runtime *runtime, Node *member) {
 
 void head_abandoned(Runtime *runtime, Node *head) { free_group(runtime, static_cast<Group *>(head->source)); }
 
+bool is_group(const Node *node) { return node->source && node->source->abandoned == head_abandoned; }
+
+// A plain join of that task.
+bool joins(const Node *node, const Slot *slot) { return node->place == Node::waiting && node->ring == &slot->joiners; }
+
 Group *make_group(Runtime *runtime, zyntax_op *op, size_t max_members, const Waker *waker) {
     void *memory = max_members < UINT32_MAX / 16 ? runtime->arena.take(Group::size_for(max_members)) : nullptr;
     Node *head = memory ? arm(runtime, op, ZYNTAX_WAIT_JOIN, waker) : nullptr;
@@ -79,7 +78,7 @@ Group *make_group(Runtime *runtime, zyntax_op *op, size_t max_members, const Wak
     return group;
 }
 
-// Only `i` below the group's count, each once. False without memory.
+// Only `i` below the group's count, each once. Null without memory.
 Node *add_member(Runtime *runtime, Group *group, uint32_t i) {
     Node *member = arm(runtime, nullptr, ZYNTAX_WAIT_JOIN, &group->head->waker);
     if (!member) return nullptr;
@@ -97,23 +96,24 @@ bool wait_for_tasks(Runtime *runtime, zyntax_task *const *tasks, size_t n, uint3
     uint32_t live = 0;
     for (uint32_t i = 0; i < n; i++) {
         Task task = look_at(tasks[i]);
-        if (!task.slot || task.is_current || task.is_foreign) continue;
+        if (!task.can_be_awaited()) continue;
         Node *member = add_member(runtime, group, i);
         if (!member) {
             zyntax_op_cancel(op);
             return false;
         }
-        join_circle(runtime, task.slot, member);
+        wait_in(&task.slot->joiners, member, Node::waiting);
         live++;
     }
     group->remaining = enough ? enough : live;
     return true;
 }
 
-// Whether an op that was armed by an earlier call is still pending; its waker is then the new one.
+// Whether a group that was armed by an earlier call is still pending; its waker is then the new one.
 bool still_waits(zyntax_op *op, const Waker *waker) {
-    Runtime *runtime = *op ? runtime_of(*op) : nullptr;
-    Node *node = runtime ? pending_node(runtime, op) : nullptr;
+    Node *node = *op ? find_node(*op) : nullptr;
+    Runtime *runtime = node ? usable_runtime(node->owner.load(std::memory_order_relaxed)) : nullptr;
+    node = runtime ? my_node(runtime, op, is_group) : nullptr;
     if (!node) *op = 0;
     return node && still_pending(runtime, node, waker) == POLL_PENDING;
 }
@@ -123,17 +123,17 @@ bool still_waits(zyntax_op *op, const Waker *waker) {
 PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
     Task task = look_at(handle);
-    if (!task.slot || task.is_foreign || task.is_current) {
-        if (*op) zyntax_op_cancel(op);
-        Runtime *runtime = driving ? driving->runtime.load(std::memory_order_relaxed) : nullptr;
-        int64_t value = !task.slot ? 0 : task.is_foreign ? ZYNTAX_ESTALE : ZYNTAX_EDEADLK;
-        return ready(runtime, op, result, value);
+    if (!task.can_be_awaited()) {
+        zyntax_op_cancel(op);
+        int32_t error = !handle ? ZYNTAX_EINVAL : !task.slot ? 0 : task.is_foreign ? ZYNTAX_ESTALE : ZYNTAX_EDEADLK;
+        return ready(op, result, error);
     }
     Runtime *runtime = owner_of(task);
-    if (Node *node = pending_node(runtime, op)) return still_pending(runtime, node, waker);
-    Node *node = arm(runtime, op, ZYNTAX_WAIT_JOIN, waker);
-    if (!node) return ready(runtime, op, result, ZYNTAX_ENOMEM);
-    join_circle(runtime, task.slot, node);
+    Node *node = my_node(runtime, op, [&](const Node *n) { return joins(n, task.slot); });
+    if (node) return still_pending(runtime, node, waker);
+    node = arm(runtime, op, ZYNTAX_WAIT_JOIN, waker);
+    if (!node) return ready(op, result, ZYNTAX_ENOMEM);
+    wait_in(&task.slot->joiners, node, Node::waiting);
     return POLL_PENDING;
 }
 
@@ -143,31 +143,28 @@ PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, W
     if (still_waits(op, waker)) return POLL_PENDING;
     for (size_t i = 0; i < n; i++) {
         Task task = look_at(tasks[i]);
-        if (!task.slot || task.is_current || task.is_foreign) continue;
-        Runtime *runtime = owner_of(task);
-        if (!wait_for_tasks(runtime, tasks + i, n - i, 0, op, waker)) {
-            runtime->wakers_stored++;
-            waker->wake(waker->data);
-        }
-        return POLL_PENDING;
+        if (!task.can_be_awaited()) continue;
+        bool waits = wait_for_tasks(owner_of(task), tasks + i, n - i, 0, op, waker);
+        return waits ? POLL_PENDING : call_again(owner_of(task), op, waker);
     }
-    return ready(zyntax_current_runtime(), op, nullptr, 0);
+    return ready(op, nullptr, 0);
 }
 
 PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
     if (still_waits(op, waker)) return POLL_PENDING;
-    Runtime *runtime = zyntax_current_runtime();
-    if (!n || !tasks) return ready(runtime, op, result, ZYNTAX_EINVAL);
     Task first;
-    for (size_t i = 0; i < n; i++) {
+    int64_t ended = -1;
+    for (size_t i = 0; tasks && i < n; i++) {
         Task task = look_at(tasks[i]);
-        if (!task.slot) return ready(runtime, op, result, static_cast<int64_t>(i));
-        if (!first.slot && !task.is_current && !task.is_foreign) first = task;
+        if (!tasks[i]) return ready(op, result, ZYNTAX_EINVAL);
+        if (!task.slot && ended < 0) ended = static_cast<int64_t>(i);
+        if (!first.slot && task.can_be_awaited()) first = task;
     }
-    if (!first.slot) return ready(runtime, op, result, ZYNTAX_EDEADLK);
-    runtime = owner_of(first);
-    if (!wait_for_tasks(runtime, tasks, n, 1, op, waker)) return ready(runtime, op, result, ZYNTAX_ENOMEM);
+    if (!n || !tasks) return ready(op, result, ZYNTAX_EINVAL);
+    if (ended >= 0) return ready(op, result, ended);
+    if (!first.slot) return ready(op, result, ZYNTAX_EDEADLK);
+    if (!wait_for_tasks(owner_of(first), tasks, n, 1, op, waker)) return ready(op, result, ZYNTAX_ENOMEM);
     return POLL_PENDING;
 }
 
@@ -175,19 +172,20 @@ PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op, uint64_t deadli
                              int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
     Task task = look_at(handle);
-    if (!task.slot || task.is_foreign || task.is_current) return zyntax_task_join(handle, op, waker, result);
+    if (!task.can_be_awaited()) return zyntax_task_join(handle, op, waker, result);
     Runtime *runtime = owner_of(task);
-    if (Node *node = pending_node(runtime, op)) return still_pending(runtime, node, waker);
-    if (deadline_ns <= runtime->now_ns()) return ready(runtime, op, result, ZYNTAX_ETIMEDOUT);
+    Node *node = my_node(runtime, op, is_group);
+    if (node) return still_pending(runtime, node, waker);
+    if (deadline_ns <= runtime->now_ns()) return ready(op, result, ZYNTAX_ETIMEDOUT);
 
     Group *group = make_group(runtime, op, 2, waker);
     Node *end = group ? add_member(runtime, group, 0) : nullptr;
     Node *timer = end ? add_member(runtime, group, 1) : nullptr;
     if (!timer || !runtime->timers.insert(runtime->arena, timer, deadline_ns)) {
         if (group) zyntax_op_cancel(op);
-        return ready(runtime, op, result, ZYNTAX_ENOMEM);
+        return ready(op, result, ZYNTAX_ENOMEM);
     }
     group->remaining = 1;
-    join_circle(runtime, task.slot, end);
+    wait_in(&task.slot->joiners, end, Node::waiting);
     return POLL_PENDING;
 }

@@ -11,17 +11,16 @@
 
 namespace zyntax {
 
-struct Channels;
-struct Pool;
-
 // A registered descriptor.
 struct Io {
-    uint32_t generation = 0; // 0: free
+    uint32_t generation = 0; // in the table of these; 0: free
+    uint32_t index = 0;      // its number there, as the poller knows it
+    void *handle = nullptr;  // as the host knows it; null: none yet
     intptr_t fd = -1;
     os::Kind kind = os::Kind::other;
     bool gives_no_delay = false;   // a listener of ours: what it accepts has TCP_NODELAY
     uint32_t ready = 0;            // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
-    Link readers, writers, either; // nodes of those who wait
+    Ring readers, writers, either; // nodes of those who wait
 };
 
 // A part that is linked in only when used, and hears when the runtime ends. Lives in the arena.
@@ -36,6 +35,8 @@ struct Part {
 //   tasks_alive() == slots of its blocks with an odd generation
 //   ready_end - ready_begin == slots with the flag `queued` (each is in the ready queue once)
 //   capacity of the ready queue >= slots of its blocks, so that queueing a task can never fail
+//   calls == nodes in to_call; io_waiting == nodes in the rings of I/O handles
+//   a node is in the ring of its holder, and in the one of its place, once
 struct zyntax_runtime {
     // The ready queue: a ring of slot indices, first in, first out. An array and not a list through the slots, so that
     // the processor can fetch the next tasks while one is polled.
@@ -47,17 +48,18 @@ struct zyntax_runtime {
     zyntax::Slot *current = nullptr; // the task that is being polled
     Waker waker = {};                // what it is given
     uint64_t wakers_taken = 0;       // zyntax_current_waker calls; for promises, as the next two
-    uint64_t wakers_stored = 0;      // await points that returned POLL_PENDING
-    uint64_t wakers_returned = 0;    // await points that returned POLL_READY
+    uint64_t await_calls = 0;        // of await points, by what this runtime polls or calls
+    int64_t stored_elsewhere = 0;    // how often other runtimes have come to store the polled task's waker
 
-    uint32_t free_slot = 0;                         // list through `joiners`
+    uint32_t free_slot = 0;                         // list through `link`
     uint32_t fresh_slot = 0, fresh_end = 0;         // slots of the newest block that were never used by this runtime
     uint32_t canceled_first = 0, canceled_last = 0; // tasks that wait for their drop, through next_canceled
-    uint32_t blocks = 0;                            // list through next_block
+    uint32_t blocks = 0;                            // list through `link`
     uint32_t block_count = 0;
     uint32_t poll_budget = 0;
     uint32_t polls_left = 0;               // of this round
     const zyntax::Slot *awaited = nullptr; // block_on's task, whose end is the end of the round
+    zyntax_runtime *outer = nullptr;       // what the thread that drives this one was driving before
     bool is_driving = false;
     bool is_ending = false;
     bool host_waits = false; // backend_fd was asked for: outside of turn the host sleeps on it
@@ -65,25 +67,26 @@ struct zyntax_runtime {
 
     zyntax::Memory memory;
     zyntax::Arena arena{memory};
-    zyntax::Table<zyntax::Node, 5, zyntax::object_index_bits> nodes{memory};
-    zyntax::Table<zyntax::Io, 4, zyntax::handle_index_bits> ios{memory};
+    zyntax::Cells<zyntax::Nodes> nodes{memory, zyntax::nodes};
+    zyntax::Cells<zyntax::Handles> handles{memory, zyntax::handles};
+    zyntax::Table<zyntax::Io, 4, 24> ios{memory};
     zyntax::Timers timers;
-    zyntax::Link foreign; // fired nodes whose waker is not ours: it is called by the loop, outside everything
-    zyntax::Link kept;    // nodes of jobs and of attempts to connect
+    zyntax::Ring to_call;   // nodes of hosts that are to be called: by the loop, outside everything
+    zyntax::Ring forgotten; // nodes of tasks that have ended, until the loop gives them up
+    zyntax::Ring strays;    // nodes that wait for tasks of other runtimes
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
-    uint64_t channel_wakes = 0;                  // waiters of channels that were woken and have not called again
-    void (*pass_on)(zyntax_runtime *) = nullptr; // takes what those were woken for to others
-    zyntax::Channels *channels = nullptr;
-    zyntax::Pool *pool = nullptr;
 
     uint64_t (*clock)(void *) = nullptr; // null: the system's
     void *clock_ctx = nullptr;
     uint64_t seen_ns = 0; // the latest time seen
+    uint64_t process = 0; // that created it
     uint32_t spin_us = 0;
+    uint64_t spun_at = 0; // `polls` when the last spin found nothing
     uint32_t blocking_threads = 0;
+    uint32_t last_io = 0;          // the newest generation in the table of I/O
     uint64_t blocking_pending = 0; // jobs whose completion has not arrived
-    uint64_t io_waiting = 0;       // nodes in the lists of I/O handles
+    uint64_t io_waiting = 0, calls = 0;
     uint64_t tasks_spawned = 0, tasks_ended = 0, polls = 0, wakes = 0, wakes_remote = 0;
     uint64_t kernel_waits = 0, kernel_events = 0, events_stale = 0;
 
@@ -94,16 +97,6 @@ struct zyntax_runtime {
     uint64_t now_ns() {
         uint64_t now = clock ? clock(clock_ctx) : zyntax::os::clock_ns();
         return seen_ns = now > seen_ns ? now : seen_ns;
-    }
-
-    // The generations of the next operation, and of the next I/O handle or channel.
-    uint32_t next_op() { return next(&inbox->last_op, zyntax::object_generation_bits); }
-    uint32_t next_handle() { return next(&inbox->last_handle, zyntax::handle_generation_bits); }
-
-    // Counts through all numbers of so many bits but 0 before one comes again.
-    static uint32_t next(uint32_t *last, uint32_t bits) {
-        *last = (*last + 1) & ((1u << bits) - 1);
-        return *last ? *last : *last = 1;
     }
 
 #ifndef NDEBUG
@@ -119,13 +112,14 @@ void wake(void *data);                           // the wake function of every w
 void enqueue(Runtime *, uint32_t index, Slot *); // no-op when queued already
 void cancel_task(Runtime *, uint32_t index, Slot *);
 void finish(Runtime *, uint32_t index, Slot *, int32_t outcome);
-void drop_canceled(Runtime *);
+void drop_canceled(Runtime *);               // those that were there when it began
 void poll_ready(Runtime *);                  // at most poll_budget tasks, none after the awaited one has ended
 int32_t look(Runtime *, int64_t timeout_ns); // I/O, timers, other threads; 0 or an error of the kernel's wait
 void take_inbox_work(Runtime *);
-void send(Runtime *, Message *); // any thread
-void poke(Inbox *);              // any thread: wakes the loop if it sleeps
-bool has_inbox_work(const Inbox *);
+void wait_for_inbox(Runtime *); // sleeps until another thread has sent something
+void send(Inbox *, Message *);  // any thread, as a visitor
+void poke(Inbox *);             // any thread, as a visitor: wakes the loop if it sleeps
+bool has_work(const Runtime *);
 
 // Marks the thread as the one that drives, for a scope.
 class Driving {
@@ -140,30 +134,59 @@ private:
     Inbox *outer_;
 };
 
+// Calls visit(index, slot) for every live task.
+template <class Visit> void each_task(const Runtime *runtime, Visit visit) {
+    for (uint32_t block = runtime->blocks; block; block = slots.at(block)->link) {
+        uint32_t end = block == runtime->blocks ? runtime->fresh_slot : block + Slots::block;
+        for (uint32_t index = block + 1; index < end; index++) {
+            Slot *slot = slots.at(index);
+            if (slot->generation.load(std::memory_order_relaxed) & 1) visit(index, slot);
+        }
+    }
+}
+
 // ---- io.cpp ----
 
-// A handle in two steps, so that what may fail for want of memory comes before there is a descriptor to lose.
-uint32_t reserve_io(Runtime *); // an index, or ios.none
-int32_t register_io(Runtime *, uint32_t index, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
+using IoRef = Ref<Io>;
+
+// A handle in two steps, so that what may fail for want of memory comes before there is a descriptor to lose. `reserve`
+// returns 0 with *io, or an error. register_io gives *io back when it fails.
+int32_t reserve_io(Runtime *, Io **io);
+void unreserve_io(Runtime *, Io *);
+int32_t register_io(Runtime *, Io *, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
 
 void dispatch(Runtime *, const Event &);
 void close_all_io(Runtime *);
 
-// A handle's object, with what a call needs to go on with it.
-struct IoRef {
-    Runtime *runtime = nullptr;
-    Io *io = nullptr; // null: the handle is dead
-    uint32_t index = 0;
-};
 IoRef find_io(zyntax_io *);
 
-// Ends a call on a dead handle.
-PollStatus dead_io(zyntax_op *, int64_t *result);
+// The node of an op that waits for this handle.
+Node *io_waiter(const IoRef &, zyntax_op *op);
 
 // Ends a call that has to wait for a direction (or for both: whichever comes first).
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *, Waker *, int64_t *result);
 
-// ---- threads ----
+// ---- parts ----
+
+// The runtime's part with that end, made when it is needed first; null without memory.
+template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtime *, Part *)) {
+    for (Part *part = runtime->parts; part; part = part->next) {
+        if (part->destroy == destroy) return static_cast<P *>(part);
+    }
+    void *memory = runtime->arena.take(sizeof(P));
+    if (!memory) return nullptr;
+    auto *part = ::new (memory) P();
+    part->destroy = destroy;
+    part->next = runtime->parts;
+    runtime->parts = part;
+    return part;
+}
+
+// ---- blocking.cpp ----
+
+bool is_job(const Node *, int64_t (*fn)(void *)); // an op of zyntax_blocking with that function
+
+// ---- calls ----
 
 // A call marked [rt]: no other thread may be driving the runtime. Aborts a debug build otherwise.
 inline void check_thread([[maybe_unused]] const Runtime *runtime) {
@@ -173,6 +196,14 @@ inline void check_thread([[maybe_unused]] const Runtime *runtime) {
         os::panic("zyntax: a function marked [rt] was called while another thread drives the runtime\n");
     }
 #endif
+}
+
+// True when an await point's arguments may be used; otherwise *result is ZYNTAX_EINVAL where there is one.
+inline bool valid(const zyntax_op *op, const Waker *waker, int64_t *result) {
+    if (Inbox *inbox = driving) inbox->runtime.load(std::memory_order_relaxed)->await_calls++;
+    if (op && waker && waker->wake && result) return true;
+    if (result) *result = ZYNTAX_EINVAL;
+    return false;
 }
 
 } // namespace zyntax

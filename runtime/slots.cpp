@@ -1,110 +1,103 @@
-#include "slots.h"
-
-#include "../platform/os.h"
+// The pools, each behind one lock that is only taken when a runtime begins, ends, or grows by a block.
+#include "await.h"
 
 namespace zyntax {
 
-constinit std::atomic<Slot *> slots{nullptr};
-constinit std::atomic<uint32_t> slot_count{0};
+constinit Slots slots;
+constinit Nodes nodes;
+constinit Handles handles;
+constinit Inboxes inboxes;
 ZYNTAX_TLS constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<Inbox> driving = {};
 
 namespace {
 
-// Guards what follows. Taken only when a runtime begins, ends, or grows by a block: a spin lock is enough, and
-// nothing that another thread waits for happens while it is held.
+// A spin lock is enough: nothing that another thread waits for happens while it is held. It is held by a process, so
+// that a child that was forked meanwhile, where the holder does not exist, takes it over. What it guards is changed by
+// one store a step, and whatever step the holder had come to, the child loses some objects at most.
 class Lock {
 public:
-    Lock() {
-        while (taken.exchange(true, std::memory_order_acquire)) os::yield();
+    Lock() : process_(static_cast<uint32_t>(os::process_id()) + 1) {
+        for (;;) {
+            uint32_t holder = 0;
+            if (held_by.compare_exchange_strong(holder, process_, std::memory_order_acquire)) return;
+            if (holder != process_ && held_by.compare_exchange_strong(holder, process_, std::memory_order_acquire))
+                return;
+            os::yield();
+        }
     }
-    ~Lock() { taken.store(false, std::memory_order_release); }
+    ~Lock() { held_by.store(0, std::memory_order_release); }
+    Lock(const Lock &) = delete;
+    Lock &operator=(const Lock &) = delete;
 
 private:
-    static constinit std::atomic<bool> taken;
+    static constinit std::atomic<uint32_t> held_by;
+    uint32_t process_;
 };
-constinit std::atomic<bool> Lock::taken;
+constinit std::atomic<uint32_t> Lock::held_by;
 
-uint32_t free_block;  // list through next_block
-uint32_t fresh_block; // first index that was never given out
-uint32_t reserved;    // slots that there are addresses for
+} // namespace
 
-constexpr uint32_t inboxes_per_chunk = 64;
-constinit std::atomic<Inbox *> inbox_chunks[(1u << inbox_bits) / inboxes_per_chunk];
-uint32_t free_inbox; // id + 1, list through next_free
-uint32_t fresh_inbox;
-
-// Where addresses are limited, fewer tasks than max_slots have to do.
-bool reserve_slots() {
-    for (uint32_t count = max_slots; count >= block_size; count /= 2) {
-        void *memory = os::reserve_pages(size_t{count} * sizeof(Slot));
+// Where addresses are limited, fewer objects than there are numbers have to do: all pools together leave seven eighths
+// of the limit to the host.
+template <class T, uint32_t block_size, uint32_t max> bool Pool<T, block_size, max>::reserve() {
+    size_t limit = os::address_limit() / 32;
+    for (uint32_t count = max; count >= 2 * block_size; count /= 2) {
+        if (size_t{count} * sizeof(T) > limit) continue;
+        void *memory = os::reserve_pages(size_t{count} * sizeof(T));
         if (!memory) continue;
-        slots.store(static_cast<Slot *>(memory), std::memory_order_relaxed);
-        reserved = count;
+        base_.store(static_cast<T *>(memory), std::memory_order_relaxed);
+        reserved_ = count;
         return true;
     }
     return false;
 }
 
-bool add_slots() {
-    constexpr uint32_t step = (1u << 20) / sizeof(Slot);
-    if (!reserved && !reserve_slots()) return false;
-    uint32_t count = slot_count.load(std::memory_order_relaxed);
-    uint32_t more = reserved - count < step ? reserved - count : step;
-    if (!more || !os::commit_pages(slot_at(count), size_t{more} * sizeof(Slot))) return false;
-    slot_count.store(count + more, std::memory_order_release);
+template <class T, uint32_t block_size, uint32_t max> bool Pool<T, block_size, max>::add() {
+    if (!reserved_ && !reserve()) return false;
+    uint32_t count = count_.load(std::memory_order_relaxed);
+    constexpr size_t small = size_t{1} << 20, large = size_t{4} << 20; // the latter: worth huge pages
+    auto step = static_cast<uint32_t>((count * sizeof(T) < large ? small : large) / sizeof(T));
+    uint32_t more = reserved_ - count < step ? reserved_ - count : step;
+    if (!more || !os::commit_pages(at(count), size_t{more} * sizeof(T))) return false;
+    count_.store(count + more, std::memory_order_release);
     return true;
 }
 
-} // namespace
-
-uint32_t take_block() {
+template <class T, uint32_t block_size, uint32_t max> uint32_t Pool<T, block_size, max>::take_block() {
     Lock lock;
-    if (uint32_t first = free_block) {
-        free_block = next_block(first);
+    if (uint32_t first = free_) {
+        free_ = at(first)->link;
         return first;
     }
-    if (fresh_block == slot_count.load(std::memory_order_relaxed) && !add_slots()) return 0;
-    if (fresh_block == 0) fresh_block = block_size; // 0 means "none": the very first block is given up, untouched
-    uint32_t first = fresh_block;
-    fresh_block += block_size;
+    uint32_t first = fresh_ ? fresh_ : block_size; // 0 means "none": the very first block is given up, untouched
+    if (first >= count_.load(std::memory_order_relaxed) && !add()) return 0;
+    fresh_ = first + block_size;
     return first;
 }
 
-void give_blocks(uint32_t first) {
+template <class T, uint32_t block_size, uint32_t max> void Pool<T, block_size, max>::give_blocks(uint32_t first) {
     Lock lock;
     while (first) {
-        uint32_t next = next_block(first);
-        next_block(first) = free_block;
-        free_block = first;
+        uint32_t next = at(first)->link;
+        at(first)->link = free_;
+        free_ = first;
         first = next;
     }
 }
 
-Inbox *inbox_at(uint32_t id) {
-    if (id >> inbox_bits) return nullptr;
-    Inbox *chunk = inbox_chunks[id / inboxes_per_chunk].load(std::memory_order_acquire);
-    return chunk ? chunk + id % inboxes_per_chunk : nullptr;
-}
+#define ZYNTAX_POOL(name)                 \
+    template uint32_t name::take_block(); \
+    template void name::give_blocks(uint32_t first);
+ZYNTAX_POOL(Slots)
+ZYNTAX_POOL(Nodes)
+ZYNTAX_POOL(Handles)
+#undef ZYNTAX_POOL
 
 Inbox *take_inbox(Runtime *runtime) {
-    Lock lock;
-    Inbox *inbox;
-    if (free_inbox) {
-        inbox = inbox_at(free_inbox - 1);
-        free_inbox = inbox->next_free;
-    } else {
-        uint32_t id = fresh_inbox;
-        if (id >> inbox_bits) return nullptr;
-        if (id % inboxes_per_chunk == 0) {
-            size_t bytes = inboxes_per_chunk * sizeof(Inbox);
-            void *memory = os::reserve_pages(bytes);
-            if (!memory || !os::commit_pages(memory, bytes)) return nullptr;
-            inbox_chunks[id / inboxes_per_chunk].store(static_cast<Inbox *>(memory), std::memory_order_release);
-        }
-        fresh_inbox++;
-        inbox = inbox_at(id);
-        inbox->id = id;
-    }
+    uint32_t id = inboxes.take_block();
+    if (!id) return nullptr;
+    Inbox *inbox = inboxes.at(id);
+    inbox->id = id;
     inbox->stop.store(0, std::memory_order_relaxed);
     inbox->holds.store(0, std::memory_order_relaxed);
     inbox->sleeping.store(0, std::memory_order_relaxed);
@@ -113,10 +106,9 @@ Inbox *take_inbox(Runtime *runtime) {
 }
 
 void give_inbox(Inbox *inbox) {
-    Lock lock;
     inbox->runtime.store(nullptr, std::memory_order_release);
-    inbox->next_free = free_inbox;
-    free_inbox = inbox->id + 1;
+    inbox->link = 0;
+    inboxes.give_blocks(inbox->id);
 }
 
 } // namespace zyntax

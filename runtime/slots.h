@@ -1,6 +1,7 @@
-// Task slots, inboxes and handles: everything that a thread may still look at after a task or a runtime has ended.
-// This memory is process-wide and type-stable: recycled, never unmapped, never used for anything else. That is what
-// lets a waker be two plain words without a reference count (as in embassy's and Abseil's generational handles).
+// What a thread may still look at after a task, an operation, a handle or a runtime has ended: slots, nodes, handles
+// and inboxes. This memory is process-wide and type-stable: recycled, never unmapped, never used for anything else.
+// That is what lets wakers and handles be plain numbers without a reference count (as embassy's and Abseil's
+// generational handles are): any thread may compare a number's generation, and only who owns the object looks further.
 #pragma once
 
 #include <atomic>
@@ -12,22 +13,69 @@
 namespace zyntax {
 
 using Runtime = zyntax_runtime;
-struct Inbox;
 
 constexpr bool wide = sizeof(void *) == 8; // handles are numbers of pointer size
 
-// ---- slots ----
+// ---- pools ----
+
+// Objects of one type in one range of addresses, reserved at the first use and backed with memory as they are needed: a
+// number is an offset. They go from runtime to runtime in blocks. The first of a block (of more than one) is its
+// header, so that number 0 is no object. T has a `generation`, and a `link` that belongs to the pool while the block is
+// free and to its owner's list of blocks otherwise.
+template <class T, uint32_t block_size, uint32_t max> class Pool {
+public:
+    static constexpr uint32_t block = block_size;
+
+    // An object that was given out once.
+    T *at(uint32_t index) const { return base_.load(std::memory_order_relaxed) + index; }
+
+    // The object of any number at all, or null. Number 0 is no object of anybody.
+    T *find(uint32_t index) const { return index < count_.load(std::memory_order_acquire) ? at(index) : nullptr; }
+
+    uint32_t index_of(const T *object) const {
+        return static_cast<uint32_t>(object - base_.load(std::memory_order_relaxed));
+    }
+
+    uint32_t take_block();            // recycled if there is one; its first number, or 0 without memory. Any thread
+    void give_blocks(uint32_t first); // a list through `link`. Any thread
+
+private:
+    bool reserve();
+    bool add();
+
+    std::atomic<T *> base_{nullptr}; // constant once there is an object
+    std::atomic<uint32_t> count_{0}; // of objects with memory; only grows
+    uint32_t reserved_ = 0;          // of objects that there are addresses for
+    uint32_t fresh_ = 0;             // first number that was never given out
+    uint32_t free_ = 0;              // list of blocks through `link`
+};
+
+// Named by some bits of a number that an object's generation, or its low bits, must match. Alive is odd.
+inline bool names(uint32_t number_generation, uint32_t mask, uint32_t generation) {
+    return (generation & mask) == number_generation && (number_generation & 1);
+}
+
+// A generation never comes again: an object that has come to this one is not used any more.
+constexpr uint32_t last_generation = UINT32_MAX - 1;
+
+// The oldest of a ring of nodes (see await.h), or 0.
+struct Ring {
+    uint32_t first = 0;
+    bool empty() const { return first == 0; }
+};
+
+// ---- tasks ----
 
 // A task. The owner is the runtime whose block the slot is in; "owner only" fields are plain.
 //
-// Life: free (generation even) -> spawn -> alive (odd) -> finish -> free. The generation of a slot never repeats: a
-// slot that has come to `last_generation` is not used again, at the price of 64 bytes every 2^31 tasks.
+// Life: free (generation even) -> spawn -> alive (odd) -> finish -> free.
 struct alignas(64) Slot {
     enum Flag : uint8_t {
         queued = 1,   // in the ready queue. Set by whoever queues it, cleared when taken out; survives the task's end
         canceled = 2, // poll is not called again. Set by cancel, cleared by finish
+        tracked = 4,  // its sleeps, too, are in `ops`. Set after spawn
+        has_turn = 8  // an operation of `ops` has its turn. Set by give_turn, cleared when its poll has used or lost it
     };
-    static constexpr uint32_t last_generation = UINT32_MAX - 1;
 
     void *state;                // owner only
     union {                     // owner only
@@ -35,12 +83,16 @@ struct alignas(64) Slot {
         uint32_t next_canceled; //  then: the next slot in the list of canceled tasks
     };
     DropFn drop;                      // owner only
-    std::atomic<Inbox *> owner;       // set at the slot's first use by a runtime; means something while alive
     std::atomic<uint32_t> generation; // written by the owner, read by anybody
+    std::atomic<uint32_t> owner;      // number of the owner's inbox, set at the slot's first use by a runtime
     std::atomic<uint32_t> in_inbox;   // 0 -> 1 by the thread that pushes the slot, 1 -> 0 by the owner taking it out
     uint32_t next_in_inbox;           // belongs to whoever turned in_inbox to 1
     std::atomic<uint32_t> cancel_generation; // the newest generation that another thread wants canceled; only grows
-    uint32_t joiners;    // owner only. Alive: first node that waits for the end, or 0. Free: next free
+    union {                                  // owner only
+        Ring joiners;                        //   alive: nodes that wait for the end
+        uint32_t link;                       //   free: next free
+    };
+    Ring ops;            // owner only. Operations that store this task's waker: what it forgets at its end
     uint32_t owned;      // owner only. Size of the state in units of 16 bytes, 0 when not owned
     uint32_t polls_low;  // owner only
     uint16_t polls_high; // owner only
@@ -49,61 +101,39 @@ struct alignas(64) Slot {
 };
 static_assert(sizeof(Slot) == 64 && alignof(Slot) == 64);
 
-// All slots lie in one range of addresses, reserved when the first runtime needs it and backed with memory as they are
-// needed: an index is an offset. Blocks of slots go from runtime to runtime. The first slot of a block is its header,
-// so that index 0 is no task.
-constexpr uint32_t block_size = 256;
-constexpr uint32_t max_slots = wide ? 1u << 26 : 1u << 20;
+using Slots = Pool<Slot, 256, wide ? 1u << 26 : 1u << 20>;
+ZYNTAX_INTERNAL extern constinit Slots slots;
 
-ZYNTAX_INTERNAL extern constinit std::atomic<Slot *> slots;        // constant once there is a slot
-ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> slot_count; // of those with memory; only grows
-
-// The slot of an index that a block has been given out for.
-inline Slot *slot_at(uint32_t index) { return slots.load(std::memory_order_relaxed) + index; }
-
-// The slot of any number at all, or null.
-inline Slot *slot_or_null(uint32_t index) {
-    return index < slot_count.load(std::memory_order_acquire) ? slot_at(index) : nullptr;
-}
-
-// Takes a block, recycled if there is one; its first index, or 0 without memory. Any thread.
-uint32_t take_block();
-
-// Gives back a list of blocks, linked through next_free_block. Any thread; no slot in them is alive or in an inbox.
-void give_blocks(uint32_t first);
-
-// The link between blocks: free ones, or those of one runtime.
-inline uint32_t &next_block(uint32_t first) { return slot_at(first)->joiners; }
-
-// ---- task handles and waker data ----
+// ---- numbers of tasks and handles ----
 
 // From the top: generation, index. On 32-bit targets only the generation's low 12 bits find room, so that a handle that
 // was kept while 2048 other tasks used its slot names the newest of them.
-constexpr uint32_t task_index_bits = wide ? 32 : 20;
-constexpr uint32_t task_generation_mask = UINT32_MAX >> (wide ? 0 : task_index_bits);
+constexpr uint32_t handle_index_bits = wide ? 32 : 20;
+constexpr uint32_t handle_generation_mask = UINT32_MAX >> (wide ? 0 : handle_index_bits);
 
-inline uintptr_t task_bits(uint32_t index, uint32_t generation) {
-    return uintptr_t{generation} << task_index_bits | index;
+inline uintptr_t handle_bits(uint32_t index, uint32_t generation) {
+    return uintptr_t{generation} << handle_index_bits | index;
 }
-inline uint32_t task_index(uintptr_t handle) {
-    return static_cast<uint32_t>(handle & ((uintptr_t{1} << task_index_bits) - 1));
+inline uint32_t handle_index(uintptr_t handle) {
+    return static_cast<uint32_t>(handle & ((uintptr_t{1} << handle_index_bits) - 1));
 }
-inline uint32_t task_generation(uintptr_t handle) { return static_cast<uint32_t>(handle >> task_index_bits); }
+inline uint32_t handle_generation(uintptr_t handle) { return static_cast<uint32_t>(handle >> handle_index_bits); }
 inline void *to_pointer(uintptr_t handle) { return reinterpret_cast<void *>(handle); }
 inline uintptr_t to_bits(const void *handle) { return reinterpret_cast<uintptr_t>(handle); }
 
-// Whether a slot of that generation is what a handle with this one names, and its task alive.
-inline bool names(uint32_t handle_generation, uint32_t slot_generation) {
-    return (slot_generation & task_generation_mask) == handle_generation && (handle_generation & 1);
+// The object that a task's or another handle names, or null when it has ended or never was.
+template <class P> auto *find_alive(const P &pool, uintptr_t handle) {
+    auto *object = pool.find(handle_index(handle));
+    bool alive = object && names(handle_generation(handle), handle_generation_mask,
+                                 object->generation.load(std::memory_order_acquire));
+    return alive ? object : nullptr;
 }
 
-inline bool is_alive(const Slot *slot, uint32_t handle_generation) {
-    return names(handle_generation, slot->generation.load(std::memory_order_acquire));
-}
+inline Slot *find_task(const void *handle) { return find_alive(slots, to_bits(handle)); }
 
 // ---- inboxes ----
 
-// Work for the runtime's thread that brings its own memory: a post, or a blocking job that is done.
+// Work for the runtime's thread that brings its own memory: a post, a blocking job that is done, a thread that ends.
 struct Message {
     Message *next;
     void (*run)(Runtime *, Message *); // frees the message; runtime's thread, outside any poll
@@ -114,24 +144,36 @@ struct alignas(128) Inbox {
     std::atomic<uint32_t> woken;     // Treiber stack of slots, taken whole: index of the newest, or 0
     std::atomic<uint32_t> sleeping;  // 1: the loop is about to sleep in the kernel, and whoever turns it to 0 wakes it
     std::atomic<Message *> messages; // Treiber stack, taken whole
-    std::atomic<uint32_t> pushers;   // threads between looking at a slot's generation and having pushed it
+    std::atomic<uint32_t> visitors;  // threads whose call may still touch the runtime: see Visit
     std::atomic<uint32_t> stop;      // 1: the next round ends with ZYNTAX_ECANCELED
     std::atomic<int32_t> holds;      // zyntax_runtime_hold minus zyntax_runtime_release
     // Read by every wake: on another cache line than what other threads write to.
-    alignas(64) uint32_t id;          // constant: place in the table of inboxes
+    alignas(64) uint32_t id;          // constant: its own number
+    std::atomic<uint32_t> generation; // the pool's, which has no use for it here
     std::atomic<Runtime *> runtime;   // null while free
     std::atomic<const void *> driver; // the thread that drives the runtime, as this_thread() names it; null: none
-    uint32_t last_op;                 // newest generation of an operation; runs on from runtime to runtime
-    uint32_t last_handle;             // and of an I/O handle or channel
-    uint32_t next_free;
+    uint32_t link;                    // free: next free
 };
 static_assert(sizeof(Inbox) == 128);
 
-constexpr uint32_t inbox_bits = wide ? 12 : 7; // runtimes alive at once
+using Inboxes = Pool<Inbox, 1, wide ? 1u << 16 : 1u << 10>;
+ZYNTAX_INTERNAL extern constinit Inboxes inboxes;
 
 Inbox *take_inbox(Runtime *); // null when memory or numbers are out. Any thread
 void give_inbox(Inbox *);     // Any thread
-Inbox *inbox_at(uint32_t id); // null for a number that never was one
+
+// A call of another thread, for as long as it may touch the runtime. A runtime that ends waits until it has seen no
+// visitor: so one that had an effect which the loop could see is over before the runtime is gone.
+class Visit {
+public:
+    explicit Visit(Inbox *inbox) : inbox_(inbox) { inbox->visitors.fetch_add(1, std::memory_order_acq_rel); }
+    ~Visit() { inbox_->visitors.fetch_sub(1, std::memory_order_release); }
+    Visit(const Visit &) = delete;
+    Visit &operator=(const Visit &) = delete;
+
+private:
+    Inbox *inbox_;
+};
 
 // ---- the thread ----
 
@@ -139,5 +181,15 @@ Inbox *inbox_at(uint32_t id); // null for a number that never was one
 ZYNTAX_INTERNAL ZYNTAX_TLS extern constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<Inbox> driving;
 
 inline const void *this_thread() { return &driving; }
+
+// The runtime of an inbox's number, if this thread may use it; else null. Another thread's must not be looked into.
+inline Runtime *usable_runtime(uint32_t id) {
+    Inbox *inbox = inboxes.at(id);
+    if (driving != inbox) {
+        const void *driver = inbox->driver.load(std::memory_order_acquire);
+        if (driver && driver != this_thread()) return nullptr;
+    }
+    return inbox->runtime.load(std::memory_order_acquire);
+}
 
 } // namespace zyntax

@@ -66,9 +66,9 @@ void World::run_deeds() {
 
 void World::run_threads() {
     while (!threads.empty()) {
-        auto [run, arg] = threads.front();
+        zyntax::os::Thread *thread = threads.front();
         threads.pop_front();
-        run(arg);
+        thread->run(thread->arg);
     }
 }
 
@@ -131,6 +131,8 @@ int32_t ScriptedPoller::open(Memory &memory) {
 
 void ScriptedPoller::close() { memory_->give(block_, block_size); }
 
+void ScriptedPoller::close_copy() { close(); }
+
 int32_t ScriptedPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
     World &world = World::current();
     if (int32_t error = std::exchange(world.add_error, 0)) return error;
@@ -186,13 +188,26 @@ void *reserve_pages(size_t size) { return size > most_memory ? nullptr : allocat
 
 bool commit_pages(void *at, size_t size) { return std::memset(at, 0, size); }
 
+size_t address_limit() { return SIZE_MAX; }
+
+uint64_t process_id() { return 1; }
+
 void *allocate(size_t size, size_t) { return ::operator new(size, any_alignment, std::nothrow); }
 
 void release(void *at) { ::operator delete(at, any_alignment); }
 
-bool start_thread(void (*run)(void *), void *arg) {
-    if (World::current().can_start_threads) World::current().threads.emplace_back(run, arg);
-    return World::current().can_start_threads;
+bool start_thread(Thread *thread) {
+    World &world = World::current();
+    if (!world.can_start_threads) return false;
+    world.threads.push_back(thread);
+    world.unjoined++;
+    return true;
+}
+
+void join_thread(Thread *thread) {
+    World &world = World::current();
+    if (std::find(world.threads.begin(), world.threads.end(), thread) != world.threads.end()) world.run_threads();
+    world.unjoined--;
 }
 
 void relax() {
@@ -206,10 +221,9 @@ void Monitor::init() {}
 void Monitor::destroy() {}
 void Monitor::lock() {}
 void Monitor::unlock() {}
-void Monitor::wait(Condition) { World::current().run_threads(); }
-bool Monitor::wait_for(Condition, uint64_t) { return false; }
-void Monitor::signal(Condition) {}
-void Monitor::broadcast(Condition) {}
+bool Monitor::wait_for(uint64_t) { return false; }
+void Monitor::signal() {}
+void Monitor::broadcast() {}
 
 int32_t kind_of(intptr_t fd, Kind *kind) {
     Endpoint *descriptor = find(fd);
@@ -218,11 +232,24 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     return 0;
 }
 
-int32_t set_nonblocking(intptr_t fd) {
-    int32_t error = std::exchange(World::current().nonblocking_error, 0);
-    if (error == 0) find(fd)->nonblocking = true;
-    return error;
+// The one of the numbers of an open file that has its flags.
+static Endpoint &file_of(intptr_t fd) {
+    Endpoint *descriptor = find(fd);
+    Endpoint *original = find(descriptor->duplicate_of);
+    return original ? *original : *descriptor;
 }
+
+int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
+    int32_t error = std::exchange(World::current().nonblocking_error, 0);
+    if (error) return error;
+    *was_blocking = !file_of(fd).nonblocking;
+    file_of(fd).nonblocking = true;
+    return 0;
+}
+
+void set_blocking(intptr_t fd) { file_of(fd).nonblocking = false; }
+bool is_blocking(intptr_t fd) { return !file_of(fd).nonblocking; }
+uint64_t file_identity(intptr_t fd) { return uint64_t(find(fd)->duplicate_of < 0 ? fd : find(fd)->duplicate_of); }
 
 int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     Endpoint &descriptor = *find(fd);
@@ -250,7 +277,13 @@ uint32_t poll_now(intptr_t fd, uint32_t interest) { return find(fd)->readiness()
 
 void close(intptr_t fd) { CHECK(World::current().descriptors.erase(fd) == 1); }
 
-intptr_t listen(const Address *, bool) { return World::current().open({Kind::tcp}); }
+intptr_t listen(const Address *, bool, bool) {
+    int64_t fd = World::current().open({Kind::tcp});
+    if (fd >= 0) find(intptr_t(fd))->listening = true;
+    return intptr_t(fd);
+}
+
+bool listens(intptr_t fd) { return find(fd)->listening; }
 
 intptr_t accept(intptr_t listener, bool) {
     World &world = World::current();
@@ -300,9 +333,9 @@ int32_t look_up(const char *host, uint16_t, bool numeric, Address *out, uint32_t
     if (!is_numeric) {
         auto found = World::current().names.find(host);
         if (found == World::current().names.end()) return ZYNTAX_ENOENT;
-        count = std::min(found->second, int32_t(max));
+        count = found->second;
     }
-    for (int32_t i = 0; i < count; i++) out[i] = Address{{}, 4};
+    for (int32_t i = 0; i < std::min(count, int32_t(max)); i++) out[i] = Address{{}, 4};
     return count;
 }
 

@@ -27,6 +27,8 @@ constexpr uint32_t every_bit = readable | writable | read_closed | write_closed;
 struct Endpoint {
     zyntax::os::Kind kind = zyntax::os::Kind::socket;
     bool nonblocking = false;
+    intptr_t duplicate_of = -1; // another number of the same open file, whose `nonblocking` counts for both
+    bool listening = false;
     std::string in{};              // what reads give
     bool ended = false;            // and the end of the stream after that
     int32_t error = 0;             // what everything gives from now on
@@ -90,7 +92,8 @@ public:
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
 
     // ---- threads: run to their end, in order, when the loop sleeps or waits for them ----
-    std::deque<std::pair<void (*)(void *), void *>> threads;
+    std::deque<zyntax::os::Thread *> threads; // started, and not run yet
+    size_t unjoined = 0;
     bool can_start_threads = true;
     void run_threads();
 
@@ -116,6 +119,7 @@ struct Sim {
         CHECK(heap.balanced());
         CHECK(world.descriptors.empty());
         CHECK(world.registered.empty());
+        CHECK(world.unjoined == 0);
     }
 
     // A new descriptor in the runtime's hands.

@@ -1,0 +1,53 @@
+// Time as tasks see it: the clock, and the two sleeps.
+#include "runtime.h"
+
+using namespace zyntax;
+
+namespace {
+
+// Goes on with a sleep that was begun; true when that was all, and *status is the answer. An op that has ended, as one
+// that was made up, has slept; one that waits for something else is given up, and the sleep begins anew.
+bool goes_on(Runtime *runtime, zyntax_op *op, const Waker *waker, PollStatus *status) {
+    if (!*op) return false;
+    const Node *node = find_node(*op);
+    bool is_ours = node && node->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
+    bool is_over = !node || (is_ours && is_sleep(node) && node->place == Node::to_call);
+    Node *sleep = my_node(runtime, op, is_sleep);
+    if (sleep) *status = still_pending(runtime, sleep, waker);
+    else if (is_over) *status = ready(op, nullptr, 0);
+    return sleep || is_over;
+}
+
+// While there is no memory for the node the task polls on: late is allowed, early is not.
+PollStatus sleep_to(Runtime *runtime, zyntax_op *op, uint64_t deadline_ns, Waker *waker) {
+    if (deadline_ns <= runtime->seen_ns) return ready(op, nullptr, 0);
+    bool armed = arm_timer(runtime, op, ZYNTAX_WAIT_TIMER, deadline_ns, waker);
+    return armed ? POLL_PENDING : call_again(runtime, op, waker);
+}
+
+} // namespace
+
+uint64_t zyntax_now_ns(zyntax_runtime *runtime) noexcept {
+    if (!runtime) return 0;
+    if (runtime->inbox == driving) return runtime->now_ns();
+    return runtime->clock ? runtime->clock(runtime->clock_ctx) : os::clock_ns();
+}
+
+PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op, uint64_t duration_ns, Waker *waker) noexcept {
+    int64_t unused;
+    PollStatus status;
+    if (!runtime || !valid(op, waker, &unused)) return POLL_READY;
+    check_thread(runtime);
+    if (goes_on(runtime, op, waker, &status)) return status;
+    uint64_t now = duration_ns ? runtime->now_ns() : 0;
+    return sleep_to(runtime, op, duration_ns > never_ns - now ? never_ns : now + duration_ns, waker);
+}
+
+PollStatus zyntax_sleep_until(zyntax_runtime *runtime, zyntax_op *op, uint64_t deadline_ns, Waker *waker) noexcept {
+    int64_t unused;
+    PollStatus status;
+    if (!runtime || !valid(op, waker, &unused)) return POLL_READY;
+    check_thread(runtime);
+    if (goes_on(runtime, op, waker, &status)) return status;
+    return sleep_to(runtime, op, deadline_ns, waker);
+}
