@@ -188,6 +188,15 @@ uint64_t clock_ns() {
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
+// Random access to a large table is bound by address translation: with huge pages it needs 512 times fewer entries.
+constexpr size_t huge_page = size_t{1} << 21;
+
+static void advise_huge_pages([[maybe_unused]] void *at, [[maybe_unused]] size_t size) {
+#ifdef MADV_HUGEPAGE
+    if (size >= 2 * huge_page) madvise(at, size, MADV_HUGEPAGE);
+#endif
+}
+
 void *reserve_pages(size_t size) {
     KeepErrno keep;
     void *at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -196,7 +205,9 @@ void *reserve_pages(size_t size) {
 
 bool commit_pages(void *at, size_t size) {
     KeepErrno keep;
-    return mprotect(at, size, PROT_READ | PROT_WRITE) == 0;
+    if (mprotect(at, size, PROT_READ | PROT_WRITE) != 0) return false;
+    advise_huge_pages(at, size);
+    return true;
 }
 
 size_t address_limit() {
@@ -216,14 +227,10 @@ uint64_t process_id() { return static_cast<uint64_t>(getpid()); }
 void *allocate(size_t size, size_t align) {
     KeepErrno keep;
     if (align <= alignof(max_align_t)) return malloc(size);
-    // Random access to a large table is bound by address translation: with huge pages it needs 512 times fewer entries.
-    constexpr size_t huge_page = size_t{1} << 21;
     bool huge = size >= 2 * huge_page;
     void *at = nullptr;
     if (posix_memalign(&at, huge ? huge_page : align, size) != 0) return nullptr;
-#ifdef MADV_HUGEPAGE
-    if (huge) madvise(at, size, MADV_HUGEPAGE);
-#endif
+    advise_huge_pages(at, size);
     return at;
 }
 

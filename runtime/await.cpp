@@ -20,11 +20,16 @@ void append(Ring *ring, Node *node, Links Node::*links) {
 
 void remove(Ring *ring, Node *node, Links Node::*links) {
     uint32_t index = nodes.index_of(node);
-    Links own = node->*links;
-    assert(!ring->empty() && (nodes.at(own.prev)->*links).next == index);
-    if (ring->first == index) ring->first = own.next == index ? 0 : own.next;
-    (nodes.at(own.prev)->*links).next = own.next;
-    (nodes.at(own.next)->*links).prev = own.prev;
+    uint32_t next = (node->*links).next;
+    uint32_t prev = (node->*links).prev; // not both at once: a load of two fresh stores waits for the cache
+    assert(!ring->empty() && (nodes.at(prev)->*links).next == index);
+    if (next == index) {
+        ring->first = 0;
+        return;
+    }
+    if (ring->first == index) ring->first = next;
+    (nodes.at(prev)->*links).next = next;
+    (nodes.at(next)->*links).prev = prev;
 }
 
 // ---- whose task a node is ----

@@ -28,6 +28,8 @@ struct Source {
 };
 
 struct alignas(64) Node {
+    static constexpr uint32_t first_block = 256 + 32; // half a page from the slots'
+
     Waker waker;
     union {
         TimerEntry *timer; // place == timer_wheel
@@ -85,6 +87,8 @@ inline Node *find_node(zyntax_op op) {
 
 // What such a handle names: an object of its runtime.
 struct Handle {
+    static constexpr uint32_t first_block = 256;
+
     enum Kind : uint8_t { io, channel };
 
     std::atomic<uint32_t> generation; // odd: in use

@@ -108,8 +108,10 @@ void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
     DropFn drop = slot->drop;
     size_t owned = slot->owned;
     slot->generation.store(slot->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    if (!slot->joiners.empty()) fire_all(runtime, &slot->joiners);
-    if (!slot->ops.empty()) forget_ops(runtime, slot);
+    if (slot->joiners.first | slot->ops.first) {
+        fire_all(runtime, &slot->joiners);
+        forget_ops(runtime, slot);
+    }
     slot->flags &= Slot::queued;
     if (!slot->flags) release_slot(runtime, index, slot);
     runtime->tasks_ended++;

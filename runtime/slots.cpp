@@ -69,8 +69,8 @@ template <class T, uint32_t block_size, uint32_t max> uint32_t Pool<T, block_siz
         free_ = at(first)->link;
         return first;
     }
-    uint32_t first = fresh_ ? fresh_ : block_size; // 0 means "none": the very first block is given up, untouched
-    if (first >= count_.load(std::memory_order_relaxed) && !add()) return 0;
+    uint32_t first = fresh_ ? fresh_ : T::first_block; // 0 means "none": what is below is given up, untouched
+    if (first + block_size > count_.load(std::memory_order_relaxed) && !add()) return 0;
     fresh_ = first + block_size;
     return first;
 }

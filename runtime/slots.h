@@ -19,9 +19,10 @@ constexpr bool wide = sizeof(void *) == 8; // handles are numbers of pointer siz
 // ---- pools ----
 
 // Objects of one type in one range of addresses, reserved at the first use and backed with memory as they are needed: a
-// number is an offset. They go from runtime to runtime in blocks. The first of a block (of more than one) is its
-// header, so that number 0 is no object. T has a `generation`, and a `link` that belongs to the pool while the block is
-// free and to its owner's list of blocks otherwise.
+// number is an offset. They go from runtime to runtime in blocks. The first of a block (of more than one) is its header.
+// T has a `generation`, a `link` that belongs to the pool while the block is free and to its owner's list of blocks
+// otherwise, and the number of its `first_block`: above 0, so that 0 is no object, and such that what is used together is
+// at different places in its pages, as loads wait for stores to the same place in another page.
 template <class T, uint32_t block_size, uint32_t max> class Pool {
 public:
     static constexpr uint32_t block = block_size;
@@ -70,6 +71,8 @@ struct Ring {
 //
 // Life: free (generation even) -> spawn -> alive (odd) -> finish -> free.
 struct alignas(64) Slot {
+    static constexpr uint32_t first_block = 256;
+
     enum Flag : uint8_t {
         queued = 1,   // in the ready queue. Set by whoever queues it, cleared when taken out; survives the task's end
         canceled = 2, // poll is not called again. Set by cancel, cleared by finish
@@ -141,6 +144,8 @@ struct Message {
 
 // What other threads write to. One a runtime, from creation to destruction, then the next runtime's.
 struct alignas(128) Inbox {
+    static constexpr uint32_t first_block = 1;
+
     std::atomic<uint32_t> woken;     // Treiber stack of slots, taken whole: index of the newest, or 0
     std::atomic<uint32_t> sleeping;  // 1: the loop is about to sleep in the kernel, and whoever turns it to 0 wakes it
     std::atomic<Message *> messages; // Treiber stack, taken whole
