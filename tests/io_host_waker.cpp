@@ -1,27 +1,12 @@
 // Operations take any waker, not only those of this library: combinators and hosts have their own.
 #include "blocking_support.h"
 #include "channel_support.h"
+#include "host_support.h"
 #include "io_support.h"
 
 using namespace support;
 
 namespace {
-
-// A waker of the host's that counts, and notes when it is called from inside a call that it should not be.
-struct HostWaker {
-    int wakes = 0;
-    bool busy = false;
-    bool was_inline = false;
-    std::function<void()> action = nullptr;
-
-    static void wake(void *self) {
-        auto *waker = static_cast<HostWaker *>(self);
-        waker->wakes++;
-        waker->was_inline |= waker->busy;
-        if (waker->action) waker->action();
-    }
-    Waker handle() { return {this, wake}; }
-};
 
 // Starts an operation outside any task with the host's waker.
 PollStatus start(HostWaker &host, const Operation &operation, zyntax_op *op, int64_t *result) {

@@ -1,0 +1,255 @@
+// What an operation costs does not grow with how many others wait: bursts of thousands in one poll.
+#include "channel_support.h"
+#include "host_support.h"
+
+#include <algorithm>
+#include <deque>
+#include <limits>
+#include <vector>
+
+using namespace support;
+
+namespace {
+
+int64_t now_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+// A crowd, and something that is done `size` times over it.
+struct Burst {
+    virtual ~Burst() = default;
+    virtual void step(int i) = 0;
+};
+
+// Nanoseconds a step, the best of some runs; a run that takes longer than a second is given up.
+template <class Make> double cost_of(Make make, int size, int runs) {
+    double best = std::numeric_limits<double>::max();
+    for (int run = 0; run < runs; run++) {
+        std::unique_ptr<Burst> burst = make(size);
+        int64_t begin = now_ns(), end = begin;
+        int done = 0;
+        while (done < size && end - begin < 1'000'000'000) {
+            for (int i = 0; i < 100 && done < size; i++) burst->step(done++);
+            end = now_ns();
+        }
+        best = std::min(best, double(end - begin) / done);
+    }
+    return best;
+}
+
+// A step among 64,000 costs less than eight times what it costs among 1,000: if it grew with them it were 64 times.
+template <class Make> void cost_does_not_grow(Make make) {
+    if (sanitized || on_windows) { // the steps alone
+        cost_of(make, 2'000, 1);
+        return;
+    }
+    double few = cost_of(make, 1'000, 9), many = 0;
+    for (int attempt = 0; attempt < 3; attempt++) {
+        many = cost_of(make, 64'000, 1);
+        if (many < few * 8) break;
+    }
+    CAPTURE(few);
+    CAPTURE(many);
+    CHECK(many < few * 8);
+}
+
+// Hosts that wait; their wakers do nothing. Tasks would do too, but they have to be polled first.
+struct Crowd : Burst {
+    Runtime rt;
+    std::vector<zyntax_op> ops;
+    Waker waker = nobody();
+    int item = 1;
+    int64_t result = 0;
+
+    explicit Crowd(int size) : ops(size_t(size)) {}
+    void all_wait(const Operation &operation) {
+        for (zyntax_op &op : ops) REQUIRE(operation(&op, &waker, &result) == POLL_PENDING);
+    }
+    void now(PollStatus status, int64_t expected) {
+        REQUIRE(status == POLL_READY);
+        REQUIRE(result == expected);
+    }
+};
+
+struct Receivers : Crowd {
+    zyntax_channel *channel;
+    explicit Receivers(int size) : Crowd(size), channel(channel_of(rt, size_t(size))) {
+        all_wait(receiving(channel, &item));
+    }
+    void send() {
+        zyntax_op op = 0;
+        now(zyntax_channel_send(channel, &op, &item, &waker, &result), 0);
+    }
+    void step(int) override { send(); }
+};
+
+struct Senders : Crowd {
+    zyntax_channel *channel;
+    explicit Senders(int size) : Crowd(size), channel(channel_of(rt, size_t(size))) {
+        for (int i = 0; i < size; i++) {
+            zyntax_op op = 0;
+            now(zyntax_channel_send(channel, &op, &item, &waker, &result), 0);
+        }
+        all_wait(sending(channel, &item));
+    }
+    void receive() {
+        zyntax_op op = 0;
+        now(zyntax_channel_recv(channel, &op, &item, &waker, &result), 1);
+    }
+    void step(int) override { receive(); }
+};
+
+// Everybody is notified, and then they give up one after the other, or take what they were notified of.
+template <class Base> struct Notified : Base {
+    explicit Notified(int size) : Base(size) {
+        for (int i = 0; i < size; i++) Base::step(i);
+    }
+};
+template <class Base> struct GivingUp : Notified<Base> {
+    using Notified<Base>::Notified;
+    void step(int i) override { zyntax_op_cancel(&this->ops[size_t(i)]); }
+};
+template <class Base> struct GivingUpFromBehind : Notified<Base> {
+    using Notified<Base>::Notified;
+    void step(int i) override { zyntax_op_cancel(&this->ops[this->ops.size() - 1 - size_t(i)]); }
+};
+struct Taking : Notified<Receivers> {
+    using Notified<Receivers>::Notified;
+    void step(int i) override { now(zyntax_channel_recv(channel, &ops[size_t(i)], &item, &waker, &result), 1); }
+};
+
+// One after the other is notified and gives up, while all the others wait.
+template <class Base> struct GivingUpAtTheFront : Base {
+    explicit GivingUpAtTheFront(int size) : Base(size) { Base::step(0); }
+    void step(int i) override { zyntax_op_cancel(&this->ops[size_t(i)]); }
+};
+
+// Nobody was notified, and they give up.
+template <class Base> struct Resigning : Base {
+    using Base::Base;
+    void step(int i) override { zyntax_op_cancel(&this->ops[size_t(i)]); }
+};
+
+template <class T> std::unique_ptr<Burst> of(int size) { return std::make_unique<T>(size); }
+
+// Tasks that wait on one side, and a single poll that serves them all.
+template <bool of_receivers> struct Tasks : Burst {
+    struct Served {
+        zyntax_channel *channel;
+        zyntax_op op = 0;
+        int item = 0;
+        int64_t result = 0;
+        static PollStatus poll(FutureState state, Waker *waker) {
+            auto *self = static_cast<Served *>(state);
+            return of_receivers ? zyntax_channel_recv(self->channel, &self->op, &self->item, waker, &self->result)
+                                : zyntax_channel_send(self->channel, &self->op, &self->item, waker, &self->result);
+        }
+    };
+    Runtime rt;
+    zyntax_channel *channel;
+    std::vector<Served> tasks;
+    explicit Tasks(int size) : channel(channel_of(rt, size_t(size))), tasks(size_t(size), Served{channel}) {
+        if (!of_receivers)
+            for (int i = 0; i < size; i++) serve(true);
+        for (Served &task : tasks) REQUIRE(zyntax_runtime_spawn(rt, &task, Served::poll) != nullptr);
+        REQUIRE(rt.drive_until([&] { return rt.stats().polls == uint64_t(size); }));
+    }
+    void serve(bool sends) {
+        int item = 1;
+        REQUIRE(at_once(sends ? sending(channel, &item) : receiving(channel, &item)) == (sends ? 0 : 1));
+    }
+    void step(int) override { serve(of_receivers); }
+    ~Tasks() override { rt.destroy(); }
+};
+
+} // namespace
+
+TEST_CASE("sending_to_many_receivers_costs_no_more_than_sending_to_few") { cost_does_not_grow(of<Receivers>); }
+
+TEST_CASE("receiving_from_many_senders_costs_no_more_than_receiving_from_few") { cost_does_not_grow(of<Senders>); }
+
+TEST_CASE("tasks_that_wait_in_thousands_cost_no_more_than_few") {
+    cost_does_not_grow(of<Tasks<true>>);
+    cost_does_not_grow(of<Tasks<false>>);
+}
+
+TEST_CASE("taking_what_one_was_notified_of_costs_no_more_among_many") { cost_does_not_grow(of<Taking>); }
+
+TEST_CASE("giving_up_after_a_notification_costs_no_more_among_many") {
+    cost_does_not_grow(of<GivingUp<Receivers>>);
+    cost_does_not_grow(of<GivingUp<Senders>>);
+    cost_does_not_grow(of<GivingUpFromBehind<Receivers>>);
+    cost_does_not_grow(of<GivingUpFromBehind<Senders>>);
+    cost_does_not_grow(of<GivingUpAtTheFront<Receivers>>);
+    cost_does_not_grow(of<GivingUpAtTheFront<Senders>>);
+}
+
+TEST_CASE("giving_up_without_a_notification_costs_no_more_among_many") {
+    cost_does_not_grow(of<Resigning<Receivers>>);
+    cost_does_not_grow(of<Resigning<Senders>>);
+}
+
+namespace {
+
+// Tasks that stay away after they were notified, in thousands, beside one pair that passes items to and fro.
+struct PassedOver : Burst {
+    struct Absent {
+        zyntax_channel *channel;
+        zyntax_op op = 0;
+        int item = 0;
+        int64_t result = 0;
+        int polls = 0;
+        static PollStatus poll(FutureState state, Waker *waker) {
+            auto *self = static_cast<Absent *>(state);
+            if (self->polls++ > 0) return POLL_PENDING;
+            return zyntax_channel_recv(self->channel, &self->op, &self->item, waker, &self->result);
+        }
+    };
+    Runtime rt;
+    zyntax_channel *channel;
+    std::vector<Absent> tasks;
+    explicit PassedOver(int size) : channel(channel_of(rt, size_t(size) + 1)), tasks(size_t(size), Absent{channel}) {
+        int item = 1;
+        for (Absent &task : tasks) REQUIRE(zyntax_runtime_spawn(rt, &task, Absent::poll) != nullptr);
+        REQUIRE(rt.drive_until([&] { return rt.stats().polls == uint64_t(size); }));
+        for (int i = 0; i < size; i++) REQUIRE(at_once(sending(channel, &item)) == 0);
+        REQUIRE(rt.drive_until([&] { return rt.stats().polls == uint64_t(size) * 2; }));
+        settle(rt);
+        for (int i = 0; i < size; i++) REQUIRE(at_once(receiving(channel, &item)) == 1);
+    }
+    void step(int) override {
+        int item = 1;
+        REQUIRE(at_once(sending(channel, &item)) == 0);
+        REQUIRE(at_once(receiving(channel, &item)) == 1);
+    }
+    ~PassedOver() override { rt.destroy(); }
+};
+
+// Tasks or hosts that wait for the end of one task, or of one handle, and give up.
+struct Joiners : Crowd {
+    Task target{[](Waker *) { return POLL_PENDING; }};
+    explicit Joiners(int size) : Crowd(size) {
+        target.spawn(rt);
+        all_wait([&](zyntax_op *op, Waker *w, int64_t *r) { return zyntax_task_join(target.handle, op, w, r); });
+    }
+    void step(int i) override { zyntax_op_cancel(&ops[size_t(i)]); }
+};
+
+// A turn among many that sleep and wait costs no more than among few.
+struct Bystanders : Crowd {
+    zyntax_channel *channel;
+    explicit Bystanders(int size) : Crowd(size), channel(channel_of(rt, 1)) {
+        all_wait(receiving(channel, &item));
+        settle(rt);
+    }
+    void step(int) override { zyntax_runtime_turn(rt, 0); }
+};
+
+} // namespace
+
+TEST_CASE("an_item_that_passes_many_who_stayed_away_costs_no_more") { cost_does_not_grow(of<PassedOver>); }
+
+TEST_CASE("giving_up_a_join_costs_no_more_among_many") { cost_does_not_grow(of<Joiners>); }
+
+TEST_CASE("a_turn_costs_no_more_beside_many_who_wait") { cost_does_not_grow(of<Bystanders>); }

@@ -1,0 +1,81 @@
+// What the tests of hosts share: a host has wakers of its own, and calls await points outside any poll.
+#pragma once
+
+#include "await_support.h"
+
+namespace support {
+
+// A waker of the host's that counts, and notes when it is called from inside a call that it should not be.
+struct HostWaker {
+    int wakes = 0;
+    bool busy = false;
+    bool was_inline = false;
+    bool given_up = false;
+    bool was_late = false; // called after that
+    std::function<void()> action = nullptr;
+
+    static void wake(void *self) {
+        auto *waker = static_cast<HostWaker *>(self);
+        waker->wakes++;
+        waker->was_inline |= waker->busy;
+        waker->was_late |= waker->given_up;
+        if (waker->action) waker->action();
+    }
+    Waker handle() { return {this, wake}; }
+};
+
+// A waker that wakes nobody, for what must not have to wait.
+inline Waker nobody() {
+    return {nullptr, [](void *) {}};
+}
+
+// An operation that is started outside any task, with a waker of the host's. The waker stays here after it was given up
+// or is over, so that a late call is seen, which elsewhere would find freed memory.
+struct HostOp {
+    Operation operation;
+    HostWaker host{};
+    zyntax_op op = 0;
+    int64_t result = unfinished;
+
+    explicit HostOp(Operation o) : operation(std::move(o)) {}
+    ~HostOp() { cancel(); }
+    HostOp(const HostOp &) = delete;
+    HostOp &operator=(const HostOp &) = delete;
+
+    PollStatus call() {
+        Waker waker = host.handle();
+        bool outer = std::exchange(host.busy, true);
+        host.given_up = false;
+        PollStatus status = operation(&op, &waker, &result);
+        host.given_up = status == POLL_READY;
+        host.busy = outer;
+        return status;
+    }
+    void cancel() {
+        zyntax_op_cancel(&op);
+        host.given_up = true;
+    }
+};
+
+// Runs one operation outside any task that must be ready at once; its result.
+inline int64_t at_once(const Operation &operation) {
+    Waker waker = nobody();
+    zyntax_op op = 0;
+    int64_t result = unfinished;
+    CHECK(operation(&op, &waker, &result) == POLL_READY);
+    zyntax_op_cancel(&op);
+    return result;
+}
+
+// Runs something in one poll of a task of its own, so that nothing else runs in between.
+inline void in_one_poll(Runtime &rt, const std::function<void()> &actions) {
+    ScopedTask task(rt);
+    task.on_poll = [&](Waker *) {
+        actions();
+        return POLL_READY;
+    };
+    task.start();
+    REQUIRE(rt.drive_until([&] { return !task.alive(); }));
+}
+
+} // namespace support
