@@ -1,4 +1,6 @@
 // Embedding in a host's loop: the descriptor is readable exactly when a turn has work; -1 where there is none.
+#include "channel_support.h"
+#include "host_support.h"
 #include "io_support.h"
 
 #include <deque>
@@ -255,6 +257,169 @@ TEST_CASE("a_host_that_polls_the_descriptor_and_the_next_timeout_runs_everything
     other.join();
     CHECK(reader.result == 2);
     CHECK(turns <= 12);
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+}
+
+namespace {
+
+// An operation with a waker of the host's own is fired outside a turn: a host that sleeps on the descriptor hears of
+// it.
+void hears_of(Embedded &rt, const Operation &operation, const std::function<void()> &event) {
+    HostOp host(operation);
+    CHECK(host.call() == POLL_PENDING);
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+    event();
+    CHECK(host.host.wakes == 0);
+    for (int turns = 0; host.host.wakes == 0 && turns < 3; turns++) {
+        CHECK(readable(rt));
+        CHECK(zyntax_runtime_next_timeout_ns(rt) == 0);
+        zyntax_runtime_turn(rt, 0);
+    }
+    CHECK(host.host.wakes == 1);
+    CHECK(host.call() == POLL_READY);
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+}
+
+} // namespace
+
+TEST_CASE("what_happens_to_a_channel_outside_the_loop_makes_it_readable_if_a_host_waited") {
+    NEEDS_DESCRIPTOR
+    Embedded rt;
+    zyntax_channel *empty = channel_of(rt, 1), *full = channel_of(rt, 1);
+    int item = 1, out = 0;
+    CHECK(at_once(sending(full, &item)) == 0);
+    hears_of(rt, receiving(empty, &out), [&] { CHECK(at_once(sending(empty, &item)) == 0); });
+    hears_of(rt, sending(full, &item), [&] { CHECK(at_once(receiving(full, &out)) == 1); });
+    hears_of(rt, receiving(empty, &out), [&] { CHECK(zyntax_channel_close(empty) == 0); });
+    hears_of(rt, sending(full, &item), [&] { CHECK(zyntax_channel_close(full) == 0); });
+    for (int round = 0; round < 2; round++) {
+        empty = channel_of(rt, 1);
+        full = channel_of(rt, 1);
+        CHECK(at_once(sending(full, &item)) == 0);
+        hears_of(rt, receiving(empty, &out), [&] { CHECK(zyntax_channel_destroy(empty) == 0); });
+        hears_of(rt, sending(full, &item), [&] { CHECK(zyntax_channel_destroy(full) == 0); });
+    }
+}
+
+TEST_CASE("a_turn_that_is_passed_on_outside_the_loop_makes_it_readable_if_a_host_waited") {
+    NEEDS_DESCRIPTOR
+    Embedded rt;
+    zyntax_channel *channel = channel_of(rt, 1);
+    int item = 1, out = 0;
+    HostOp first(receiving(channel, &out));
+    CHECK(first.call() == POLL_PENDING);
+    hears_of(rt, receiving(channel, &out), [&] {
+        CHECK(at_once(sending(channel, &item)) == 0);
+        first.cancel();
+    });
+    CHECK(first.host.wakes == 0);
+}
+
+TEST_CASE("closing_or_detaching_a_handle_outside_the_loop_makes_it_readable_if_a_host_waited") {
+    NEEDS_DESCRIPTOR
+    Embedded rt;
+    char byte = 0;
+    for (bool detach : {false, true}) {
+        CAPTURE(detach);
+        Pair pair = socket_pair();
+        zyntax_io *io = adopt(rt, pair.near), *listener = nullptr, *accepted = nullptr;
+        REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
+        auto end = [&](zyntax_io *handle) {
+            intptr_t fd = -1;
+            CHECK((detach ? zyntax_io_detach(handle, &fd) : zyntax_io_close(handle)) == 0);
+            if (detach) close_descriptor(Descriptor(fd));
+        };
+        hears_of(rt, detach ? readiness(io, ZYNTAX_READABLE) : reading(io, &byte, 1), [&] { end(io); });
+        hears_of(rt, accepting(listener, &accepted), [&] { end(listener); });
+    }
+}
+
+TEST_CASE("the_end_of_a_task_that_was_cancelled_outside_the_loop_makes_it_readable_if_a_host_joined_it") {
+    NEEDS_DESCRIPTOR
+    Embedded rt;
+    Sleeper sleeper(rt);
+    zyntax_task *handle = sleeper.task.handle;
+    hears_of(
+        rt, [handle](zyntax_op *op, Waker *w, int64_t *r) { return zyntax_task_join(handle, op, w, r); },
+        [handle] { CHECK(zyntax_task_cancel(handle) == 0); });
+}
+
+TEST_CASE("a_cancel_outside_the_loop_makes_it_readable_until_the_joiner_has_run") {
+    NEEDS_DESCRIPTOR
+    Embedded rt;
+    Sleeper sleeper(rt);
+    Await joiner(rt,
+                 [&](zyntax_op *op, Waker *w, int64_t *r) { return zyntax_task_join(sleeper.task.handle, op, w, r); });
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+    CHECK(zyntax_task_cancel(sleeper.task.handle) == 0);
+    for (int turns = 0; joiner.alive() && turns < 5; turns++) {
+        CHECK(readable(rt));
+        zyntax_runtime_turn(rt, 0);
+    }
+    CHECK(joiner.result == 0);
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("a_stop_outside_the_loop_makes_it_readable") {
+    NEEDS_DESCRIPTOR
+    Embedded rt;
+    Sleeper sleeper(rt);
+    zyntax_runtime_stop(rt);
+    CHECK(readable(rt));
+    CHECK(zyntax_runtime_turn(rt, 0) == ZYNTAX_ECANCELED);
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("a_turn_with_a_task_that_ends_without_taking_its_item_leaves_it_readable_for_the_next") {
+    NEEDS_DESCRIPTOR
+    Embedded rt;
+    zyntax_channel *channel = channel_of(rt, 1);
+    int item = 1, out = 0;
+    zyntax_op forgotten = 0;
+    ScopedTask first(rt);
+    first.on_poll = [&](Waker *waker) {
+        int64_t result = unfinished;
+        if (first.polls > 1) return POLL_READY;
+        return zyntax_channel_recv(channel, &forgotten, &out, waker, &result);
+    };
+    first.start();
+    Await next(rt, receiving(channel, &out));
+    settle(rt);
+    CHECK(at_once(sending(channel, &item)) == 0);
+    for (int turns = 0; next.alive() && turns < 5; turns++) {
+        CHECK(readable(rt));
+        zyntax_runtime_turn(rt, 0);
+    }
+    CHECK(next.result == 1);
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+}
+
+TEST_CASE("wakers_of_hosts_that_are_left_for_the_next_turn_keep_it_readable") {
+    NEEDS_DESCRIPTOR
+    Embedded rt;
+    zyntax_channel *channel = channel_of(rt, 1);
+    int item = 1, out = 0;
+    HostOp host(receiving(channel, &out));
+    host.host.action = [&] { // goes on for as long as it is called
+        if (host.call() == POLL_READY) CHECK(host.call() == POLL_PENDING);
+        if (host.host.wakes < 5) CHECK(at_once(sending(channel, &item)) == 0);
+    };
+    CHECK(host.call() == POLL_PENDING);
+    settle(rt);
+    CHECK(at_once(sending(channel, &item)) == 0);
+    int turns = 0;
+    for (; host.host.wakes < 5 && turns < 20; turns++) {
+        CHECK(readable(rt));
+        zyntax_runtime_turn(rt, 0);
+    }
+    CHECK(turns >= 4);
     settle(rt);
     CHECK_FALSE(readable(rt));
 }
