@@ -48,7 +48,7 @@ struct zyntax_runtime {
     zyntax::Slot *current = nullptr; // the task that is being polled
     Waker waker = {};                // what it is given
     uint64_t wakers_taken = 0;       // zyntax_current_waker calls; for promises, as the next two
-    uint64_t await_calls = 0;        // of await points, by what this runtime polls or calls
+    uint64_t await_calls = 0;        // of await points, with the waker of the polled task
     int64_t stored_elsewhere = 0;    // how often other runtimes have come to store the polled task's waker
 
     uint32_t free_slot = 0;                         // list through `link`
@@ -200,7 +200,9 @@ inline void check_thread([[maybe_unused]] const Runtime *runtime) {
 
 // True when an await point's arguments may be used; otherwise *result is ZYNTAX_EINVAL where there is one.
 inline bool valid(const zyntax_op *op, const Waker *waker, int64_t *result) {
-    if (Inbox *inbox = driving) inbox->runtime.load(std::memory_order_relaxed)->await_calls++;
+    Inbox *inbox = driving;
+    Runtime *polling = inbox ? inbox->runtime.load(std::memory_order_relaxed) : nullptr;
+    if (polling && waker && waker->data == polling->waker.data) polling->await_calls++;
     if (op && waker && waker->wake && result) return true;
     if (result) *result = ZYNTAX_EINVAL;
     return false;
