@@ -160,7 +160,7 @@ private:
 
 // What reads and writes need to know about a descriptor.
 enum class Kind : uint8_t {
-    tcp,    // a short read or write means that the kernel's buffer is empty or full
+    tcp,    // a short read means that the kernel's buffer is empty
     socket, // another socket: a read may stop short of what is there, at a message or a passed descriptor
     pipe,   // writing to a closed one raises SIGPIPE unless blocked
     other   // tty, eventfd, …
@@ -191,9 +191,10 @@ intptr_t connect(const Address *, bool *in_progress);  // a descriptor or an err
 int32_t connect_result(intptr_t fd);                   // 0, an error, or ZYNTAX_EAGAIN: not decided yet
 int32_t shut_down_writes(intptr_t fd);
 int32_t local_port(intptr_t fd);
-// Out of descriptors or memory: a later accept may do.
+// Out of descriptors, of memory, or of registrations: a later accept may do.
 inline bool accept_exhausted(int64_t error) {
-    return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM;
+    return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM ||
+           error == ZYNTAX_ENOSPC;
 }
 
 // Fills up to `max` addresses; how many there are, which may be more, or an error. Blocks, unless `numeric`: then only

@@ -27,10 +27,11 @@ namespace zyntax::os {
 
 namespace {
 
+// MSG_DONTWAIT: others that have the socket may make it blocking behind our back.
 #ifdef MSG_NOSIGNAL
-constexpr int send_flags = MSG_NOSIGNAL;
+constexpr int send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 #else
-constexpr int send_flags = 0; // SO_NOSIGPIPE is set on the socket instead
+constexpr int send_flags = MSG_DONTWAIT; // SO_NOSIGPIPE is set on the socket instead
 #endif
 
 // Where the system cannot make a socket so in one call; a fork in between inherits it.
@@ -101,6 +102,23 @@ ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
 }
 
 #endif
+
+// Not SCTP or MPTCP, nor TCP below another protocol of the kernel's, such as TLS: their reads may stop anywhere.
+bool is_plain_tcp(int fd) {
+    int value = 0;
+    socklen_t size = sizeof value;
+#ifdef SO_PROTOCOL
+    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &value, &size) != 0 || value != IPPROTO_TCP) return false;
+#else
+    if (getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &size) != 0) return false;
+#endif
+#ifdef TCP_ULP
+    char upper[16];
+    size = sizeof upper;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_ULP, upper, &size) == 0 && size > 0) return false;
+#endif
+    return true;
+}
 
 void *thread_main(void *memory) {
     auto *thread = static_cast<Thread *>(memory);
@@ -333,14 +351,7 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
 #endif
     *kind = S_ISFIFO(info.st_mode) ? Kind::pipe : Kind::other;
     if (!S_ISSOCK(info.st_mode)) return 0;
-    int type = 0;
-    socklen_t size = sizeof type;
-    sockaddr_storage name = {};
-    socklen_t name_size = sizeof name;
-    getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_TYPE, &type, &size);
-    getsockname(static_cast<int>(fd), reinterpret_cast<sockaddr *>(&name), &name_size);
-    bool is_ip = name.ss_family == AF_INET || name.ss_family == AF_INET6;
-    *kind = is_ip && type == SOCK_STREAM ? Kind::tcp : Kind::socket;
+    *kind = is_plain_tcp(static_cast<int>(fd)) ? Kind::tcp : Kind::socket;
     return 0;
 }
 
@@ -379,7 +390,8 @@ int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
     bool socket = kind == Kind::tcp || kind == Kind::socket;
     for (;;) {
         // recv is cheaper than read: no walk through the file layer.
-        ssize_t n = socket ? recv(static_cast<int>(fd), buf, len, 0) : ::read(static_cast<int>(fd), buf, len);
+        ssize_t n =
+            socket ? recv(static_cast<int>(fd), buf, len, MSG_DONTWAIT) : ::read(static_cast<int>(fd), buf, len);
         if (n >= 0) return n;
         if (errno != EINTR) return last_error();
     }

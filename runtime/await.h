@@ -142,13 +142,6 @@ PollStatus still_pending(Runtime *, Node *, const Waker *waker);
 // Ends a call of an await point that could not arm, has no result to say so, and so is called again at once.
 PollStatus call_again(Runtime *, zyntax_op *op, const Waker *waker);
 
-// Ends a call of an await point with a result. `result` may be null.
-inline PollStatus ready(zyntax_op *op, int64_t *result, int64_t value) {
-    *op = 0;
-    if (result) *result = value;
-    return POLL_READY;
-}
-
 // Ends a call on a dead handle.
 PollStatus dead_handle(zyntax_op *op, int64_t *result);
 

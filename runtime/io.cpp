@@ -10,10 +10,30 @@ constexpr uint32_t bits_of(uint32_t directions) {
     return (directions & readable ? readable | read_closed : 0) | (directions & writable ? writable | write_closed : 0);
 }
 
-// Deregisters; who waits is woken and finds a dead handle.
+// A descriptor that was blocking is so again when its handle goes: others may have it, too, as the shell has a
+// terminal. But the flag belongs to the open file. If another handle shares that, it stays as the loop needs it, and
+// the duty is the other handle's from then on.
+void restore_blocking(Runtime *runtime, const Io *io) {
+    if (!io->was_blocking) return;
+    uint64_t file = runtime->given_nonblocking ? os::file_identity(io->fd) : 0;
+    os::set_blocking(io->fd);
+    for (uint32_t index = 0; file && index < runtime->ios.end(); index++) {
+        Io *other = runtime->ios.at(index);
+        if (other == io || !other->generation || other->file != file) continue;
+        if (!os::is_blocking(other->fd)) continue; // the same file, opened on its own
+        os::set_nonblocking(other->fd, &other->was_blocking);
+        return;
+    }
+}
+
+// Ends a handle and gives its descriptor back as it came; who waits is woken and finds a dead handle.
 intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t fd = io->fd;
     runtime->poller.remove(fd, io->index);
+    restore_blocking(runtime, io);
+    if (io->unregistered >= 0) os::close(io->unregistered);
+    if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
+    if (io->file) runtime->given_nonblocking--;
     fire_all(runtime, &io->readers);
     fire_all(runtime, &io->writers);
     fire_all(runtime, &io->either);
@@ -47,7 +67,9 @@ void unreserve_io(Runtime *runtime, Io *io) {
 int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
     io->fd = fd;
     io->kind = kind;
-    io->gives_no_delay = false;
+    io->gives_no_delay = io->listens = io->was_blocking = false;
+    io->unregistered = -1;
+    io->retry = io->file = 0;
     io->ready = ready;
     int32_t error = runtime->poller.add(fd, io->index, io->generation);
     if (error) unreserve_io(runtime, io);
@@ -68,17 +90,20 @@ Node *io_waiter(const IoRef &ref, zyntax_op *op) {
     });
 }
 
-PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *waker, int64_t *result) {
+Node *join_waiters(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *waker) {
     zyntax_wait waits = directions == writable ? ZYNTAX_WAIT_WRITABLE : ZYNTAX_WAIT_READABLE;
     Node *node = arm(ref.runtime, op, waits, waker);
-    if (!node) return ready(op, result, ZYNTAX_ENOMEM);
+    if (!node) return nullptr;
     Io *io = ref.object;
-    wait_in(directions == readable   ? &io->readers
-            : directions == writable ? &io->writers
-                                     : &io->either,
-            node, Node::io_waiting);
+    Ring *ring = directions == readable ? &io->readers : directions == writable ? &io->writers : &io->either;
+    wait_in(ring, node, Node::io_waiting);
     ref.runtime->io_waiting++;
-    ref.runtime->poller.want(io->fd, io->index, directions);
+    return node;
+}
+
+PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *waker, int64_t *result) {
+    if (!join_waiters(ref, directions, op, waker)) return ready(op, result, ZYNTAX_ENOMEM);
+    ref.runtime->poller.want(ref.object->fd, ref.object->index, directions);
     return POLL_PENDING;
 }
 
@@ -118,12 +143,17 @@ int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) no
     zyntax_io *handle;
     error = register_io(runtime, io, fd, kind, readable | writable, &handle);
     if (error) return error;
-    bool was_blocking;
-    error = os::set_nonblocking(
-        fd, &was_blocking); // last, so that it need not be taken back: not every system can tell how it was
-    if (error) remove_io(runtime, io);
-    else *out = handle;
-    return error;
+    bool was_blocking = false;
+    error = os::set_nonblocking(fd, &was_blocking); // last: not every system could take it back
+    if (error) {
+        remove_io(runtime, io);
+        return error;
+    }
+    io->was_blocking = was_blocking;
+    if (!was_blocking) io->file = os::file_identity(fd);
+    if (io->file) runtime->given_nonblocking++;
+    *out = handle;
+    return 0;
 }
 
 int32_t zyntax_io_close(zyntax_io *handle) noexcept {
@@ -194,11 +224,8 @@ PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, si
     if (!len) return ready(op, result, 0);
     if (io->ready & bits_of(writable)) {
         int64_t n = os::write(io->fd, io->kind, buf, len);
-        if (n != ZYNTAX_EAGAIN) {
-            bool filled = n >= 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
-            if (filled) io->ready &= ~writable;
-            return ready(op, result, n);
-        }
+        // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
+        if (n != ZYNTAX_EAGAIN) return ready(op, result, n);
         io->ready &= ~bits_of(writable);
     }
     return wait_io(ref, writable, op, waker, result);

@@ -16,10 +16,15 @@ struct Io {
     uint32_t generation = 0; // in the table of these; 0: free
     uint32_t index = 0;      // its number there, as the poller knows it
     void *handle = nullptr;  // as the host knows it; null: none yet
-    intptr_t fd = -1;
     os::Kind kind = os::Kind::other;
-    bool gives_no_delay = false;   // a listener of ours: what it accepts has TCP_NODELAY
-    uint32_t ready = 0;            // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
+    bool gives_no_delay = false; // a listener of ours: what it accepts has TCP_NODELAY
+    bool listens = false;        // the system has said so
+    bool was_blocking = false;   // when it was given, and so once it goes
+    intptr_t fd = -1;
+    intptr_t unregistered = -1; // a connection that a listener accepted when the kernel had no registrations left
+    zyntax_op retry = 0;        // of a listener's timer, until which its accepts rest
+    uint64_t file = 0;          // identity of one that was given non-blocking: others that were not may share it; or 0
+    uint32_t ready = 0;         // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
     Ring readers, writers, either; // nodes of those who wait
 };
 
@@ -48,7 +53,7 @@ struct zyntax_runtime {
     zyntax::Slot *current = nullptr; // the task that is being polled
     Waker waker = {};                // what it is given
     uint64_t wakers_taken = 0;       // zyntax_current_waker calls; for promises, as the next two
-    uint64_t await_calls = 0;        // of await points, with the waker of the polled task
+    uint64_t await_calls = 0;        // of await points, with the polled task's waker, or that were ready
     int64_t stored_elsewhere = 0;    // how often other runtimes have come to store the polled task's waker
 
     uint32_t free_slot = 0;                         // list through `link`
@@ -87,6 +92,7 @@ struct zyntax_runtime {
     uint32_t last_io = 0;          // the newest generation in the table of I/O
     uint64_t blocking_pending = 0; // jobs whose completion has not arrived
     uint64_t io_waiting = 0, calls = 0;
+    uint32_t given_nonblocking = 0; // I/O handles with a `file`
     uint64_t tasks_spawned = 0, tasks_ended = 0, polls = 0, wakes = 0, wakes_remote = 0;
     uint64_t kernel_waits = 0, kernel_events = 0, events_stale = 0;
 
@@ -163,7 +169,10 @@ IoRef find_io(zyntax_io *);
 // The node of an op that waits for this handle.
 Node *io_waiter(const IoRef &, zyntax_op *op);
 
-// Ends a call that has to wait for a direction (or for both: whichever comes first).
+// Puts the waker among those that wait for a direction (or for both: whichever comes first); null without memory.
+Node *join_waiters(const IoRef &, uint32_t directions, zyntax_op *, Waker *);
+
+// Ends a call that has to wait for the poller to report a direction.
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *, Waker *, int64_t *result);
 
 // ---- parts ----
@@ -198,14 +207,27 @@ inline void check_thread([[maybe_unused]] const Runtime *runtime) {
 #endif
 }
 
+// The runtime that the thread is driving, or null.
+inline Runtime *driven() {
+    Inbox *inbox = driving;
+    return inbox ? inbox->runtime.load(std::memory_order_relaxed) : nullptr;
+}
+
 // True when an await point's arguments may be used; otherwise *result is ZYNTAX_EINVAL where there is one.
 inline bool valid(const zyntax_op *op, const Waker *waker, int64_t *result) {
-    Inbox *inbox = driving;
-    Runtime *polling = inbox ? inbox->runtime.load(std::memory_order_relaxed) : nullptr;
+    Runtime *polling = driven();
     if (polling && waker && waker->data == polling->waker.data) polling->await_calls++;
     if (op && waker && waker->wake && result) return true;
     if (result) *result = ZYNTAX_EINVAL;
     return false;
+}
+
+// Ends a call of an await point with a result. `result` may be null.
+inline PollStatus ready(zyntax_op *op, int64_t *result, int64_t value) {
+    if (Runtime *polling = driven()) polling->await_calls++;
+    *op = 0;
+    if (result) *result = value;
+    return POLL_READY;
 }
 
 } // namespace zyntax

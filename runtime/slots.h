@@ -19,10 +19,10 @@ constexpr bool wide = sizeof(void *) == 8; // handles are numbers of pointer siz
 // ---- pools ----
 
 // Objects of one type in one range of addresses, reserved at the first use and backed with memory as they are needed: a
-// number is an offset. They go from runtime to runtime in blocks. The first of a block (of more than one) is its header.
-// T has a `generation`, a `link` that belongs to the pool while the block is free and to its owner's list of blocks
-// otherwise, and the number of its `first_block`: above 0, so that 0 is no object, and such that what is used together is
-// at different places in its pages, as loads wait for stores to the same place in another page.
+// number is an offset. They go from runtime to runtime in blocks. The first of a block (of more than one) is its
+// header. T has a `generation`, a `link` that belongs to the pool while the block is free and to its owner's list of
+// blocks otherwise, and the number of its `first_block`: above 0, so that 0 is no object, and such that what is used
+// together is at different places in its pages, as loads wait for stores to the same place in another page.
 template <class T, uint32_t block_size, uint32_t max> class Pool {
 public:
     static constexpr uint32_t block = block_size;

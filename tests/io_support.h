@@ -34,6 +34,9 @@ inline Pair terminal() {
     return {Fd(fds[0]), Fd(fds[1])};
 }
 
+// The file that a descriptor of a terminal names, opened on its own.
+inline Fd opened_again(Descriptor fd) { return Fd(open_terminal_again(fd)); }
+
 template <class Value> void set_option(Descriptor fd, int level, int name, Value value) {
     REQUIRE(setsockopt(fd, level, name, reinterpret_cast<const char *>(&value), sizeof value) == 0);
 }

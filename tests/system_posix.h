@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -26,6 +27,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csetjmp>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -68,6 +70,21 @@ inline void *aligned_allocate(size_t size, size_t align) {
     return posix_memalign(&at, align, size) == 0 ? at : nullptr;
 }
 inline void aligned_release(void *at) { std::free(at); }
+
+// Memory that ends where nobody may read or write.
+struct EndingMemory {
+    size_t size, page = size_t(sysconf(_SC_PAGESIZE));
+    char *at;
+    explicit EndingMemory(size_t bytes) : size(bytes) {
+        at = static_cast<char *>(mmap(nullptr, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0));
+        REQUIRE(at != MAP_FAILED);
+        REQUIRE(mprotect(at + size, page, PROT_NONE) == 0);
+    }
+    ~EndingMemory() { munmap(at, size + page); }
+    EndingMemory(const EndingMemory &) = delete;
+    EndingMemory &operator=(const EndingMemory &) = delete;
+    char *bad() const { return at + size; }
+};
 
 // What the process uses at the moment.
 struct Usage {
@@ -176,6 +193,8 @@ inline void make_terminal(Descriptor fds[2]) {
     mode.c_lflag = (mode.c_lflag & ~tcflag_t(ECHO)) | ICANON;
     REQUIRE(tcsetattr(fds[0], TCSANOW, &mode) == 0);
 }
+
+inline Descriptor open_terminal_again(Descriptor fd) { return private_to_us(open(ttyname(fd), O_RDWR | O_NOCTTY)); }
 
 // A descriptor that is a counter, and adding to it.
 inline Descriptor make_event_descriptor() {
@@ -330,6 +349,47 @@ inline bool takes_no_signals() {
     return sigismember(&mask, SIGINT) == 1 && sigismember(&mask, SIGTERM) == 1 && sigismember(&mask, SIGCHLD) == 1 &&
            sigismember(&mask, SIGUSR1) == 1;
 }
+
+// A host's handlers for faults, as a JIT or a collector has them, while it lives.
+struct FaultHandlers {
+    static constexpr int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    static inline std::atomic<int> handled{0}; // the last one
+    static inline thread_local sigjmp_buf *way_out = nullptr;
+    std::vector<struct sigaction> before;
+
+    static void handle(int number) {
+        handled = number;
+        if (way_out) siglongjmp(*way_out, 1);
+    }
+    FaultHandlers() {
+        for (int number : numbers) {
+            struct sigaction now {};
+            now.sa_handler = handle;
+            REQUIRE(sigaction(number, &now, &before.emplace_back()) == 0);
+        }
+    }
+    ~FaultHandlers() {
+        for (size_t i = 0; i < before.size(); i++) sigaction(numbers[i], &before[i], nullptr);
+    }
+    FaultHandlers(const FaultHandlers &) = delete;
+    FaultHandlers &operator=(const FaultHandlers &) = delete;
+
+    // What was handled when this thread raised the signal, or wrote there.
+    static int after_raising(int number) {
+        handled = 0;
+        raise(number);
+        return handled;
+    }
+    static int after_writing(volatile char *bad) {
+        sigjmp_buf here;
+        handled = 0;
+        way_out = &here;
+        if (sigsetjmp(here, 1) == 0) *bad = 1;
+        way_out = nullptr;
+        return handled;
+    }
+    static bool is_fault(int number) { return number == SIGSEGV || number == SIGBUS; }
+};
 
 // ---- limits ----
 

@@ -53,6 +53,12 @@ inline bool on_wine() { return GetProcAddress(GetModuleHandleW(L"ntdll"), "wine_
 inline void *aligned_allocate(size_t size, size_t align) { return _aligned_malloc(size, align); }
 inline void aligned_release(void *at) { _aligned_free(at); }
 
+struct EndingMemory {
+    char *at = nullptr;
+    explicit EndingMemory(size_t) {}
+    char *bad() const { return at; }
+};
+
 // What the process uses at the moment.
 struct Usage {
     uint64_t resident_bytes = 0, address_space_bytes = 0;
@@ -171,6 +177,7 @@ inline bool poll_one(Descriptor fd, short events, int limit_ms) {
 }
 
 inline void make_pipe(Descriptor[2]) { FAIL("only sockets are pollable on Windows"); }
+inline Descriptor open_terminal_again(Descriptor) { return -1; }
 inline void make_terminal(Descriptor[2]) { FAIL("only sockets are pollable on Windows"); }
 inline Descriptor make_event_descriptor() { return -1; }
 
@@ -314,6 +321,13 @@ inline std::vector<void (*)(int)> dispositions() {
 }
 
 inline bool takes_no_signals() { return true; }
+
+struct FaultHandlers {
+    static constexpr int numbers[] = {0};
+    static int after_raising(int) { return -1; }
+    static int after_writing(volatile char *) { return -1; }
+    static bool is_fault(int) { return false; }
+};
 
 // ---- limits ----
 

@@ -1,0 +1,38 @@
+// What a job's own fault raises is the host's: its handlers are called in the pool's threads, which take no other
+// signal.
+#include "blocking_support.h"
+
+using namespace support;
+
+TEST_CASE("a_hosts_handler_is_called_for_every_fault_that_a_job_raises") {
+    SKIP_WHEN(!has_signals, "no signals");
+    FaultHandlers handlers;
+    Runtime rt;
+    for (int number : FaultHandlers::numbers) {
+        CAPTURE(number);
+        Job job = [](void *arg) { return int64_t(FaultHandlers::after_raising(*static_cast<int *>(arg))); };
+        CHECK(await(rt, blocking(rt, job, &number, sizeof number)) == number);
+    }
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("a_hosts_handler_is_called_for_a_write_that_a_job_may_not_make") {
+    SKIP_WHEN(!has_signals, "no signals");
+    FaultHandlers handlers;
+    Runtime rt;
+    EndingMemory memory(64 * kib);
+    char *bad = memory.bad();
+    Job job = [](void *arg) { return int64_t(FaultHandlers::after_writing(*static_cast<char **>(arg))); };
+    for (int i = 0; i < 2; i++) {
+        auto number = int(await(rt, blocking(rt, job, &bad, sizeof bad)));
+        CHECK(FaultHandlers::is_fault(number));
+    }
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("jobs_take_no_signal_that_is_for_the_process") {
+    SKIP_WHEN(!has_signals, "no signals");
+    Runtime rt;
+    Job job = [](void *) { return int64_t(takes_no_signals()); };
+    CHECK(await(rt, blocking(rt, job, nullptr, 0)) == 1);
+}
