@@ -44,9 +44,9 @@
  *  Descriptors      zyntax_io_open on Windows takes sockets only; anything else is ZYNTAX_EPERM. On macOS and NetBSD a
  *                   pipe or socket raises no SIGPIPE from then on. Whether /dev/null is pollable is the system's word.
  *  backend_fd       -1 with iocp, poll, and kqueue on Linux: turn with a timeout of your own instead.
- *  Shared ports     A second zyntax_tcp_listen on a port is ZYNTAX_EADDRINUSE on Windows, also while connections that
- *                   the first accepted live on. macOS, NetBSD and OpenBSD allow it but do not spread the connections.
- *                   OpenBSD's NULL address is IPv6 only.
+ *  Ports            ZYNTAX_LISTEN_SHARED is ZYNTAX_ENOSYS on Windows and WASI. On macOS, NetBSD and OpenBSD it does not
+ *                   spread the connections: one of the listeners gets them all. On Windows a port is also in use while
+ *                   connections that its listener accepted live on. OpenBSD's NULL address is IPv6 only.
  *  Winsock          Is started for as long as a runtime lives: a host with sockets of its own starts it for itself. A
  *                   UDP socket given to zyntax_io_open no longer reports that a datagram reached nobody.
  *  Lateness         Of a timer, on an idle machine: up to the system's tick on Windows (1 to 16 ms); up to 1 ms before
@@ -344,12 +344,25 @@ ZYNTAX_API PollStatus zyntax_io_read(zyntax_io *io, zyntax_op *op, void *buf, si
 ZYNTAX_API PollStatus zyntax_io_write(zyntax_io *io, zyntax_op *op, const void *buf, size_t len, Waker *waker,
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Listens on a numeric IPv4 or IPv6 address; port 0 takes a free one. [rt] SO_REUSEADDR and, so that one runtime a
- * core can share a port, SO_REUSEPORT are set where the system has them. NULL address: every interface, IPv6 and IPv4.
+/* Listens on a numeric IPv4 or IPv6 address; port 0 takes a free one. [rt] The port is this listener's alone: a second
+ * one is ZYNTAX_EADDRINUSE. Ports of connections that have ended are free (SO_REUSEADDR, but not on Windows). NULL
+ * address: every interface, IPv6 and IPv4.
  * Returns 0 or ZYNTAX_EINVAL (not an address), ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EACCES,
- * ZYNTAX_EMFILE, ZYNTAX_ENOMEM … Since 0.1. */
+ * ZYNTAX_EMFILE, ZYNTAX_ENOMEM … Before 0.2 ports were shared. Since 0.1. */
 ZYNTAX_API int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port,
                                      zyntax_io **out) ZYNTAX_NOEXCEPT;
+
+/* zyntax_tcp_listen_with's flags */
+enum {
+    /* Others may listen on the port as well if they, too, say so (SO_REUSEPORT, and the same user): one runtime a core
+     * has a listener of its own. Linux and FreeBSD spread the connections among them. */
+    ZYNTAX_LISTEN_SHARED = 1
+};
+
+/* zyntax_tcp_listen with flags. [rt] Returns also ZYNTAX_EINVAL for an unknown flag, and ZYNTAX_ENOSYS where the system
+ * cannot share ports (Windows, WASI). Since 0.2. */
+ZYNTAX_API int32_t zyntax_tcp_listen_with(zyntax_runtime *runtime, const char *address, uint16_t port, uint32_t flags,
+                                          zyntax_io **out) ZYNTAX_NOEXCEPT;
 
 /* The local port of a TCP socket, or ZYNTAX_ESTALE, ZYNTAX_EINVAL. [rt] Since 0.1. */
 ZYNTAX_API int32_t zyntax_tcp_port(zyntax_io *io) ZYNTAX_NOEXCEPT;

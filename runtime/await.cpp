@@ -207,9 +207,7 @@ PollStatus call_again(Runtime *runtime, zyntax_op *op, const Waker *waker) {
 }
 
 PollStatus dead_handle(zyntax_op *op, int64_t *result) {
-    bool was_waiting = *op != 0;
-    zyntax_op_cancel(op);
-    return ready(op, result, was_waiting ? ZYNTAX_ECANCELED : ZYNTAX_ESTALE);
+    return refuse(op, result, *op ? ZYNTAX_ECANCELED : ZYNTAX_ESTALE);
 }
 
 void wait_in(Ring *ring, Node *node, Node::Place place) {

@@ -260,11 +260,11 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, Job *job, Waker *waker, int64_
     return POLL_PENDING;
 }
 
-} // namespace
-
 bool is_job(const Node *node, int64_t (*fn)(void *)) {
     return node->source && node->source->abandoned == job_abandoned && static_cast<Job *>(node->source)->fn == fn;
 }
+
+} // namespace
 
 } // namespace zyntax
 
@@ -273,12 +273,9 @@ using namespace zyntax;
 PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
                            Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
-    if (!runtime || !fn || (!arg && arg_size)) return ready(op, result, ZYNTAX_EINVAL);
+    if (!runtime || !fn || (!arg && arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
-    if (runtime->is_ending) {
-        zyntax_op_cancel(op);
-        return ready(op, result, ZYNTAX_ECANCELED);
-    }
+    if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);
     if (!*op) return begin(runtime, op, make_job(runtime, fn, arg, arg_size), waker, result);
 
     Node *node = my_node(runtime, op, [fn](const Node *n) { return is_job(n, fn); });

@@ -167,7 +167,7 @@ PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op, const void
     if (!valid(op, waker, result)) return POLL_READY;
     auto [runtime, channel] = find_channel(handle);
     if (!channel) return dead_handle(op, result);
-    if (!item && channel->item_size) return ready(op, result, ZYNTAX_EINVAL);
+    if (!item && channel->item_size) return refuse(op, result, ZYNTAX_EINVAL);
     Side *side = &channel->senders;
     Node *node = waiter_of(runtime, op, side);
     if (channel->closed) return finish(runtime, side, node, op, result, ZYNTAX_EPIPE);
@@ -182,7 +182,7 @@ PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op, void *item
     if (!valid(op, waker, result)) return POLL_READY;
     auto [runtime, channel] = find_channel(handle);
     if (!channel) return dead_handle(op, result);
-    if (!item && channel->item_size) return ready(op, result, ZYNTAX_EINVAL);
+    if (!item && channel->item_size) return refuse(op, result, ZYNTAX_EINVAL);
     Side *side = &channel->receivers;
     Node *node = waiter_of(runtime, op, side);
     if (channel->closed && channel->count == 0) return finish(runtime, side, node, op, result, 0);

@@ -7,43 +7,76 @@ using namespace zyntax;
 
 namespace {
 
-constexpr uint32_t max_addresses = 8;
+constexpr uint32_t usual_addresses = 8; // there is room for at first
 
-struct Addresses {
-    os::Address list[max_addresses];
-    uint32_t count;
-};
-
-struct Lookup {
-    char host[256]; // the longest name is 253 characters
+// What is looked up, and behind it the addresses: a job's argument.
+struct alignas(os::Address) Names {
+    char host[256];    // the longest name is 253 characters
+    uint32_t capacity; // addresses there is room for
     uint16_t port;
-    Addresses found;
+
+    os::Address *list() { return reinterpret_cast<os::Address *>(this + 1); }
+    size_t size() const { return sizeof(Names) + capacity * sizeof(os::Address); }
 };
 
 // An attempt to connect that waits for an answer. The op names a node that has it as its source and is in no list;
-// the attempt's own op waits for the socket.
+// the attempt's own op waits for the look-up, then for the socket.
 struct Attempt : Source {
-    Addresses addresses;
-    uint32_t next; // address to try when this one fails
+    Names *names;
+    uint32_t count; // of addresses; 0: they are being looked up
+    uint32_t next;  // address to try when this one fails
     zyntax_op op;
     zyntax_io *io; // null: none in progress
-    int32_t error; // of the last address
+    int32_t error; // of the look-up, or of the last address
 };
 
 int64_t look_up(void *arg) {
-    auto *lookup = static_cast<Lookup *>(arg);
-    int32_t n = os::look_up(lookup->host, lookup->port, false, lookup->found.list, max_addresses);
-    lookup->found.count = n <= 0                                     ? 0
-                          : static_cast<uint32_t>(n) < max_addresses ? static_cast<uint32_t>(n)
-                                                                     : max_addresses;
-    return n;
+    auto *names = static_cast<Names *>(arg);
+    return os::look_up(names->host, names->port, false, names->list(), names->capacity);
+}
+
+void free_attempt(Runtime *runtime, Attempt *attempt) {
+    if (attempt->names) runtime->arena.give(attempt->names, attempt->names->size());
+    runtime->arena.give(attempt, sizeof(Attempt));
 }
 
 void abandon(Runtime *runtime, Node *node) {
     auto *attempt = static_cast<Attempt *>(node->source);
     zyntax_op_cancel(&attempt->op);
     if (attempt->io) zyntax_io_close(attempt->io);
-    runtime->arena.give(attempt, sizeof(Attempt));
+    free_attempt(runtime, attempt);
+}
+
+// Room for so many addresses of the same host; false without memory.
+bool make_room(Runtime *runtime, Attempt *attempt, uint32_t capacity) {
+    Names *before = attempt->names;
+    auto *names = static_cast<Names *>(runtime->arena.take(sizeof(Names) + capacity * sizeof(os::Address)));
+    if (!names) return false;
+    *names = before ? *before : Names{};
+    names->capacity = capacity;
+    if (before) runtime->arena.give(before, before->size());
+    attempt->names = names;
+    return true;
+}
+
+// Looks the name up, and again when it has more addresses than there was room for.
+PollStatus find_addresses(Runtime *runtime, Attempt *attempt, Waker *waker) {
+    for (;;) {
+        Names *names = attempt->names;
+        int64_t n = 0;
+        if (zyntax_blocking(runtime, &attempt->op, look_up, names, names->size(), waker, &n) == POLL_PENDING)
+            return POLL_PENDING;
+        auto count = static_cast<uint32_t>(n < 0 ? 0 : n);
+        attempt->error = n < 0 ? static_cast<int32_t>(n) : 0;
+        if (count <= names->capacity) {
+            attempt->count = count;
+            return POLL_READY;
+        }
+        if (!make_room(runtime, attempt, count)) {
+            attempt->error = ZYNTAX_ENOMEM;
+            return POLL_READY;
+        }
+    }
 }
 
 bool is_attempt(const Node *node) { return node->source && node->source->abandoned == abandon; }
@@ -85,29 +118,36 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
             zyntax_io_close(attempt->io);
             attempt->io = nullptr;
         }
-        if (attempt->next == attempt->addresses.count) return POLL_READY;
+        if (attempt->next == attempt->count) return POLL_READY;
         zyntax_io *io = nullptr;
-        attempt->error = try_address(runtime, &attempt->addresses.list[attempt->next++], &io);
+        attempt->error = try_address(runtime, &attempt->names->list()[attempt->next++], &io);
         if (attempt->error == 0 || attempt->error == ZYNTAX_EAGAIN) attempt->io = io;
         if (attempt->error == 0) return POLL_READY;
     }
 }
 
-PollStatus begin(Runtime *runtime, zyntax_op *op, const Addresses &addresses, Waker *waker, zyntax_io **out,
-                 int64_t *result) {
+// A new attempt behind *op; null without memory.
+Node *begin(Runtime *runtime, zyntax_op *op, const char *host, uint16_t port, Waker *waker) {
     void *memory = runtime->arena.take(sizeof(Attempt));
-    Node *node = memory ? arm(runtime, op, ZYNTAX_WAIT_WRITABLE, waker) : nullptr;
-    if (!node) {
-        if (memory) runtime->arena.give(memory, sizeof(Attempt));
-        return ready(op, result, ZYNTAX_ENOMEM);
-    }
+    if (!memory) return nullptr;
     auto *attempt = ::new (memory) Attempt();
     attempt->fired = nullptr;
     attempt->abandoned = abandon;
-    attempt->addresses = addresses;
+    os::Address numeric;
+    bool is_numeric = os::look_up(host, port, true, &numeric, 1) == 1;
+    Node *node = nullptr;
+    if (make_room(runtime, attempt, is_numeric ? 1 : usual_addresses))
+        node = arm(runtime, op, is_numeric ? ZYNTAX_WAIT_WRITABLE : ZYNTAX_WAIT_BLOCKING, waker);
+    if (!node) {
+        free_attempt(runtime, attempt);
+        return nullptr;
+    }
+    memcpy(attempt->names->host, host, strlen(host));
+    attempt->names->port = port;
+    if (is_numeric) attempt->names->list()[attempt->count++] = numeric;
     node->source = attempt;
-    node->woken = true; // it is the socket's node that wakes
-    return zyntax_tcp_connect(runtime, op, nullptr, 0, waker, out, result);
+    node->woken = true; // it is the look-up's or the socket's node that wakes
+    return node;
 }
 
 } // namespace
@@ -115,31 +155,22 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, const Addresses &addresses, Wa
 PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port, Waker *waker,
                               zyntax_io **out, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
-    if (!runtime || !out) return ready(op, result, ZYNTAX_EINVAL);
+    if (!runtime || !out) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
-    Node *node = my_node(runtime, op, [](const Node *n) { return is_attempt(n) || is_job(n, look_up); });
-    if (node && is_attempt(node)) {
-        auto *attempt = static_cast<Attempt *>(node->source);
-        if (advance(runtime, attempt, waker) == POLL_PENDING) return still_pending(runtime, node, waker);
-        int32_t error = attempt->error;
-        if (error == 0) *out = attempt->io;
-        runtime->arena.give(attempt, sizeof(Attempt));
-        free_node(runtime, node);
-        return ready(op, result, error);
+    Node *node = my_node(runtime, op, is_attempt);
+    if (!node) {
+        if (!host || strlen(host) >= sizeof Names::host) return ready(op, result, ZYNTAX_EINVAL);
+        node = begin(runtime, op, host, port, waker);
+        if (!node) return ready(op, result, ZYNTAX_ENOMEM);
     }
 
-    Addresses addresses = {};
-    Lookup lookup = {};
-    if (!host || strlen(host) >= sizeof lookup.host) return ready(op, result, ZYNTAX_EINVAL);
-    if (os::look_up(host, port, true, addresses.list, 1) == 1) {
-        addresses.count = 1;
-        return begin(runtime, op, addresses, waker, out, result);
-    }
-    memcpy(lookup.host, host, strlen(host));
-    lookup.port = port;
-    int64_t found;
-    if (zyntax_blocking(runtime, op, look_up, &lookup, sizeof lookup, waker, &found) == POLL_PENDING)
-        return POLL_PENDING;
-    if (found <= 0) return ready(op, result, found);
-    return begin(runtime, op, lookup.found, waker, out, result);
+    auto *attempt = static_cast<Attempt *>(node->source);
+    bool found = attempt->count > 0 || find_addresses(runtime, attempt, waker) == POLL_READY;
+    if (found && attempt->count) node->waits = ZYNTAX_WAIT_WRITABLE;
+    if (!found || advance(runtime, attempt, waker) == POLL_PENDING) return still_pending(runtime, node, waker);
+    int32_t error = attempt->error;
+    if (error == 0) *out = attempt->io;
+    free_attempt(runtime, attempt);
+    free_node(runtime, node);
+    return ready(op, result, error);
 }

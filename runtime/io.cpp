@@ -183,7 +183,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, 
     if (!valid(op, waker, result)) return POLL_READY;
     IoRef ref = find_io(handle);
     if (!ref.object) return dead_handle(op, result);
-    if (!interest || (interest & ~(readable | writable))) return ready(op, result, ZYNTAX_EINVAL);
+    if (!interest || (interest & ~(readable | writable))) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, op)) return still_pending(ref.runtime, node, waker);
     uint32_t now = os::poll_now(ref.object->fd, interest);
     if (now) return ready(op, result, now);
@@ -197,7 +197,7 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t le
     IoRef ref = find_io(handle);
     Io *io = ref.object;
     if (!io) return dead_handle(op, result);
-    if (!buf && len) return ready(op, result, ZYNTAX_EINVAL);
+    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(op, result, 0);
     if (io->ready & bits_of(readable)) {
@@ -219,7 +219,7 @@ PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, si
     IoRef ref = find_io(handle);
     Io *io = ref.object;
     if (!io) return dead_handle(op, result);
-    if (!buf && len) return ready(op, result, ZYNTAX_EINVAL);
+    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(op, result, 0);
     if (io->ready & bits_of(writable)) {

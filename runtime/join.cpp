@@ -124,9 +124,8 @@ PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, in
     if (!valid(op, waker, result)) return POLL_READY;
     Task task = look_at(handle);
     if (!task.can_be_awaited()) {
-        zyntax_op_cancel(op);
         int32_t error = !handle ? ZYNTAX_EINVAL : !task.slot ? 0 : task.is_foreign ? ZYNTAX_ESTALE : ZYNTAX_EDEADLK;
-        return ready(op, result, error);
+        return refuse(op, result, error);
     }
     Runtime *runtime = owner_of(task);
     Node *node = my_node(runtime, op, [&](const Node *n) { return joins(n, task.slot); });

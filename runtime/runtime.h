@@ -191,10 +191,6 @@ template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtim
     return part;
 }
 
-// ---- blocking.cpp ----
-
-bool is_job(const Node *, int64_t (*fn)(void *)); // an op of zyntax_blocking with that function
-
 // ---- calls ----
 
 // A call marked [rt]: no other thread may be driving the runtime. Aborts a debug build otherwise.
@@ -214,10 +210,11 @@ inline Runtime *driven() {
 }
 
 // True when an await point's arguments may be used; otherwise *result is ZYNTAX_EINVAL where there is one.
-inline bool valid(const zyntax_op *op, const Waker *waker, int64_t *result) {
+inline bool valid(zyntax_op *op, const Waker *waker, int64_t *result) {
     Runtime *polling = driven();
     if (polling && waker && waker->data == polling->waker.data) polling->await_calls++;
     if (op && waker && waker->wake && result) return true;
+    zyntax_op_cancel(op);
     if (result) *result = ZYNTAX_EINVAL;
     return false;
 }
@@ -228,6 +225,12 @@ inline PollStatus ready(zyntax_op *op, int64_t *result, int64_t value) {
     *op = 0;
     if (result) *result = value;
     return POLL_READY;
+}
+
+// As ready, for a call that cannot go on with what its op may be waiting for.
+inline PollStatus refuse(zyntax_op *op, int64_t *result, int64_t error) {
+    zyntax_op_cancel(op);
+    return ready(op, result, error);
 }
 
 } // namespace zyntax

@@ -60,6 +60,7 @@ const zyntax_symbol table[] = {
     SYMBOL(zyntax_tcp_accept),
     SYMBOL(zyntax_tcp_connect),
     SYMBOL(zyntax_tcp_listen),
+    SYMBOL(zyntax_tcp_listen_with),
     SYMBOL(zyntax_tcp_port),
     SYMBOL(zyntax_tcp_shutdown),
     SYMBOL(zyntax_wake_from_signal),

@@ -8,28 +8,94 @@ namespace {
 constexpr uint64_t retry_ns = 50'000'000; // accept without descriptors: two tries per promised 100 ms
 constexpr int dead_connections = 64;      // taken off the queue in one call at most
 
+// The rest is over: those who have waited since try again.
+void retry_fired(Runtime *runtime, Node *timer) {
+    Io *io = runtime->ios.at(timer->tag); // a listener takes its timer with it
+    free_node(runtime, timer);
+    io->ready |= readable;
+    fire_all(runtime, &io->readers);
+}
+void retry_abandoned(Runtime *, Node *) {} // by nobody: the op is the listener's
+constinit Source retry_source = {retry_fired, retry_abandoned};
+
+// An accept that rests is fired as any other node; the last one that is given up takes the timer with it.
+void resting_fired(Runtime *runtime, Node *node) {
+    node->source = nullptr;
+    fire(runtime, node);
+}
+void resting_abandoned(Runtime *runtime, Node *node) {
+    Io *io = runtime->ios.at(node->tag); // alive: the node was in its list
+    if (!io->readers.empty()) return;
+    io->ready |= readable;
+    if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
+}
+constinit Source resting_source = {resting_fired, resting_abandoned};
+
+// Goes on in the next poll.
+PollStatus try_again(Runtime *runtime, zyntax_op *op, Waker *waker, int64_t *result) {
+    Node *node = arm(runtime, op, ZYNTAX_WAIT_READABLE, waker);
+    if (!node) return ready(op, result, ZYNTAX_ENOMEM);
+    fire(runtime, node);
+    return POLL_PENDING;
+}
+
 // Out of descriptors or memory: the connection stays in the queue, and no event will tell when there are some again.
-PollStatus retry_accept(Runtime *runtime, zyntax_op *op, Waker *waker, int64_t *result) {
-    uint64_t now = runtime->now_ns();
-    uint64_t deadline = now < never_ns - retry_ns ? now + retry_ns : never_ns;
-    if (arm_timer(runtime, op, ZYNTAX_WAIT_READABLE, deadline, waker)) return POLL_PENDING;
-    return ready(op, result, ZYNTAX_ENOMEM);
+// All accepts of the listener rest until one timer; the poller is not asked, as it may say "readable" again and again.
+PollStatus rest(const IoRef &ref, zyntax_op *op, Waker *waker, int64_t *result) {
+    Io *io = ref.object;
+    if (!pending_node(ref.runtime, &io->retry)) {
+        const Waker nobody = {};
+        uint64_t now = ref.runtime->now_ns();
+        if (now >= never_ns - retry_ns) return try_again(ref.runtime, op, waker, result);
+        Node *timer = arm_timer(ref.runtime, &io->retry, ZYNTAX_WAIT_READABLE, now + retry_ns, &nobody);
+        if (!timer) return ready(op, result, ZYNTAX_ENOMEM);
+        timer->source = &retry_source;
+        timer->tag = ref.object->index;
+    }
+    io->ready &= ~readable;
+    Node *node = join_waiters(ref, readable, op, waker);
+    if (!node) return ready(op, result, ZYNTAX_ENOMEM);
+    node->source = &resting_source;
+    node->tag = ref.object->index;
+    return POLL_PENDING;
+}
+
+bool listens(Io *io) {
+    bool could = io->kind == os::Kind::tcp || io->kind == os::Kind::socket;
+    return io->listens = io->listens || (could && os::listens(io->fd));
+}
+
+// A connection, or the error of accept.
+intptr_t next_connection(Io *listener) {
+    intptr_t fd = listener->unregistered;
+    listener->unregistered = -1;
+    if (fd >= 0) return fd;
+    fd = os::accept(listener->fd, !listener->gives_no_delay);
+    for (int tries = 1; os::accept_passes(fd) && tries < dead_connections; tries++)
+        fd = os::accept(listener->fd, !listener->gives_no_delay);
+    return fd;
 }
 
 } // namespace
 
 int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port, zyntax_io **out) noexcept {
+    return zyntax_tcp_listen_with(runtime, address, port, 0, out);
+}
+
+int32_t zyntax_tcp_listen_with(zyntax_runtime *runtime, const char *address, uint16_t port, uint32_t flags,
+                               zyntax_io **out) noexcept {
     os::Address parsed;
-    if (!runtime || !out) return ZYNTAX_EINVAL;
+    bool shared = flags & ZYNTAX_LISTEN_SHARED;
+    if (!runtime || !out || (flags & ~uint32_t{ZYNTAX_LISTEN_SHARED})) return ZYNTAX_EINVAL;
     check_thread(runtime);
     int32_t error = os::look_up(address ? address : "::", port, true, &parsed, 1);
     if (error < 0) return error == ZYNTAX_ENOMEM ? error : ZYNTAX_EINVAL;
     Io *io;
     error = reserve_io(runtime, &io);
     if (error) return error;
-    intptr_t fd = os::listen(&parsed, !address, true);
+    intptr_t fd = os::listen(&parsed, !address, shared);
     if (fd == ZYNTAX_EAFNOSUPPORT && !address && os::look_up("0.0.0.0", port, true, &parsed, 1) == 1) {
-        fd = os::listen(&parsed, false, true); // a system without IPv6
+        fd = os::listen(&parsed, false, shared); // a system without IPv6
     }
     if (fd < 0) {
         unreserve_io(runtime, io);
@@ -37,7 +103,7 @@ int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t
     }
     error = register_io(runtime, io, fd, os::Kind::tcp, readable | writable, out);
     if (error) os::close(fd);
-    else io->gives_no_delay = true;
+    else io->gives_no_delay = io->listens = true;
     return error;
 }
 
@@ -57,27 +123,31 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, z
     IoRef ref = find_io(listener);
     Runtime *runtime = ref.runtime;
     if (!ref.object) return dead_handle(op, result);
-    bool could_listen = ref.object->kind == os::Kind::tcp || ref.object->kind == os::Kind::socket;
-    if (!out || !could_listen) return ready(op, result, ZYNTAX_EINVAL);
+    Io *io = ref.object;
+    if (!out || !listens(io)) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, op)) return still_pending(runtime, node, waker);
-    if (!(ref.object->ready & readable)) return wait_io(ref, readable, op, waker, result);
+    if (pending_node(runtime, &io->retry)) return rest(ref, op, waker, result);
+    if (!(io->ready & readable) && io->unregistered < 0) return wait_io(ref, readable, op, waker, result);
 
-    Io *io;
-    int32_t error = reserve_io(runtime, &io);
+    Io *made;
+    int32_t error = reserve_io(runtime, &made);
     if (error) return ready(op, result, error);
-    intptr_t fd = os::accept(ref.object->fd, !ref.object->gives_no_delay);
-    for (int tries = 1; os::accept_passes(fd) && tries < dead_connections; tries++)
-        fd = os::accept(ref.object->fd, !ref.object->gives_no_delay);
+    intptr_t fd = next_connection(io);
     if (fd >= 0) {
-        error = register_io(runtime, io, fd, ref.object->kind, readable | writable, out);
+        error = register_io(runtime, made, fd, io->kind, readable | writable, out);
+        if (os::accept_exhausted(error)) {
+            io->unregistered = fd;
+            return rest(ref, op, waker, result);
+        }
         if (error) os::close(fd);
         return ready(op, result, error);
     }
-    unreserve_io(runtime, io);
+    unreserve_io(runtime, made);
     if (fd == ZYNTAX_EAGAIN) {
-        ref.object->ready &= ~readable;
+        io->ready &= ~readable;
         return wait_io(ref, readable, op, waker, result);
     }
-    if (os::accept_exhausted(fd) || os::accept_passes(fd)) return retry_accept(runtime, op, waker, result);
+    if (os::accept_exhausted(fd)) return rest(ref, op, waker, result);
+    if (os::accept_passes(fd)) return try_again(runtime, op, waker, result);
     return ready(op, result, fd);
 }

@@ -334,6 +334,8 @@ int32_t look_up(const char *host, uint16_t, bool numeric, Address *out, uint32_t
         auto found = World::current().names.find(host);
         if (found == World::current().names.end()) return ZYNTAX_ENOENT;
         count = found->second;
+        World::current().looked_up++;
+        found->second = std::max(count, std::min(count + World::current().names_grow, World::current().names_max));
     }
     for (int32_t i = 0; i < std::min(count, int32_t(max)); i++) out[i] = Address{{}, 4};
     return count;

@@ -67,9 +67,11 @@ public:
     // ---- descriptors ----
     std::map<intptr_t, Endpoint> descriptors;
     size_t descriptors_max = SIZE_MAX;
-    std::deque<int32_t> connects;         // what the next attempts to connect give: 0, an error, or EAGAIN: under way
-    std::map<std::string, int32_t> names; // of hosts: how many addresses, or an error
-    int32_t nonblocking_error = 0;        // of the next descriptor that is made non-blocking
+    std::deque<int32_t> connects;          // what the next attempts to connect give: 0, an error, or EAGAIN: under way
+    std::map<std::string, int32_t> names;  // of hosts: how many addresses, or an error
+    int32_t names_grow = 0, names_max = 0; // so many addresses more each time, up to
+    int looked_up = 0;                     // names, so far
+    int32_t nonblocking_error = 0;         // of the next descriptor that is made non-blocking
 
     int64_t open(Endpoint = {}); // the lowest free number, or an error
 

@@ -120,12 +120,59 @@ TEST_CASE("an_address_of_another_machine_is_eaddrnotavail") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
-TEST_CASE("two_runtimes_share_a_port") {
-    SKIP_WHEN(on_windows, "Windows has no SO_REUSEPORT");
+TEST_CASE("a_port_is_its_listeners_alone") {
     Runtime a, b;
-    zyntax_io *first = listen_on(a, "127.0.0.1");
-    zyntax_io *second = listen_on(b, "127.0.0.1", uint16_t(zyntax_tcp_port(first)));
-    CHECK(zyntax_tcp_port(second) == zyntax_tcp_port(first));
+    int before = fd_count();
+    for (const char *address : {"127.0.0.1", "0.0.0.0", static_cast<const char *>(nullptr)}) {
+        zyntax_io *first = listen_on(a, address), *second = nullptr;
+        auto port = uint16_t(zyntax_tcp_port(first));
+        for (zyntax_runtime *rt : {a.rt, b.rt}) {
+            CHECK(zyntax_tcp_listen(rt, address, port, &second) == ZYNTAX_EADDRINUSE);
+            CHECK(zyntax_tcp_listen_with(rt, address, port, 0, &second) == ZYNTAX_EADDRINUSE);
+        }
+        CHECK(reaches(a, first, AF_INET));
+        CHECK(zyntax_io_close(first) == 0);
+    }
+    CHECK(fd_count() == before);
+    CHECK(a.idle_waits() <= idle_budget);
+}
+
+// Both sides have to agree, or a stranger could take half of a server's connections.
+TEST_CASE("a_port_is_shared_only_when_both_listeners_say_so") {
+    SKIP_WHEN(on_windows, "Windows cannot share ports");
+    Runtime rt;
+    zyntax_io *listener = listen_on(rt, "127.0.0.1"), *second = nullptr;
+    auto port = uint16_t(zyntax_tcp_port(listener));
+    CHECK(zyntax_tcp_listen_with(rt, "127.0.0.1", port, ZYNTAX_LISTEN_SHARED, &second) == ZYNTAX_EADDRINUSE);
+    CHECK(zyntax_io_close(listener) == 0);
+    REQUIRE(zyntax_tcp_listen_with(rt, "127.0.0.1", 0, ZYNTAX_LISTEN_SHARED, &listener) == 0);
+    port = uint16_t(zyntax_tcp_port(listener));
+    CHECK(zyntax_tcp_listen(rt, "127.0.0.1", port, &second) == ZYNTAX_EADDRINUSE);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("a_flag_of_listening_that_is_unknown_is_einval_and_one_that_the_system_lacks_enosys") {
+    Runtime rt;
+    int before = fd_count();
+    zyntax_io *listener = nullptr;
+    for (uint32_t flags : {2u, 3u, 0x80000000u, UINT32_MAX})
+        CHECK(zyntax_tcp_listen_with(rt, "127.0.0.1", 0, flags, &listener) == ZYNTAX_EINVAL);
+    CHECK(zyntax_tcp_listen_with(nullptr, "127.0.0.1", 0, 0, &listener) == ZYNTAX_EINVAL);
+    CHECK(zyntax_tcp_listen_with(rt, "127.0.0.1", 0, 0, nullptr) == ZYNTAX_EINVAL);
+    CHECK(fd_count() == before);
+    CHECK(rt.stats().io_open == 0);
+    int32_t error = zyntax_tcp_listen_with(rt, "127.0.0.1", 0, ZYNTAX_LISTEN_SHARED, &listener);
+    CHECK(error == (on_windows ? int32_t{ZYNTAX_ENOSYS} : 0));
+}
+
+TEST_CASE("two_runtimes_share_a_port") {
+    SKIP_WHEN(on_windows, "Windows cannot share ports");
+    Runtime a, b;
+    zyntax_io *first = nullptr, *second = nullptr;
+    REQUIRE(zyntax_tcp_listen_with(a, "127.0.0.1", 0, ZYNTAX_LISTEN_SHARED, &first) == 0);
+    auto port = uint16_t(zyntax_tcp_port(first));
+    REQUIRE(zyntax_tcp_listen_with(b, "127.0.0.1", port, ZYNTAX_LISTEN_SHARED, &second) == 0);
+    CHECK(zyntax_tcp_port(second) == port);
     CHECK(zyntax_io_close(second) == 0);
     CHECK(reaches(a, first, AF_INET));
     CHECK(a.idle_waits() <= idle_budget);
