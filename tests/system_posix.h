@@ -444,6 +444,29 @@ struct ManyDescriptors : ResourceLimit {
 // ---- processes ----
 
 constexpr bool has_processes = true;
+constexpr bool has_fork = true;
+
+// A copy of this process that ends with what a function returns there: a number from 0 to 99, the number of a signal
+// and 100 when it is killed. It has ten seconds.
+class Child {
+    pid_t pid_;
+
+public:
+    template <class Function> explicit Child(Function function) : pid_(fork()) {
+        REQUIRE(pid_ >= 0);
+        if (pid_ != 0) return;
+        rlimit no_core{0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        for (int number : {SIGABRT, SIGALRM, SIGSEGV, SIGBUS}) signal(number, SIG_DFL);
+        alarm(10);
+        _exit(function());
+    }
+    int end() const {
+        int status = 0;
+        REQUIRE(waitpid(pid_, &status, 0) == pid_);
+        return WIFSIGNALED(status) ? 100 + WTERMSIG(status) : WEXITSTATUS(status);
+    }
+};
 
 // How a process ended that did nothing but call a function, and what it wrote to standard error.
 struct Death {

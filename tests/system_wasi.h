@@ -82,6 +82,12 @@ inline void make_pair_of_sockets(int, Descriptor[2]) { FAIL("a WASI program can 
 // ---- processes ----
 
 constexpr bool has_processes = false;
+constexpr bool has_fork = false;
+
+struct Child {
+    template <class Function> explicit Child(Function) {}
+    int end() const { return -1; }
+};
 
 struct Death {
     bool aborted, left;

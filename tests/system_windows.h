@@ -345,6 +345,12 @@ struct NoAddressSpace {
 // ---- processes ----
 
 constexpr bool has_processes = true;
+constexpr bool has_fork = false;
+
+struct Child {
+    template <class Function> explicit Child(Function) {}
+    int end() const { return -1; }
+};
 
 // How a process ended that did nothing but call a function, and what it wrote to standard error.
 struct Death {
