@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One runtime per core, nothing shared but a port. Every core listens on it with a socket of its own, as
- * zyntax_tcp_listen sets SO_REUSEPORT, and the kernel spreads the connections; where ports cannot be shared so, as on
+ * One runtime per core, nothing shared but a port. Every core listens on it with a socket of its own, which
+ * ZYNTAX_LISTEN_SHARED allows, and the kernel spreads the connections; where ports cannot be shared so, as on
  * Windows, a core takes a port of its own. Clients on every core connect and are told which core answered. Each posts
  * that to core 0 with zyntax_runtime_post, and core 0 counts: only its thread touches the counts, so there is no lock.
  * After the last report it stops all runtimes.
@@ -148,8 +148,9 @@ static void core_prepare(int number) {
     core->runtime = zyntax_runtime_create();
     check(core->runtime != NULL ? 0 : ZYNTAX_ENOMEM, "runtime");
     /* Core 0 takes a free port, the others the same if they can. */
-    int32_t error = zyntax_tcp_listen(core->runtime, "127.0.0.1", cores[0].port, &core->listener);
-    if (error == ZYNTAX_EADDRINUSE) error = zyntax_tcp_listen(core->runtime, "127.0.0.1", 0, &core->listener);
+    zyntax_io **listener = &core->listener;
+    int32_t error = zyntax_tcp_listen_with(core->runtime, "127.0.0.1", cores[0].port, ZYNTAX_LISTEN_SHARED, listener);
+    if (error == ZYNTAX_ENOSYS) error = zyntax_tcp_listen(core->runtime, "127.0.0.1", 0, listener);
     check(error, "listen");
     core->port = (uint16_t)zyntax_tcp_port(core->listener);
     zyntax_task *task = zyntax_runtime_spawn_with(core->runtime, core, server_poll, server_drop, 0);

@@ -233,6 +233,16 @@ struct File {
 using SocketLength = socklen_t;
 
 inline Descriptor make_socket(int family, int type) { return private_to_us(socket(family, type, 0)); }
+// A stream socket of another protocol than TCP; < 0 where there is none.
+inline Descriptor make_socket_of(int protocol) { return private_to_us(socket(AF_INET, SOCK_STREAM, protocol)); }
+// Puts the kernel's TLS on a connected TCP socket.
+inline bool attach_tls([[maybe_unused]] Descriptor fd) {
+#ifdef TCP_ULP
+    return setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 3) == 0;
+#else
+    return false;
+#endif
+}
 inline Descriptor accept_from(Descriptor listener) { return private_to_us(accept(listener, nullptr, nullptr)); }
 inline bool connect_began() { return errno == EINPROGRESS; }
 inline void end_writing(Descriptor fd) { REQUIRE(shutdown(fd, SHUT_WR) == 0); }

@@ -221,6 +221,8 @@ inline Descriptor make_socket(int family, int type) {
     start_sockets();
     return Descriptor(WSASocketW(family, type, 0, nullptr, 0, WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT));
 }
+inline Descriptor make_socket_of(int) { return -1; }
+inline bool attach_tls(Descriptor) { return false; }
 inline Descriptor accept_from(Descriptor listener) {
     Descriptor fd = Descriptor(accept(SOCKET(listener), nullptr, nullptr));
     if (fd >= 0) set_blocking(fd, true); // it is as its listener is
