@@ -35,8 +35,9 @@
  *     process-wide, recycled between runtimes, and never unmapped. When memory runs out a call returns ZYNTAX_ENOMEM
  *     (or NULL) and has changed nothing.
  * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
- *     blocking call (and those take no signals), close-on-exec descriptors, no output but the message before an
- *     abort. No function unwinds; poll, drop and callback functions must not unwind into the library either.
+ *     blocking call (and those take no signals but for faults of their own), close-on-exec descriptors, no output but
+ *     the message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
+ *     library either.
  * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum is 32 bits.
  *
  * WHAT DIFFERS BY PLATFORM, and nothing else does
@@ -57,10 +58,10 @@
  *                   safe, as libkqueue locks.
  *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: there is no way to do both at once.
  *  poll             The cost of a wait grows with the number of handles that are waited for.
- *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN. No new sockets: zyntax_tcp_listen, _connect and _port
- *                   are ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK also without ZYNTAX_DETECT_STALL.
- *                   At most 262,144 tasks. Timeouts are rounded up to milliseconds. A call through another type than
- *                   the declared one traps: block_on and run return an int32_t.
+ *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN. No new sockets: zyntax_tcp_listen, _listen_with,
+ *                   _connect and _port are ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK also without
+ *                   ZYNTAX_DETECT_STALL. At most 262,144 tasks. Timeouts are rounded up to milliseconds. A call through
+ *                   another type than the declared one traps: block_on and run return an int32_t.
  *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker is told from newer
  *                   ones for 2047 tasks of the same slot, or 2046 I/O handles and channels of the runtime; one that is
  *                   kept for longer may name a newer one: a waker then polls that without cause, which is harmless.
@@ -308,17 +309,23 @@ typedef struct zyntax_io zyntax_io;
 enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
 
 /* Takes over a socket, pipe, tty or eventfd (a SOCKET on Windows). [rt] It is made non-blocking and registered once,
- * for both directions. On success the runtime owns it until close or detach.
- * Returns 0, ZYNTAX_EPERM (not pollable: a regular file or directory), ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor
- * is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays the caller's
- * and is as it was. Since 0.1. */
+ * for both directions. On success the runtime owns it until close or detach. One that was blocking is blocking again
+ * once it is closed, detached or its runtime destroyed, as others may have it, too (a terminal, the shell); while other
+ * handles of the runtime share its open file (dup), once the last of them is gone. A TCP socket that shall have a
+ * protocol of the kernel's on top (TLS) gets it before.
+ * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file; those of /proc and /sys count as regular, also
+ * the ones that tell of changes, such as /proc/self/mounts and /proc/pressure/cpu), ZYNTAX_EBADF, ZYNTAX_EEXIST (this
+ * descriptor is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays
+ * the caller's and is as it was. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) ZYNTAX_NOEXCEPT;
 
-/* Deregisters and closes. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. Returns 0 or
+/* Deregisters and closes. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. A socket with SO_LINGER set
+ * blocks the thread until what was written has gone out or the time is over, as close does. Returns 0 or
  * ZYNTAX_ESTALE. Never close the descriptor itself while it is registered. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_close(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
-/* Deregisters and gives the descriptor back, open and non-blocking. [rt] Otherwise as close. A NULL `fd` is
+/* Deregisters and gives the descriptor back: open, and blocking if it was that when it was given to zyntax_io_open
+ * (sockets of this library, and every socket on Windows, stay non-blocking). [rt] Otherwise as close. A NULL `fd` is
  * ZYNTAX_EINVAL, with nothing changed. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_detach(zyntax_io *io, intptr_t *fd) ZYNTAX_NOEXCEPT;
 
@@ -334,13 +341,16 @@ ZYNTAX_API PollStatus zyntax_io_ready(zyntax_io *io, zyntax_op *op, uint32_t int
 /* Reads up to `len` bytes: tries first, waits when nothing is there. [rt]
  * *result: bytes read (> 0), 0 at the end of the stream (or for len == 0), ZYNTAX_ECONNRESET and the like,
  * ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_ENOMEM. Any number of tasks may wait on one
- * handle; who gets the bytes is then open. Since 0.1. */
+ * handle; who gets the bytes is then open. An empty datagram reads as 0, too; on Linux a pty's master ends with
+ * ZYNTAX_EIO. A `buf` that is no memory is ZYNTAX_EFAULT; one that ends in such may be a short read, after which the
+ * next read of a TCP socket may wait though bytes are there. Who takes TCP's urgent byte with calls of its own
+ * (MSG_OOB) may lose the notice of bytes behind it: ask zyntax_io_ready then, which asks the kernel. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_io_read(zyntax_io *io, zyntax_op *op, void *buf, size_t len, Waker *waker,
                                      int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Writes up to `len` bytes: tries first, waits when there is no room. [rt]
  * *result: bytes written, which may be fewer; ZYNTAX_EPIPE or ZYNTAX_ECONNRESET when the peer is gone, never a
- * signal; otherwise as zyntax_io_read. Since 0.1. */
+ * signal; ZYNTAX_EFAULT; otherwise as zyntax_io_read. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_io_write(zyntax_io *io, zyntax_op *op, const void *buf, size_t len, Waker *waker,
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -369,13 +379,15 @@ ZYNTAX_API int32_t zyntax_tcp_port(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* Waits for a connection. [rt] Accepted TCP sockets have TCP_NODELAY set.
  * *result: 0 and *out, or ZYNTAX_ESTALE, ZYNTAX_ECANCELED (listener closed while waiting), ZYNTAX_EINVAL (not a
- * listener), ZYNTAX_ENOMEM. A connection that died in the queue is skipped. While descriptors or kernel memory are
- * used up it stays pending and tries again within 100 ms. Since 0.1. */
+ * listener), ZYNTAX_ENOMEM, or what the system says of the listener, such as ZYNTAX_EPERM. A connection that died in
+ * the queue is skipped. While descriptors, registrations or kernel memory are used up it stays pending and tries again
+ * within 100 ms; a connection that was accepted but could not be registered is handed out later, and closed with the
+ * listener. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, zyntax_io **out,
                                         int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Connects to a numeric address, at once, or to a name, which is looked up on the blocking pool; the addresses found
- * are tried in their order. [rt] The socket has TCP_NODELAY set. `host` is copied.
+ * are tried in their order, all of them. [rt] The socket has TCP_NODELAY set. `host` is copied.
  * *result: 0 and *out, or the error of the last address tried: ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT,
  * ZYNTAX_EHOSTUNREACH …, ZYNTAX_ENOENT (no such name), ZYNTAX_EAGAIN (the name service does not answer, or no thread
  * could be started), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. There is no time limit but the system's: join_until
@@ -399,7 +411,8 @@ ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
  * ZYNTAX_ECANCELED (the runtime is being destroyed, or the op is not one of its jobs). fn has not run then. Cancelling
  * the op lets a job that has not begun not begin, and one that runs finish unheard. A job whose op was forgotten keeps
  * its memory until it has run and its task has ended, or the runtime. Threads start on demand, up to blocking_threads,
- * and end after 5 s without work. Since 0.1. */
+ * and end after 5 s without work. They take no signals but SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS, so that
+ * a host's handlers of faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
                                       size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
