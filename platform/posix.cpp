@@ -1,4 +1,4 @@
-// os.h on POSIX systems.
+// os.h on POSIX systems, but for what is in unix.cpp.
 #include "os.h"
 
 #if !defined(_WIN32) && !defined(__wasi__)
@@ -10,7 +10,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -149,71 +148,16 @@ timespec to_timespec(uint64_t ns) {
     return t;
 }
 
-} // namespace
-
-void panic(const char *message) {
-    size_t len = strlen(message);
-    while (len > 0) {
-        ssize_t n = ::write(STDERR_FILENO, message, len);
-        if (n <= 0) break;
-        message += n;
-        len -= static_cast<size_t>(n);
-    }
-    abort();
-}
-
-int32_t code_of(int error) {
-    switch (error) {
-#define X(name, code, text) \
-    case name:              \
-        return code;
-        ZYNTAX_ERRORS(X)
-#undef X
-    case EPROTOTYPE:
-        return ZYNTAX_ECONNRESET; // macOS: a send met the end of the connection half-way
-    case EPROTONOSUPPORT:
-        return ZYNTAX_EAFNOSUPPORT;
-    case ENOPROTOOPT:
-        return ZYNTAX_EPROTO;
-#ifdef EHOSTDOWN
-    case EHOSTDOWN:
-        return ZYNTAX_EHOSTUNREACH;
-#endif
-#if ENOTSUP != EOPNOTSUPP
-    case ENOTSUP:
-        return ZYNTAX_EOPNOTSUPP;
-#endif
-#if EWOULDBLOCK != EAGAIN
-    case EWOULDBLOCK:
-        return ZYNTAX_EAGAIN;
-#endif
-    default:
-#if defined(__linux__)
-        return -error;
-#else
-        return ZYNTAX_EIO;
-#endif
-    }
-}
-
-uint64_t clock_ns() {
-    timespec t;
-#if defined(__APPLE__)
-    clock_gettime(CLOCK_UPTIME_RAW, &t); // stands still while the machine sleeps, as the kernel's timeouts do
-#else
-    clock_gettime(CLOCK_MONOTONIC, &t);
-#endif
-    return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
-}
-
 // Random access to a large table is bound by address translation: with huge pages it needs 512 times fewer entries.
 constexpr size_t huge_page = size_t{1} << 21;
 
-static void advise_huge_pages([[maybe_unused]] void *at, [[maybe_unused]] size_t size) {
+void advise_huge_pages([[maybe_unused]] void *at, [[maybe_unused]] size_t size) {
 #ifdef MADV_HUGEPAGE
     if (size >= 2 * huge_page) madvise(at, size, MADV_HUGEPAGE);
 #endif
 }
+
+} // namespace
 
 void *reserve_pages(size_t size) {
     KeepErrno keep;
@@ -250,11 +194,6 @@ void *allocate(size_t size, size_t align) {
     if (posix_memalign(&at, huge ? huge_page : align, size) != 0) return nullptr;
     advise_huge_pages(at, size);
     return at;
-}
-
-void release(void *at) {
-    KeepErrno keep;
-    ::free(at);
 }
 
 static_assert(sizeof(pthread_t) <= sizeof(Thread::id));
@@ -319,7 +258,8 @@ bool Monitor::wait_for(uint64_t timeout_ns) {
     timespec t = to_timespec(timeout_ns);
     return pthread_cond_timedwait_relative_np(&m->condition, &m->mutex, &t) == 0;
 #else
-    timespec t = to_timespec(clock_ns() + timeout_ns);
+    uint64_t end = clock_ns() + timeout_ns;
+    timespec t = to_timespec(end < timeout_ns ? UINT64_MAX : end);
     return pthread_cond_timedwait(&m->condition, &m->mutex, &t) == 0;
 #endif
 }
@@ -355,36 +295,6 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     return 0;
 }
 
-int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
-    KeepErrno keep;
-    int flags = fcntl(static_cast<int>(fd), F_GETFL);
-    if (flags < 0) return last_error();
-    *was_blocking = !(flags & O_NONBLOCK);
-    if (!*was_blocking) return 0;
-    return fcntl(static_cast<int>(fd), F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : last_error();
-}
-
-void set_blocking(intptr_t fd) {
-    KeepErrno keep;
-    int flags = fcntl(static_cast<int>(fd), F_GETFL);
-    if (flags >= 0 && (flags & O_NONBLOCK)) fcntl(static_cast<int>(fd), F_SETFL, flags & ~O_NONBLOCK);
-}
-
-bool is_blocking(intptr_t fd) {
-    KeepErrno keep;
-    int flags = fcntl(static_cast<int>(fd), F_GETFL);
-    return flags >= 0 && !(flags & O_NONBLOCK);
-}
-
-uint64_t file_identity(intptr_t fd) {
-    KeepErrno keep;
-    struct stat info = {};
-    fstat(static_cast<int>(fd), &info);
-    constexpr uint64_t odd = 0x9e3779b97f4a7c15;
-    uint64_t mixed = static_cast<uint64_t>(info.st_dev) * odd + static_cast<uint64_t>(info.st_rdev);
-    return (mixed * odd + static_cast<uint64_t>(info.st_ino)) | uint64_t{1} << 63;
-}
-
 int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
     KeepErrno keep;
     bool socket = kind == Kind::tcp || kind == Kind::socket;
@@ -407,25 +317,6 @@ int64_t write(intptr_t fd, Kind kind, const void *buf, size_t len) {
         if (n >= 0) return n;
         if (errno != EINTR) return last_error();
     }
-}
-
-uint32_t poll_now(intptr_t fd, uint32_t interest) {
-    KeepErrno keep;
-    pollfd p = {static_cast<int>(fd), 0, 0};
-    if (interest & ZYNTAX_READABLE) p.events |= POLLIN;
-    if (interest & ZYNTAX_WRITABLE) p.events |= POLLOUT;
-    while (poll(&p, 1, 0) < 0) {
-        if (errno != EINTR) return interest; // let the operation itself find out
-    }
-    if (p.revents & (POLLERR | POLLHUP | POLLNVAL)) return interest;
-    uint32_t ready =
-        (p.revents & POLLIN ? uint32_t{ZYNTAX_READABLE} : 0u) | (p.revents & POLLOUT ? uint32_t{ZYNTAX_WRITABLE} : 0u);
-    return ready & interest;
-}
-
-void close(intptr_t fd) {
-    KeepErrno keep;
-    ::close(static_cast<int>(fd)); // after EINTR the descriptor is gone on Linux and the BSDs: never retried
 }
 
 // Shared, connections are spread among the listeners on Linux and FreeBSD.
@@ -517,12 +408,6 @@ int32_t connect_result(intptr_t fd) {
     size = sizeof peer;
     if (getpeername(static_cast<int>(fd), reinterpret_cast<sockaddr *>(&peer), &size) == 0) return 0;
     return errno == ENOTCONN ? ZYNTAX_EAGAIN : last_error();
-}
-
-int32_t shut_down_writes(intptr_t fd) {
-    KeepErrno keep;
-    if (shutdown(static_cast<int>(fd), SHUT_WR) == 0) return 0;
-    return errno == ENOTSOCK ? ZYNTAX_EOPNOTSUPP : last_error();
 }
 
 int32_t local_port(intptr_t fd) {

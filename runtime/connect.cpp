@@ -133,7 +133,7 @@ Node *begin(Runtime *runtime, zyntax_op *op, const char *host, uint16_t port, Wa
     auto *attempt = ::new (memory) Attempt();
     attempt->fired = nullptr;
     attempt->abandoned = abandon;
-    os::Address numeric;
+    os::Address numeric = {};
     bool is_numeric = os::look_up(host, port, true, &numeric, 1) == 1;
     Node *node = nullptr;
     if (make_room(runtime, attempt, is_numeric ? 1 : usual_addresses))

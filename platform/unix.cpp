@@ -1,0 +1,140 @@
+// What os.h has alike on POSIX systems and on WASI.
+#include "os.h"
+
+#if !defined(_WIN32)
+
+#include "posix.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace zyntax::os {
+
+void panic(const char *message) {
+    size_t len = strlen(message);
+    while (len > 0) {
+        ssize_t n = ::write(STDERR_FILENO, message, len);
+        if (n <= 0) break;
+        message += n;
+        len -= static_cast<size_t>(n);
+    }
+    abort();
+}
+
+int32_t code_of(int error) {
+    switch (error) {
+#define X(name, code, text) \
+    case name:              \
+        return code;
+        ZYNTAX_ERRORS(X)
+#undef X
+    case EPROTOTYPE:
+        return ZYNTAX_ECONNRESET; // macOS: a send met the end of the connection half-way
+    case EPROTONOSUPPORT:
+        return ZYNTAX_EAFNOSUPPORT;
+    case ENOPROTOOPT:
+        return ZYNTAX_EPROTO;
+#ifdef ENOTCAPABLE
+    case ENOTCAPABLE:
+        return ZYNTAX_EACCES;
+#endif
+#ifdef EHOSTDOWN
+    case EHOSTDOWN:
+        return ZYNTAX_EHOSTUNREACH;
+#endif
+#if ENOTSUP != EOPNOTSUPP
+    case ENOTSUP:
+        return ZYNTAX_EOPNOTSUPP;
+#endif
+#if EWOULDBLOCK != EAGAIN
+    case EWOULDBLOCK:
+        return ZYNTAX_EAGAIN;
+#endif
+    default:
+#if defined(__linux__)
+        return -error;
+#else
+        return ZYNTAX_EIO;
+#endif
+    }
+}
+
+uint64_t clock_ns() {
+    timespec t;
+#if defined(__APPLE__)
+    clock_gettime(CLOCK_UPTIME_RAW, &t); // stands still while the machine sleeps, as the kernel's timeouts do
+#else
+    clock_gettime(CLOCK_MONOTONIC, &t);
+#endif
+    return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+void release(void *at) {
+    KeepErrno keep;
+    ::free(at);
+}
+
+int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
+    KeepErrno keep;
+    int flags = fcntl(static_cast<int>(fd), F_GETFL);
+    if (flags < 0) return last_error();
+    *was_blocking = !(flags & O_NONBLOCK);
+    if (!*was_blocking) return 0;
+    return fcntl(static_cast<int>(fd), F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : last_error();
+}
+
+void set_blocking(intptr_t fd) {
+    KeepErrno keep;
+    int flags = fcntl(static_cast<int>(fd), F_GETFL);
+    if (flags >= 0 && (flags & O_NONBLOCK)) fcntl(static_cast<int>(fd), F_SETFL, flags & ~O_NONBLOCK);
+}
+
+bool is_blocking(intptr_t fd) {
+    KeepErrno keep;
+    int flags = fcntl(static_cast<int>(fd), F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+uint64_t file_identity(intptr_t fd) {
+    KeepErrno keep;
+    struct stat info = {};
+    fstat(static_cast<int>(fd), &info);
+    constexpr uint64_t odd = 0x9e3779b97f4a7c15;
+    uint64_t mixed = static_cast<uint64_t>(info.st_dev) * odd + static_cast<uint64_t>(info.st_rdev);
+    return (mixed * odd + static_cast<uint64_t>(info.st_ino)) | uint64_t{1} << 63;
+}
+
+uint32_t poll_now(intptr_t fd, uint32_t interest) {
+    KeepErrno keep;
+    pollfd p = {static_cast<int>(fd), 0, 0};
+    if (interest & ZYNTAX_READABLE) p.events |= POLLIN;
+    if (interest & ZYNTAX_WRITABLE) p.events |= POLLOUT;
+    while (poll(&p, 1, 0) < 0) {
+        if (errno != EINTR) return interest; // let the operation itself find out
+    }
+    if (p.revents & (POLLERR | POLLHUP | POLLNVAL)) return interest;
+    uint32_t ready =
+        (p.revents & POLLIN ? uint32_t{ZYNTAX_READABLE} : 0u) | (p.revents & POLLOUT ? uint32_t{ZYNTAX_WRITABLE} : 0u);
+    return ready & interest;
+}
+
+void close(intptr_t fd) {
+    KeepErrno keep;
+    ::close(static_cast<int>(fd)); // after EINTR the descriptor is gone on Linux and the BSDs: never retried
+}
+
+int32_t shut_down_writes(intptr_t fd) {
+    KeepErrno keep;
+    if (shutdown(static_cast<int>(fd), SHUT_WR) == 0) return 0;
+    return errno == ENOTSOCK ? ZYNTAX_EOPNOTSUPP : last_error();
+}
+
+} // namespace zyntax::os
+
+#endif // !_WIN32
