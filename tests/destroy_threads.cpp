@@ -81,7 +81,7 @@ void act_on(Race &race, Act act) {
 }
 
 void race_many_times(Act act) {
-    for (int round = 0; round < scaled(1000); round++) {
+    for (int round = 0; round < 100; round++) {
         Race race;
         Thread thread([&] { loop(race, act); });
         act_on(race, act);
@@ -101,7 +101,7 @@ TEST_CASE("a_wake_may_be_the_last_act_of_a_thread") { race_many_times(wakes); }
 TEST_CASE("a_cancel_may_be_the_last_act_of_a_thread") { race_many_times(cancels); }
 
 TEST_CASE("a_thread_may_post_hold_and_stop_until_it_is_told_that_the_runtime_goes") {
-    for (int round = 0; round < scaled(200); round++) {
+    for (int round = 0; round < 40; round++) {
         Heap heap;
         std::atomic<int> posted{0}, ran{0};
         {
@@ -129,7 +129,7 @@ TEST_CASE("a_thread_may_post_hold_and_stop_until_it_is_told_that_the_runtime_goe
 
 TEST_CASE("nothing_of_the_pool_runs_after_destroy") {
     const int threads = usage().threads;
-    for (int round = 0; round < scaled(200); round++) {
+    for (int round = 0; round < 40; round++) {
         Heap heap;
         {
             Runtime rt(heap.config(with_threads(8)));

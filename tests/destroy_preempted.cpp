@@ -1,0 +1,153 @@
+// A thread is preempted in the system call that ends its last act on a runtime, and the runtime is destroyed meanwhile,
+// as its loop has seen what the thread did: not a byte goes into the descriptor that has the number now. An executable
+// of its own, as its `write` dozes to make the preemption certain.
+#include "blocking_support.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+using namespace support;
+
+namespace {
+thread_local bool dozes = false;
+std::atomic<int> dozed{0};
+} // namespace
+
+extern "C" ssize_t write(int fd, const void *bytes, size_t size) {
+    if (dozes) {
+        dozed++;
+        sleep_for(std::chrono::milliseconds(2));
+    }
+    return syscall(SYS_write, fd, bytes, size);
+}
+
+namespace {
+
+enum Act { stops, posts, posts_a_stop, releases, wakes, cancels, ends_a_job };
+
+struct Scene {
+    zyntax_runtime *rt = nullptr;
+    Waker waker{};
+    zyntax_task *parked = nullptr;
+    std::atomic<bool> seen{false};
+    bool failed = false;
+};
+
+void act_on(Scene &scene, Act act) {
+    dozes = true;
+    switch (act) {
+    case stops:
+        zyntax_runtime_stop(scene.rt);
+        break;
+    case posts:
+        zyntax_runtime_post(
+            scene.rt, [](void *seen) { *static_cast<std::atomic<bool> *>(seen) = true; }, &scene.seen);
+        break;
+    case posts_a_stop:
+        zyntax_runtime_post(
+            scene.rt, [](void *rt) { zyntax_runtime_stop(static_cast<zyntax_runtime *>(rt)); }, scene.rt);
+        break;
+    case releases:
+        zyntax_runtime_release(scene.rt);
+        break;
+    case wakes:
+        scene.waker.wake(scene.waker.data);
+        break;
+    case cancels:
+        zyntax_task_cancel(scene.parked);
+        break;
+    case ends_a_job:
+        break;
+    }
+    dozes = false;
+}
+
+std::atomic<int> ticks{0};
+
+int64_t dozing_job(void *) {
+    while (ticks < 3) yield(); // the loop is going to sleep by then, and to be woken by its timer
+    dozes = true;              // what the thread does from here on is the library's
+    return 1;
+}
+
+// Drives until the act is seen by the loop itself, which a timer wakes all the time.
+void drive(Runtime &rt, Scene &scene, Act act) {
+    Limit limit(rt, 2000);
+    if (act == stops || act == posts_a_stop) {
+        CHECK(zyntax_runtime_run(rt) == ZYNTAX_ECANCELED);
+    } else if (act == releases) {
+        int32_t end = zyntax_runtime_run(rt);
+        CHECK(end == ZYNTAX_EDEADLK);
+        scene.failed = end != ZYNTAX_EDEADLK;
+    } else {
+        CHECK(rt.drive_until([&] { return scene.seen.load(); }, 3000));
+    }
+}
+
+// Bytes that went astray in one round.
+int round_of(Act act) {
+    Scene scene;
+    zyntax_runtime_config c = config();
+    c.flags = act == releases ? ZYNTAX_DETECT_STALL : 0;
+    Runtime rt(c);
+    scene.rt = rt;
+    bool over = false;
+    ScopedTask ticking(rt), parked(rt), job(rt);
+    ticking.on_poll = [&](Waker *waker) {
+        while (!over && zyntax_sleep(rt, &ticking.op, 100'000, waker) == POLL_READY) {
+        }
+        return over ? POLL_READY : POLL_PENDING;
+    };
+    parked.on_poll = [&](Waker *waker) {
+        scene.waker = *waker;
+        if (parked.polls > 1) scene.seen = true;
+        return POLL_PENDING;
+    };
+    parked.on_drop = [&](int32_t) { scene.seen = true; };
+    job.on_poll = [&](Waker *waker) {
+        int64_t result = unfinished;
+        PollStatus status = zyntax_blocking(rt, &job.op, dozing_job, nullptr, 0, waker, &result);
+        if (status == POLL_READY) scene.seen = true;
+        return status;
+    };
+    parked.start();
+    scene.parked = parked.handle;
+    if (act == ends_a_job) job.start();
+    if (act == releases) zyntax_runtime_hold(rt);
+    ticking.start();
+    zyntax_runtime_turn(rt, 0);
+    Thread thread([&] { act_on(scene, act); });
+    drive(rt, scene, act);
+    over = true;
+    rt.destroy();
+    Pair strangers[2] = {socket_pair(), socket_pair()}; // they take the numbers that are free now
+    thread.join();
+    int strays = scene.failed;
+    for (Pair &pair : strangers) {
+        char bytes[64];
+        make_nonblocking(pair.near);
+        strays += receive_some(pair.near, bytes, sizeof bytes) > 0;
+        strays += receive_some(pair.far, bytes, sizeof bytes) > 0;
+    }
+    return strays;
+}
+
+void check(Act act) {
+    dozed = 0;
+    int strays = 0;
+    for (int round = 0; round < 30 && strays == 0; round++) strays = round_of(act);
+    CHECK(strays == 0);
+    CHECK(dozed > 0); // or this has tested nothing
+}
+
+} // namespace
+
+TEST_CASE("a_stop_that_is_preempted_writes_to_nobody_else") { check(stops); }
+TEST_CASE("a_post_that_is_preempted_writes_to_nobody_else") {
+    check(posts);
+    check(posts_a_stop);
+}
+TEST_CASE("a_release_that_is_preempted_writes_to_nobody_else") { check(releases); }
+TEST_CASE("a_wake_that_is_preempted_writes_to_nobody_else") { check(wakes); }
+TEST_CASE("a_cancel_that_is_preempted_writes_to_nobody_else") { check(cancels); }
+TEST_CASE("the_end_of_a_job_that_is_preempted_writes_to_nobody_else") { check(ends_a_job); }
