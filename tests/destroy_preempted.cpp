@@ -11,6 +11,12 @@ using namespace support;
 namespace {
 thread_local bool dozes = false;
 std::atomic<int> dozed{0};
+std::atomic<int> ticks{0}; // of the loop's timer
+
+// The loop is going to sleep by then, and to be woken by its timer.
+void await_the_loop() {
+    while (ticks < 3) yield();
+}
 } // namespace
 
 extern "C" ssize_t write(int fd, const void *bytes, size_t size) {
@@ -34,6 +40,7 @@ struct Scene {
 };
 
 void act_on(Scene &scene, Act act) {
+    await_the_loop();
     dozes = true;
     switch (act) {
     case stops:
@@ -62,11 +69,9 @@ void act_on(Scene &scene, Act act) {
     dozes = false;
 }
 
-std::atomic<int> ticks{0};
-
 int64_t dozing_job(void *) {
-    while (ticks < 3) yield(); // the loop is going to sleep by then, and to be woken by its timer
-    dozes = true;              // what the thread does from here on is the library's
+    await_the_loop();
+    dozes = true; // what the thread does from here on is the library's
     return 1;
 }
 
@@ -93,9 +98,10 @@ int round_of(Act act) {
     scene.rt = rt;
     bool over = false;
     ScopedTask ticking(rt), parked(rt), job(rt);
+    ticks = 0;
     ticking.on_poll = [&](Waker *waker) {
-        while (!over && zyntax_sleep(rt, &ticking.op, 100'000, waker) == POLL_READY) {
-        }
+        while (!over && zyntax_sleep(rt, &ticking.op, 100'000, waker) == POLL_READY) ticks++;
+        over |= act == releases && ticks >= 10; // no hope from here on
         return over ? POLL_READY : POLL_PENDING;
     };
     parked.on_poll = [&](Waker *waker) {
