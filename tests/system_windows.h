@@ -325,6 +325,8 @@ inline std::vector<void (*)(int)> dispositions() {
 inline bool takes_no_signals() { return true; }
 
 struct FaultHandlers {
+    FaultHandlers() {}
+    ~FaultHandlers() {}
     static constexpr int numbers[] = {0};
     static int after_raising(int) { return -1; }
     static int after_writing(volatile char *) { return -1; }
