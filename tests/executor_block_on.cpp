@@ -38,8 +38,23 @@ TEST_CASE("block_on_a_task_that_has_ended_returns_0_at_once") {
     REQUIRE(rt.drain());
     other.spawn(rt);
     CHECK(zyntax_runtime_block_on(rt, ended.handle) == 0);
-    CHECK(zyntax_runtime_block_on(rt, nullptr) == 0);
     CHECK(other.polls == 0);
+}
+
+TEST_CASE("block_on_no_task_is_invalid_so_that_a_spawn_that_failed_shows") {
+    Runtime rt;
+    Steps other(2);
+    other.spawn(rt);
+    CHECK(zyntax_runtime_block_on(rt, nullptr) == ZYNTAX_EINVAL);
+    CHECK(zyntax_runtime_block_on(rt, zyntax_runtime_spawn(rt, nullptr, nullptr)) == ZYNTAX_EINVAL);
+    CHECK(other.polls == 0);
+    Task inside{[&](Waker *) {
+        CHECK(zyntax_runtime_block_on(rt, nullptr) < 0);
+        return POLL_READY;
+    }};
+    inside.spawn(rt);
+    REQUIRE(rt.drain());
+    CHECK(inside.polls == 1);
 }
 
 TEST_CASE("block_on_a_cancelled_task_returns_0_after_its_drop") {

@@ -1,5 +1,6 @@
 // A runtime is not driven from inside itself; another runtime may be.
-#include "support.h"
+#include "channel_support.h"
+#include "host_support.h"
 
 using namespace support;
 
@@ -147,4 +148,83 @@ TEST_CASE("a_wake_that_crosses_from_an_inner_runtime_to_the_outer_is_not_lost") 
     driving.spawn(outer);
     REQUIRE(outer.drain());
     CHECK(sleeper.polls == 2);
+}
+
+TEST_CASE("callbacks_of_a_runtime_that_a_poll_of_another_drives_are_inside_that_poll") {
+    Runtime outer, inner;
+    zyntax_channel *channel = channel_of(inner, 1);
+    int item = 1, out = 0, calls = 0;
+    Waker polled{};
+    std::function<void()> check = [&] {
+        Waker found{};
+        CHECK(zyntax_current_runtime() == outer.rt);
+        CHECK(zyntax_current_waker(&found) == 0);
+        CHECK(found.data == polled.data);
+        CHECK(zyntax_runtime_turn(inner, 0) == ZYNTAX_EBUSY);
+        CHECK(zyntax_runtime_turn(outer, 0) == ZYNTAX_EBUSY);
+        calls++;
+    };
+    auto call = [](void *function) { (*static_cast<std::function<void()> *>(function))(); };
+    Task ended{[](Waker *) { return POLL_READY; }, [&](int32_t) { check(); }};
+    Task cancelled{[](Waker *) { return POLL_PENDING; }, [&](int32_t) { check(); }};
+    Task destroyed{[](Waker *) { return POLL_PENDING; }, [&](int32_t) { check(); }};
+    HostOp host(receiving(channel, &out));
+    host.host.action = check;
+    Task task{[&](Waker *waker) {
+        polled = *waker;
+        for (Task *one : {&ended, &cancelled, &destroyed}) one->spawn(inner);
+        CHECK(host.call() == POLL_PENDING);
+        CHECK(at_once(sending(channel, &item)) == 0);
+        CHECK(zyntax_task_cancel(cancelled.handle) == 0);
+        CHECK(zyntax_runtime_post(inner, call, &check) == 0);
+        settle(inner);
+        CHECK(calls == 4);
+        host.cancel();
+        CHECK(zyntax_runtime_post(inner, call, &check) == 0);
+        inner.destroy();
+        CHECK(calls == 6);
+        return POLL_READY;
+    }};
+    task.spawn(outer);
+    REQUIRE(outer.drain());
+    CHECK(task.polls == 1);
+    CHECK(zyntax_current_runtime() == nullptr);
+}
+
+TEST_CASE("callbacks_of_a_runtime_that_a_callback_of_another_drives_are_inside_no_poll") {
+    Runtime outer, inner;
+    int calls = 0;
+    std::function<void()> check = [&] {
+        Waker found{};
+        CHECK(zyntax_current_runtime() == nullptr);
+        CHECK(zyntax_current_waker(&found) == ZYNTAX_EINVAL);
+        calls++;
+    };
+    auto call = [](void *function) { (*static_cast<std::function<void()> *>(function))(); };
+    Task ended{[&](Waker *) {
+                   CHECK(zyntax_current_runtime() == inner.rt);
+                   return POLL_READY;
+               },
+               [&](int32_t) { check(); }};
+    std::function<void()> drive = [&] {
+        ended.spawn(inner);
+        CHECK(zyntax_runtime_post(inner, call, &check) == 0);
+        settle(inner);
+    };
+    CHECK(zyntax_runtime_post(outer, call, &drive) == 0);
+    settle(outer);
+    CHECK(calls == 2);
+}
+
+TEST_CASE("a_drop_of_the_outer_runtime_is_inside_no_poll_after_an_inner_one_was_driven") {
+    Runtime outer, inner;
+    Task dropped{[](Waker *) { return POLL_READY; },
+                 [&](int32_t) {
+                     CHECK(zyntax_current_runtime() == nullptr);
+                     settle(inner);
+                     CHECK(zyntax_current_runtime() == nullptr);
+                 }};
+    dropped.spawn(outer);
+    REQUIRE(outer.drain());
+    CHECK(dropped.drops == 1);
 }

@@ -88,3 +88,41 @@ TEST_CASE("a_loop_that_has_spun_in_vain_sleeps") {
     int64_t used_ns = (after.tv_sec - before.tv_sec) * 1'000'000'000 + (after.tv_nsec - before.tv_nsec);
     CHECK(used_ns < int64_t(100 * ms));
 }
+
+TEST_CASE("a_loop_with_a_clock_that_stands_still_spins_no_longer_than_it_was_told_to") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
+    for (bool with_a_timer : {false, true}) {
+        CAPTURE(with_a_timer);
+        Clock clock;
+        Runtime rt(clock.config(spinning(100)));
+        Task task;
+        task.on_poll = [&](Waker *waker) {
+            return with_a_timer ? zyntax_sleep(rt, &task.op, 100 * ms, waker) : POLL_PENDING;
+        };
+        task.spawn(rt);
+        timespec before{}, after{};
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+        auto start = std::chrono::steady_clock::now();
+        {
+            Limit limit(rt, 300);
+            CHECK(zyntax_runtime_run(rt) == ZYNTAX_ECANCELED); // the limit's stop
+        }
+        CHECK(elapsed_ms(start) < 5'000);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+        int64_t used_ns = (after.tv_sec - before.tv_sec) * 1'000'000'000 + (after.tv_nsec - before.tv_nsec);
+        CHECK(used_ns < int64_t(100 * ms));
+        CHECK(rt.stats().timers_fired == 0);
+    }
+}
+
+TEST_CASE("a_turn_with_a_clock_that_stands_still_returns_when_its_limit_is_over") {
+    Clock clock;
+    Runtime rt(clock.config(spinning(100)));
+    Task parked{[](Waker *) { return POLL_PENDING; }};
+    parked.spawn(rt);
+    zyntax_runtime_turn(rt, 0);
+    auto start = std::chrono::steady_clock::now();
+    CHECK(zyntax_runtime_turn(rt, 20 * int64_t(ms)) == 1);
+    CHECK(elapsed_ms(start) >= 15);
+    CHECK(elapsed_ms(start) < 5'000);
+}

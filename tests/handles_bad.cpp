@@ -81,18 +81,20 @@ struct Peer {
 
 } // namespace
 
-TEST_CASE("bad_task_handles_count_as_ended") {
+TEST_CASE("bad_task_handles_count_as_ended_and_null_is_invalid") {
     Scene s;
     int wrong = 0;
     for (uintptr_t word : bad_words()) {
         auto *bad = as<zyntax_task>(word);
         if (bad == s.task.handle) continue;
+        int64_t expected = bad ? 0 : ZYNTAX_EINVAL;
+        auto gives = [&](auto call) { wrong += s.ask(call) != expected; };
         wrong += zyntax_task_alive(bad) != 0;
         wrong += zyntax_task_cancel(bad) != ZYNTAX_ESTALE;
-        wrong += zyntax_runtime_block_on(s.rt, bad) != 0;
-        wrong += s.ask([&](auto *op, auto *w, auto *r) { return zyntax_task_join(bad, op, w, r); }) != 0;
-        wrong += s.ask([&](auto *op, auto *w, auto *r) { return zyntax_join_until(bad, op, UINT64_MAX, w, r); }) != 0;
-        wrong += s.ask([&](auto *op, auto *w, auto *r) { return zyntax_select(&bad, 1, op, w, r); }) != 0;
+        wrong += zyntax_runtime_block_on(s.rt, bad) != expected;
+        gives([&](auto *op, auto *w, auto *r) { return zyntax_task_join(bad, op, w, r); });
+        gives([&](auto *op, auto *w, auto *r) { return zyntax_join_until(bad, op, UINT64_MAX, w, r); });
+        gives([&](auto *op, auto *w, auto *r) { return zyntax_select(&bad, 1, op, w, r); });
         s.ask([&](auto *op, auto *w, auto *) {
             PollStatus status = zyntax_join_all(&bad, 1, op, w);
             wrong += status != POLL_READY;

@@ -299,3 +299,30 @@ TEST_CASE("destroying_closing_and_cancelling_need_no_memory") {
     }
     CHECK(heap.balanced());
 }
+
+TEST_CASE("an_accept_that_waits_for_descriptors_at_the_end_of_all_time_can_be_ended") {
+    SKIP_WHEN(!has_descriptor_limit, "Windows has no limit of handles to run into");
+    for (uint64_t before_the_end : {uint64_t(0), uint64_t(1), 10 * ms, 3'600'000 * ms}) {
+        CAPTURE(before_the_end);
+        Clock clock;
+        clock.now = UINT64_MAX - before_the_end; // the time to try again may be no time
+        Runtime rt(clock.config());
+        zyntax_io *listener = nullptr, *out = nullptr;
+        REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
+        Fd client = plain_client(uint16_t(zyntax_tcp_port(listener)));
+        REQUIRE(wait_for(client, POLLOUT));
+        FewDescriptors none;
+        Await first(rt, accepting(listener, &out)), second(rt, accepting(listener, &out));
+        settle(rt);
+        CHECK(first.alive());
+        clock.now = UINT64_MAX;
+        settle(rt);
+        first.cancel();
+        settle(rt);
+        CHECK_FALSE(first.alive());
+        CHECK(zyntax_io_close(listener) == 0);
+        settle(rt);
+        CHECK(second.result == ZYNTAX_ECANCELED);
+        CHECK(rt.stats().timers_pending == 0);
+    }
+}

@@ -139,18 +139,45 @@ TEST_CASE("joining_oneself_is_a_deadlock") {
     CHECK(task.op == 0);
 }
 
-TEST_CASE("joining_a_stale_or_null_or_random_handle_is_ready_at_once") {
+TEST_CASE("joining_a_stale_or_random_handle_is_ready_at_once") {
     Runtime rt;
     Task ended{[](Waker *) { return POLL_READY; }};
     ended.spawn(rt);
     REQUIRE(rt.drain());
     auto random = reinterpret_cast<zyntax_task *>(uintptr_t(0xdeadbeefcafe));
-    for (zyntax_task *target : {ended.handle, static_cast<zyntax_task *>(nullptr), random}) {
+    for (zyntax_task *target : {ended.handle, random}) {
         Joiner joiner(rt, target);
         REQUIRE(rt.drain());
         CHECK(joiner.polls == 1);
         CHECK(joiner.result == 0);
     }
+}
+
+TEST_CASE("joining_no_task_is_invalid") {
+    Runtime rt;
+    Joiner joiner(rt, nullptr);
+    REQUIRE(rt.drain());
+    CHECK(joiner.polls == 1);
+    CHECK(joiner.result == ZYNTAX_EINVAL);
+    CHECK(joiner.op == 0);
+}
+
+TEST_CASE("joining_no_task_with_a_live_op_gives_that_up") {
+    Runtime rt;
+    Gate gate(rt);
+    int64_t result = unset;
+    Task joiner;
+    joiner.on_poll = [&](Waker *waker) {
+        CHECK(zyntax_task_join(gate.handle, &joiner.op, waker, &result) == POLL_PENDING);
+        return zyntax_task_join(nullptr, &joiner.op, waker, &result);
+    };
+    joiner.spawn(rt);
+    settle(rt);
+    CHECK(result == ZYNTAX_EINVAL);
+    CHECK(joiner.op == 0);
+    CHECK(joiner.polls == 1);
+    gate.pass();
+    CHECK(rt.drain());
 }
 
 TEST_CASE("joining_a_live_task_of_another_runtime_is_stale") {

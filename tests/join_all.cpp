@@ -66,7 +66,7 @@ TEST_CASE("join_all_of_none_is_ready_at_once") {
     CHECK(joiner.polls == 1);
 }
 
-TEST_CASE("join_all_counts_stale_null_own_and_foreign_handles_as_ended") {
+TEST_CASE("join_all_waits_for_no_stale_own_or_foreign_handles_and_passes_over_null") {
     Runtime rt, other;
     Gates foreign(other, 1), gates(rt, 1), dead(rt, 1);
     settle(rt);

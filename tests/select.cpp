@@ -73,13 +73,25 @@ TEST_CASE("select_tells_the_lowest_index_when_several_have_ended") {
     CHECK(selector.result == 2);
 }
 
-TEST_CASE("select_takes_a_null_handle_for_one_that_has_ended") {
+TEST_CASE("select_with_a_null_handle_anywhere_is_invalid") {
     Runtime rt;
-    Gates gates(rt, 2);
-    std::vector<zyntax_task *> handles{gates.handles[0], nullptr, gates.handles[1]};
-    Selector selector(rt, handles);
+    Gates gates(rt, 2), dead(rt, 1);
     settle(rt);
-    CHECK(selector.result == 1);
+    dead.pass(0);
+    settle(rt);
+    std::vector<zyntax_task *> live{gates.handles[0], gates.handles[1]}, ended{dead.handles[0], gates.handles[0]};
+    for (std::vector<zyntax_task *> handles : {live, ended, {}}) {
+        for (size_t at = 0; at <= handles.size(); at++) {
+            CAPTURE(at);
+            std::vector<zyntax_task *> with = handles;
+            with.insert(with.begin() + ptrdiff_t(at), nullptr);
+            Selector selector(rt, with);
+            settle(rt);
+            CHECK(selector.result == ZYNTAX_EINVAL);
+            CHECK(selector.op == 0);
+            CHECK(selector.polls == 1);
+        }
+    }
 }
 
 TEST_CASE("select_of_none_is_invalid") {

@@ -302,3 +302,48 @@ TEST_CASE("after_a_suspend_every_overdue_timer_fires_once") {
     s.at(s.clock.now + 1000 * ms);
     CHECK(ticks == 2);
 }
+
+TEST_CASE("at_the_end_of_all_time_only_what_is_due_is_ready") {
+    for (uint64_t before_the_end : {uint64_t(0), uint64_t(1), 100 * ms}) {
+        CAPTURE(before_the_end);
+        Heap heap;
+        Clock clock;
+        clock.now = UINT64_MAX - before_the_end;
+        Runtime rt(heap.config(clock.config()));
+        CHECK(zyntax_now_ns(rt) == UINT64_MAX - before_the_end);
+        zyntax_op op = 0;
+        int due = 0, later = 0;
+        int64_t result = 0;
+        Task parked{[](Waker *) { return POLL_PENDING; }};
+        parked.spawn(rt);
+        Task asking;
+        asking.on_poll = [&](Waker *waker) {
+            due += zyntax_sleep(rt, &op, 0, waker) == POLL_READY;
+            due += zyntax_sleep_until(rt, &op, UINT64_MAX - before_the_end, waker) == POLL_READY || !before_the_end;
+            zyntax_op_cancel(&op);
+            for (uint64_t duration : {uint64_t(2), UINT64_MAX / 2, UINT64_MAX}) {
+                later += zyntax_sleep(rt, &op, duration, waker) == POLL_PENDING;
+                zyntax_op_cancel(&op);
+            }
+            later += zyntax_join_until(parked.handle, &op, UINT64_MAX, waker, &result) == POLL_PENDING;
+            zyntax_op_cancel(&op);
+            heap.persistent = true; // the timer that tries again has no time left either
+            heap.fail_at = asking.polls == 1;
+            zyntax_op filling[5'000] = {};
+            for (zyntax_op &one : filling) zyntax_sleep(rt, &one, 1'000 * ms, waker);
+            for (zyntax_op &one : filling) zyntax_op_cancel(&one);
+            heap.fail_at = 0;
+            return asking.polls < 3 ? POLL_PENDING : POLL_READY;
+        };
+        asking.spawn(rt);
+        settle(rt);
+        CHECK(due == 2 * asking.polls);
+        if (before_the_end) CHECK(later == 4 * asking.polls); // at the end itself never has come, or not
+        clock.now = UINT64_MAX;
+        for (int i = 0; i < 3; i++) zyntax_runtime_turn(rt, int64_t(ms));
+        CHECK(rt.stats().timers_pending == 0);
+        CHECK(zyntax_runtime_next_timeout_ns(rt) >= -1);
+        rt.destroy();
+        CHECK(heap.balanced());
+    }
+}
