@@ -1,0 +1,610 @@
+// What a task, a drop, a host, a callback or the main thread may do at any moment: one action each.
+#include "program.h"
+
+#include <cstring>
+
+namespace random_test {
+
+uint32_t Program::any_runtime() {
+    uint32_t r = below(max_runtimes);
+    for (uint32_t i = 0; i < max_runtimes; i++) {
+        if (rts_[(r + i) % max_runtimes].rt) return (r + i) % max_runtimes;
+    }
+    return max_runtimes;
+}
+
+uint32_t Program::any_actor() {
+    uint32_t a = below(max_actors);
+    for (uint32_t i = 0; i < max_actors; i++) {
+        if (actors_[(a + i) % max_actors].alive) return (a + i) % max_actors;
+    }
+    return a;
+}
+
+uint32_t Program::any_channel() {
+    uint32_t c = below(max_channels);
+    return channels_[c].id ? c : below(max_channels);
+}
+
+uint32_t Program::any_io() {
+    uint32_t i = below(max_ios);
+    for (uint32_t n = 0; n < max_ios; n++) {
+        if (ios_[(i + n) % max_ios].id) return (i + n) % max_ios;
+    }
+    return i;
+}
+
+void Program::keep_old(zyntax_task *task, const Waker *waker, zyntax_op op, void *handle) {
+    uint32_t i = uint32_t(++progress_) % max_old;
+    if (task) old_tasks_[i] = task;
+    if (waker && waker->wake) old_wakers_[i] = *waker;
+    if (op) old_ops_[i] = op;
+    if (handle) old_handles_[i] = handle;
+}
+
+// ---- wakers and hosts ----
+
+Wakee Program::host_wakee(Waker *out) {
+    uint32_t i = 0;
+    for (uint32_t n = 0; n < max_wakers; n++) {
+        i = next_waker_++ % max_wakers;
+        const HostWaker &waker = wakers_[i];
+        const Reg &reg = regs_[waker.reg];
+        if (!waker.id || reg.id != waker.reg_id || waker.state == HostWaker::ended) break;
+    }
+    wakers_[i] = {new_id(), 0, 0, HostWaker::armed};
+    *out = {reinterpret_cast<void *>(uintptr_t{wakers_[i].id} * max_wakers + i), host_wake};
+    return {Wakee::host, 0, wakers_[i].id, uint16_t(i)};
+}
+
+// Mostly the task's own waker; sometimes a host's, or another task's.
+Wakee Program::choose_wakee(Actor *actor, Waker *own, Waker *out) {
+    if (mood(moods_.host)) return host_wakee(out);
+    if (actor && !chance(32)) {
+        *out = *own;
+        return {Wakee::task, uint8_t(actor - actors_), actor->id, 0};
+    }
+    uint32_t a = any_actor();
+    Actor &other = actors_[a];
+    if (!other.alive || !other.waker.wake) return host_wakee(out);
+    *out = other.waker;
+    return {Wakee::task, uint8_t(a), other.id, 0};
+}
+
+// A host that waits for something: outside of every poll, or from within one.
+void Program::host_awaits() {
+    Word &word = hosts_[below(max_hosts)].word;
+    if (word.args.kind != Kind::none && below(3) == 0) return cancel_word(word);
+    if (word.args.kind != Kind::none && mood(moods_.forget)) return forget_word(word);
+    uint32_t r = any_runtime();
+    if (r == max_runtimes || (rts_[r].driving && inner() != r)) return;
+    if (word.args.kind == Kind::none) choose_args(word, r);
+    if (word.args.kind == Kind::none || !rts_[word.args.rt].rt || rts_[word.args.rt].id != word.args.rt_id) return;
+    Waker waker = {};
+    Wakee wakee = host_wakee(&waker);
+    TRACE("a host:");
+    call(word, &waker, wakee);
+}
+
+void Program::wake(uint32_t a) {
+    Actor &actor = actors_[a];
+    if (!actor.waker.wake) return;
+    bool by_signal = below(4) == 3;
+    TRACE("wake %u%s", a, by_signal ? " from a signal" : "");
+    in_call_ = true;
+    if (by_signal) zyntax_wake_from_signal(&actor.waker);
+    else actor.waker.wake(actor.waker.data);
+    in_call_ = false;
+    if (is_live(actor) && !actor.canceled) actor.must_poll = true;
+}
+
+void Program::cancel(uint32_t a) {
+    Actor &actor = actors_[a];
+    if (!actor.task) return;
+    bool alive = is_live(actor);
+    TRACE("cancel %u", a);
+    in_call_ = true;
+    int32_t error = zyntax_task_cancel(actor.task);
+    in_call_ = false;
+    if (!actor.finishing) expect(error == (alive ? 0 : ZYNTAX_ESTALE), "cancel", "0 for a live task, ESTALE for an ended one");
+    if (error == 0) {
+        actor.canceled = true;
+        expect(zyntax_task_alive(actor.task) == 1, "alive", "a cancelled task lives until its drop");
+    }
+}
+
+// ---- what to wait for ----
+
+void Program::choose_target(Target &target, uint32_t r) {
+    uint32_t how = below(16);
+    if (how == 15 && !is_without("null_task")) {
+        target = {nullptr, 0, Target::null};
+        return;
+    }
+    uint32_t a = any_actor();
+    if (how == 14 || !actors_[a].task) {
+        target = {old_tasks_[below(max_old)], 0, Target::stale};
+        if (!target.task) target.task = reinterpret_cast<zyntax_task *>(uintptr_t{77});
+        if (zyntax_task_alive(target.task)) target.task = reinterpret_cast<zyntax_task *>(uintptr_t{77});
+        return;
+    }
+    if (actors_[a].rt != r && how < 12) a = any_actor();
+    target = {actors_[a].task, actors_[a].id, uint8_t(a)};
+}
+
+// What a new await point of a task or host of runtime r waits for.
+void Program::choose_args(Word &word, uint32_t r) {
+    Args &args = word.args;
+    args = {};
+    args.kind = static_cast<Kind>(1 + below(uint32_t(Kind::count) - 1));
+    args.rt = uint8_t(r);
+    args.rt_id = rts_[r].id;
+    static constexpr uint64_t times[] = {0, 1, 1000, ms, 3 * ms, 50 * ms, 3600'000 * ms, UINT64_MAX};
+    args.time_ns = times[below(8)];
+    if (args.time_ns > 1 && args.time_ns < 50 * ms) args.time_ns += below(256) * 4000;
+    switch (args.kind) {
+    case Kind::sleep_until:
+    case Kind::join_until:
+        if (args.time_ns != UINT64_MAX) args.time_ns += now(r);
+        args.count = args.kind == Kind::join_until;
+        break;
+    case Kind::join:
+        args.count = 1;
+        break;
+    case Kind::join_all:
+    case Kind::select:
+        args.count = uint8_t(below(5));
+        break;
+    case Kind::send:
+    case Kind::recv: {
+        args.object = uint8_t(any_channel());
+        Channel &channel = channels_[args.object];
+        args.object_id = channel.id;
+        args.handle = channel.handle;
+        args.value = ++last_item_;
+        if (!channel.id || (rts_[channel.rt].driving && channel.rt != inner())) args.kind = Kind::none;
+        else args.rt = channel.rt;
+        break;
+    }
+    case Kind::read:
+    case Kind::write:
+    case Kind::ready:
+    case Kind::accept: {
+        args.object = uint8_t(any_io());
+        Io &io = ios_[args.object];
+        args.object_id = io.id;
+        args.handle = io.handle;
+        args.value = args.kind == Kind::ready ? 1 + below(3) : below(8);
+        if (!io.id || (rts_[io.rt].driving && io.rt != inner())) args.kind = Kind::none;
+        else args.rt = io.rt;
+        if (args.kind == Kind::accept && !io.listens && is_without("accept_kind")) args.kind = Kind::none;
+        break;
+    }
+    case Kind::connect:
+        args.value = below(8);
+        args.time_ns = 1 + below(4);
+        break;
+    case Kind::blocking: {
+        args.value = below(max_jobs);
+        if (jobs_[args.value].id) args.kind = Kind::none;
+        else {
+            jobs_[args.value] = {new_id(), false, false, 16};
+            args.object_id = jobs_[args.value].id;
+            uint32_t arg[4] = {args.object_id, args.value, 0, 0};
+            std::memcpy(word.buffer, arg, sizeof arg);
+        }
+        break;
+    }
+    default:
+        break;
+    }
+    args.rt_id = rts_[args.rt].id;
+    for (uint32_t i = 0; i < args.count; i++) choose_target(args.targets[i], r);
+    if (args.kind >= Kind::join && args.kind <= Kind::select && args.count && args.targets[0].index < max_actors)
+        args.rt = actors_[args.targets[0].index].rt;
+}
+
+// ---- objects ----
+
+void Program::act_on_channels() {
+    uint32_t c = below(max_channels), what = below(8);
+    Channel &channel = channels_[c];
+    if (!channel.id) {
+        uint32_t r = any_runtime();
+        if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
+        static constexpr uint32_t sizes[] = {4, 0, 1, 8, 24};
+        uint32_t capacity = 1 + below(4), size = sizes[below(5)];
+        uint64_t failures = rts_[r].heap.failures;
+        in_call_ = true;
+        zyntax_channel *handle = nullptr;
+        int32_t error = zyntax_channel_create(rts_[r].rt, capacity, size, &handle);
+        in_call_ = false;
+        TRACE("channel %u of %u on %u: %d", c, capacity, r, error);
+        if (rts_[r].ending) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
+        else if (error) expect(error == ZYNTAX_ENOMEM && failures != rts_[r].heap.failures, "enomem", "channel_create");
+        if (error == 0) channel = {new_id(), handle, uint8_t(r), false, capacity, size, 0, 0, {}};
+        return;
+    }
+    if (rts_[channel.rt].driving && channel.rt != inner()) return;
+    if (what == 0) {
+        TRACE("close channel %u", c);
+        in_call_ = true;
+        expect(zyntax_channel_close(channel.handle) == 0, "channel_close", "close gives 0");
+        in_call_ = false;
+        channel.closed = true;
+    } else if (what == 1) {
+        TRACE("destroy channel %u", c);
+        in_call_ = true;
+        expect(zyntax_channel_destroy(channel.handle) == 0, "channel_close", "destroy gives 0");
+        in_call_ = false;
+        keep_old(nullptr, nullptr, 0, channel.handle);
+        channel.id = 0;
+    } else {
+        host_awaits();
+    }
+}
+
+void Program::open_io() {
+    uint32_t r = any_runtime();
+    if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
+    intptr_t fd = outside::make(below(4));
+    if (fd < 0) return;
+    zyntax_io *io = nullptr;
+    in_call_ = true;
+    int32_t error = zyntax_io_open(rts_[r].rt, fd, &io);
+    in_call_ = false;
+    TRACE("open %d on %u: %d", int(fd), r, error);
+    if (rts_[r].ending) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
+    if (error) outside::close(fd);
+    else new_io(io, r, false);
+}
+
+void Program::listen() {
+    uint32_t r = any_runtime();
+    if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
+    zyntax_io *io = nullptr;
+    in_call_ = true;
+    int32_t error = zyntax_tcp_listen(rts_[r].rt, "127.0.0.1", 0, &io);
+    in_call_ = false;
+    TRACE("listen on %u: %d", r, error);
+    if (rts_[r].ending) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
+    if (error == 0) {
+        expect(zyntax_tcp_port(io) > 0, "port", "a listener has a port");
+        new_io(io, r, true);
+    }
+}
+
+void Program::act_on_io() {
+    if (below(3) == 0) return open_io();
+    uint32_t i = any_io();
+    Io &io = ios_[i];
+    if (!io.id || (rts_[io.rt].driving && io.rt != inner())) return below(2) ? open_io() : listen();
+    switch (below(5)) {
+    case 0:
+        expect(zyntax_io_fd(io.handle) == io.fd, "io_fd", "a handle keeps its descriptor");
+        break;
+    case 1:
+        zyntax_tcp_shutdown(io.handle);
+        break;
+    case 2: {
+        TRACE("detach %d", int(io.fd));
+        intptr_t fd = -1;
+        keep_old(nullptr, nullptr, 0, io.handle);
+        io.id = 0;
+        in_call_ = true;
+        expect(zyntax_io_detach(io.handle, &fd) == 0 && fd == io.fd, "detach", "detach gives the descriptor back");
+        in_call_ = false;
+        outside::close(io.fd);
+        break;
+    }
+    case 3:
+        TRACE("close %d", int(io.fd));
+        keep_old(nullptr, nullptr, 0, io.handle);
+        io.id = 0;
+        in_call_ = true;
+        expect(zyntax_io_close(io.handle) == 0, "io_close", "close gives 0");
+        in_call_ = false;
+        break;
+    default:
+        peer();
+    }
+}
+
+void Program::peer() {
+    Io &io = ios_[any_io()];
+    if (!io.id) return;
+    auto what = static_cast<Deed>(below(uint32_t(Deed::count)));
+    TRACE("peer of %d: %u", int(io.fd), unsigned(what));
+    outside::deed(io.fd, what);
+}
+
+// ---- runtimes ----
+
+void Program::post(uint32_t r) {
+    for (Post &post : posts_) {
+        if (post.pending || !rts_[r].rt) continue;
+        post = {this, new_id(), uint8_t(r), true};
+        rts_[r].posted++;
+        uint64_t failures = rts_[r].heap.failures;
+        in_call_ = true;
+        int32_t error = zyntax_runtime_post(rts_[r].rt, run_post, &post);
+        in_call_ = false;
+        TRACE("post on %u: %d", r, error);
+        if (error == 0) return;
+        post.pending = false;
+        rts_[r].posted--;
+        bool no_memory = error == ZYNTAX_ENOMEM && rts_[r].heap.failures != failures;
+        expect(no_memory || (error == ZYNTAX_ECANCELED && rts_[r].ending), "post", "a post is taken");
+        return;
+    }
+}
+
+void Program::act_on_runtime() {
+    uint32_t r = any_runtime();
+    if (r == max_runtimes) return;
+    RuntimeModel &rt = rts_[r];
+    switch (below(8)) {
+    case 0:
+    case 1:
+    case 2:
+        return post(r);
+    case 3:
+        TRACE("hold %u", r);
+        zyntax_runtime_hold(rt.rt);
+        rt.holds++;
+        break;
+    case 4:
+    case 5:
+        if (rt.holds <= 0) break;
+        TRACE("release %u", r);
+        rt.holds--;
+        zyntax_runtime_release(rt.rt);
+        break;
+    case 6:
+        if (below(4)) break;
+        TRACE("stop %u", r);
+        rt.stop = 1;
+        zyntax_runtime_stop(rt.rt);
+        break;
+    default:
+        if (rt.driving && r != inner()) break;
+        TRACE("backend_fd of %u", r);
+        rt.host_fd = zyntax_runtime_backend_fd(rt.rt);
+        rt.host_waits = rt.host_fd >= 0;
+    }
+}
+
+void Program::act_on_states() {
+    auto &state = states_[below(8)];
+    if (state.at) {
+        if (rts_[state.rt].driving && state.rt != inner()) return;
+        for (uint32_t i = 1; i < state.size; i++)
+            expect(static_cast<unsigned char *>(state.at)[i] == 0, "state", "state memory is nobody else's");
+        zyntax_state_free(rts_[state.rt].rt, state.at, state.size);
+        state.at = nullptr;
+        return;
+    }
+    uint32_t r = any_runtime();
+    if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
+    state.rt = uint8_t(r);
+    state.size = 1 + below(2000);
+    state.at = zyntax_state_alloc(rts_[r].rt, state.size);
+    if (!state.at) return;
+    for (uint32_t i = 0; i < state.size; i++)
+        expect(static_cast<unsigned char *>(state.at)[i] == 0, "state", "state memory is zeroed");
+    static_cast<unsigned char *>(state.at)[0] = 1;
+}
+
+void Program::look_inside() {
+    uint32_t r = any_runtime();
+    if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
+    if (below(4) == 3) {
+        struct Count {
+            uint32_t n;
+            static void visit(void *self, const zyntax_task_info *info) {
+                if (info->task) static_cast<Count *>(self)->n++;
+            }
+        } count{0};
+        int32_t n = zyntax_runtime_dump(rts_[r].rt, Count::visit, &count);
+        expect(n == int32_t(count.n), "dump", "dump visits as many as it says");
+        return;
+    }
+    zyntax_runtime_stats stats = {};
+    stats.size = sizeof stats;
+    zyntax_runtime_get_stats(rts_[r].rt, &stats);
+    expect(stats.bytes_reserved >= stats.bytes_in_use, "stats", "not more is in use than was reserved");
+    zyntax_runtime_next_timeout_ns(rts_[r].rt);
+    Waker waker;
+    zyntax_runtime *current = zyntax_current_runtime();
+    expect((zyntax_current_waker(&waker) == 0) == (current != nullptr), "current", "a waker when something is polled");
+}
+
+void Program::inject() {
+    uint32_t r = any_runtime();
+    if (r == max_runtimes) return;
+    switch (below(4)) {
+    case 0:
+        if (!mood(moods_.oom)) break;
+        rts_[r].heap.fail_in = 1 + below(4);
+        rts_[r].heap.fail_run = below(2) ? 1 + below(3) : 200;
+        TRACE("memory of %u runs out, %u times after %u", r, rts_[r].heap.fail_run, rts_[r].heap.fail_in);
+        break;
+    case 1:
+        outside::refuse_descriptors(below(2));
+        break;
+    case 2:
+        outside::refuse_threads(below(2));
+        break;
+    default:
+        outside::fail_next(below(4));
+    }
+}
+
+// A runtime is driven from within a poll of another; or of itself, which is refused.
+void Program::nest() {
+    uint32_t r = any_runtime();
+    if (r == max_runtimes || depth_ > 3) return;
+    if (rts_[r].ending) return;
+    if (below(8) == 7 && !rts_[r].driving && stack_size_) return destroy_runtime(r);
+    bool blocks = below(4) == 3;
+    drive(r, blocks ? 3 : 0, 0, 0);
+}
+
+// ---- ops, handles and wakers that are not what they seem ----
+
+void Program::use_stale() {
+    static constexpr zyntax_op made_up[] = {1, 0x8000000000000001, UINT64_MAX, 0x0010000000000000};
+    Waker waker = old_wakers_[below(max_old)];
+    if (waker.wake) {
+        waker.wake(waker.data);
+        zyntax_wake_from_signal(&waker);
+        for (Actor &actor : actors_) { // it may be the waker of one that lives
+            if (actor.waker.data == waker.data && is_live(actor) && !actor.canceled) actor.must_poll = true;
+        }
+    }
+    zyntax_op op = below(2) ? old_ops_[below(max_old)] : made_up[below(4)];
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        if (regs_[i].id && regs_[i].op == op) return; // not stale at all
+    }
+    uint32_t r = any_runtime();
+    void *handle = below(2) ? old_handles_[below(max_old)] : reinterpret_cast<void *>(uintptr_t(made_up[below(4)]));
+    if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
+    for (Channel &channel : channels_) {
+        if (channel.id && channel.handle == handle) return;
+    }
+    for (Io &io : ios_) {
+        if (io.id && io.handle == handle) return;
+    }
+    auto *channel = static_cast<zyntax_channel *>(handle);
+    auto *io = static_cast<zyntax_io *>(handle);
+    zyntax_op copy = op;
+    int64_t result = 1;
+    char byte[32];
+    Waker own;
+    Wakee wakee = host_wakee(&own);
+    in_call_ = true;
+    zyntax_op_cancel(&copy);
+    expect(copy == 0, "op_zero", "a cancelled op is zero");
+    expect(zyntax_channel_close(channel) == ZYNTAX_ESTALE, "stale", "channel_close of a stale handle");
+    expect(zyntax_channel_destroy(channel) == ZYNTAX_ESTALE, "stale", "channel_destroy of a stale handle");
+    expect(zyntax_io_close(io) == ZYNTAX_ESTALE, "stale", "io_close of a stale handle");
+    expect(zyntax_io_fd(io) == -1, "stale", "io_fd of a stale handle");
+    expect(zyntax_tcp_port(io) == ZYNTAX_ESTALE, "stale", "tcp_port of a stale handle");
+    expect(zyntax_tcp_shutdown(io) == ZYNTAX_ESTALE, "stale", "tcp_shutdown of a stale handle");
+    copy = op;
+    expect(zyntax_channel_recv(channel, &copy, byte, &own, &result) == POLL_READY && result < 0, "stale", "recv");
+    copy = op;
+    expect(zyntax_io_read(io, &copy, byte, 1, &own, &result) == POLL_READY && result < 0, "stale", "io_read");
+    copy = op;
+    if (op) expect(zyntax_sleep(rts_[r].rt, &copy, 1000, &own) == POLL_READY, "stale_op", "a sleep with a stale op");
+    in_call_ = false;
+    end_waker(wakee);
+}
+
+// Ops change places, or are used for something else.
+void Program::disturb_words(Actor &actor) {
+    Word &a = actor.words[below(max_words)], &b = actor.words[below(max_words)];
+    if (&a == &b || a.args.kind == Kind::none || b.args.kind == Kind::none) return;
+    bool jobs = a.args.kind == Kind::blocking || b.args.kind == Kind::blocking;
+    bool groups = (a.args.kind == Kind::join_all || a.args.kind == Kind::select || a.args.kind == Kind::connect ||
+                   a.args.kind == Kind::join_until || a.args.kind == Kind::sleep || a.args.kind == Kind::sleep_until) &&
+                  same_point(a.args, b.args);
+    if (jobs || groups) return; // what they wait for could not be told
+    TRACE("ops of %s and %s change places", name_of(a.args.kind), name_of(b.args.kind));
+    Word copy = a;
+    a.op = b.op;
+    a.reg = b.reg;
+    a.reg_id = b.reg_id;
+    b.op = copy.op;
+    b.reg = copy.reg;
+    b.reg_id = copy.reg_id;
+    if (below(2)) { // and one of them is a copy
+        if (Reg *reg = reg_of(b)) reg->forgotten = true;
+        b.op = a.op;
+        b.reg = a.reg;
+        b.reg_id = a.reg_id;
+    }
+}
+
+// ---- other threads ----
+
+// What may be done from any thread, while the loop waits.
+void Program::remote_action(bool other_thread) {
+    struct Errand {
+        Program *self;
+        uint32_t what, actor, r;
+        static void run(void *at) {
+            auto &errand = *static_cast<Errand *>(at);
+            Program &self = *errand.self;
+            if (errand.what == 0) self.wake(errand.actor);
+            else if (errand.what == 1) self.cancel(errand.actor);
+            else if (errand.what == 2) self.post(errand.r);
+            else self.act_on_runtime();
+        }
+    };
+    Errand errand{this, below(8), any_actor(), any_runtime()};
+    if (errand.r == max_runtimes) return;
+    if (errand.what > 3) return peer();
+    if (errand.what == 3 && other_thread) errand.what = 2;
+    if (errand.what == 1 && !other_thread) errand.what = 0;
+    TRACE("meanwhile%s:", other_thread ? ", in another thread" : "");
+    if (other_thread) outside::on_other_thread(Errand::run, &errand);
+    else Errand::run(&errand);
+}
+
+// ---- all together ----
+
+void Program::side_action() {
+    if (depth_ > 8 || choices_->over()) return;
+    steps_++;
+    action(below(24));
+}
+
+void Program::action(uint32_t what) {
+    uint32_t r;
+    switch (what) {
+    case 0:
+    case 1:
+    case 2:
+        return wake(any_actor());
+    case 3:
+    case 4:
+        r = any_runtime();
+        if (r < max_runtimes && (!rts_[r].driving || r == inner())) spawn(r);
+        return;
+    case 5:
+        return cancel(any_actor());
+    case 6:
+    case 7:
+    case 8:
+        return act_on_channels();
+    case 9:
+    case 10:
+        return act_on_io();
+    case 11:
+        return peer();
+    case 12:
+        return act_on_runtime();
+    case 13:
+    case 14:
+    case 15:
+    case 16:
+        return host_awaits();
+    case 17:
+        return act_on_states();
+    case 18:
+        return look_inside();
+    case 19:
+        return mood(moods_.stale) ? use_stale() : void();
+    case 20:
+        return mood(moods_.nest) ? nest() : void();
+    case 21:
+        return inject();
+    case 22:
+        return outside::pass(uint64_t{below(256)} * 8000);
+    default:
+        return;
+    }
+}
+
+} // namespace random_test

@@ -1,0 +1,471 @@
+// The await points: calls them with what a word says, and compares what they return with what is known.
+#include "program.h"
+
+#include <cstring>
+
+namespace random_test {
+
+// ---- ops ----
+
+Reg *Program::reg_of(const Word &word) {
+    Reg *reg = &regs_[word.reg];
+    return word.op && reg->id && reg->id == word.reg_id && reg->op == word.op ? reg : nullptr;
+}
+
+Reg *Program::take_reg(Word &word) {
+    for (uint32_t i = 0; i < max_regs; i++) {
+        Reg &reg = regs_[i];
+        if (reg.id) continue;
+        if (i >= regs_used_) regs_used_ = i + 1;
+        reg = {};
+        reg.id = new_id();
+        reg.op = word.op;
+        reg.armed = ++order_;
+        word.reg = uint16_t(i);
+        word.reg_id = reg.id;
+        return &reg;
+    }
+    choices_->end(); // too many to know them all
+    word.reg = max_regs - 1;
+    return &regs_[max_regs - 1];
+}
+
+void Program::end_waker(const Wakee &wakee) {
+    if (wakee.kind == Wakee::host && wakers_[wakee.waker].id == wakee.id) wakers_[wakee.waker].state = HostWaker::ended;
+}
+
+void Program::free_reg(Reg *reg) {
+    end_waker(reg->wakee);
+    reg->id = 0;
+    while (regs_used_ && !regs_[regs_used_ - 1].id) regs_used_--;
+}
+
+void Program::give_up(Reg *reg) {
+    if (reg->args.kind == Kind::blocking) {
+        Job &job = jobs_[reg->args.value % max_jobs];
+        if (job.id == reg->args.object_id && !job.ran) job.canceled = true;
+    }
+    free_reg(reg);
+}
+
+void Program::cancel_word(Word &word) {
+    Reg *reg = reg_of(word);
+    TRACE("cancel op %s%s", name_of(word.args.kind), reg ? "" : " (not pending)");
+    in_call_ = true;
+    zyntax_op_cancel(&word.op);
+    in_call_ = false;
+    expect(word.op == 0, "op_zero", "a cancelled op is zero");
+    if (reg) give_up(reg);
+    word.args.kind = Kind::none;
+}
+
+void Program::forget_word(Word &word) {
+    TRACE("forget op %s", name_of(word.args.kind));
+    if (Reg *reg = reg_of(word)) reg->forgotten = true;
+    word.op = 0;
+    word.args.kind = Kind::none;
+}
+
+Channel *Program::channel_of(const Args &args) {
+    Channel &channel = channels_[args.object % max_channels];
+    return channel.id && channel.id == args.object_id ? &channel : nullptr;
+}
+
+Io *Program::io_of(const Args &args) {
+    Io &io = ios_[args.object % max_ios];
+    return io.id && io.id == args.object_id ? &io : nullptr;
+}
+
+Io *Program::new_io(zyntax_io *handle, uint32_t rt, bool listens) {
+    for (Io &io : ios_) {
+        if (io.id) continue;
+        io = {new_id(), handle, zyntax_io_fd(handle), uint8_t(rt), listens};
+        expect(io.fd >= 0, "io_fd", "a new handle has a descriptor");
+        outside::adopt(io.fd, listens);
+        return &io;
+    }
+    in_call_ = true;
+    zyntax_io_close(handle); // no place left to remember it
+    in_call_ = false;
+    return nullptr;
+}
+
+bool Program::ended(const Target &target) const {
+    if (target.index >= max_actors) return true;
+    const Actor &actor = actors_[target.index];
+    return actor.id != target.id || !is_live(actor);
+}
+
+bool Program::same_point(const Args &a, const Args &b) const {
+    auto timer = [](Kind kind) { return kind == Kind::sleep || kind == Kind::sleep_until; };
+    if (timer(a.kind) && timer(b.kind)) return a.rt_id == b.rt_id;
+    if (a.kind != b.kind) return false;
+    switch (a.kind) {
+    case Kind::join:
+    case Kind::join_until:
+        return a.targets[0].task == b.targets[0].task;
+    case Kind::send:
+    case Kind::recv:
+    case Kind::read:
+    case Kind::write:
+    case Kind::ready:
+    case Kind::accept:
+        return a.handle == b.handle;
+    case Kind::connect:
+    case Kind::blocking:
+        return a.rt_id == b.rt_id;
+    default:
+        return true;
+    }
+}
+
+// ---- the calls ----
+
+PollStatus Program::call_api(Word &word, Waker *waker) {
+    Args &a = word.args;
+    zyntax_runtime *rt = rts_[a.rt].rt;
+    zyntax_task *tasks[4];
+    for (int i = 0; i < 4; i++) tasks[i] = a.targets[i].task;
+    auto *channel = static_cast<zyntax_channel *>(a.handle);
+    auto *io = static_cast<zyntax_io *>(a.handle);
+    word.result = 0;
+    switch (a.kind) {
+    case Kind::sleep:
+        return zyntax_sleep(rt, &word.op, a.time_ns, waker);
+    case Kind::sleep_until:
+        return zyntax_sleep_until(rt, &word.op, a.time_ns, waker);
+    case Kind::join:
+        return zyntax_task_join(tasks[0], &word.op, waker, &word.result);
+    case Kind::join_until:
+        return zyntax_join_until(tasks[0], &word.op, a.time_ns, waker, &word.result);
+    case Kind::join_all:
+        return zyntax_join_all(tasks, a.count, &word.op, waker);
+    case Kind::select:
+        return zyntax_select(tasks, a.count, &word.op, waker, &word.result);
+    case Kind::send:
+        return zyntax_channel_send(channel, &word.op, word.buffer, waker, &word.result);
+    case Kind::recv:
+        return zyntax_channel_recv(channel, &word.op, word.buffer, waker, &word.result);
+    case Kind::read:
+        return zyntax_io_read(io, &word.op, word.buffer, a.value, waker, &word.result);
+    case Kind::write:
+        return zyntax_io_write(io, &word.op, word.buffer, a.value, waker, &word.result);
+    case Kind::ready:
+        return zyntax_io_ready(io, &word.op, a.value, waker, &word.result);
+    case Kind::accept:
+        return zyntax_tcp_accept(io, &word.op, waker, &word.made, &word.result);
+    case Kind::connect:
+        return zyntax_tcp_connect(rt, &word.op, a.value % 4 == 0 ? "n1" : a.value % 4 == 1 ? "n9" : "10.0.0.1",
+                                  uint16_t(a.time_ns), waker, &word.made, &word.result);
+    case Kind::blocking:
+        return zyntax_blocking(rt, &word.op, run_job, word.buffer, 16, waker, &word.result);
+    default:
+        return POLL_READY;
+    }
+}
+
+// Calls the await point of a word, which has a kind. What is woken is `wakee`, by `waker`.
+PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
+    Reg *reg = reg_of(word);
+    bool was_stale = word.op && !reg;
+    bool was_fresh = !word.op;
+    uint64_t op = word.op;
+    Reg before = reg ? *reg : Reg{};
+    if (reg && !same_point(reg->args, word.args)) {
+        give_up(reg);
+        reg = nullptr;
+        before.id = 0;
+    }
+    if (word.args.kind == Kind::send) {
+        std::memset(word.buffer, 0x5a, sizeof word.buffer);
+        std::memcpy(word.buffer, &word.args.value, sizeof word.args.value);
+    }
+    uint64_t failures = 0, failures_after = 0;
+    for (RuntimeModel &rt : rts_) failures += rt.heap.failures;
+    Wakee old = reg ? reg->wakee : Wakee{};
+    in_call_ = true;
+    PollStatus status = call_api(word, waker);
+    in_call_ = false;
+    for (RuntimeModel &rt : rts_) failures_after += rt.heap.failures;
+    TRACE("%s -> %s %lld%s", name_of(word.args.kind), status == POLL_READY ? "ready" : "pending",
+          static_cast<long long>(word.result), op == 0 ? "" : was_stale ? " (stale op)" : reg ? " (again)" : " (other op)");
+    expect(status == POLL_READY || status == POLL_PENDING, "status", "a status is ready or pending");
+    if (old.kind == Wakee::host && (wakee.kind != Wakee::host || old.id != wakee.id)) end_waker(old);
+    bool oom = failures != failures_after;
+    if (stack_size_ && actors_[0].id) { // a promise's poll that called an await point with its waker
+        uint8_t current = rts_[inner()].current;
+        if (current && wakee.kind == Wakee::task && wakee.actor == current - 1) actors_[wakee.actor].called_await = true;
+    }
+    const Reg *known = before.id ? &before : nullptr;
+    Args args = word.args;
+    switch (args.kind) {
+    case Kind::sleep:
+    case Kind::sleep_until:
+        check_time(word, known, status, was_stale);
+        break;
+    case Kind::join:
+    case Kind::join_until:
+    case Kind::join_all:
+    case Kind::select:
+        check_join(word, known, status, oom);
+        break;
+    case Kind::send:
+    case Kind::recv:
+        check_channel_call(word, known, status, oom);
+        break;
+    case Kind::connect:
+    case Kind::accept:
+    case Kind::read:
+    case Kind::write:
+    case Kind::ready:
+        check_io(word, known, status, was_fresh, oom);
+        break;
+    default:
+        check_blocking(word, status, op && !reg, oom);
+        break;
+    }
+    returned(word, reg, wakee, status, was_fresh, was_stale, op, oom);
+    return status;
+}
+
+// Notes what is pending now.
+void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, bool, bool, uint64_t op, bool oom) {
+    if (status == POLL_READY) {
+        expect(word.op == 0, "op_zero", "an op that is ready is zero");
+        if (reg) free_reg(reg);
+        if (wakee.kind == Wakee::host) end_waker(wakee);
+        word.args.kind = Kind::none;
+        return;
+    }
+    if (word.op == 0) { // without memory: the waker was woken to try again
+        expect(oom && word.args.kind != Kind::send && word.args.kind != Kind::recv, "op_zero", "pending without an op");
+        if (reg) free_reg(reg);
+        if (wakee.kind == Wakee::task && actors_[wakee.actor].id == wakee.id && !actors_[wakee.actor].canceled)
+            actors_[wakee.actor].must_poll = true;
+        return;
+    }
+    if (reg && (word.op != op)) { // given up, begun anew: a new place in the line
+        free_reg(reg);
+        reg = nullptr;
+    }
+    bool is_new = !reg;
+    if (reg && reg->lapsed) reg->murky = true;
+    if (!reg) reg = take_reg(word);
+    reg->lapsed = reg->called = false;
+    reg->touched = ++order_;
+    reg->forgotten = false;
+    reg->wakee = wakee;
+    if (is_new) {
+        reg->args = word.args;
+        reg->deadline_ns = word.args.time_ns;
+        if (word.args.kind == Kind::sleep) {
+            uint64_t from = now(word.args.rt);
+            reg->deadline_ns = word.args.time_ns > UINT64_MAX - from ? UINT64_MAX : from + word.args.time_ns;
+        }
+    }
+    if (wakee.kind == Wakee::host && wakers_[wakee.waker].id == wakee.id) {
+        HostWaker &waker = wakers_[wakee.waker];
+        waker.reg = word.reg;
+        waker.reg_id = word.reg_id;
+        waker.state = HostWaker::armed;
+    }
+    if (word.args.kind == Kind::blocking && is_new) jobs_[word.args.value % max_jobs].canceled = false;
+}
+
+// ---- what may come back ----
+
+void Program::check_time(Word &word, const Reg *reg, PollStatus status, bool was_stale) {
+    const Args &a = word.args;
+    uint64_t time = now(a.rt);
+    if (was_stale) {
+        expect(status == POLL_READY, "stale_op", "a sleep with a stale op is ready");
+        return;
+    }
+    if (status == POLL_PENDING) {
+        if (!reg && a.kind == Kind::sleep) expect(a.time_ns != 0, "sleep_zero", "a sleep of 0 is ready at once");
+        return;
+    }
+    if (reg) expect(time >= reg->deadline_ns, "early", "a timer fired early");
+    else if (a.kind == Kind::sleep) expect(a.time_ns == 0, "early", "a sleep was ready at once");
+    else expect(time >= a.time_ns, "early", "sleep_until was ready before its deadline");
+}
+
+void Program::check_join(Word &word, const Reg *reg, PollStatus status, bool oom) {
+    const Args &a = word.args;
+    uint32_t driving = inner();
+    uint32_t nulls = 0, over = 0, self = 0, foreign = 0;
+    int64_t first_over = -1;
+    for (uint32_t i = 0; i < a.count; i++) {
+        const Target &target = a.targets[i];
+        bool gone = ended(target);
+        nulls += target.index == Target::null;
+        over += gone;
+        if (gone && first_over < 0) first_over = i;
+        if (gone) continue;
+        const Actor &actor = actors_[target.index];
+        if (driving < max_runtimes && actor.rt != driving) foreign++;
+        else if (driving < max_runtimes && rts_[driving].current == target.index + 1) self++;
+    }
+    if (status == POLL_PENDING) {
+        bool waits = a.kind == Kind::select ? over == 0 && self + foreign < a.count : over + self + foreign < a.count;
+        bool once = a.kind == Kind::join_all || a.kind == Kind::select;
+        if (!(once && reg)) expect(waits || (oom && a.kind == Kind::join_all), "join_vain", "a join waits for nothing");
+        else expect(waits || self || foreign, "join_vain", "a join waits though its tasks have ended");
+        if (nulls && a.kind != Kind::join_all) expect(false, "null_task", "a NULL task is waited for");
+        return;
+    }
+    int64_t result = word.result;
+    if (a.kind == Kind::join_all) {
+        bool all = over + self + foreign >= a.count;
+        for (uint32_t i = 0; i < a.count && reg; i++) all |= actors_[a.targets[i].index % max_actors].rt != a.rt;
+        expect(all, "join_early", "join_all is ready though a task lives");
+        return;
+    }
+    if (result == ZYNTAX_ENOMEM) {
+        expect(oom, "enomem", "ENOMEM though no allocation failed");
+        return;
+    }
+    if (a.kind == Kind::select) {
+        if (nulls || a.count == 0) expect(result == ZYNTAX_EINVAL, "null_task", "select of a NULL task or of none");
+        else if (over) expect(result == first_over, "select", "select names the first that has ended");
+        else expect(result == ZYNTAX_EDEADLK && self + foreign == a.count, "select", "select has nothing to wait for");
+        return;
+    }
+    if (nulls) expect(result == ZYNTAX_EINVAL, "null_task", "join of a NULL task is EINVAL");
+    else if (over) expect(result == 0, "join", "join of a task that has ended is 0");
+    else if (self) expect(result == ZYNTAX_EDEADLK, "join", "join of the polled task is EDEADLK");
+    else if (foreign) expect(result == ZYNTAX_ESTALE, "join", "join of another runtime's task is ESTALE");
+    else if (a.kind == Kind::join) expect(false, "join_early", "join is ready though the task lives");
+    else {
+        expect(result == ZYNTAX_ETIMEDOUT, "join_early", "join_until is ready though the task lives");
+        expect(now(actors_[a.targets[0].index].rt) >= (reg ? reg->deadline_ns : a.time_ns), "early",
+               "join_until timed out early");
+    }
+}
+
+// How many waiters of the same side have a claim before this one's; *holders: those that may have one, beside.
+uint32_t Program::ahead_of(const Word &word, const Reg *own, uint32_t *holders) const {
+    uint32_t ahead = 0;
+    *holders = 0;
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        if (!reg.id || (own && reg.id == own->id) || reg.args.kind != word.args.kind) continue;
+        if (reg.args.object_id != word.args.object_id) continue;
+        bool alive = reg.wakee.kind == Wakee::host || (reg.wakee.kind == Wakee::task &&
+                                                       actors_[reg.wakee.actor].id == reg.wakee.id &&
+                                                       is_live(actors_[reg.wakee.actor]));
+        bool sure = alive && !reg.forgotten && !reg.lapsed && !reg.murky && !(own && reg.armed > own->armed);
+        if (sure && reg.wakee.kind == Wakee::task)
+            sure = actors_[reg.wakee.actor].rt == reg.args.rt && !actors_[reg.wakee.actor].canceled;
+        if (sure) ahead++;
+        else ++*holders;
+    }
+    return ahead;
+}
+
+void Program::check_channel_call(Word &word, const Reg *reg, PollStatus status, bool oom) {
+    const Args &a = word.args;
+    bool sends = a.kind == Kind::send;
+    int64_t result = word.result;
+    Channel *channel = channel_of(a);
+    if (status == POLL_READY && result == ZYNTAX_ENOMEM) {
+        expect(oom, "enomem", "ENOMEM though no allocation failed");
+        return;
+    }
+    if (!channel) {
+        expect(status == POLL_READY && (result == ZYNTAX_ESTALE || result == ZYNTAX_ECANCELED), "channel_stale",
+               "a dead channel is ESTALE or ECANCELED");
+        return;
+    }
+    uint32_t holders, ahead = ahead_of(word, reg, &holders);
+    bool unknown = channel->closed || (reg && (reg->murky || reg->lapsed));
+    uint32_t available = sends ? channel->capacity - channel->count : channel->count;
+    if (status == POLL_PENDING) {
+        expect(!channel->closed || (!sends && channel->count), "channel_closed", "a wait on a closed channel");
+        expect(available <= ahead + holders, "channel_vain", "a wait though there is more than others wait for");
+        return;
+    }
+    if (sends) {
+        if (channel->closed) {
+            expect(result == ZYNTAX_EPIPE, "channel_closed", "a closed channel takes no item");
+            return;
+        }
+        if (!expect(result == 0, "channel_result", "send gives 0")) return;
+        if (!expect(channel->count < channel->capacity, "channel_full", "an item went into a full channel")) return;
+        expect(available > ahead || unknown, "overtaken", "a sender overtook one that waited longer");
+        channel->items[(channel->first + channel->count++) % max_items] = a.value;
+        return;
+    }
+    if (result == 0) {
+        expect(channel->closed && channel->count == 0, "channel_closed", "the end of a channel that is not");
+        return;
+    }
+    if (!expect(result == 1, "channel_result", "recv gives 1")) return;
+    if (!expect(channel->count > 0, "channel_item", "an item from an empty channel")) return;
+    expect(available > ahead || unknown, "overtaken", "a receiver overtook one that waited longer");
+    uint32_t item = channel->items[channel->first], got = 0;
+    channel->first = (channel->first + 1) % max_items;
+    channel->count--;
+    uint32_t size = channel->item_size < 4 ? channel->item_size : 4;
+    std::memcpy(&got, word.buffer, size);
+    uint32_t mask = size == 4 ? UINT32_MAX : (1u << 8 * size) - 1;
+    expect(got == (item & mask), "channel_item", "items are lost, doubled or out of order");
+}
+
+void Program::check_io(Word &word, const Reg *reg, PollStatus status, bool was_fresh, bool oom) {
+    const Args &a = word.args;
+    int64_t result = word.result;
+    if (status == POLL_READY && result == ZYNTAX_ENOMEM) {
+        expect(oom || !outside::scripted || a.kind == Kind::connect, "enomem", "ENOMEM though no allocation failed");
+        return;
+    }
+    if (a.kind == Kind::connect) {
+        if (status == POLL_READY && result == 0) new_io(word.made, a.rt, false);
+        if (status == POLL_READY) expect(result <= 0, "connect_result", "connect gives 0 or an error");
+        return;
+    }
+    Io *io = io_of(a);
+    if (!io) {
+        int64_t expected = was_fresh ? ZYNTAX_ESTALE : ZYNTAX_ECANCELED;
+        expect(status == POLL_READY && result == expected, "io_stale", "a dead handle is ESTALE, or ECANCELED with an op");
+        return;
+    }
+    (void)reg;
+    if (a.kind == Kind::accept) {
+        if (!io->listens) expect(status == POLL_READY && result < 0, "accept_kind", "accept on what does not listen");
+        if (status == POLL_READY && result == 0) new_io(word.made, io->rt, false);
+        if (status == POLL_READY) expect(result <= 0, "accept_result", "accept gives 0 or an error");
+        return;
+    }
+    if (status == POLL_PENDING) return;
+    if (a.kind == Kind::ready) {
+        if (a.value == 0 || a.value > 3) expect(result == ZYNTAX_EINVAL, "ready_result", "an unknown interest is EINVAL");
+        else expect(result > 0 && !(result & ~int64_t(a.value)), "ready_result", "a set of what was asked for");
+    } else {
+        expect(result <= int64_t(a.value), "io_result", "more bytes than were asked for");
+        expect(result != ZYNTAX_EAGAIN && result != ZYNTAX_ESTALE, "io_result", "an answer that is not documented");
+    }
+}
+
+void Program::check_blocking(Word &word, PollStatus status, bool was_other, bool oom) {
+    const Args &a = word.args;
+    int64_t result = word.result;
+    Job &job = jobs_[a.value % max_jobs];
+    if (was_other) {
+        expect(status == POLL_READY && result == ZYNTAX_ECANCELED, "blocking_op", "the op of something else is ECANCELED");
+        return;
+    }
+    if (status == POLL_PENDING) return;
+    if (result == ZYNTAX_ENOMEM) expect(oom, "enomem", "ENOMEM though no allocation failed");
+    else if (result == ZYNTAX_ECANCELED) expect(rts_[a.rt].ending, "blocking_result", "ECANCELED without a destroy");
+    else if (result != ZYNTAX_EAGAIN) {
+        expect(result == int64_t(a.object_id), "blocking_result", "what the job returned");
+        expect(job.id == a.object_id && job.ran, "blocking_result", "a job is done that has not run");
+        uint32_t mark = 0;
+        std::memcpy(&mark, word.buffer + 8, sizeof mark);
+        expect(mark == ~a.object_id, "blocking_copy", "what the job wrote comes back");
+    }
+    if (job.id == a.object_id && (result < 0 || job.ran)) job.id = 0;
+}
+
+} // namespace random_test

@@ -1,0 +1,424 @@
+// Driving runtimes, and what must hold in a turn, before the loop sleeps, between turns, and at rest.
+#include "program.h"
+
+namespace random_test {
+
+uint64_t Program::now(uint32_t r) const { return outside::now_ns() + rts_[r].clock_offset_ns; }
+
+uint64_t RuntimeModel::clock(void *self) {
+    return outside::now_ns() + static_cast<RuntimeModel *>(self)->clock_offset_ns;
+}
+
+// A promise has no drop to tell of its end.
+bool Program::is_live(const Actor &actor) const {
+    if (!actor.alive) return false;
+    if (!actor.promise) return true;
+    if (actor.finishing && !actor.in_poll) return false;
+    return !actor.task || zyntax_task_alive(actor.task);
+}
+
+uint32_t Program::alive_on(uint32_t r) const {
+    uint32_t n = 0;
+    for (const Actor &actor : actors_) n += actor.rt == r && is_live(actor);
+    return n;
+}
+
+void Program::reap() {
+    for (Actor &actor : actors_) {
+        if (!actor.alive || !actor.promise || actor.in_poll || is_live(actor)) continue;
+        if (!actor.task) continue; // zyntax_promise_block_on ends it
+        int64_t expected = actor.finishing ? int64_t(actor.id) : int64_t{ZYNTAX_ECANCELED};
+        expect(actor.result == expected, "promise_result", "*result is set when a promise has ended");
+        actor.alive = false;
+        keep_old(actor.task, &actor.waker, 0, nullptr);
+        end_words(actor);
+    }
+}
+
+// ---- one drive ----
+
+void Program::begin_round(RuntimeModel &rt) {
+    uint32_t there = rt.posted;
+    for (const Actor &actor : actors_) there += actor.alive;
+    for (uint32_t i = 0; i < regs_used_; i++) there += regs_[i].id != 0;
+    rt.round_polls = rt.round_calls = 0;
+    rt.round_limit = 2 * there + 8 * rt.budget + 64;
+}
+
+void Program::turn_begins(RuntimeModel &rt) {
+    auto r = uint32_t(&rt - rts_);
+    stack_[stack_size_++] = uint8_t(r);
+    rt.driving = true;
+    rt.drive_polls = 0;
+    begin_round(rt);
+    reap();
+    for (Actor &actor : actors_) {
+        if (!actor.alive || actor.rt != r) continue;
+        actor.due = actor.must_poll && !actor.canceled;
+        actor.due_drop = actor.canceled;
+        actor.polls_then = actor.polls;
+    }
+    uint64_t time = now(r);
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        bool timer = reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until;
+        if (!reg.id || !timer || reg.args.rt != r || reg.lapsed || reg.forgotten || reg.deadline_ns > time) continue;
+        if (reg.wakee.kind != Wakee::task) continue;
+        Actor &actor = actors_[reg.wakee.actor];
+        if (actor.id == reg.wakee.id && actor.alive && actor.rt == r && !actor.canceled) actor.due = true;
+    }
+}
+
+int64_t Program::drive(uint32_t r, uint32_t how, int64_t timeout_ns, uint32_t a) {
+    RuntimeModel &rt = rts_[r];
+    if (!rt.rt || stack_size_ > max_runtimes || (how == 2 && !actors_[a].task)) return 0;
+    if (how == 3) return drive_promise(r);
+    static constexpr const char *names[] = {"turn", "run", "block_on"};
+    TRACE("%s %u (%lld) {", names[how], r, static_cast<long long>(how == 2 ? int64_t(a) : timeout_ns));
+    bool busy = rt.driving, stop_before = rt.stop == 1;
+    bool was_over = how == 2 && (!zyntax_task_alive(actors_[a].task));
+    bool foreign = how == 2 && !was_over && actors_[a].rt != r;
+    bool was_in_call = in_call_;
+    if (!busy && !was_over && !foreign) turn_begins(rt);
+    in_call_ = false;
+    rt.one_round = how == 0;
+    zyntax_task *task = actors_[a].task;
+    int64_t result = how == 0   ? zyntax_runtime_turn(rt.rt, timeout_ns)
+                     : how == 1 ? zyntax_runtime_run(rt.rt)
+                                : zyntax_runtime_block_on(rt.rt, task);
+    in_call_ = was_in_call;
+    TRACE("} %lld", static_cast<long long>(result));
+    if (busy) {
+        expect(result == ZYNTAX_EBUSY, "busy", "driving what is being driven is EBUSY");
+        return result;
+    }
+    if (was_over || foreign) {
+        expect(result == (foreign ? int64_t{ZYNTAX_ESTALE} : 0), "block_on", "0 for an ended task, ESTALE for a foreign");
+        return result;
+    }
+    stack_size_--;
+    rt.driving = false;
+    reap();
+    turn_ended(r, result, stop_before);
+    if (result >= 0 && how == 0) expect(result == int64_t(alive_on(r)), "alive_count", "turn gives the live tasks");
+    if (result == 0 && how == 1) expect(alive_on(r) == 0, "run_end", "run ends when no task lives");
+    if (result == 0 && how == 2) expect(!zyntax_task_alive(task), "block_on", "block_on ends with its task");
+    return result;
+}
+
+int64_t Program::drive_promise(uint32_t r) {
+    RuntimeModel &rt = rts_[r];
+    uint32_t i = free_actor();
+    if (i == max_actors) return 0;
+    Actor &actor = actors_[i];
+    actor = {};
+    actor.id = new_id();
+    actor.rt = uint8_t(r);
+    actor.alive = actor.promise = actor.must_poll = true;
+    zyntax_promise promise{reinterpret_cast<void *>(uintptr_t{actor.id} << 8 | (i + 1)), poll_promise};
+    TRACE("promise_block_on %u on %u {", i, r);
+    bool busy = rt.driving, stop_before = rt.stop == 1, was_in_call = in_call_;
+    uint64_t failures = rt.heap.failures;
+    if (!busy) turn_begins(rt);
+    in_call_ = rt.one_round = false;
+    int64_t result = zyntax_promise_block_on(rt.rt, &promise);
+    in_call_ = was_in_call;
+    TRACE("} %lld", static_cast<long long>(result));
+    actor.alive = false;
+    end_words(actor);
+    if (busy) {
+        expect(result == ZYNTAX_EBUSY, "busy", "driving what is being driven is EBUSY");
+        return result;
+    }
+    stack_size_--;
+    rt.driving = false;
+    reap();
+    if (actor.finishing) {
+        expect(result == int64_t(actor.id), "promise_stop", "the value of a promise that has finished");
+        if (rt.stop) rt.stop = 2;
+        return result;
+    }
+    if (result == ZYNTAX_ENOMEM && rt.heap.failures != failures) return result;
+    turn_ended(r, result, stop_before);
+    return result;
+}
+
+void Program::turn_ended(uint32_t r, int64_t result, bool stop_before) {
+    RuntimeModel &rt = rts_[r];
+    if (result == ZYNTAX_ECANCELED) {
+        expect(rt.stop != 0, "stop_false", "ECANCELED though nobody called stop");
+        rt.stop = 0;
+    } else if (result == ZYNTAX_EDEADLK) {
+        expect(rt.stall, "false_deadlock", "EDEADLK without ZYNTAX_DETECT_STALL");
+        check_deadlock(r);
+    } else if (result >= 0) {
+        expect(!stop_before, "stop_lost", "a stop ends the next drive");
+        if (rt.one_round) expect(rt.stop != 1, "stop_lost", "a stop ends the current turn");
+    } else {
+        expect(result == asleep_for_ever || result == ZYNTAX_ENOMEM, "drive_result", "an error that nobody made");
+    }
+    if (rt.stop == 1 && result < 0 && result != ZYNTAX_ECANCELED) rt.stop = 2;
+    if (result < 0) return;
+    bool all_polled = rt.budget >= 256 && rt.round_polls < 128 && !moods_.chain;
+    for (Actor &actor : actors_) {
+        if (actor.rt != r || !actor.alive) continue;
+        if (actor.due_drop) expect(false, "late_drop", "a cancelled task is dropped within the next turn");
+        if (actor.due && all_polled && !actor.canceled && rt.one_round)
+            expect(actor.polls != actor.polls_then, "late", "what is due when a turn begins is polled in it");
+    }
+}
+
+// ---- when the loop is about to sleep ----
+
+bool Program::can_call(const Reg &reg) {
+    if (reg.wakee.kind == Wakee::host) return true;
+    if (reg.wakee.kind == Wakee::nobody) return false;
+    const Actor &actor = actors_[reg.wakee.actor];
+    return actor.id == reg.wakee.id && is_live(actor);
+}
+
+bool Program::can_be_woken(uint32_t r) {
+    if (rts_[r].holds > 0) return true;
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        if (!reg.id || reg.args.rt != r) continue;
+        bool timer = reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until;
+        if (timer && reg.deadline_ns > now(r)) return true;
+        if (reg.args.kind >= Kind::read && can_call(reg)) return true;
+        if (reg.args.kind == Kind::join_until && can_call(reg)) return true;
+    }
+    return false;
+}
+
+bool Program::certain_work(uint32_t r) {
+    if (rts_[r].posted || rts_[r].stop == 1) return true;
+    for (const Actor &actor : actors_) {
+        if (actor.rt == r && is_live(actor) && !actor.in_poll && (actor.must_poll || actor.canceled)) return true;
+    }
+    return false;
+}
+
+// EDEADLK was returned: nothing may be left that could wake a task.
+void Program::check_deadlock(uint32_t r) {
+    if (!expect(alive_on(r) > 0, "false_deadlock", "EDEADLK though no task lives")) return;
+    expect(!certain_work(r), "false_deadlock", "EDEADLK though there is work");
+    expect(rts_[r].holds <= 0, "false_deadlock", "EDEADLK though the runtime is held");
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        if (!reg.id || reg.args.rt != r || reg.forgotten || reg.lapsed || reg.called || !can_call(reg)) continue;
+        bool wakes = reg.args.kind >= Kind::read || reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until ||
+                     reg.args.kind == Kind::join_until || is_due(reg);
+        expect(!wakes, "false_deadlock", "EDEADLK though an op is pending that can wake");
+    }
+    for (uint32_t c = 0; c < max_channels; c++) {
+        if (channels_[c].id && channels_[c].rt == r) check_channel(c);
+    }
+}
+
+// What dead tasks have forgotten is given back before the loop sleeps, but for timers.
+void Program::purge(uint32_t r) {
+    for (uint32_t i = regs_used_; i-- > 0;) {
+        Reg &reg = regs_[i];
+        if (!reg.id || reg.args.rt != r || !reg.forgotten || can_call(reg)) continue;
+        bool timer = reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until;
+        if (!timer || reg.deadline_ns <= now(r)) free_reg(&reg);
+    }
+}
+
+void Program::check_resources(uint32_t r) {
+    uint32_t known = 0, connects = 0;
+    for (const Io &io : ios_) known += io.id != 0;
+    for (uint32_t i = 0; i < regs_used_; i++) connects += regs_[i].id && regs_[i].args.kind == Kind::connect;
+    if (stack_size_ == 1 && outside::scripted)
+        expect(outside::open_ends() <= known + connects, "leak", "a descriptor that nobody waits for is open");
+    (void)r;
+}
+
+void Program::check_waiting(uint32_t r, int64_t timeout_ns) {
+    RuntimeModel &rt = rts_[r];
+    if (timeout_ns == 0 || rt.ending) return;
+    reap();
+    for (const Actor &actor : actors_) {
+        if (!actor.alive || actor.rt != r || actor.in_poll || !is_live(actor)) continue;
+        expect(!actor.canceled, "sleep_canceled", "the loop sleeps while a cancelled task waits for its drop");
+        expect(!actor.must_poll, "sleep_ready", "the loop sleeps while a task is ready");
+    }
+    expect(rt.stop != 1, "sleep_stop", "the loop sleeps though it was stopped");
+    expect(rt.posted == 0, "sleep_posted", "the loop sleeps while a function is posted");
+    purge(r);
+    uint64_t time = now(r);
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        if (!reg.id || reg.args.rt != r || reg.forgotten || reg.lapsed || reg.called || !can_call(reg)) continue;
+        bool timer = reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until;
+        if ((timer || reg.args.kind == Kind::join_until) && reg.deadline_ns != UINT64_MAX) {
+            bool early = timeout_ns > 0 && time + uint64_t(timeout_ns) <= reg.deadline_ns;
+            expect(early, "sleep_long", "the loop sleeps beyond a deadline");
+        }
+        bool local = reg.wakee.kind == Wakee::host || actors_[reg.wakee.actor].rt == r;
+        if (local && reg.args.kind >= Kind::join && reg.args.kind <= Kind::select)
+            expect(!is_due(reg), "sleep_beside", "the loop sleeps beside a join that is over");
+    }
+    for (uint32_t c = 0; c < max_channels; c++) {
+        if (channels_[c].id && channels_[c].rt == r) check_channel(c);
+    }
+    check_resources(r);
+    if (rt.stall && timeout_ns < 0 && alive_on(r))
+        expect(can_be_woken(r), "missed_deadlock", "the loop sleeps for ever where it promises EDEADLK");
+}
+
+void loop_waits(Program *program, int64_t timeout_ns) {
+    uint32_t r = program->inner();
+    if (r < max_runtimes) program->check_waiting(r, timeout_ns);
+}
+
+bool others_act(Program *program) {
+    if (program->quiet_ || program->below(2) == 0) return false;
+    program->remote_action(program->mood(program->moods_.thread));
+    return true;
+}
+
+// ---- at rest ----
+
+bool Program::is_due(const Reg &reg) {
+    const Args &a = reg.args;
+    uint32_t over = 0;
+    for (uint32_t i = 0; i < a.count; i++) over += ended(a.targets[i]);
+    Io *io = nullptr;
+    switch (a.kind) {
+    case Kind::sleep:
+    case Kind::sleep_until:
+        return reg.deadline_ns <= now(a.rt);
+    case Kind::join:
+    case Kind::select:
+        return over > 0;
+    case Kind::join_until:
+        return over > 0 || reg.deadline_ns <= now(a.rt);
+    case Kind::join_all:
+        return over == a.count;
+    case Kind::send:
+    case Kind::recv:
+        return !channel_of(a);
+    case Kind::read:
+    case Kind::write:
+    case Kind::ready:
+    case Kind::accept:
+        io = io_of(a);
+        if (!io) return true;
+        if (a.kind == Kind::accept)
+            return outside::has_backlog(io->fd) && outside::now_ns() - outside::refused_ns() > 100 * ms;
+        return outside::readiness(io->fd) & (a.kind == Kind::read ? 1 : a.kind == Kind::write ? 2 : a.value);
+    case Kind::blocking:
+        return jobs_[a.value % max_jobs].id == a.object_id && jobs_[a.value % max_jobs].ran;
+    default:
+        return false;
+    }
+}
+
+// No waiter that nobody told of it stands beside an item, or room, that nobody else was told of.
+void Program::check_channel(uint32_t c) {
+    Channel &channel = channels_[c];
+    constexpr Kind sides[] = {Kind::send, Kind::recv};
+    for (Kind side : sides) {
+        uint32_t available = side == Kind::send ? channel.capacity - channel.count : channel.count;
+        uint32_t told = 0, untold = 0;
+        for (uint32_t i = 0; i < regs_used_; i++) {
+            const Reg &reg = regs_[i];
+            if (!reg.id || reg.args.kind != side || reg.args.object_id != channel.id) continue;
+            bool local = reg.wakee.kind == Wakee::task && actors_[reg.wakee.actor].rt == channel.rt;
+            bool claims = can_call(reg) && !reg.lapsed && !reg.called && !reg.forgotten;
+            if (reg.wakee.kind == Wakee::task && (!local || actors_[reg.wakee.actor].in_poll)) claims = false;
+            if (claims) untold++;
+            else if (reg.called || (can_call(reg) && !(local && reg.lapsed))) told++;
+        }
+        if (channel.closed && (side == Kind::send || channel.count == 0))
+            expect(untold == 0, "vain_closed", "a task waits on a channel that is closed");
+        else expect(untold == 0 || told >= available, "vain_channel", "a task waits beside what it waits for");
+    }
+}
+
+void Program::check_rest() {
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        if (!reg.id || reg.forgotten || reg.lapsed || reg.called || !can_call(reg)) continue;
+        if (!is_due(reg)) continue;
+        TRACE("in vain: %s", name_of(reg.args.kind));
+        expect(false, "vain", "somebody waits for what is there");
+    }
+    uint32_t connects = 0;
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        connects += reg.id && reg.args.kind == Kind::connect && !reg.forgotten && !reg.lapsed && !reg.called &&
+                    can_call(reg);
+    }
+    if (outside::scripted)
+        expect(connects <= outside::connecting(), "vain_connect", "who connects waits for a socket");
+    for (uint32_t c = 0; c < max_channels; c++) {
+        if (channels_[c].id) check_channel(c);
+    }
+    for (uint32_t r = 0; r < max_runtimes; r++) {
+        if (rts_[r].rt) check_counts(r);
+        if (rts_[r].rt && rts_[r].host_waits && outside::scripted && !certain_work(r))
+            expect(!outside::host_readable(rts_[r].host_fd), "host_fd_idle", "the host's descriptor is readable at rest");
+    }
+}
+
+void Program::check_counts(uint32_t r) {
+    zyntax_runtime_stats stats = {};
+    stats.size = sizeof stats;
+    expect(zyntax_runtime_get_stats(rts_[r].rt, &stats) == 0, "stats", "get_stats gives 0");
+    uint32_t open = 0;
+    for (const Io &io : ios_) open += io.id && io.rt == r;
+    expect(stats.tasks_alive == alive_on(r), "stats", "tasks_alive");
+    expect(stats.io_open >= open, "stats", "io_open");
+    int64_t next = zyntax_runtime_next_timeout_ns(rts_[r].rt);
+    uint32_t timers = 0, pending = 0;
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        if (!reg.id || reg.args.rt != r) continue;
+        bool timer = reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until;
+        timers += timer || reg.args.kind == Kind::join_until || reg.args.kind == Kind::accept;
+        if (!timer || reg.forgotten || reg.lapsed || reg.called || !can_call(reg)) continue;
+        pending++;
+        if (reg.deadline_ns == UINT64_MAX) continue;
+        expect(next >= 0 && uint64_t(next) <= reg.deadline_ns - now(r), "next_timeout", "not more than to a deadline");
+    }
+    expect(stats.timers_pending >= pending, "stats", "timers_pending: too few");
+    expect(stats.timers_pending <= timers, "stats", "timers_pending: too many");
+}
+
+void Program::check_host_fd(uint32_t r) {
+    RuntimeModel &rt = rts_[r];
+    if (!certain_work(r)) return;
+    expect(zyntax_runtime_next_timeout_ns(rt.rt) == 0, "next_timeout", "0 when there is work");
+    if (rt.host_waits && rt.host_fd >= 0)
+        expect(outside::host_readable(rt.host_fd), "host_fd", "the host's descriptor is readable when there is work");
+}
+
+void Program::check_between() {
+    for (uint32_t r = 0; r < max_runtimes; r++) {
+        if (rts_[r].rt && !rts_[r].driving) check_host_fd(r);
+    }
+    check_valid();
+}
+
+// Until nothing moves any more, without letting the loop sleep.
+void Program::settle() {
+    TRACE("settle {");
+    quiet_ = true;
+    outside::calm(true);
+    for (RuntimeModel &rt : rts_) rt.heap.fail_in = rt.heap.fail_run = 0;
+    uint32_t idle = 0;
+    for (uint32_t turns = 0; turns < 2000 && idle < 3; turns++) {
+        uint64_t before = progress_;
+        for (uint32_t r = 0; r < max_runtimes; r++) drive(r, 0, 0, 0);
+        idle = before == progress_ ? idle + 1 : 0;
+    }
+    expect(idle >= 3, "restless", "nobody begins anything, and yet it goes on");
+    if (outside::scripted) check_rest();
+    quiet_ = false;
+    outside::calm(false);
+    TRACE("}");
+}
+
+} // namespace random_test

@@ -1,0 +1,67 @@
+// What a random program sees of the world outside the runtime: time, descriptors and their peers, threads, and what of
+// it may fail. outside_scripted.cpp is one without a kernel (the runtime is compiled against it), outside_real.cpp is
+// the system's own.
+#pragma once
+
+#include "choices.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace random_test {
+
+class Program;
+
+// What a peer, or the kernel, does with a descriptor.
+enum class Deed : uint8_t { send, take, send_more, take_more, end, reset, connect, refuse, arrive, arrive_dead, count };
+
+namespace outside {
+
+#ifdef RANDOM_REAL
+constexpr bool scripted = false;
+#else
+constexpr bool scripted = true;
+#endif
+
+constexpr uint32_t readable = 1, writable = 2;
+
+void begin(Program *, Choices *);
+bool end(); // closes the peers; false when a descriptor of the program is still open
+void calm(bool); // while it is, nothing is late, early, spurious or failing
+
+uint64_t now_ns();
+void pass(uint64_t ns); // lets time go by
+
+intptr_t make(uint32_t kind);      // an end of something that has a peer; < 0: none left
+void close(intptr_t fd);           // an end that is the program's
+void deed(intptr_t fd, Deed what); // of its peer
+void adopt(intptr_t fd, bool listens); // a descriptor that the runtime made: its peer is made up where it can be
+uint32_t readiness(intptr_t fd);
+bool has_backlog(intptr_t fd); // of a listener
+bool hung_up(intptr_t fd);     // everything ends at once on it
+uint32_t open_ends();          // descriptors that are open, of the program or of the runtime
+uint32_t connecting();         // of these, whose connection nobody has answered yet
+uint64_t refused_ns();         // when a descriptor was refused last
+
+void refuse_descriptors(bool);
+void refuse_threads(bool);
+void fail_next(uint32_t what); // an error of the poller's or the system's next call, scripted only
+void run_threads();            // those that have not run yet, scripted only
+
+// Whether a host's descriptor of a runtime (zyntax_runtime_backend_fd) is readable; only when there is one.
+bool host_readable(intptr_t fd);
+
+// Runs `act` on another thread, and waits for its end.
+void on_other_thread(void (*act)(void *), void *arg);
+
+} // namespace outside
+
+// ---- what the outside tells the program (program.cpp) ----
+
+void loop_waits(Program *, int64_t timeout_ns); // the poller is about to wait
+bool others_act(Program *);                     // while it waits: what other threads do; false: nothing
+[[noreturn]] void report(Program *, const char *oracle, const char *text);
+
+constexpr int32_t asleep_for_ever = -71; // what the scripted poller says instead (ZYNTAX_EPROTO)
+
+} // namespace random_test

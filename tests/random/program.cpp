@@ -1,0 +1,243 @@
+// A program's life: runtimes are made, driven and destroyed, in between somebody acts, and at the end nothing is left.
+#include "program.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace random_test {
+
+// ---- memory ----
+
+namespace {
+
+struct alignas(64) Header {
+    size_t size, align;
+    uint64_t mark;
+};
+constexpr uint64_t mark = 0x5bd1e995a5a5f00d;
+
+Program *memory_owner; // whose heaps report to whom
+
+} // namespace
+
+void *Heap::alloc(void *self, size_t size, size_t align) {
+    auto &heap = *static_cast<Heap *>(self);
+    if (heap.fail_run) {
+        if (heap.fail_in > 1) heap.fail_in--;
+        else {
+            heap.fail_run--;
+            heap.failures++;
+            return nullptr;
+        }
+    }
+    size_t room = (size + sizeof(Header) + 63) & ~size_t{63};
+    void *at = std::aligned_alloc(64, room);
+    if (!at) return nullptr;
+    auto *header = static_cast<Header *>(at);
+    *header = {size, align, mark};
+    std::memset(header + 1, 0xa5, size < 512 ? size : 512); // nobody may count on zeroes
+    heap.bytes += size;
+    heap.blocks++;
+    return header + 1;
+}
+
+void Heap::free(void *self, void *block, size_t size, size_t align) {
+    auto &heap = *static_cast<Heap *>(self);
+    Header *header = static_cast<Header *>(block) - 1;
+    if (header->mark != mark || header->size != size || header->align != align)
+        report(memory_owner, "heap", "a block is given back that was not taken like this");
+    header->mark = 0;
+    heap.bytes -= size;
+    heap.blocks--;
+    std::free(header);
+}
+
+// ---- failing ----
+
+void Program::fail(const char *oracle, const char *text) {
+    if (is_without(oracle)) return;
+    report(this, oracle, text);
+}
+
+void Program::check_valid() {
+    for (RuntimeModel &rt : rts_) {
+        if (rt.rt && !rt.driving) expect(is_valid(rt.rt), "is_valid", "the runtime's equations hold");
+    }
+}
+
+// ---- life ----
+
+Program::Program(Choices *choices, uint32_t max_steps) : choices_(choices), max_steps_(max_steps) {
+    memory_owner = this;
+}
+
+void Program::choose_moods() {
+    static constexpr uint8_t chances[] = {0, 0, 24, 6};
+    moods_.forget = chances[below(4)];
+    moods_.host = chances[below(4)];
+    moods_.oom = chances[below(4)];
+    moods_.chain = below(8) == 7 ? 2 : 0;
+    moods_.stale = chances[below(4)];
+    moods_.nest = chances[below(4)];
+    moods_.swap = below(2) ? 24 : 0;
+    moods_.thread = below(16) == 15 ? 32 : 0;
+    if (moods_.oom) moods_.oom = 2;
+    if (is_without("forgetting")) moods_.forget = 0;
+    if (is_without("hosts")) moods_.host = 0;
+    if (is_without("memory")) moods_.oom = 0;
+    if (is_without("chains")) moods_.chain = 0;
+    if (is_without("stale")) moods_.stale = 0;
+    if (is_without("nesting")) moods_.nest = 0;
+    if (is_without("swapping")) moods_.swap = 0;
+}
+
+void Program::create_runtime(uint32_t r) {
+    RuntimeModel &rt = rts_[r];
+    if (rt.rt) return;
+    uint64_t offset = rt.clock_offset_ns;
+    rt = {};
+    rt.id = new_id();
+    rt.clock_offset_ns = offset;
+    zyntax_runtime_config config = {};
+    config.size = sizeof config;
+    config.alloc = Heap::alloc;
+    config.free = Heap::free;
+    config.alloc_ctx = &rt.heap;
+    static constexpr uint32_t budgets[] = {0, 0, 1, 3, 16};
+    config.poll_budget = budgets[below(5)];
+    rt.budget = config.poll_budget ? config.poll_budget : 256;
+    rt.stall = below(2);
+    config.flags = rt.stall ? ZYNTAX_DETECT_STALL : 0;
+    config.blocking_threads = below(4);
+    if (below(8) == 7) config.spin_us = 1;
+    if (below(4) == 3) {
+        config.clock_ns = RuntimeModel::clock;
+        config.clock_ctx = &rt;
+        if (below(4) == 3) rt.clock_offset_ns += 1'000'000 * ms;
+    } else {
+        rt.clock_offset_ns = 0;
+    }
+    if (mood(moods_.oom) && below(4) == 3) {
+        rt.heap.fail_in = 1 + below(3);
+        rt.heap.fail_run = 1;
+    }
+    int32_t error = 1;
+    rt.rt = zyntax_runtime_create_with(&config, &error);
+    TRACE("create %u: %d (budget %u%s)", r, error, rt.budget, rt.stall ? ", stall detection" : "");
+    expect((rt.rt != nullptr) == (error == 0), "create", "a runtime or an error");
+    if (!rt.rt) expect(rt.heap.bytes == 0 && rt.heap.blocks == 0, "heap_balance", "a failed create gives all back");
+}
+
+void Program::destroy_runtime(uint32_t r) {
+    RuntimeModel &rt = rts_[r];
+    if (!rt.rt || rt.driving || stack_size_ > max_runtimes) return;
+    TRACE("destroy %u {", r);
+    for (auto &state : states_) {
+        if (state.at && state.rt == r) state.at = nullptr;
+    }
+    stack_[stack_size_++] = uint8_t(r);
+    rt.driving = rt.ending = true;
+    rt.one_round = false;
+    bool was_in_call = in_call_;
+    in_call_ = false;
+    zyntax_runtime_destroy(rt.rt);
+    in_call_ = was_in_call;
+    stack_size_--;
+    rt.driving = false;
+    TRACE("}");
+    reap();
+    for (Actor &actor : actors_) {
+        if (actor.alive && actor.rt == r) expect(false, "drop_never", "destroy drops every task");
+    }
+    for (uint32_t i = 0; i < max_regs; i++) {
+        Reg &reg = regs_[i];
+        if (!reg.id || reg.args.rt != r) continue;
+        keep_old(nullptr, nullptr, reg.op, nullptr);
+        free_reg(&reg);
+    }
+    for (Channel &channel : channels_) {
+        if (channel.id && channel.rt == r) {
+            keep_old(nullptr, nullptr, 0, channel.handle);
+            channel.id = 0;
+        }
+    }
+    for (Io &io : ios_) {
+        if (io.id && io.rt == r) {
+            keep_old(nullptr, nullptr, 0, io.handle);
+            io.id = 0;
+        }
+    }
+    expect(rt.posted == 0, "post_never", "destroy runs what was posted");
+    expect(rt.heap.bytes == 0 && rt.heap.blocks == 0, "heap_balance", "destroy gives all memory back");
+    rt.rt = nullptr;
+    for (Host &host : hosts_) {
+        if (host.word.args.kind != Kind::none && host.word.args.rt == r) host.word.args.kind = Kind::none;
+    }
+}
+
+void Program::drive_any() {
+    uint32_t r = any_runtime();
+    if (r == max_runtimes) return;
+    static constexpr int64_t timeouts[] = {0, 0, 0, 1000, 5 * ms, -1, -1};
+    uint32_t how = below(12);
+    if (how < 8) drive(r, 0, timeouts[below(7)], 0);
+    else if (how < 9) drive(r, 1, 0, 0);
+    else if (how < 11) drive(r, 2, 0, any_actor());
+    else drive(r, 3, 0, 0);
+}
+
+void Program::step() {
+    steps_++;
+    uint32_t what = below(64);
+    if (what < 28) drive_any();
+    else if (what < 58) side_action();
+    else if (what < 60) settle();
+    else if (what == 60) create_runtime(below(max_runtimes));
+    else if (what == 61) {
+        if (below(4) == 3) destroy_runtime(below(max_runtimes));
+    } else {
+        uint32_t r = any_runtime();
+        if (r < max_runtimes) spawn(r);
+    }
+    check_between();
+}
+
+void Program::finish() {
+    choices_->end();
+    settle();
+    for (uint32_t r = 0; r < max_runtimes; r++) destroy_runtime(r);
+    use_what_is_old();
+    expect(outside::end(), "leak", "a descriptor is open though all runtimes are gone");
+}
+
+// Wakers and handles of what is gone do nothing.
+void Program::use_what_is_old() {
+    for (uint32_t i = 0; i < max_old; i++) {
+        if (old_tasks_[i]) {
+            expect(!zyntax_task_alive(old_tasks_[i]), "stale", "an ended task does not live");
+            expect(zyntax_task_cancel(old_tasks_[i]) == ZYNTAX_ESTALE, "stale", "an ended task cannot be cancelled");
+        }
+        if (old_wakers_[i].wake) {
+            old_wakers_[i].wake(old_wakers_[i].data);
+            zyntax_wake_from_signal(&old_wakers_[i]);
+        }
+        zyntax_op_cancel(&old_ops_[i]);
+        if (old_handles_[i]) {
+            expect(zyntax_io_fd(static_cast<zyntax_io *>(old_handles_[i])) == -1, "stale", "a handle of what is gone");
+            expect(zyntax_channel_close(static_cast<zyntax_channel *>(old_handles_[i])) == ZYNTAX_ESTALE, "stale",
+                   "a handle of what is gone");
+        }
+    }
+}
+
+void Program::run() {
+    outside::begin(this, choices_);
+    choose_moods();
+    create_runtime(0);
+    if (below(3)) create_runtime(1);
+    for (uint32_t n = below(6); n > 0; n--) spawn(0);
+    while (!choices_->over() && steps_ < max_steps_) step();
+    finish();
+}
+
+} // namespace random_test

@@ -1,0 +1,356 @@
+// One random program: runtimes, tasks, hosts, channels and descriptors, what is known of each, and what must hold.
+//
+// The model beside the runtime is small: a Reg for each op that is pending as far as we know, a Channel's items, a
+// task's state. Where the contract leaves something open, the model does not say (Reg::murky, Reg::lapsed).
+#pragma once
+
+#include "outside.h"
+#include "zyntax_async_runtime.h"
+
+namespace random_test {
+
+constexpr uint32_t max_runtimes = 3, max_actors = 40, max_words = 3, max_hosts = 8, max_channels = 6, max_ios = 24;
+constexpr uint32_t max_regs = 512, max_wakers = 512, max_posts = 64, max_jobs = 64, max_items = 8, max_old = 32;
+constexpr uint64_t ms = 1'000'000;
+
+enum class Kind : uint8_t {
+    none,
+    sleep,
+    sleep_until,
+    join,
+    join_until,
+    join_all,
+    select,
+    send,
+    recv,
+    read,
+    write,
+    ready,
+    accept,
+    connect,
+    blocking,
+    count
+};
+
+struct Job {
+    uint32_t id; // 0: free
+    bool ran;
+    bool canceled; // before it began
+    uint32_t size;
+};
+
+// A task that is waited for: which, or one that has ended long ago (stale), or none.
+struct Target {
+    enum Special : uint8_t { null = 254, stale = 255 };
+    zyntax_task *task;
+    uint32_t id;
+    uint8_t index;
+};
+
+// What an await point is called with.
+struct Args {
+    Kind kind;
+    uint8_t rt, count, object; // count: of targets; object: channel or descriptor
+    uint32_t object_id, rt_id;
+    uint32_t value; // the item, the interest, the length, the job
+    uint64_t time_ns;
+    void *handle;
+    Target targets[4];
+};
+
+// Who is woken: a task, or a host by its own waker. And neither, when the waker is of a task that is gone.
+struct Wakee {
+    enum Kind : uint8_t { nobody, task, host } kind;
+    uint8_t actor;
+    uint32_t id; // of the actor or of the HostWaker
+    uint16_t waker;
+};
+
+// An op that is pending.
+struct Reg {
+    uint32_t id; // 0: free
+    bool forgotten; // no word has it any more
+    bool lapsed;    // its task was polled, or it was looked away from, and did not call again: it has no claim
+    bool murky;     // its place in the line is not known: it had lapsed
+    bool called;    // its host's waker was
+    uint64_t op;
+    uint64_t armed, touched; // order of the first calls, and of the latest
+    uint64_t deadline_ns;
+    Args args;
+    Wakee wakee;
+};
+
+struct Word {
+    zyntax_op op;
+    uint16_t reg;
+    uint32_t reg_id;
+    Args args; // kind none: unused
+    int64_t result;
+    zyntax_io *made;
+    unsigned char buffer[32];
+};
+
+struct HostWaker {
+    uint32_t id; // 0: free
+    uint16_t reg;
+    uint32_t reg_id;
+    enum State : uint8_t { armed, called, ended } state;
+};
+
+struct Actor {
+    uint32_t id;
+    uint8_t rt;
+    bool alive, dropping, promise, owned, in_poll, canceled, must_poll, finishing;
+    bool due, due_drop; // when the turn began
+    bool took_waker, called_await; // promises, in this poll
+    uint32_t drops, polls, polls_then;
+    uint64_t poll_began; // in the order of calls
+    zyntax_task *task;
+    Waker waker;
+    int64_t result; // of a promise
+    Word words[max_words];
+};
+
+struct Host {
+    Word word;
+};
+
+struct Channel {
+    uint32_t id; // 0: none
+    zyntax_channel *handle;
+    uint8_t rt;
+    bool closed;
+    uint32_t capacity, item_size, count, first;
+    uint32_t items[max_items];
+};
+
+struct Io {
+    uint32_t id; // 0: none
+    zyntax_io *handle;
+    intptr_t fd;
+    uint8_t rt;
+    bool listens;
+};
+
+struct Heap {
+    uint64_t bytes, blocks, failures;
+    uint32_t fail_in, fail_run; // 0: does not fail
+
+    static void *alloc(void *self, size_t size, size_t align);
+    static void free(void *self, void *block, size_t size, size_t align);
+};
+
+struct RuntimeModel {
+    zyntax_runtime *rt; // null: none
+    uint32_t id;
+    bool stall, driving, ending, host_waits, one_round;
+    uint8_t stop; // 0 no, 1 yes, 2 perhaps
+    int32_t holds;
+    uint32_t budget, posted, round_polls, round_calls, round_limit, drive_polls;
+    uint8_t current; // the actor that is being polled, + 1
+    intptr_t host_fd;
+    uint64_t clock_offset_ns, seen_ns;
+    Heap heap;
+
+    static uint64_t clock(void *self);
+};
+
+struct Moods { // of a whole program; each is a chance of one in so many, 0: never
+    uint8_t forget, host, oom, chain, stale, nest, swap, thread;
+};
+
+class Program {
+public:
+    Program(Choices *, uint32_t max_steps);
+    Program(const Program &) = delete;
+    Program &operator=(const Program &) = delete;
+
+    void run();
+    uint64_t steps() const { return steps_; }
+
+private:
+    friend void loop_waits(Program *, int64_t);
+    friend bool others_act(Program *);
+    friend void report(Program *, const char *, const char *);
+    friend struct RuntimeModel;
+
+    Choices *choices_;
+    uint64_t steps_ = 0, max_steps_ = 0;
+    uint64_t order_ = 0;
+    uint32_t last_id_ = 0, last_item_ = 0;
+    uint64_t progress_ = 0; // counts every callback
+    bool quiet_ = false;    // nobody begins anything
+    bool in_call_ = false;  // inside a call that does not drive
+    uint32_t depth_ = 0;    // of callbacks in callbacks
+    uint8_t stack_[max_runtimes + 1] = {};
+    uint32_t stack_size_ = 0; // runtimes that are being driven
+    Moods moods_ = {};
+
+    RuntimeModel rts_[max_runtimes] = {};
+    Actor actors_[max_actors] = {};
+    Host hosts_[max_hosts] = {};
+    Channel channels_[max_channels] = {};
+    Io ios_[max_ios] = {};
+    Reg regs_[max_regs] = {};
+    uint32_t regs_used_ = 0;
+    HostWaker wakers_[max_wakers] = {};
+    uint32_t next_waker_ = 0;
+    Job jobs_[max_jobs] = {};
+    struct Post {
+        Program *program;
+        uint32_t id;
+        uint8_t rt;
+        bool pending;
+    } posts_[max_posts] = {};
+    zyntax_task *old_tasks_[max_old] = {};
+    Waker old_wakers_[max_old] = {};
+    zyntax_op old_ops_[max_old] = {};
+    void *old_handles_[max_old] = {};
+    struct State {
+        uint8_t rt;
+        uint32_t size;
+        void *at;
+    } states_[8] = {};
+
+    // ---- chance ----
+    uint32_t below(uint32_t n) { return choices_->below(n); }
+    bool chance(uint32_t n) { return choices_->chance(n); }
+    bool mood(uint8_t n) { return n && !quiet_ && choices_->chance(n); }
+    uint32_t new_id() { return ++last_id_; }
+
+    // ---- program.cpp: the main thread's doings ----
+    void choose_moods();
+    void step();
+    void create_runtime(uint32_t r);
+    void destroy_runtime(uint32_t r);
+    void drive_any();
+    void finish();
+    void use_what_is_old();
+
+    // ---- drive.cpp ----
+    int64_t drive(uint32_t r, uint32_t how, int64_t timeout_ns, uint32_t actor);
+    void turn_begins(RuntimeModel &);
+    void turn_ended(uint32_t r, int64_t result, bool stop_before);
+    void begin_round(RuntimeModel &);
+    void check_waiting(uint32_t r, int64_t timeout_ns);
+    void check_deadlock(uint32_t r);
+    bool can_be_woken(uint32_t r);
+    bool certain_work(uint32_t r);
+    bool can_call(const Reg &);
+    bool is_live(const Actor &) const;
+    void purge(uint32_t r);
+    void check_resources(uint32_t r);
+    void check_host_fd(uint32_t r);
+    int64_t drive_promise(uint32_t r);
+    void check_between();
+    void settle();
+    void check_rest();
+    void check_channel(uint32_t c);
+    bool is_due(const Reg &);
+    uint64_t now(uint32_t r) const;
+    uint32_t alive_on(uint32_t r) const;
+    void check_counts(uint32_t r);
+    void reap();
+
+    // ---- awaits.cpp ----
+    PollStatus call(Word &, Waker *, Wakee);
+    PollStatus call_api(Word &, Waker *);
+    void returned(Word &, Reg *, Wakee, PollStatus, bool was_fresh, bool was_stale, uint64_t op, bool oom);
+    void check_time(Word &, const Reg *, PollStatus, bool was_stale);
+    void check_join(Word &, const Reg *, PollStatus, bool oom);
+    void check_channel_call(Word &, const Reg *, PollStatus, bool oom);
+    void check_io(Word &, const Reg *, PollStatus, bool was_fresh, bool oom);
+    void check_blocking(Word &, PollStatus, bool was_stale, bool oom);
+    bool ended(const Target &) const;
+    bool same_point(const Args &, const Args &) const;
+    uint32_t ahead_of(const Word &, const Reg *, uint32_t *holders) const;
+    Reg *reg_of(const Word &);
+    Reg *take_reg(Word &);
+    void free_reg(Reg *);
+    void end_waker(const Wakee &);
+    void give_up(Reg *);
+    void cancel_word(Word &);
+    void forget_word(Word &);
+    Channel *channel_of(const Args &);
+    Io *io_of(const Args &);
+    Io *new_io(zyntax_io *, uint32_t rt, bool listens);
+
+    // ---- tasks.cpp: what runs inside the runtime ----
+    static PollStatus poll_plain(FutureState, Waker *);
+    static PollStatus poll_owned(FutureState, Waker *);
+    static int64_t poll_promise(void *);
+    static void drop_plain(FutureState, int32_t);
+    static void drop_owned(FutureState, int32_t);
+    static void host_wake(void *);
+    static void run_post(void *);
+    static int64_t run_job(void *);
+    bool poll(Actor &, Waker *);
+    Actor &enter_poll(uintptr_t state);
+    void leave_poll(Actor &, bool ready);
+    void drop(uintptr_t state, int32_t outcome);
+    bool act(Actor &, Waker *);
+    void recall(Actor &, Waker *);
+    void chain(uint32_t r);
+    void host_called(HostWaker &);
+    void end_words(Actor &);
+    void spawn(uint32_t r);
+    uint32_t free_actor();
+    void promise_waits(Actor &);
+
+    // ---- actions.cpp ----
+    void side_action();
+    void action(uint32_t what);
+    void choose_args(Word &, uint32_t r);
+    void choose_target(Target &, uint32_t r);
+    Wakee choose_wakee(Actor *, Waker *own, Waker *out);
+    Wakee host_wakee(Waker *out);
+    void host_awaits();
+    void wake(uint32_t actor);
+    void cancel(uint32_t actor);
+    void act_on_channels();
+    void open_io();
+    void act_on_io();
+    void listen();
+    void act_on_runtime();
+    void act_on_states();
+    void look_inside();
+    void use_stale();
+    void disturb_words(Actor &);
+    void post(uint32_t r);
+    void inject();
+    void peer();
+    void nest();
+    void remote_action(bool other_thread);
+    uint32_t any_runtime();
+    uint32_t any_actor();
+    uint32_t any_channel();
+    uint32_t any_io();
+    uint32_t inner() const { return stack_size_ ? stack_[stack_size_ - 1] : 255u; }
+    void keep_old(zyntax_task *, const Waker *, zyntax_op, void *);
+    void check_valid();
+
+    bool expect(bool holds, const char *oracle, const char *text) {
+        if (!holds) fail(oracle, text);
+        return holds;
+    }
+    void fail(const char *oracle, const char *text);
+};
+
+// ---- random.cpp ----
+
+bool is_without(const char *oracle); // switched off on the command line
+extern bool tracing;
+void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define TRACE(...) (tracing ? trace(__VA_ARGS__) : (void)0)
+
+// ---- valid.cpp ----
+
+bool is_valid(zyntax_runtime *); // the runtime's own equations, in debug builds over the scripted world
+
+constexpr const char *name_of(Kind kind) {
+    constexpr const char *names[] = {"none", "sleep", "sleep_until", "join",   "join_until", "join_all", "select", "send",
+                                     "recv", "read",  "write",       "ready", "accept",     "connect",  "blocking"};
+    return names[static_cast<int>(kind)];
+}
+
+} // namespace random_test

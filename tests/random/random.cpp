@@ -1,0 +1,323 @@
+// Programs at random over the whole public API (program.h), from seeds or bytes; the same twice: over a world without a
+// kernel (`random`), and over the real poller (`random-real`).
+//
+//   random --seed N --steps M         programs from a seed (`fresh`: from the clock), M steps in all; prints the seed
+//   random --seed N --seconds S       the same, for so long
+//   random --bytes FILE...            programs from bytes: a corpus, or what a fuzzer or a shrunk failure left
+//   ... --without NAME,NAME           leaves out oracles or actions by name
+//   ... --trace                       tells what the programs do (with --bytes)
+//   ... --keep FILE                   where a shrunk failure goes
+//
+// Programs run in a child, so that crashes and hangs are failures as broken promises are. What fails is shrunk while it
+// fails in the same way, and then printed: its bytes, and what the program does.
+#include "program.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace random_test {
+
+bool tracing;
+
+namespace {
+
+constexpr uint32_t max_bytes = 1 << 16, steps_a_program = 600;
+constexpr int broken_promise = 42;
+constexpr unsigned deadline_s = 20;
+
+// What the child and we both see.
+struct Shared {
+    uint64_t programs, steps;
+    uint32_t used; // bytes of the program that runs
+    char oracle[64], text[192];
+    uint8_t bytes[max_bytes];
+};
+Shared *shared;
+
+std::vector<std::string> without;
+bool in_child; // a promise that is broken ends this process; else it aborts, for a fuzzer
+
+int trace_depth;
+
+uint64_t scatter(uint64_t seed, uint64_t i) {
+    uint64_t z = seed + (i + 1) * 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+} // namespace
+
+bool is_without(const char *name) {
+    for (const std::string &each : without) {
+        if (each == name) return true;
+    }
+    return false;
+}
+
+void trace(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    if (format[0] == '}') trace_depth--;
+    std::printf("%*s", 2 * trace_depth, "");
+    std::vprintf(format, args);
+    std::printf("\n");
+    va_end(args);
+    if (format[std::strlen(format) - 1] == '{') trace_depth++;
+}
+
+void report(Program *, const char *oracle, const char *text) {
+    if (tracing) std::printf("%*sBROKEN: %s: %s\n", 2 * trace_depth, "", oracle, text);
+    std::fflush(stdout);
+    if (!in_child) {
+        std::fprintf(stderr, "broken promise: %s: %s\n", oracle, text);
+        std::abort();
+    }
+    std::snprintf(shared->oracle, sizeof shared->oracle, "%s", oracle);
+    std::snprintf(shared->text, sizeof shared->text, "%s", text);
+    _exit(broken_promise);
+}
+
+namespace {
+
+void run_program(Choices &choices, uint32_t max_steps) {
+    alignas(Program) static unsigned char memory[sizeof(Program)];
+    auto *program = ::new (memory) Program(&choices, max_steps);
+    program->run();
+    if (!shared) return;
+    shared->programs++;
+    shared->steps += program->steps();
+}
+
+void run_bytes(const uint8_t *bytes, size_t size) {
+    Choices choices(bytes, size);
+    run_program(choices, UINT32_MAX);
+}
+
+// How a child ended, as a name: empty when well.
+template <class Run> std::string in_a_child(bool quiet, unsigned limit_s, Run run) {
+    std::fflush(nullptr);
+    shared->oracle[0] = shared->text[0] = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        in_child = true;
+        if (quiet) {
+            int null = open("/dev/null", O_WRONLY);
+            dup2(null, 1);
+            dup2(null, 2);
+        }
+        alarm(limit_s);
+        run();
+        std::fflush(stdout);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    if (WIFSIGNALED(status)) {
+        return WTERMSIG(status) == SIGALRM ? "hang" : "signal " + std::to_string(WTERMSIG(status));
+    }
+    int code = WEXITSTATUS(status);
+    return code == 0 ? "" : code == broken_promise ? shared->oracle : "exit " + std::to_string(code);
+}
+
+// ---- shrinking ----
+
+class Shrinker {
+public:
+    Shrinker(std::vector<uint8_t> bytes, std::string how) : bytes_(std::move(bytes)), how_(std::move(how)) {}
+
+    std::vector<uint8_t> run() {
+        end_ = time(nullptr) + 40;
+        for (size_t before = SIZE_MAX; bytes_.size() < before && !over();) {
+            before = bytes_.size();
+            for (size_t chunk = bytes_.size() / 2 + 1; chunk > 0 && !over(); chunk /= 2) cut(chunk);
+        }
+        for (size_t i = 0; i < bytes_.size() && !over(); i++) {
+            if (bytes_[i] == 0) continue;
+            auto copy = bytes_;
+            copy[i] = 0;
+            keep(std::move(copy));
+        }
+        for (size_t chunk = 8; chunk > 0 && !over(); chunk /= 2) cut(chunk);
+        return bytes_;
+    }
+
+private:
+    std::vector<uint8_t> bytes_;
+    std::string how_;
+    time_t end_ = 0;
+
+    bool over() const { return time(nullptr) > end_; }
+    void cut(size_t chunk) {
+        for (size_t i = bytes_.size(); i > 0 && !over();) {
+            size_t from = i > chunk ? i - chunk : 0;
+            auto copy = bytes_;
+            copy.erase(copy.begin() + ptrdiff_t(from), copy.begin() + ptrdiff_t(i));
+            keep(std::move(copy));
+            i = from < bytes_.size() ? from : bytes_.size();
+        }
+    }
+    void keep(std::vector<uint8_t> candidate) {
+        unsigned limit = how_ == "hang" ? 1 : 5;
+        if (in_a_child(true, limit, [&] { run_bytes(candidate.data(), candidate.size()); }) == how_)
+            bytes_ = std::move(candidate);
+    }
+};
+
+void show(std::vector<uint8_t> bytes, const std::string &how, const char *keep) {
+    std::printf("FAILED: %s%s%s, %zu bytes\n", how.c_str(), shared->text[0] ? ": " : "", shared->text, bytes.size());
+    std::string again = in_a_child(true, deadline_s, [&] { run_bytes(bytes.data(), bytes.size()); });
+    if (again == how) bytes = Shrinker(std::move(bytes), how).run();
+    else std::printf("(replayed alone it ends with: %s)\n", again.empty() ? "nothing wrong" : again.c_str());
+    std::printf("shrunk to %zu bytes:", bytes.size());
+    for (uint8_t byte : bytes) std::printf(" %02x", byte);
+    std::printf("\n");
+    if (keep) {
+        if (FILE *file = std::fopen(keep, "wb")) {
+            std::fwrite(bytes.data(), 1, bytes.size(), file);
+            std::fclose(file);
+        }
+    }
+    in_a_child(false, deadline_s, [&] {
+        tracing = true;
+        run_bytes(bytes.data(), bytes.size());
+    });
+    std::fflush(stdout);
+}
+
+// ---- the command line ----
+
+struct Options {
+    uint64_t seed = 1, steps = UINT64_MAX;
+    double seconds = 0;
+    bool trace = false;
+    const char *keep = nullptr;
+    std::vector<const char *> files;
+};
+
+uint64_t now_us() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return uint64_t(now.tv_sec) * 1'000'000 + uint64_t(now.tv_nsec) / 1000;
+}
+
+bool parse(int argc, char **argv, Options *options) {
+    bool files = false;
+    for (int i = 1; i < argc; i++) {
+        std::string arg = argv[i];
+        const char *value = i + 1 < argc ? argv[i + 1] : nullptr;
+        if (arg == "--trace") options->trace = true;
+        else if (arg == "--bytes") files = true;
+        else if (files && arg[0] != '-') options->files.push_back(argv[i]);
+        else if (!value) return false;
+        else {
+            i++;
+            if (arg == "--seed") options->seed = std::string(value) == "fresh" ? now_us() : strtoull(value, nullptr, 0);
+            else if (arg == "--steps") options->steps = strtoull(value, nullptr, 0);
+            else if (arg == "--seconds") options->seconds = strtod(value, nullptr);
+            else if (arg == "--keep") options->keep = value;
+            else if (arg == "--without") {
+                for (std::string rest = value; !rest.empty();) {
+                    size_t comma = rest.find(',');
+                    without.push_back(rest.substr(0, comma));
+                    rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
+                }
+            } else return false;
+        }
+    }
+    return files ? !options->files.empty() : options->steps != UINT64_MAX || options->seconds > 0;
+}
+
+int run_files(const Options &options) {
+    int failed = 0;
+    for (const char *name : options.files) {
+        std::vector<uint8_t> bytes(max_bytes);
+        FILE *file = std::fopen(name, "rb");
+        if (!file) {
+            std::printf("cannot read %s\n", name);
+            return 1;
+        }
+        bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file));
+        std::fclose(file);
+        std::string how = in_a_child(false, deadline_s, [&] {
+            tracing = options.trace;
+            run_bytes(bytes.data(), bytes.size());
+        });
+        if (how.empty()) continue;
+        failed++;
+        std::printf("%s: ", name);
+        show(bytes, how, options.keep);
+    }
+    std::printf("%zu programs, %d failed\n", options.files.size(), failed);
+    return failed != 0;
+}
+
+int run_seed(const Options &options) {
+    std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
+    uint64_t start = now_us();
+    std::string how = in_a_child(false, 0, [&] {
+        for (uint64_t i = 0; shared->steps < options.steps; i++) {
+            if (options.seconds > 0 && double(now_us() - start) > options.seconds * 1e6) break;
+            shared->used = 0;
+            alarm(deadline_s);
+            Choices choices(scatter(options.seed, i), shared->bytes, max_bytes, &shared->used);
+            run_program(choices, steps_a_program);
+        }
+    });
+    double seconds = double(now_us() - start) / 1e6;
+    std::printf("%llu programs, %llu steps in %.2f s: %.0f steps/s\n", static_cast<unsigned long long>(shared->programs),
+                static_cast<unsigned long long>(shared->steps), seconds, double(shared->steps) / seconds);
+    if (how.empty()) return 0;
+    std::printf("program %llu of seed %llu ", static_cast<unsigned long long>(shared->programs),
+                static_cast<unsigned long long>(options.seed));
+    show({shared->bytes, shared->bytes + shared->used}, how, options.keep);
+    return 1;
+}
+
+} // namespace
+
+} // namespace random_test
+
+using namespace random_test;
+
+#ifdef RANDOM_FUZZ
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    static bool first = true;
+    if (first && getenv("RANDOM_WITHOUT")) {
+        char name[] = "random", option[] = "--without";
+        char *argv[] = {name, option, getenv("RANDOM_WITHOUT")};
+        Options options;
+        parse(3, argv, &options);
+    }
+    first = false;
+    run_bytes(bytes, size);
+    return 0;
+}
+
+#else
+
+int main(int argc, char **argv) {
+    Options options;
+    if (!parse(argc, argv, &options)) {
+        std::fprintf(stderr, "usage: random [--seed N|fresh] --steps M | --seconds S | --bytes FILE... (see random.cpp)\n");
+        return 2;
+    }
+    void *memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return 2;
+    shared = static_cast<Shared *>(memory);
+    return options.files.empty() ? run_seed(options) : run_files(options);
+}
+
+#endif
