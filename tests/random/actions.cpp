@@ -50,7 +50,7 @@ Wakee Program::host_wakee(Waker *out) {
         i = next_waker_++ % max_wakers;
         const HostWaker &waker = wakers_[i];
         const Reg &reg = regs_[waker.reg];
-        if (!waker.id || reg.id != waker.reg_id || waker.state == HostWaker::ended) break;
+        if (!waker.id || reg.id != waker.reg_id || waker.state >= HostWaker::canceled) break;
     }
     wakers_[i] = {new_id(), 0, 0, HostWaker::armed};
     *out = {reinterpret_cast<void *>(uintptr_t{wakers_[i].id} * max_wakers + i), host_wake};
@@ -115,21 +115,21 @@ void Program::cancel(uint32_t a) {
 
 // ---- what to wait for ----
 
-void Program::choose_target(Target &target, uint32_t r) {
+void Program::choose_target(Target &target, uint32_t r, bool same_runtime) {
     uint32_t how = below(16);
     if (how == 15 && !is_without("null_task")) {
-        target = {nullptr, 0, Target::null};
+        target = {nullptr, 0, Target::null, false};
         return;
     }
     uint32_t a = any_actor();
-    if (how == 14 || !actors_[a].task) {
-        target = {old_tasks_[below(max_old)], 0, Target::stale};
+    if (actors_[a].rt != r && how < 12) a = any_actor();
+    if (how == 14 || !actors_[a].task || (same_runtime && actors_[a].rt != r)) {
+        target = {old_tasks_[below(max_old)], 0, Target::stale, false};
         if (!target.task) target.task = reinterpret_cast<zyntax_task *>(uintptr_t{77});
         if (zyntax_task_alive(target.task)) target.task = reinterpret_cast<zyntax_task *>(uintptr_t{77});
         return;
     }
-    if (actors_[a].rt != r && how < 12) a = any_actor();
-    target = {actors_[a].task, actors_[a].id, uint8_t(a)};
+    target = {actors_[a].task, actors_[a].id, uint8_t(a), false};
 }
 
 // What a new await point of a task or host of runtime r waits for.
@@ -199,7 +199,7 @@ void Program::choose_args(Word &word, uint32_t r) {
         break;
     }
     args.rt_id = rts_[args.rt].id;
-    for (uint32_t i = 0; i < args.count; i++) choose_target(args.targets[i], r);
+    for (uint32_t i = 0; i < args.count; i++) choose_target(args.targets[i], r, args.count > 1 && is_without("mixed_groups"));
     if (args.kind >= Kind::join && args.kind <= Kind::select && args.count && args.targets[0].index < max_actors)
         args.rt = actors_[args.targets[0].index].rt;
 }
@@ -220,12 +220,12 @@ void Program::act_on_channels() {
         int32_t error = zyntax_channel_create(rts_[r].rt, capacity, size, &handle);
         in_call_ = false;
         TRACE("channel %u of %u on %u: %d", c, capacity, r, error);
-        if (rts_[r].ending) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
-        else if (error) expect(error == ZYNTAX_ENOMEM && failures != rts_[r].heap.failures, "enomem", "channel_create");
+        if (rts_[r].refuses) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
+        else if (error && !rts_[r].ending) expect(error == ZYNTAX_ENOMEM && failures != rts_[r].heap.failures, "enomem", "channel_create");
         if (error == 0) channel = {new_id(), handle, uint8_t(r), false, capacity, size, 0, 0, {}};
         return;
     }
-    if (rts_[channel.rt].driving && channel.rt != inner()) return;
+    if ((rts_[channel.rt].driving && channel.rt != inner()) || rts_[channel.rt].ending) return;
     if (what == 0) {
         TRACE("close channel %u", c);
         in_call_ = true;
@@ -254,7 +254,7 @@ void Program::open_io() {
     int32_t error = zyntax_io_open(rts_[r].rt, fd, &io);
     in_call_ = false;
     TRACE("open %d on %u: %d", int(fd), r, error);
-    if (rts_[r].ending) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
+    if (rts_[r].refuses) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
     if (error) outside::close(fd);
     else new_io(io, r, false);
 }
@@ -267,7 +267,7 @@ void Program::listen() {
     int32_t error = zyntax_tcp_listen(rts_[r].rt, "127.0.0.1", 0, &io);
     in_call_ = false;
     TRACE("listen on %u: %d", r, error);
-    if (rts_[r].ending) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
+    if (rts_[r].refuses) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
     if (error == 0) {
         expect(zyntax_tcp_port(io) > 0, "port", "a listener has a port");
         new_io(io, r, true);
@@ -279,6 +279,10 @@ void Program::act_on_io() {
     uint32_t i = any_io();
     Io &io = ios_[i];
     if (!io.id || (rts_[io.rt].driving && io.rt != inner())) return below(2) ? open_io() : listen();
+    if (rts_[io.rt].ending) { // it may be closed already
+        if (zyntax_io_close(io.handle) == 0 || !outside::is_open(io.fd)) io.id = 0;
+        return;
+    }
     switch (below(5)) {
     case 0:
         expect(zyntax_io_fd(io.handle) == io.fd, "io_fd", "a handle keeps its descriptor");
@@ -312,7 +316,7 @@ void Program::act_on_io() {
 
 void Program::peer() {
     Io &io = ios_[any_io()];
-    if (!io.id) return;
+    if (!io.id || !outside::is_open(io.fd)) return;
     auto what = static_cast<Deed>(below(uint32_t(Deed::count)));
     TRACE("peer of %d: %u", int(io.fd), unsigned(what));
     outside::deed(io.fd, what);
@@ -498,7 +502,7 @@ void Program::use_stale() {
     copy = op;
     if (op) expect(zyntax_sleep(rts_[r].rt, &copy, 1000, &own) == POLL_READY, "stale_op", "a sleep with a stale op");
     in_call_ = false;
-    end_waker(wakee);
+    end_waker(wakee, HostWaker::ended);
 }
 
 // Ops change places, or are used for something else.

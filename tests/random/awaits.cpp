@@ -30,12 +30,12 @@ Reg *Program::take_reg(Word &word) {
     return &regs_[max_regs - 1];
 }
 
-void Program::end_waker(const Wakee &wakee) {
-    if (wakee.kind == Wakee::host && wakers_[wakee.waker].id == wakee.id) wakers_[wakee.waker].state = HostWaker::ended;
+void Program::end_waker(const Wakee &wakee, HostWaker::State how) {
+    if (wakee.kind == Wakee::host && wakers_[wakee.waker].id == wakee.id) wakers_[wakee.waker].state = how;
 }
 
-void Program::free_reg(Reg *reg) {
-    end_waker(reg->wakee);
+void Program::free_reg(Reg *reg, HostWaker::State how) {
+    end_waker(reg->wakee, how);
     reg->id = 0;
     while (regs_used_ && !regs_[regs_used_ - 1].id) regs_used_--;
 }
@@ -45,7 +45,7 @@ void Program::give_up(Reg *reg) {
         Job &job = jobs_[reg->args.value % max_jobs];
         if (job.id == reg->args.object_id && !job.ran) job.canceled = true;
     }
-    free_reg(reg);
+    free_reg(reg, HostWaker::canceled);
 }
 
 void Program::cancel_word(Word &word) {
@@ -94,6 +94,13 @@ bool Program::ended(const Target &target) const {
     if (target.index >= max_actors) return true;
     const Actor &actor = actors_[target.index];
     return actor.id != target.id || !is_live(actor);
+}
+
+// A group takes no notice of the polled task itself, nor of tasks of another runtime than the one that polls.
+bool Program::is_skipped(const Target &target) const {
+    uint32_t driving = inner();
+    if (target.index >= max_actors || ended(target) || driving >= max_runtimes) return false;
+    return actors_[target.index].rt != driving || rts_[driving].current == target.index + 1;
 }
 
 bool Program::same_point(const Args &a, const Args &b) const {
@@ -180,6 +187,7 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
         std::memset(word.buffer, 0x5a, sizeof word.buffer);
         std::memcpy(word.buffer, &word.args.value, sizeof word.args.value);
     }
+    Args args_before = word.args;
     uint64_t failures = 0, failures_after = 0;
     for (RuntimeModel &rt : rts_) failures += rt.heap.failures;
     Wakee old = reg ? reg->wakee : Wakee{};
@@ -187,10 +195,11 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     PollStatus status = call_api(word, waker);
     in_call_ = false;
     for (RuntimeModel &rt : rts_) failures_after += rt.heap.failures;
-    TRACE("%s -> %s %lld%s", name_of(word.args.kind), status == POLL_READY ? "ready" : "pending",
+    TRACE("%s(%s%llu) -> %s %lld%s", name_of(word.args.kind), args_before.kind <= Kind::sleep_until || args_before.kind == Kind::join_until ? "ns " : "",
+          static_cast<unsigned long long>(args_before.kind <= Kind::join_until ? args_before.time_ns : args_before.object), status == POLL_READY ? "ready" : "pending",
           static_cast<long long>(word.result), op == 0 ? "" : was_stale ? " (stale op)" : reg ? " (again)" : " (other op)");
     expect(status == POLL_READY || status == POLL_PENDING, "status", "a status is ready or pending");
-    if (old.kind == Wakee::host && (wakee.kind != Wakee::host || old.id != wakee.id)) end_waker(old);
+    if (old.kind == Wakee::host && (wakee.kind != Wakee::host || old.id != wakee.id)) end_waker(old, HostWaker::replaced);
     bool oom = failures != failures_after;
     if (stack_size_ && actors_[0].id) { // a promise's poll that called an await point with its waker
         uint8_t current = rts_[inner()].current;
@@ -221,7 +230,7 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
         check_io(word, known, status, was_fresh, oom);
         break;
     default:
-        check_blocking(word, status, op && !reg, oom);
+        check_blocking(word, known, status, op && !reg, oom);
         break;
     }
     returned(word, reg, wakee, status, was_fresh, was_stale, op, oom);
@@ -232,20 +241,20 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
 void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, bool, bool, uint64_t op, bool oom) {
     if (status == POLL_READY) {
         expect(word.op == 0, "op_zero", "an op that is ready is zero");
-        if (reg) free_reg(reg);
-        if (wakee.kind == Wakee::host) end_waker(wakee);
+        if (reg) free_reg(reg, HostWaker::ended);
+        if (wakee.kind == Wakee::host) end_waker(wakee, HostWaker::ended);
         word.args.kind = Kind::none;
         return;
     }
     if (word.op == 0) { // without memory: the waker was woken to try again
         expect(oom && word.args.kind != Kind::send && word.args.kind != Kind::recv, "op_zero", "pending without an op");
-        if (reg) free_reg(reg);
+        if (reg) free_reg(reg, HostWaker::ended);
         if (wakee.kind == Wakee::task && actors_[wakee.actor].id == wakee.id && !actors_[wakee.actor].canceled)
             actors_[wakee.actor].must_poll = true;
         return;
     }
     if (reg && (word.op != op)) { // given up, begun anew: a new place in the line
-        free_reg(reg);
+        free_reg(reg, HostWaker::ended);
         reg = nullptr;
     }
     bool is_new = !reg;
@@ -256,6 +265,7 @@ void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, boo
     reg->forgotten = false;
     reg->wakee = wakee;
     if (is_new) {
+        for (Target &target : word.args.targets) target.skipped = is_skipped(target);
         reg->args = word.args;
         reg->deadline_ns = word.args.time_ns;
         if (word.args.kind == Kind::sleep) {
@@ -307,6 +317,7 @@ void Program::check_join(Word &word, const Reg *reg, PollStatus status, bool oom
         else if (driving < max_runtimes && rts_[driving].current == target.index + 1) self++;
     }
     if (status == POLL_PENDING) {
+        for (uint32_t i = 0; i < a.count && reg; i++) over -= reg->args.targets[i].skipped && ended(a.targets[i]);
         bool waits = a.kind == Kind::select ? over == 0 && self + foreign < a.count : over + self + foreign < a.count;
         bool once = a.kind == Kind::join_all || a.kind == Kind::select;
         if (!(once && reg)) expect(waits || (oom && a.kind == Kind::join_all), "join_vain", "a join waits for nothing");
@@ -372,8 +383,10 @@ void Program::check_channel_call(Word &word, const Reg *reg, PollStatus status, 
         expect(oom, "enomem", "ENOMEM though no allocation failed");
         return;
     }
-    if (!channel) {
-        expect(status == POLL_READY && (result == ZYNTAX_ESTALE || result == ZYNTAX_ECANCELED), "channel_stale",
+    if (!channel || rts_[channel->rt].ending) {
+        if (channel && status == POLL_READY && result >= 0) channel->id = 0; // whatever it holds: it is ending
+        bool stale = status == POLL_READY && (result == ZYNTAX_ESTALE || result == ZYNTAX_ECANCELED);
+        expect(channel || stale, "channel_stale",
                "a dead channel is ESTALE or ECANCELED");
         return;
     }
@@ -425,6 +438,7 @@ void Program::check_io(Word &word, const Reg *reg, PollStatus status, bool was_f
         return;
     }
     Io *io = io_of(a);
+    if (io && rts_[io->rt].ending && !outside::is_open(io->fd)) io = nullptr;
     if (!io) {
         int64_t expected = was_fresh ? ZYNTAX_ESTALE : ZYNTAX_ECANCELED;
         expect(status == POLL_READY && result == expected, "io_stale", "a dead handle is ESTALE, or ECANCELED with an op");
@@ -447,7 +461,7 @@ void Program::check_io(Word &word, const Reg *reg, PollStatus status, bool was_f
     }
 }
 
-void Program::check_blocking(Word &word, PollStatus status, bool was_other, bool oom) {
+void Program::check_blocking(Word &word, const Reg *reg, PollStatus status, bool was_other, bool oom) {
     const Args &a = word.args;
     int64_t result = word.result;
     Job &job = jobs_[a.value % max_jobs];
@@ -457,7 +471,8 @@ void Program::check_blocking(Word &word, PollStatus status, bool was_other, bool
     }
     if (status == POLL_PENDING) return;
     if (result == ZYNTAX_ENOMEM) expect(oom, "enomem", "ENOMEM though no allocation failed");
-    else if (result == ZYNTAX_ECANCELED) expect(rts_[a.rt].ending, "blocking_result", "ECANCELED without a destroy");
+    else if (result == ZYNTAX_ECANCELED) // or whose waker it had has ended: it was given up
+        expect(rts_[a.rt].ending || (reg && !can_call(*reg)), "blocking_result", "ECANCELED without a destroy");
     else if (result != ZYNTAX_EAGAIN) {
         expect(result == int64_t(a.object_id), "blocking_result", "what the job returned");
         expect(job.id == a.object_id && job.ran, "blocking_result", "a job is done that has not run");

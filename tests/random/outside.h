@@ -36,6 +36,7 @@ intptr_t make(uint32_t kind);      // an end of something that has a peer; < 0: 
 void close(intptr_t fd);           // an end that is the program's
 void deed(intptr_t fd, Deed what); // of its peer
 void adopt(intptr_t fd, bool listens); // a descriptor that the runtime made: its peer is made up where it can be
+bool is_open(intptr_t fd);
 uint32_t readiness(intptr_t fd);
 bool has_backlog(intptr_t fd); // of a listener
 bool hung_up(intptr_t fd);     // everything ends at once on it
@@ -60,6 +61,7 @@ void on_other_thread(void (*act)(void *), void *arg);
 
 void loop_waits(Program *, int64_t timeout_ns); // the poller is about to wait
 bool others_act(Program *);                     // while it waits: what other threads do; false: nothing
+void broken(Program *, const char *oracle, const char *text); // unless it is switched off
 [[noreturn]] void report(Program *, const char *oracle, const char *text);
 
 constexpr int32_t asleep_for_ever = -71; // what the scripted poller says instead (ZYNTAX_EPROTO)

@@ -179,6 +179,7 @@ intptr_t make(uint32_t kind) {
 
 void close(intptr_t fd) { at(fd) = {}; }
 void adopt(intptr_t, bool) {}
+bool is_open(intptr_t fd) { return find(fd); }
 uint32_t readiness(intptr_t fd) { return ready_of(at(fd)) & (readable | writable); }
 bool has_backlog(intptr_t fd) { return at(fd).backlog != 0 || at(fd).error; }
 bool hung_up(intptr_t fd) { return at(fd).error != 0; }
@@ -307,7 +308,9 @@ int32_t RandomPoller::open(Memory &memory) {
 void RandomPoller::close() {
     memory_->give(block_, block_size);
     for (End &end : world.ends) {
-        if (end.poller == number_ + 1) report(world.program, "leak", "a descriptor is registered with a poller that ends");
+        if (end.poller != number_ + 1) continue;
+        end = {};
+        broken(world.program, "leak_registered", "a descriptor is registered with a poller that ends");
     }
     world.pollers[number_] = {};
 }

@@ -16,8 +16,6 @@ struct alignas(64) Header {
 };
 constexpr uint64_t mark = 0x5bd1e995a5a5f00d;
 
-Program *memory_owner; // whose heaps report to whom
-
 } // namespace
 
 void *Heap::alloc(void *self, size_t size, size_t align) {
@@ -45,7 +43,7 @@ void Heap::free(void *self, void *block, size_t size, size_t align) {
     auto &heap = *static_cast<Heap *>(self);
     Header *header = static_cast<Header *>(block) - 1;
     if (header->mark != mark || header->size != size || header->align != align)
-        report(memory_owner, "heap", "a block is given back that was not taken like this");
+        report(nullptr, "heap", "a block is given back that was not taken like this");
     header->mark = 0;
     heap.bytes -= size;
     heap.blocks--;
@@ -54,10 +52,7 @@ void Heap::free(void *self, void *block, size_t size, size_t align) {
 
 // ---- failing ----
 
-void Program::fail(const char *oracle, const char *text) {
-    if (is_without(oracle)) return;
-    report(this, oracle, text);
-}
+void Program::fail(const char *oracle, const char *text) { broken(this, oracle, text); }
 
 void Program::check_valid() {
     for (RuntimeModel &rt : rts_) {
@@ -68,7 +63,7 @@ void Program::check_valid() {
 // ---- life ----
 
 Program::Program(Choices *choices, uint32_t max_steps) : choices_(choices), max_steps_(max_steps) {
-    memory_owner = this;
+    running = this;
 }
 
 void Program::choose_moods() {
@@ -109,7 +104,10 @@ void Program::create_runtime(uint32_t r) {
     rt.stall = below(2);
     config.flags = rt.stall ? ZYNTAX_DETECT_STALL : 0;
     config.blocking_threads = below(4);
-    if (below(8) == 7) config.spin_us = 1;
+    if (below(8) == 7) {
+        config.spin_us = 1;
+        rt.slack_ns = 5000; // spinning counts its time roughly
+    }
     if (below(4) == 3) {
         config.clock_ns = RuntimeModel::clock;
         config.clock_ctx = &rt;
@@ -145,6 +143,9 @@ void Program::destroy_runtime(uint32_t r) {
     stack_size_--;
     rt.driving = false;
     TRACE("}");
+    for (auto &state : states_) {
+        if (state.at && state.rt == r) state.at = nullptr;
+    }
     reap();
     for (Actor &actor : actors_) {
         if (actor.alive && actor.rt == r) expect(false, "drop_never", "destroy drops every task");
@@ -153,7 +154,7 @@ void Program::destroy_runtime(uint32_t r) {
         Reg &reg = regs_[i];
         if (!reg.id || reg.args.rt != r) continue;
         keep_old(nullptr, nullptr, reg.op, nullptr);
-        free_reg(&reg);
+        free_reg(&reg, HostWaker::canceled);
     }
     for (Channel &channel : channels_) {
         if (channel.id && channel.rt == r) {
@@ -180,6 +181,7 @@ void Program::drive_any() {
     if (r == max_runtimes) return;
     static constexpr int64_t timeouts[] = {0, 0, 0, 1000, 5 * ms, -1, -1};
     uint32_t how = below(12);
+    if (below(8) == 7) outside::run_threads();
     if (how < 8) drive(r, 0, timeouts[below(7)], 0);
     else if (how < 9) drive(r, 1, 0, 0);
     else if (how < 11) drive(r, 2, 0, any_actor());

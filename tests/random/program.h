@@ -45,6 +45,7 @@ struct Target {
     zyntax_task *task;
     uint32_t id;
     uint8_t index;
+    bool skipped; // it was the polled task's own, or another runtime's, when the wait began
 };
 
 // What an await point is called with.
@@ -94,13 +95,14 @@ struct HostWaker {
     uint32_t id; // 0: free
     uint16_t reg;
     uint32_t reg_id;
-    enum State : uint8_t { armed, called, ended } state;
+    enum State : uint8_t { armed, called, canceled, ended, replaced } state;
 };
 
 struct Actor {
     uint32_t id;
     uint8_t rt;
     bool alive, dropping, promise, owned, in_poll, canceled, must_poll, finishing;
+    bool again;         // must_poll for the reason alone that its promise returned 0
     bool due, due_drop; // when the turn began
     bool took_waker, called_await; // promises, in this poll
     uint32_t drops, polls, polls_then;
@@ -143,13 +145,14 @@ struct Heap {
 struct RuntimeModel {
     zyntax_runtime *rt; // null: none
     uint32_t id;
-    bool stall, driving, ending, host_waits, one_round;
+    bool stall, driving, host_waits, one_round;
+    bool ending, refuses; // being destroyed; and nothing new is taken any more
     uint8_t stop; // 0 no, 1 yes, 2 perhaps
     int32_t holds;
     uint32_t budget, posted, round_polls, round_calls, round_limit, drive_polls;
     uint8_t current; // the actor that is being polled, + 1
     intptr_t host_fd;
-    uint64_t clock_offset_ns, seen_ns;
+    uint64_t clock_offset_ns, slack_ns;
     Heap heap;
 
     static uint64_t clock(void *self);
@@ -173,6 +176,8 @@ private:
     friend bool others_act(Program *);
     friend void report(Program *, const char *, const char *);
     friend struct RuntimeModel;
+
+    static inline Program *running = nullptr;
 
     Choices *choices_;
     uint64_t steps_ = 0, max_steps_ = 0;
@@ -260,14 +265,15 @@ private:
     void check_join(Word &, const Reg *, PollStatus, bool oom);
     void check_channel_call(Word &, const Reg *, PollStatus, bool oom);
     void check_io(Word &, const Reg *, PollStatus, bool was_fresh, bool oom);
-    void check_blocking(Word &, PollStatus, bool was_stale, bool oom);
+    void check_blocking(Word &, const Reg *, PollStatus, bool was_other, bool oom);
     bool ended(const Target &) const;
+    bool is_skipped(const Target &) const;
     bool same_point(const Args &, const Args &) const;
     uint32_t ahead_of(const Word &, const Reg *, uint32_t *holders) const;
     Reg *reg_of(const Word &);
     Reg *take_reg(Word &);
-    void free_reg(Reg *);
-    void end_waker(const Wakee &);
+    void free_reg(Reg *, HostWaker::State how);
+    void end_waker(const Wakee &, HostWaker::State how);
     void give_up(Reg *);
     void cancel_word(Word &);
     void forget_word(Word &);
@@ -301,7 +307,7 @@ private:
     void side_action();
     void action(uint32_t what);
     void choose_args(Word &, uint32_t r);
-    void choose_target(Target &, uint32_t r);
+    void choose_target(Target &, uint32_t r, bool same_runtime);
     Wakee choose_wakee(Actor *, Waker *own, Waker *out);
     Wakee host_wakee(Waker *out);
     void host_awaits();

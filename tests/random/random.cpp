@@ -77,6 +77,10 @@ void trace(const char *format, ...) {
     if (format[std::strlen(format) - 1] == '{') trace_depth++;
 }
 
+void broken(Program *program, const char *oracle, const char *text) {
+    if (!is_without(oracle)) report(program, oracle, text);
+}
+
 void report(Program *, const char *oracle, const char *text) {
     if (tracing) std::printf("%*sBROKEN: %s: %s\n", 2 * trace_depth, "", oracle, text);
     std::fflush(stdout);

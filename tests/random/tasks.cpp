@@ -8,8 +8,6 @@ namespace random_test {
 
 namespace {
 
-Program *program; // whose callbacks are running
-
 constexpr uintptr_t state_of(uint32_t index, uint32_t id) { return uintptr_t{id} << 8 | (index + 1); }
 void *as_pointer(uintptr_t bits) { return reinterpret_cast<void *>(bits); }
 uintptr_t as_bits(void *pointer) { return reinterpret_cast<uintptr_t>(pointer); }
@@ -46,7 +44,6 @@ uint32_t Program::free_actor() {
 }
 
 void Program::spawn(uint32_t r) {
-    program = this;
     RuntimeModel &rt = rts_[r];
     uint32_t i = free_actor();
     if (i == max_actors || !rt.rt) return;
@@ -78,7 +75,7 @@ void Program::spawn(uint32_t r) {
     TRACE("spawn %s%u on %u%s", actor.promise ? "promise " : actor.owned ? "owned " : "", i, r,
           actor.task ? "" : ": refused");
     if (actor.task) {
-        expect(!rt.ending, "spawn_ending", "a spawn on a runtime that is being destroyed is refused");
+        expect(!rt.refuses, "spawn_ending", "a spawn on a runtime that is being destroyed is refused");
         return;
     }
     expect(rt.ending || rt.heap.failures != failures, "spawn_null", "a spawn fails only without memory");
@@ -104,7 +101,7 @@ Actor &Program::enter_poll(uintptr_t state) {
     expect(zyntax_current_runtime() == rt.rt, "current", "zyntax_current_runtime is the one that polls");
     TRACE("poll %u {", i);
     actor.in_poll = true;
-    actor.must_poll = actor.took_waker = actor.called_await = false;
+    actor.must_poll = actor.again = actor.took_waker = actor.called_await = false;
     actor.polls++;
     actor.poll_began = ++order_;
     rt.current = uint8_t(i + 1);
@@ -133,7 +130,7 @@ void Program::leave_poll(Actor &actor, bool ready) {
 }
 
 PollStatus Program::poll_plain(FutureState state, Waker *waker) {
-    Program &self = *program;
+    Program &self = *running;
     Callback callback(&self.depth_, &self.in_call_);
     self.in_call_ = callback.was();
     Actor &actor = self.enter_poll(as_bits(state));
@@ -156,11 +153,11 @@ void Program::promise_waits(Actor &actor) {
     for (uint32_t i = 0; i < regs_used_; i++) {
         if (regs_[i].id && regs_[i].wakee.kind == Wakee::task && regs_[i].wakee.id == actor.id) return;
     }
-    if (!actor.canceled) actor.must_poll = true;
+    if (!actor.must_poll && !actor.canceled && !is_without("promise_again")) actor.must_poll = actor.again = true;
 }
 
 int64_t Program::poll_promise(void *state) {
-    Program &self = *program;
+    Program &self = *running;
     Callback callback(&self.depth_, &self.in_call_);
     self.in_call_ = callback.was();
     Actor &actor = self.enter_poll(as_bits(state));
@@ -255,6 +252,7 @@ void Program::drop(uintptr_t state, int32_t outcome) {
     expect((outcome == 0) == actor.finishing, "outcome", "0 when the task has finished, else ECANCELED");
     progress_++;
     RuntimeModel &rt = rts_[actor.rt];
+    if (rt.ending && !actor.canceled) rt.refuses = true;
     if (!quiet_) expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round", "a round takes what was there when it began");
     bool was_in_call = in_call_;
     in_call_ = false;
@@ -270,7 +268,7 @@ void Program::drop(uintptr_t state, int32_t outcome) {
 }
 
 void Program::drop_plain(FutureState state, int32_t outcome) {
-    Program &self = *program;
+    Program &self = *running;
     Callback callback(&self.depth_, &self.in_call_);
     self.in_call_ = callback.was();
     self.drop(as_bits(state), outcome);
@@ -285,12 +283,14 @@ void Program::drop_owned(FutureState state, int32_t outcome) {
 // ---- hosts ----
 
 void Program::host_wake(void *data) {
-    Program &self = *program;
+    Program &self = *running;
     uintptr_t bits = as_bits(data);
     HostWaker &waker = self.wakers_[bits % max_wakers];
     TRACE("host's waker %u {", unsigned(bits % max_wakers));
-    bool known = waker.id == uint32_t(bits / max_wakers) && waker.state != HostWaker::ended;
-    self.expect(known, "host_late", "a host's waker is called after its op was cancelled, ended or given another");
+    bool ours = waker.id == uint32_t(bits / max_wakers), known = ours && waker.state < HostWaker::canceled;
+    self.expect(known || (ours && waker.state != HostWaker::canceled), "host_late", "called after its op was cancelled");
+    self.expect(known || !ours || waker.state != HostWaker::ended, "host_ended", "called after its op was ready");
+    self.expect(known || !ours || waker.state != HostWaker::replaced, "host_replaced", "called though another took its place");
     self.expect(!self.in_call_, "host_inline", "a host's waker is called inside a call that does not drive");
     self.expect(self.stack_size_ != 0, "host_inline", "a host's waker is called outside of the loop");
     Callback callback(&self.depth_, &self.in_call_);
@@ -347,10 +347,10 @@ int64_t Program::run_job(void *arg) {
         uint32_t id, index, mark, unused;
     } copy;
     std::memcpy(&copy, arg, sizeof copy);
-    Job &job = program->jobs_[copy.index % max_jobs];
+    Job &job = running->jobs_[copy.index % max_jobs];
     if (job.id == copy.id) {
-        program->expect(!job.ran, "job_twice", "a job runs once");
-        program->expect(!job.canceled, "job_canceled", "a job that was cancelled before it began does not begin");
+        running->expect(!job.ran, "job_twice", "a job runs once");
+        running->expect(!job.canceled, "job_canceled", "a job that was cancelled before it began does not begin");
         job.ran = true;
     }
     copy.mark = ~copy.id;
