@@ -367,7 +367,7 @@ void Program::act_on_runtime() {
     case 6:
         if (below(4)) break;
         TRACE("stop %u", r);
-        rt.stop = 1;
+        if (rt.stop == 0) rt.stop = 1;
         zyntax_runtime_stop(rt.rt);
         break;
     default:

@@ -162,8 +162,8 @@ PollStatus Program::call_api(Word &word, Waker *waker) {
     case Kind::accept:
         return zyntax_tcp_accept(io, &word.op, waker, &word.made, &word.result);
     case Kind::connect:
-        return zyntax_tcp_connect(rt, &word.op, a.value % 4 == 0 ? "n1" : a.value % 4 == 1 ? "n9" : "10.0.0.1",
-                                  uint16_t(a.time_ns), waker, &word.made, &word.result);
+        return zyntax_tcp_connect(rt, &word.op, outside::host(a.value), outside::port(uint32_t(a.time_ns)), waker,
+                                  &word.made, &word.result);
     case Kind::blocking:
         return zyntax_blocking(rt, &word.op, run_job, word.buffer, 16, waker, &word.result);
     default:
@@ -383,10 +383,10 @@ void Program::check_channel_call(Word &word, const Reg *reg, PollStatus status, 
         expect(oom, "enomem", "ENOMEM though no allocation failed");
         return;
     }
-    if (!channel || rts_[channel->rt].ending) {
-        if (channel && status == POLL_READY && result >= 0) channel->id = 0; // whatever it holds: it is ending
+    if (rts_[a.rt].ending) return; // it is there, or is gone already
+    if (!channel) {
         bool stale = status == POLL_READY && (result == ZYNTAX_ESTALE || result == ZYNTAX_ECANCELED);
-        expect(channel || stale, "channel_stale",
+        expect(stale, "channel_stale",
                "a dead channel is ESTALE or ECANCELED");
         return;
     }

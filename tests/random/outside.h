@@ -5,6 +5,8 @@
 
 #include "choices.h"
 
+#include "zyntax_async_runtime.h"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -52,8 +54,18 @@ void run_threads();            // those that have not run yet, scripted only
 // Whether a host's descriptor of a runtime (zyntax_runtime_backend_fd) is readable; only when there is one.
 bool host_readable(intptr_t fd);
 
-// Runs `act` on another thread, and waits for its end.
+// What there is to connect to.
+const char *host(uint32_t value);
+uint16_t port(uint32_t value);
+
+// Runs `act` on another thread: to its end, or beside this one.
 void on_other_thread(void (*act)(void *), void *arg);
+void *begin_on_other_thread(void (*act)(void *), void *arg);
+void join_other_thread(void *);
+
+// Real only: a drive that may sleep for ever is stopped from another thread, until `stopped`.
+void stop_later(zyntax_runtime *);
+void stopped();
 
 } // namespace outside
 

@@ -126,6 +126,36 @@ void Program::create_runtime(uint32_t r) {
     if (!rt.rt) expect(rt.heap.bytes == 0 && rt.heap.blocks == 0, "heap_balance", "a failed create gives all back");
 }
 
+// Another thread's last act makes us destroy the runtime at once, while that thread may still be inside the call.
+void Program::say_farewell(uint32_t r) {
+    struct Farewell {
+        zyntax_runtime *runtime;
+        uint32_t how;
+        bool heard;
+        static void act(void *at) {
+            auto *self = static_cast<Farewell *>(at);
+            if (self->how == 0) zyntax_runtime_stop(self->runtime);
+            else if (self->how == 1) zyntax_runtime_post(self->runtime, hear, self);
+            else zyntax_runtime_release(self->runtime);
+        }
+        static void hear(void *at) { static_cast<Farewell *>(at)->heard = true; }
+    };
+    RuntimeModel &rt = rts_[r];
+    if (outside::scripted || !rt.rt || rt.driving || stack_size_ || rt.stop || is_without("farewell")) return;
+    Farewell farewell{rt.rt, below(2), false};
+    TRACE("farewell %u", r);
+    void *thread = outside::begin_on_other_thread(Farewell::act, &farewell);
+    quiet_ = true;
+    for (int i = 0; i < 10'000 && thread; i++) {
+        int64_t result = drive(r, 0, 100'000, 0);
+        rt.stop = 2;
+        if (result == ZYNTAX_ECANCELED || farewell.heard) break;
+    }
+    quiet_ = false;
+    destroy_runtime(r);
+    outside::join_other_thread(thread);
+}
+
 void Program::destroy_runtime(uint32_t r) {
     RuntimeModel &rt = rts_[r];
     if (!rt.rt || rt.driving || stack_size_ > max_runtimes) return;
@@ -196,7 +226,9 @@ void Program::step() {
     else if (what < 60) settle();
     else if (what == 60) create_runtime(below(max_runtimes));
     else if (what == 61) {
-        if (below(4) == 3) destroy_runtime(below(max_runtimes));
+        uint32_t r = below(max_runtimes);
+        if (below(4) == 3) say_farewell(r);
+        if (below(4) == 3) destroy_runtime(r);
     } else {
         uint32_t r = any_runtime();
         if (r < max_runtimes) spawn(r);

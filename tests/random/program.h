@@ -101,7 +101,7 @@ struct HostWaker {
 struct Actor {
     uint32_t id;
     uint8_t rt;
-    bool alive, dropping, promise, owned, in_poll, canceled, must_poll, finishing;
+    bool alive, remote, dropping, promise, owned, in_poll, canceled, must_poll, finishing;
     bool again;         // must_poll for the reason alone that its promise returned 0
     bool due, due_drop; // when the turn began
     bool took_waker, called_await; // promises, in this poll
@@ -185,6 +185,7 @@ private:
     uint32_t last_id_ = 0, last_item_ = 0;
     uint64_t progress_ = 0; // counts every callback
     bool quiet_ = false;    // nobody begins anything
+    uint64_t rest_ns_ = 0;  // at rest: when that began; what is due later may wait
     bool in_call_ = false;  // inside a call that does not drive
     uint32_t depth_ = 0;    // of callbacks in callbacks
     uint8_t stack_[max_runtimes + 1] = {};
@@ -249,6 +250,8 @@ private:
     int64_t drive_promise(uint32_t r);
     void check_between();
     void settle();
+    bool is_busy();
+    void say_farewell(uint32_t r);
     void check_rest();
     void check_channel(uint32_t c);
     bool is_due(const Reg &);

@@ -109,7 +109,7 @@ Actor &Program::enter_poll(uintptr_t state) {
     rt.drive_polls++;
     expect(++rt.round_polls <= rt.budget || !rt.one_round, "budget", "a round polls poll_budget tasks at most");
     if (rt.drive_polls > 400) { // some programs would go on for ever
-        rt.stop = 1;
+        if (rt.stop == 0) rt.stop = 1;
         zyntax_runtime_stop(rt.rt);
         rt.drive_polls = 0;
     }

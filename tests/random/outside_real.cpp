@@ -1,0 +1,303 @@
+// The system's own world, for random programs over the real poller: socket pairs, TCP on the loopback, real time, and a
+// companion thread that wakes, cancels, posts and stops while the loop runs.
+#include "outside.h"
+#include "zyntax_async_runtime.h"
+
+#include <atomic>
+#include <cerrno>
+#include <ctime>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace random_test {
+
+namespace {
+
+constexpr int max_fds = 1024, max_guests = 64;
+
+struct World {
+    Choices *choices;
+    bool calm;
+    int peers[max_fds];      // of our descriptors, + 1
+    int guests[max_guests];  // connections that we began, and that we accepted
+    int next_guest;
+    int listener; // who connects, connects to this
+    uint16_t port;
+    int open_at_begin;
+    rlim_t most_fds;
+};
+World world;
+
+int count_open() {
+    int n = 0;
+    for (int fd = 0; fd < max_fds; fd++) n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+void keep_guest(int fd) {
+    if (fd < 0) return;
+    int &place = world.guests[world.next_guest++ % max_guests];
+    if (place) ::close(place - 1);
+    place = fd + 1;
+}
+
+sockaddr_in loopback(uint16_t port) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    return address;
+}
+
+uint16_t port_of(int fd) {
+    sockaddr_in address = {};
+    socklen_t size = sizeof address;
+    getsockname(fd, reinterpret_cast<sockaddr *>(&address), &size);
+    return ntohs(address.sin_port);
+}
+
+int connect_to(uint16_t port) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    sockaddr_in address = loopback(port);
+    if (fd >= 0 && connect(fd, reinterpret_cast<sockaddr *>(&address), sizeof address) != 0 && errno != EINPROGRESS) {
+        ::close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void open_listener() {
+    world.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    sockaddr_in address = loopback(0);
+    bind(world.listener, reinterpret_cast<sockaddr *>(&address), sizeof address);
+    ::listen(world.listener, 64);
+    world.port = port_of(world.listener);
+}
+
+void take_guests() {
+    for (;;) {
+        int fd = accept4(world.listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) return;
+        keep_guest(fd);
+    }
+}
+
+bool make_tcp_pair(int *pair) {
+    take_guests();
+    pair[0] = connect_to(world.port);
+    if (pair[0] < 0) return false;
+    pollfd wait = {world.listener, POLLIN, 0};
+    poll(&wait, 1, 1000);
+    pair[1] = accept4(world.listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (pair[1] >= 0) return true;
+    ::close(pair[0]);
+    return false;
+}
+
+} // namespace
+
+namespace outside {
+
+void begin(Program *, Choices *choices) {
+    world = {};
+    world.choices = choices;
+    rlimit limit = {};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    world.most_fds = limit.rlim_cur;
+    world.open_at_begin = count_open();
+    open_listener();
+}
+
+bool end() {
+    refuse_descriptors(false);
+    for (int &peer : world.peers) {
+        if (peer) ::close(peer - 1);
+    }
+    for (int &guest : world.guests) {
+        if (guest) ::close(guest - 1);
+    }
+    ::close(world.listener);
+    int open = count_open();
+    return open == world.open_at_begin;
+}
+
+void calm(bool calm) {
+    world.calm = calm;
+    if (calm) refuse_descriptors(false);
+}
+
+uint64_t now_ns() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return uint64_t(now.tv_sec) * 1'000'000'000 + uint64_t(now.tv_nsec);
+}
+
+void pass(uint64_t ns) {
+    timespec time = {0, long(ns < 100'000 ? ns : 100'000)};
+    nanosleep(&time, nullptr);
+}
+
+intptr_t make(uint32_t kind) {
+    int pair[2];
+    if (kind % 2) {
+        if (!make_tcp_pair(pair)) return -1;
+    } else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+        return -1;
+    }
+    if (pair[0] >= max_fds || pair[1] >= max_fds) {
+        ::close(pair[0]);
+        ::close(pair[1]);
+        return -1;
+    }
+    adopt(pair[0], false);
+    world.peers[pair[0]] = pair[1] + 1;
+    return pair[0];
+}
+
+// A number that comes again has no peer from its last life.
+void adopt(intptr_t fd, bool) {
+    int &peer = world.peers[fd % max_fds];
+    if (peer) ::close(peer - 1);
+    peer = 0;
+}
+
+void close(intptr_t fd) {
+    adopt(fd, false);
+    ::close(int(fd));
+}
+
+void deed(intptr_t fd, Deed what) {
+    int peer = world.peers[fd % max_fds] - 1;
+    char bytes[4096] = {};
+    take_guests();
+    if (what == Deed::arrive || what == Deed::arrive_dead) {
+        int listens = 0;
+        socklen_t size = sizeof listens;
+        if (getsockopt(int(fd), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens) return;
+        int guest = connect_to(port_of(int(fd)));
+        if (what == Deed::arrive_dead && guest >= 0) {
+            linger now = {1, 0};
+            setsockopt(guest, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+            ::close(guest);
+        } else {
+            keep_guest(guest);
+        }
+        return;
+    }
+    if (peer < 0) return;
+    ssize_t n = 0;
+    if (what == Deed::send) n = ::send(peer, bytes, 1, MSG_NOSIGNAL);
+    else if (what == Deed::send_more) n = ::send(peer, bytes, 5, MSG_NOSIGNAL);
+    else if (what == Deed::take) n = ::recv(peer, bytes, 1, 0);
+    else if (what == Deed::take_more) n = ::recv(peer, bytes, sizeof bytes, 0);
+    else if (what == Deed::end) shutdown(peer, SHUT_WR);
+    else if (what == Deed::reset) adopt(fd, false);
+    (void)n;
+}
+
+bool is_open(intptr_t fd) { return fcntl(int(fd), F_GETFD) >= 0; }
+
+uint32_t readiness(intptr_t fd) {
+    pollfd look = {int(fd), POLLIN | POLLOUT | POLLRDHUP, 0};
+    if (poll(&look, 1, 0) <= 0) return 0;
+    uint32_t ready = look.revents & (POLLIN | POLLRDHUP) ? readable : 0;
+    if (look.revents & POLLOUT) ready |= writable;
+    return look.revents & (POLLERR | POLLHUP) ? readable | writable : ready;
+}
+bool has_backlog(intptr_t fd) { return readiness(fd) & readable; }
+bool hung_up(intptr_t) { return false; }
+uint32_t open_ends() { return 0; }
+uint32_t connecting() { return UINT32_MAX; }
+uint64_t refused_ns() { return now_ns(); } // any accept may be resting
+
+void refuse_descriptors(bool refuse) {
+    rlimit limit = {};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = refuse ? 3 : world.most_fds;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+void refuse_threads(bool) {}
+void fail_next(uint32_t) {}
+void run_threads() {
+    timespec time = {0, 20'000};
+    nanosleep(&time, nullptr);
+}
+
+bool host_readable(intptr_t fd) { return readiness(fd) & readable; }
+
+const char *host(uint32_t value) { return value % 8 == 0 ? "localhost" : value % 8 == 1 ? "no.such.host.invalid." : "127.0.0.1"; }
+uint16_t port(uint32_t value) { return value % 4 == 3 ? uint16_t(1) : world.port; }
+
+// ---- the companion ----
+
+namespace {
+
+struct Errand {
+    void (*act)(void *);
+    void *arg;
+    static void *run(void *self) {
+        Errand errand = *static_cast<Errand *>(self);
+        errand.act(errand.arg);
+        return nullptr;
+    }
+};
+
+struct Companion {
+    pthread_t thread;
+    zyntax_runtime *runtime;
+    std::atomic<bool> over;
+
+    static void *run(void *at) {
+        auto *self = static_cast<Companion *>(at);
+        for (int i = 0; !self->over.load() && i < 10'000; i++) {
+            timespec time = {0, 200'000};
+            nanosleep(&time, nullptr);
+            if (!self->over.load()) zyntax_runtime_stop(self->runtime);
+        }
+        return nullptr;
+    }
+};
+Companion companion;
+
+} // namespace
+
+void stop_later(zyntax_runtime *runtime) {
+    companion.runtime = runtime;
+    companion.over = false;
+    pthread_create(&companion.thread, nullptr, Companion::run, &companion);
+}
+
+void stopped() {
+    companion.over = true;
+    pthread_join(companion.thread, nullptr);
+}
+
+void on_other_thread(void (*act)(void *), void *arg) {
+    Errand errand{act, arg};
+    pthread_t thread;
+    if (pthread_create(&thread, nullptr, Errand::run, &errand) != 0) return;
+    pthread_join(thread, nullptr);
+}
+
+void *begin_on_other_thread(void (*act)(void *), void *arg) {
+    static Errand errand;
+    static pthread_t thread;
+    errand = {act, arg};
+    return pthread_create(&thread, nullptr, Errand::run, &errand) == 0 ? &thread : nullptr;
+}
+
+void join_other_thread(void *thread) {
+    if (thread) pthread_join(*static_cast<pthread_t *>(thread), nullptr);
+}
+
+} // namespace outside
+
+} // namespace random_test
