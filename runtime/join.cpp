@@ -27,7 +27,16 @@ Runtime *owner_of(const Task &task) {
     return inboxes.at(task.slot->owner.load(std::memory_order_relaxed))->runtime.load(std::memory_order_relaxed);
 }
 
+// What a group was begun for: the same arguments go on with it.
+struct Purpose {
+    enum Kind : uint8_t { join_all, select, join_until } kind;
+    size_t n;
+    const void *first; // task
+    bool operator==(const Purpose &) const = default;
+};
+
 struct Group : Source {
+    Purpose purpose;
     Node *head;         // what the op names; its source is the group
     uint32_t remaining; // members that have to fire
     uint32_t count;
@@ -56,12 +65,15 @@ void member_fired(Runtime *runtime, Node *member) {
 
 void head_abandoned(Runtime *runtime, Node *head) { free_group(runtime, static_cast<Group *>(head->source)); }
 
-bool is_group(const Node *node) { return node->source && node->source->abandoned == head_abandoned; }
+bool is_group(const Node *node, const Purpose &purpose) {
+    return node->source && node->source->abandoned == head_abandoned &&
+           static_cast<Group *>(node->source)->purpose == purpose;
+}
 
 // A plain join of that task.
 bool joins(const Node *node, const Slot *slot) { return node->place == Node::waiting && node->ring == &slot->joiners; }
 
-Group *make_group(Runtime *runtime, zyntax_op *op, size_t max_members, const Waker *waker) {
+Group *make_group(Runtime *runtime, const Purpose &purpose, zyntax_op *op, size_t max_members, const Waker *waker) {
     void *memory = max_members < UINT32_MAX / 16 ? runtime->arena.take(Group::size_for(max_members)) : nullptr;
     Node *head = memory ? arm(runtime, op, ZYNTAX_WAIT_JOIN, waker) : nullptr;
     if (!head) {
@@ -71,6 +83,7 @@ Group *make_group(Runtime *runtime, zyntax_op *op, size_t max_members, const Wak
     auto *group = ::new (memory) Group();
     group->fired = member_fired;
     group->abandoned = head_abandoned;
+    group->purpose = purpose;
     group->head = head;
     group->count = static_cast<uint32_t>(max_members);
     for (size_t i = 0; i < max_members; i++) group->members[i] = nullptr;
@@ -89,9 +102,9 @@ Node *add_member(Runtime *runtime, Group *group, uint32_t i) {
 }
 
 // A group over the live tasks, to fire when `enough` of them have ended (0: all). False without memory.
-bool wait_for_tasks(Runtime *runtime, zyntax_task *const *tasks, size_t n, uint32_t enough, zyntax_op *op,
-                    const Waker *waker) {
-    Group *group = make_group(runtime, op, n, waker);
+bool wait_for_tasks(Runtime *runtime, const Purpose &purpose, zyntax_task *const *tasks, size_t n, uint32_t enough,
+                    zyntax_op *op, const Waker *waker) {
+    Group *group = make_group(runtime, purpose, op, n, waker);
     if (!group) return false;
     uint32_t live = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -110,10 +123,10 @@ bool wait_for_tasks(Runtime *runtime, zyntax_task *const *tasks, size_t n, uint3
 }
 
 // Whether a group that was armed by an earlier call is still pending; its waker is then the new one.
-bool still_waits(zyntax_op *op, const Waker *waker) {
+bool still_waits(const Purpose &purpose, zyntax_op *op, const Waker *waker) {
     Node *node = *op ? find_node(*op) : nullptr;
     Runtime *runtime = node ? usable_runtime(node->owner.load(std::memory_order_relaxed)) : nullptr;
-    node = runtime ? my_node(runtime, op, is_group) : nullptr;
+    node = runtime ? my_node(runtime, op, [&](const Node *n) { return is_group(n, purpose); }) : nullptr;
     if (!node) *op = 0;
     return node && still_pending(runtime, node, waker) == POLL_PENDING;
 }
@@ -139,11 +152,12 @@ PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, in
 PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker) noexcept {
     int64_t unused;
     if (!valid(op, waker, &unused) || (!tasks && n)) return POLL_READY;
-    if (still_waits(op, waker)) return POLL_PENDING;
+    const Purpose purpose{Purpose::join_all, n, n ? tasks[0] : nullptr};
+    if (still_waits(purpose, op, waker)) return POLL_PENDING;
     for (size_t i = 0; i < n; i++) {
         Task task = look_at(tasks[i]);
         if (!task.can_be_awaited()) continue;
-        bool waits = wait_for_tasks(owner_of(task), tasks + i, n - i, 0, op, waker);
+        bool waits = wait_for_tasks(owner_of(task), purpose, tasks + i, n - i, 0, op, waker);
         return waits ? POLL_PENDING : call_again(owner_of(task), op, waker);
     }
     return ready(op, nullptr, 0);
@@ -151,19 +165,20 @@ PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, W
 
 PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
-    if (still_waits(op, waker)) return POLL_PENDING;
+    if (!n || !tasks) return refuse(op, result, ZYNTAX_EINVAL);
+    const Purpose purpose{Purpose::select, n, tasks[0]};
+    if (still_waits(purpose, op, waker)) return POLL_PENDING;
     Task first;
     int64_t ended = -1;
-    for (size_t i = 0; tasks && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         Task task = look_at(tasks[i]);
         if (!tasks[i]) return ready(op, result, ZYNTAX_EINVAL);
         if (!task.slot && ended < 0) ended = static_cast<int64_t>(i);
         if (!first.slot && task.can_be_awaited()) first = task;
     }
-    if (!n || !tasks) return ready(op, result, ZYNTAX_EINVAL);
     if (ended >= 0) return ready(op, result, ended);
     if (!first.slot) return ready(op, result, ZYNTAX_EDEADLK);
-    if (!wait_for_tasks(owner_of(first), tasks, n, 1, op, waker)) return ready(op, result, ZYNTAX_ENOMEM);
+    if (!wait_for_tasks(owner_of(first), purpose, tasks, n, 1, op, waker)) return ready(op, result, ZYNTAX_ENOMEM);
     return POLL_PENDING;
 }
 
@@ -173,11 +188,12 @@ PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op, uint64_t deadli
     Task task = look_at(handle);
     if (!task.can_be_awaited()) return zyntax_task_join(handle, op, waker, result);
     Runtime *runtime = owner_of(task);
-    Node *node = my_node(runtime, op, is_group);
+    const Purpose purpose{Purpose::join_until, 1, handle};
+    Node *node = my_node(runtime, op, [&](const Node *n) { return is_group(n, purpose); });
     if (node) return still_pending(runtime, node, waker);
     if (deadline_ns <= runtime->now_ns()) return ready(op, result, ZYNTAX_ETIMEDOUT);
 
-    Group *group = make_group(runtime, op, 2, waker);
+    Group *group = make_group(runtime, purpose, op, 2, waker);
     Node *end = group ? add_member(runtime, group, 0) : nullptr;
     Node *timer = end ? add_member(runtime, group, 1) : nullptr;
     if (!timer || !runtime->timers.insert(runtime->arena, timer, deadline_ns)) {

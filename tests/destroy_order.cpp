@@ -185,7 +185,7 @@ struct Asking {
     std::function<void()> answer = [] {};
     int32_t posted = 1;
     std::atomic<int> answers{0};
-    std::atomic<bool> ended{false};
+    std::atomic<bool> runs{false}, ended{false};
 
     explicit Asking(zyntax_runtime *runtime) : rt(runtime) {}
     static void post(void *self) {
@@ -196,6 +196,7 @@ struct Asking {
     }
     static int64_t job(void *self) {
         auto *asking = static_cast<Asking *>(self);
+        asking->runs = true;
         asking->begun.pass(); // until the runtime is being destroyed
         asking->posted = zyntax_runtime_post(asking->rt, post, asking);
         bool passed = asking->posted != 0 || asking->answered.pass();
@@ -216,6 +217,7 @@ void destroy_while_asking(const std::function<void(zyntax_runtime *)> &answer) {
         Task dropped{[](Waker *) { return POLL_PENDING; }, [&](int32_t) { asking.begun.open(); }};
         dropped.spawn(rt);
         settle(rt);
+        REQUIRE(eventually([&] { return asking.runs.load(); }));
         auto begin = std::chrono::steady_clock::now();
         rt.destroy();
         CHECK(std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(deadline_ms / 2));
@@ -243,7 +245,10 @@ TEST_CASE("several_jobs_that_wait_for_functions_they_posted_get_their_answers") 
         tasks.emplace_back(rt, blocking(rt, Asking::job, &asking.back(), 0));
     }
     settle(rt);
-    for (Asking &one : asking) one.begun.open();
+    for (Asking &one : asking) {
+        REQUIRE(eventually([&] { return one.runs.load(); }));
+        one.begun.open();
+    }
     rt.destroy();
     for (Asking &one : asking) {
         CHECK(one.answers == 1);
@@ -284,6 +289,7 @@ TEST_CASE("a_function_that_a_job_posted_may_give_up_operations_of_jobs") {
         asking.answer = [&] {
             for (HostOp &host : hosts) host.cancel();
         };
+        REQUIRE(eventually([&] { return asking.runs.load(); }));
         asking.begun.open();
         rt.destroy();
         CHECK(asking.ended);

@@ -17,12 +17,16 @@ struct Chain {
     Runtime &rt;
     int steps = 0;
     bool over = false;
+    bool ending = false; // the runtime is being destroyed, and refuses what a step needs
 
     explicit Chain(Runtime &runtime) : rt(runtime) {}
     virtual ~Chain() = default;
     Chain(const Chain &) = delete;
     Chain &operator=(const Chain &) = delete;
     virtual void begin() = 0;
+    void expect(bool holds) const {
+        if (!ending) CHECK(holds);
+    }
     // False when it is to stop: for good, or because this has gone on for long enough to be a failure.
     bool goes_on() { return !over && ++steps < 100'000; }
 };
@@ -35,13 +39,13 @@ struct Items : Chain {
     explicit Items(Runtime &runtime) : Chain(runtime) {
         host.host.action = [this] {
             if (!goes_on()) return;
-            CHECK(host.call() == POLL_READY);
+            expect(host.call() == POLL_READY);
             begin();
         };
     }
     void begin() override {
-        CHECK(host.call() == POLL_PENDING);
-        CHECK(at_once(sending(channel, &item)) == 0);
+        expect(host.call() == POLL_PENDING);
+        expect(at_once(sending(channel, &item)) == 0);
     }
 };
 
@@ -51,17 +55,17 @@ struct Room : Chain {
     int item = 1;
     HostOp host{sending(channel, &item)};
     explicit Room(Runtime &runtime) : Chain(runtime) {
-        CHECK(at_once(sending(channel, &item)) == 0);
+        expect(at_once(sending(channel, &item)) == 0);
         host.host.action = [this] {
             if (!goes_on()) return;
-            CHECK(host.call() == POLL_READY);
+            expect(host.call() == POLL_READY);
             begin();
         };
     }
     void begin() override {
         int out = 0;
-        CHECK(host.call() == POLL_PENDING);
-        CHECK(at_once(receiving(channel, &out)) == 1);
+        expect(host.call() == POLL_PENDING);
+        expect(at_once(receiving(channel, &out)) == 1);
     }
 };
 
@@ -73,16 +77,16 @@ struct Pong : Chain {
     explicit Pong(Runtime &runtime) : Chain(runtime) {
         for (int i = 0; i < 2; i++) {
             hosts.emplace_back(receiving(channels[i], &item));
-            CHECK(hosts.back().call() == POLL_PENDING);
+            expect(hosts.back().call() == POLL_PENDING);
             hosts.back().host.action = [this, i] {
                 if (!goes_on()) return;
-                CHECK(hosts[size_t(i)].call() == POLL_READY);
-                CHECK(hosts[size_t(i)].call() == POLL_PENDING);
-                CHECK(at_once(sending(channels[1 - i], &item)) == 0);
+                expect(hosts[size_t(i)].call() == POLL_READY);
+                expect(hosts[size_t(i)].call() == POLL_PENDING);
+                expect(at_once(sending(channels[1 - i], &item)) == 0);
             };
         }
     }
-    void begin() override { CHECK(at_once(sending(channels[0], &item)) == 0); }
+    void begin() override { expect(at_once(sending(channels[0], &item)) == 0); }
 };
 
 // A host whose waker waits for a handle that it closes.
@@ -92,13 +96,13 @@ struct Closing : Chain {
     int item = 1;
     using Chain::Chain;
     void begin() override {
-        channel = channel_of(rt, 1);
+        if (zyntax_channel_create(rt, 1, sizeof item, &channel) != 0) return expect(false);
         HostOp &host = hosts.emplace_back(receiving(channel, &item));
-        CHECK(host.call() == POLL_PENDING);
+        expect(host.call() == POLL_PENDING);
         host.host.action = [this] {
             if (goes_on()) begin();
         };
-        CHECK(zyntax_channel_destroy(channel) == 0);
+        expect(zyntax_channel_destroy(channel) == 0);
     }
 };
 
@@ -132,7 +136,7 @@ struct Drops : Chain {
         spawns = true;
         zyntax_task *task = zyntax_runtime_spawn_with(rt, this, poll, drop, 0);
         spawns = false;
-        if (task) CHECK(zyntax_task_cancel(task) == 0);
+        if (task) expect(zyntax_task_cancel(task) == 0);
     }
 };
 
@@ -321,6 +325,7 @@ TEST_CASE("destroy_ends_though_drops_spawn_and_cancel_and_wakers_and_posts_go_on
         int before = chain->steps;
         Task watching{[](Waker *) { return POLL_PENDING; }};
         watching.spawn(rt);
+        chain->ending = true;
         rt.destroy();
         CHECK(watching.drops == 1);
         CHECK(chain->steps - before <= 10);

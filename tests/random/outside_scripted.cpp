@@ -40,10 +40,6 @@ struct PollerState {
     bool woken;
 };
 
-struct ThreadToRun {
-    void (*run)(void *);
-    void *arg;
-};
 
 struct World {
     Program *program;
@@ -53,7 +49,7 @@ struct World {
     End ends[max_ends];
     uint32_t ends_used; // the highest that was, + 1
     PollerState pollers[max_pollers];
-    ThreadToRun threads[max_threads];
+    zyntax::os::Thread *threads[max_threads];
     uint32_t first_thread, last_thread;
     bool refuses_descriptors, refuses_threads;
     int32_t wait_error, add_error, nonblocking_error, connect_error;
@@ -103,8 +99,8 @@ bool chance(uint32_t n) { return !world.calm && world.choices->chance(n); }
 
 void run_all_threads() {
     while (world.first_thread != world.last_thread) {
-        ThreadToRun thread = world.threads[world.first_thread++ % max_threads];
-        thread.run(thread.arg);
+        zyntax::os::Thread *thread = world.threads[world.first_thread++ % max_threads];
+        thread->run(thread->arg);
     }
 }
 
@@ -328,6 +324,8 @@ void RandomPoller::close() {
 
 bool RandomPoller::reserve(uint32_t) { return true; }
 
+void RandomPoller::close_copy() { close(); }
+
 int32_t RandomPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
     if (world.add_error) {
         int32_t error = world.add_error;
@@ -408,11 +406,16 @@ bool commit_pages(void *at, size_t size) { return std::memset(at, 0, size); }
 void *allocate(size_t size, size_t) { return ::operator new(size, any_alignment, std::nothrow); }
 void release(void *at) { ::operator delete(at, any_alignment); }
 
-bool start_thread(void (*run)(void *), void *arg) {
+bool start_thread(Thread *thread) {
     if (world.refuses_threads || world.last_thread - world.first_thread == max_threads) return false;
-    world.threads[world.last_thread++ % max_threads] = {run, arg};
+    world.threads[world.last_thread++ % max_threads] = thread;
     return true;
 }
+
+void join_thread(Thread *) { run_all_threads(); }
+
+size_t address_limit() { return SIZE_MAX; }
+uint64_t process_id() { return 1; }
 
 void relax() { world.now_ns += 30; }
 void yield() {}
@@ -422,10 +425,9 @@ void Monitor::init() {}
 void Monitor::destroy() {}
 void Monitor::lock() {}
 void Monitor::unlock() {}
-void Monitor::wait(Condition) { run_all_threads(); }
-bool Monitor::wait_for(Condition, uint64_t) { return false; }
-void Monitor::signal(Condition) {}
-void Monitor::broadcast(Condition) {}
+bool Monitor::wait_for(uint64_t) { return false; }
+void Monitor::signal() {}
+void Monitor::broadcast() {}
 
 int32_t kind_of(intptr_t fd, Kind *kind) {
     End *end = find(fd);
@@ -434,12 +436,18 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     return 0;
 }
 
-int32_t set_nonblocking(intptr_t fd) {
+int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
     int32_t error = world.nonblocking_error;
     world.nonblocking_error = 0;
-    if (error == 0) at(fd).nonblocking = true;
-    return error;
+    if (error) return error;
+    *was_blocking = !at(fd).nonblocking;
+    at(fd).nonblocking = true;
+    return 0;
 }
+
+void set_blocking(intptr_t fd) { at(fd).nonblocking = false; }
+bool is_blocking(intptr_t fd) { return !at(fd).nonblocking; }
+uint64_t file_identity(intptr_t fd) { return uint64_t(fd); }
 
 int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     End &end = at(fd);
@@ -470,11 +478,11 @@ void close(intptr_t fd) {
     at(fd) = {};
 }
 
-intptr_t listen(const Address *address, bool) {
+intptr_t listen(const Address *address, bool, bool shared) {
     uint16_t port;
     std::memcpy(&port, address->bytes, sizeof port);
     for (const End &other : world.ends) {
-        if (port && other.open && other.listens && other.port == port) return ZYNTAX_EADDRINUSE;
+        if (!shared && port && other.open && other.listens && other.port == port) return ZYNTAX_EADDRINUSE;
     }
     int64_t fd = open_end(Kind::tcp);
     if (fd < 0) return intptr_t(fd);
@@ -483,6 +491,8 @@ intptr_t listen(const Address *address, bool) {
     end.port = port ? port : uint16_t(1000 + fd);
     return intptr_t(fd);
 }
+
+bool listens(intptr_t fd) { return at(fd).listens; }
 
 intptr_t accept(intptr_t listener, bool) {
     End &end = at(listener);
@@ -530,8 +540,7 @@ int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uin
     if (numeric && !is_numeric) return ZYNTAX_ENOENT;
     auto count = is_numeric ? 1u : uint32_t(host[1] - '0');
     if (count == 0) return ZYNTAX_ENOENT;
-    if (count > max) count = max;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && i < max; i++) {
         out[i] = Address{{}, 4};
         std::memcpy(out[i].bytes, &port, sizeof port);
     }

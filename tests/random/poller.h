@@ -11,6 +11,7 @@ public:
 
     int32_t open(Memory &);
     void close();
+    void close_copy();
     bool reserve(uint32_t);
     int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
     void remove(intptr_t fd, uint32_t index);
