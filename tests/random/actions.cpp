@@ -188,7 +188,7 @@ void Program::choose_args(Word &word, uint32_t r) {
         args.value = below(max_jobs);
         if (jobs_[args.value].id) args.kind = Kind::none;
         else {
-            jobs_[args.value] = {new_id(), false, false, 16};
+            jobs_[args.value] = {new_id(), false};
             args.object_id = jobs_[args.value].id;
             uint32_t arg[4] = {args.object_id, args.value, 0, 0};
             std::memcpy(word.buffer, arg, sizeof arg);

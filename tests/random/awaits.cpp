@@ -43,7 +43,7 @@ void Program::free_reg(Reg *reg, HostWaker::State how) {
 void Program::give_up(Reg *reg) {
     if (reg->args.kind == Kind::blocking) {
         Job &job = jobs_[reg->args.value % max_jobs];
-        if (job.id == reg->args.object_id && !job.ran) job.canceled = true;
+        if (job.id == reg->args.object_id && !has_run(reg->args.value)) job.canceled = true;
     }
     free_reg(reg, HostWaker::canceled);
 }
@@ -188,6 +188,7 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
         std::memcpy(word.buffer, &word.args.value, sizeof word.args.value);
     }
     Args args_before = word.args;
+    called_ns_ = outside::now_ns();
     uint64_t failures = 0, failures_after = 0;
     for (RuntimeModel &rt : rts_) failures += rt.heap.failures;
     Wakee old = reg ? reg->wakee : Wakee{};
@@ -269,7 +270,7 @@ void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, boo
         reg->args = word.args;
         reg->deadline_ns = word.args.time_ns;
         if (word.args.kind == Kind::sleep) {
-            uint64_t from = now(word.args.rt);
+            uint64_t from = called_ns_ + rts_[word.args.rt].clock_offset_ns;
             reg->deadline_ns = word.args.time_ns > UINT64_MAX - from ? UINT64_MAX : from + word.args.time_ns;
         }
     }
@@ -475,12 +476,12 @@ void Program::check_blocking(Word &word, const Reg *reg, PollStatus status, bool
         expect(rts_[a.rt].ending || (reg && !can_call(*reg)), "blocking_result", "ECANCELED without a destroy");
     else if (result != ZYNTAX_EAGAIN) {
         expect(result == int64_t(a.object_id), "blocking_result", "what the job returned");
-        expect(job.id == a.object_id && job.ran, "blocking_result", "a job is done that has not run");
+        expect(job.id == a.object_id && has_run(a.value), "blocking_result", "a job is done that has not run");
         uint32_t mark = 0;
         std::memcpy(&mark, word.buffer + 8, sizeof mark);
         expect(mark == ~a.object_id, "blocking_copy", "what the job wrote comes back");
     }
-    if (job.id == a.object_id && (result < 0 || job.ran)) job.id = 0;
+    if (job.id == a.object_id && (result < 0 || has_run(a.value))) job.id = 0;
 }
 
 } // namespace random_test

@@ -342,7 +342,7 @@ bool Program::is_due(const Reg &reg) {
             return outside::has_backlog(io->fd) && outside::now_ns() - outside::refused_ns() > 100 * ms;
         return outside::readiness(io->fd) & (a.kind == Kind::read ? 1 : a.kind == Kind::write ? 2 : a.value);
     case Kind::blocking:
-        return jobs_[a.value % max_jobs].id == a.object_id && jobs_[a.value % max_jobs].ran;
+        return jobs_[a.value % max_jobs].id == a.object_id && has_run(a.value);
     default:
         return false;
     }

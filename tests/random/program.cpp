@@ -144,6 +144,7 @@ void Program::say_farewell(uint32_t r) {
     if (outside::scripted || !rt.rt || rt.driving || stack_size_ || rt.stop || is_without("farewell")) return;
     Farewell farewell{rt.rt, below(2), false};
     TRACE("farewell %u", r);
+    rt.stop = 2;
     void *thread = outside::begin_on_other_thread(Farewell::act, &farewell);
     quiet_ = true;
     for (int i = 0; i < 10'000 && thread; i++) {

@@ -7,6 +7,8 @@
 #include "outside.h"
 #include "zyntax_async_runtime.h"
 
+#include <atomic>
+
 namespace random_test {
 
 constexpr uint32_t max_runtimes = 3, max_actors = 40, max_words = 3, max_hosts = 8, max_channels = 6, max_ios = 24;
@@ -34,9 +36,7 @@ enum class Kind : uint8_t {
 
 struct Job {
     uint32_t id; // 0: free
-    bool ran;
     bool canceled; // before it began
-    uint32_t size;
 };
 
 // A task that is waited for: which, or one that has ended long ago (stale), or none.
@@ -185,6 +185,7 @@ private:
     uint32_t last_id_ = 0, last_item_ = 0;
     uint64_t progress_ = 0; // counts every callback
     bool quiet_ = false;    // nobody begins anything
+    uint64_t called_ns_ = 0; // when the latest call of an await point began
     uint64_t rest_ns_ = 0;  // at rest: when that began; what is due later may wait
     bool in_call_ = false;  // inside a call that does not drive
     uint32_t depth_ = 0;    // of callbacks in callbacks
@@ -202,6 +203,7 @@ private:
     HostWaker wakers_[max_wakers] = {};
     uint32_t next_waker_ = 0;
     Job jobs_[max_jobs] = {};
+    std::atomic<uint32_t> ran_[max_jobs] = {}; // ids of jobs that have; written in the pool's threads
     struct Post {
         Program *program;
         uint32_t id;
@@ -335,6 +337,7 @@ private:
     uint32_t any_channel();
     uint32_t any_io();
     uint32_t inner() const { return stack_size_ ? stack_[stack_size_ - 1] : 255u; }
+    bool has_run(uint32_t job) const { return ran_[job % max_jobs].load() == jobs_[job % max_jobs].id; }
     void keep_old(zyntax_task *, const Waker *, zyntax_op, void *);
     void check_valid();
 

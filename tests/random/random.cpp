@@ -243,7 +243,7 @@ bool parse(int argc, char **argv, Options *options) {
     return files ? !options->files.empty() : options->steps != UINT64_MAX || options->seconds > 0;
 }
 
-int run_files(const Options &options) {
+[[maybe_unused]] int run_files(const Options &options) {
     int failed = 0;
     for (const char *name : options.files) {
         std::vector<uint8_t> bytes(max_bytes);
@@ -267,7 +267,7 @@ int run_files(const Options &options) {
     return failed != 0;
 }
 
-int run_seed(const Options &options) {
+[[maybe_unused]] int run_seed(const Options &options) {
     std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
     uint64_t start = now_us();
     std::string how = in_a_child(false, 0, [&] {
