@@ -53,7 +53,7 @@ struct Scene {
         waits.push_back({"sleep", sleeping(rt, 10 * ms), [this] { clock.now += 10 * ms; }, 0});
         for (int way = 0; way < 5; way++) {
             zyntax_task *&task = handles.emplace_back(park());
-            Operation operation = [this, way, &task](zyntax_op *op, Waker *w, int64_t *r) {
+            Operation operation = [way, &task](zyntax_op *op, Waker *w, int64_t *r) {
                 if (way == 3) *r = 0;
                 if (way == 2) return zyntax_join_until(task, op, 3'600'000 * ms, w, r);
                 if (way == 3) return zyntax_join_all(&task, 1, op, w);
