@@ -109,7 +109,7 @@ bool wait_for_tasks(Runtime *runtime, const Purpose &purpose, zyntax_task *const
     uint32_t live = 0;
     for (uint32_t i = 0; i < n; i++) {
         Task task = look_at(tasks[i]);
-        if (!task.can_be_awaited()) continue;
+        if (!task.can_be_awaited() || owner_of(task) != runtime) continue; // outside of driving several may be usable
         Node *member = add_member(runtime, group, i);
         if (!member) {
             zyntax_op_cancel(op);

@@ -104,7 +104,7 @@ TEST_CASE("a_loop_with_a_clock_that_stands_still_spins_no_longer_than_it_was_tol
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
         auto start = std::chrono::steady_clock::now();
         {
-            Limit limit(rt, 300);
+            Limit limit(rt, 200);
             CHECK(zyntax_runtime_run(rt) == ZYNTAX_ECANCELED); // the limit's stop
         }
         CHECK(elapsed_ms(start) < 5'000);

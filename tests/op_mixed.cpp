@@ -18,7 +18,16 @@ struct Wait {
     std::function<void()> event; // none: it does not happen here
     int64_t result;
     bool is_job = false;
+    bool is_group = false; // a group may take another one's wake for its own, and finds that nothing has happened
 };
+
+// Fills a local socket, which takes a byte or not; nothing is on its way.
+void stuff(Descriptor fd) {
+    std::string block(64 * kib, 's');
+    for (size_t size : {block.size(), size_t(1)})
+        while (send_some(fd, block.data(), size) > 0) {
+        }
+}
 
 struct Scene {
     Clock clock;
@@ -61,7 +70,7 @@ struct Scene {
                 return zyntax_task_join(task, op, w, r);
             };
             const char *names[] = {"join", "join another", "join_until", "join_all", "select"};
-            waits.push_back({names[way], operation, [&task] { zyntax_task_cancel(task); }, 0});
+            waits.push_back({names[way], operation, [&task] { zyntax_task_cancel(task); }, 0, false, way >= 2});
         }
     }
     void channels() {
@@ -79,7 +88,7 @@ struct Scene {
         for (int way = 0; way < 4; way++) {
             Pair &pair = pairs.emplace_back(socket_pair());
             zyntax_io *handle = adopt(rt, pair.near);
-            if (way == 3) fill(Descriptor(zyntax_io_fd(handle)));
+            if (way == 3) stuff(Descriptor(zyntax_io_fd(handle)));
             auto put_byte = [&pair] { put(pair.far, "x"); };
             if (way == 0) waits.push_back({"read", reading(handle, &byte, 1), put_byte, 1});
             if (way == 1) waits.push_back({"read another", reading(handle, &byte, 1), put_byte, 1});
@@ -106,6 +115,13 @@ struct Silent {
     }
     uint16_t port() const { return listener ? port_of(listener->fd) : uint16_t(0); }
 };
+
+// The event of the first wait has happened, which is nothing to the second.
+void check_not_early(const Wait &first, const Wait &second, HostOp &host) {
+    if (!first.is_group || !second.is_group) CHECK(host.host.wakes == 0);
+    if (host.host.wakes > 0) CHECK(host.call() == POLL_PENDING);
+    host.host.wakes = 0;
+}
 
 } // namespace
 
@@ -137,7 +153,7 @@ TEST_CASE("an_op_of_something_else_is_given_up_and_the_call_begins_anew") {
             if (connects) CHECK(fd_count() == descriptors + !second.event); // a socket that is given up is closed
             s.happen(first);
             CHECK(one.host.wakes == 0);
-            CHECK(two.host.wakes == 0);
+            check_not_early(first, second, two);
             if (second.is_job || !second.event) continue;
             s.happen(second);
             CHECK(s.rt.drive_until([&] { return two.host.wakes > 0; }, 2000));
@@ -221,7 +237,7 @@ TEST_CASE("an_op_of_another_runtime_is_given_up_there_and_the_call_begins_anew_h
         if (here.is_job) CHECK((status == POLL_READY && two.result == ZYNTAX_ECANCELED));
         else CHECK(status == POLL_PENDING);
         a.happen(there);
-        CHECK(two.host.wakes == 0);
+        check_not_early(there, here, two);
         if (here.is_job || !here.event) continue;
         b.happen(here);
         CHECK(b.rt.drive_until([&] { return two.host.wakes > 0; }, 2000));
