@@ -66,6 +66,26 @@ TEST_CASE("a_forgotten_connect_gives_its_socket_back") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
+TEST_CASE("a_forgotten_connect_is_no_hope_for_others") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
+    for (End end : {returns, is_cancelled, is_cancelled_by_its_own_poll}) {
+        CAPTURE(end);
+        zyntax_runtime_config c = config();
+        c.flags = ZYNTAX_DETECT_STALL;
+        Runtime rt(c);
+        SilentListener silent;
+        zyntax_io *out = nullptr;
+        ScopedTask parked(rt);
+        parked.on_poll = [](Waker *) { return POLL_PENDING; };
+        parked.start();
+        Forgetful task(rt, connecting(rt, "127.0.0.1", port_of(silent.fd), &out), end);
+        zyntax_runtime_turn(rt, 0);
+        task.leave();
+        Limit limit(rt, 2000);
+        CHECK(zyntax_runtime_run(rt) == ZYNTAX_EDEADLK);
+    }
+}
+
 TEST_CASE("a_forgotten_connect_to_a_name_gives_everything_back_once_the_look_up_has_ended") {
     SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
