@@ -174,6 +174,7 @@ void Program::choose_args(Word &word, uint32_t r) {
         Io &io = ios_[args.object];
         args.object_id = io.id;
         args.handle = io.handle;
+        if (io.listens && args.kind <= Kind::write) args.kind = Kind::accept; // who reads a listener asks for trouble
         args.value = args.kind == Kind::ready ? 1 + below(3) : below(8);
         if (!io.id || (rts_[io.rt].driving && io.rt != inner())) args.kind = Kind::none;
         else args.rt = io.rt;
@@ -198,10 +199,12 @@ void Program::choose_args(Word &word, uint32_t r) {
     default:
         break;
     }
+    for (uint32_t i = args.count; i-- > 0;) {
+        Target &target = args.targets[i];
+        choose_target(target, r, args.count > 1 && is_without("mixed_groups"));
+        if (!ended(target) && !is_skipped(target)) args.rt = actors_[target.index].rt; // the first such one's
+    }
     args.rt_id = rts_[args.rt].id;
-    for (uint32_t i = 0; i < args.count; i++) choose_target(args.targets[i], r, args.count > 1 && is_without("mixed_groups"));
-    if (args.kind >= Kind::join && args.kind <= Kind::select && args.count && args.targets[0].index < max_actors)
-        args.rt = actors_[args.targets[0].index].rt;
 }
 
 // ---- objects ----

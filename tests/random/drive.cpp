@@ -252,8 +252,11 @@ void Program::purge(uint32_t r) {
 }
 
 void Program::check_resources(uint32_t r) {
-    uint32_t known = 0, connects = 0; // a listener may keep a connection that could not be registered
-    for (const Io &io : ios_) known += io.id ? 1 + io.listens : 0;
+    uint32_t known = 0, connects = 0;
+    for (const Io &io : ios_) { // a listener may keep a connection for which there was no registration
+        known += io.id != 0;
+        known += io.id && io.listens;
+    }
     for (uint32_t i = 0; i < regs_used_; i++) connects += regs_[i].id && regs_[i].args.kind == Kind::connect;
     if (stack_size_ == 1 && outside::scripted)
         expect(outside::open_ends() <= known + connects, "leak_forgotten", "a descriptor that nobody waits for is open");

@@ -330,6 +330,7 @@ int32_t RandomPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
     if (world.add_error) {
         int32_t error = world.add_error;
         world.add_error = 0;
+        world.refused_ns = world.now_ns;
         return error;
     }
     End *end = find(fd);
