@@ -281,9 +281,11 @@ intptr_t listen(const Address *address, bool dual_stack, bool shared) {
     auto socket = static_cast<SOCKET>(made);
     set_option(socket, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 1);
     if (as_sockaddr(address)->sa_family == AF_INET6) set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, !dual_stack);
-    bool listens =
-        bind(socket, as_sockaddr(address), static_cast<int>(address->size)) == 0 && ::listen(socket, SOMAXCONN) == 0;
-    return listens ? made : give_up(socket, last_error());
+    if (bind(socket, as_sockaddr(address), static_cast<int>(address->size)) == 0 && ::listen(socket, SOMAXCONN) == 0)
+        return made;
+    // A port that somebody has exclusively is sometimes called forbidden; no other is.
+    int32_t error = last_error();
+    return give_up(socket, error == ZYNTAX_EACCES ? int32_t{ZYNTAX_EADDRINUSE} : error);
 }
 
 bool listens(intptr_t fd) {

@@ -24,7 +24,7 @@ TEST_CASE("tcp_is_tcp") {
 }
 
 TEST_CASE("other_sockets_are_sockets") {
-    CHECK(kind_of(socket_pair().near) == Kind::socket);
+    if (has_local_sockets) CHECK(kind_of(socket_pair().near) == Kind::socket); // elsewhere they are TCP
     CHECK(kind_of(Fd(sys::make_socket(AF_INET, SOCK_DGRAM))) == Kind::socket);
 }
 
