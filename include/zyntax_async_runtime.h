@@ -19,21 +19,42 @@
  *       POLL_PENDING: the waker is stored, in place of an earlier one. Call again, same arguments, on the next poll.
  *       POLL_READY:   *result is set (>= 0: success, < 0: a ZYNTAX_E code) and *op is zero again.
  *     "Same arguments" are the values; *result and other out pointers may be other places on each call.
- *     One op word serves all await points of a function, as only one is active at a time. A state that is dropped
- *     while an op is pending calls zyntax_op_cancel; if it forgets, nothing dangles: the operation wakes a task that
- *     is gone. Buffers are only touched inside the call; the kernel never holds a pointer to them.
+ *     One op word serves all await points of a function, as only one is active at a time: an op that is pending for
+ *     something else is given up, and the call begins anew. A state that is dropped while an op is pending calls
+ *     zyntax_op_cancel. If it forgets, nothing dangles: what the operation held (a connection that is being made, a
+ *     job's memory, a place in a channel's queue) is given back before the loop next sleeps; a plain sleep keeps its
+ *     record of 64 bytes until its deadline, and wakes nobody. An op that a live task forgot holds all of that until
+ *     what it waits for has come, or the task has ended. Buffers are only touched inside the call; the kernel never
+ *     holds a pointer to them.
  *     A null op, waker, result or out pointer is ZYNTAX_EINVAL (where there is a result to say so) and POLL_READY.
+ *     A host may call await points outside of any poll, and with a Waker of its own, whose `wake` may do everything a
+ *     DropFn may. It is called once for each POLL_PENDING, on the thread that drives the runtime, by run, block_on,
+ *     turn or destroy and from nowhere else; never once zyntax_op_cancel or a call with that op that was POLL_READY
+ *     has returned. (Only when memory has run out altogether may a sleep or join_all call it at once.) A host that was
+ *     woken for a channel has what it was woken for until it calls again or cancels, however long that takes.
  *  5. Threads. [any]: any thread, any time while the runtime lives; task handles and wakers also after that.
  *     [rt]: the thread that is driving the runtime (inside run, block_on or turn), or any one thread while none is.
  *     A debug build of the library aborts with a message when this is violated. Runtimes are independent of each
  *     other, and a thread may drive one from within a poll of another.
+ *     Another thread's zyntax_runtime_stop, _post, _hold or _release may race with zyntax_runtime_destroy when it began
+ *     before it, that is, when it is what the loop saw before it ended; destroy waits until such a call has returned.
+ *     One that has not begun must not begin any more.
+ *     From a signal handler only zyntax_wake_from_signal may be called.
+ *     Fork: a child may do two things with a runtime of its parent, nothing, or destroy it, at any place but inside a
+ *     poll or callback of that runtime. Destroy then gives its memory back and closes the child's copies of its
+ *     descriptors; no task is dropped, no host woken, no thread waited for, and the parent notices nothing. The child
+ *     may create runtimes of its own.
  *  6. Errors are negative ZYNTAX_E codes with Linux's errno numbers on every platform. errno is left as it was.
  *  7. Time is monotonic, in nanoseconds. Arithmetic saturates: 2^64-1 is "never". Nothing fires early.
  *  8. Fairness. Ready tasks run first in, first out. I/O and timers are looked at after at most `poll_budget` polls.
- *  9. Memory. Once warm, nothing allocates. Everything is allocated through the runtime's allocator, but for task
- *     slots (64 bytes a task) and inboxes (128 bytes a runtime): stale wakers may look at those for ever, so they are
- *     process-wide, recycled between runtimes, and never unmapped. When memory runs out a call returns ZYNTAX_ENOMEM
- *     (or NULL) and has changed nothing.
+ *  9. Memory. Once warm, nothing allocates. Everything is allocated through the runtime's allocator, but for what
+ *     stale wakers, ops and handles may look at for ever: 64 bytes a task, 64 an operation, 24 an I/O handle or
+ *     channel, 128 a runtime. That is process-wide, recycled between runtimes in blocks of 256, and never unmapped.
+ *     When memory runs out a call returns ZYNTAX_ENOMEM (or NULL) and has changed nothing.
+ *     Alive at once in a process, on 64-bit targets: 67 million tasks, 67 million operations, 16 million I/O handles
+ *     and channels, 65,535 runtimes; then ZYNTAX_ENOMEM. Under a limit of address space (ulimit -v) the addresses for
+ *     all of them take an eighth of it at most, and there are as many as find room there. No number is ever used
+ *     twice: a place that has served two billion tasks, operations or handles is given up.
  * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
  *     blocking call (and those take no signals but for faults of their own), close-on-exec descriptors, no output but
  *     the message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
@@ -63,10 +84,10 @@
  *                   ZYNTAX_DETECT_STALL. At most 262,144 tasks. Timeouts are rounded up to milliseconds. A call through
  *                   another type than the declared one traps: block_on and run return an int32_t.
  *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker is told from newer
- *                   ones for 2047 tasks of the same slot, or 2046 I/O handles and channels of the runtime; one that is
- *                   kept for longer may name a newer one: a waker then polls that without cause, which is harmless.
- *                   Still never undefined behaviour. Alive at once: about a million tasks, 128 runtimes; 16,000 I/O
- *                   handles and as many channels a runtime, then ZYNTAX_ENOMEM.
+ *                   ones for 2047 tasks, or I/O handles and channels, in the same place; one that is kept for longer
+ *                   may name a newer one: a waker then polls that without cause, which is harmless. Still never
+ *                   undefined behaviour. Alive at once in a process: about a million tasks, a million operations,
+ *                   262,000 I/O handles and channels, 1,023 runtimes, then ZYNTAX_ENOMEM.
  *
  * Functions are marked with the version that brought them; the oldest is 0.1.
  */
@@ -135,10 +156,12 @@ typedef uint64_t zyntax_op;
 ZYNTAX_API zyntax_runtime *zyntax_runtime_create(void) ZYNTAX_NOEXCEPT;
 
 /* Ends a runtime. [rt] Runs callbacks that were posted, drops every live task once with ZYNTAX_ECANCELED, closes
- * every I/O handle, waits for blocking jobs that are already running and discards the others. NULL is fine.
- * Wakers and task handles stay safe to use. From inside one of its own polls, drops or callbacks: message and abort.
- * What posted callbacks spawn is dropped with the rest; a spawn from a drop returns NULL after running its own drop.
- * Since 0.1. */
+ * every I/O handle, waits for blocking jobs and name look-ups that are already running, and meanwhile runs what those
+ * post; discards the others; calls the hosts' wakers whose operations ended with all that. When it returns no thread
+ * runs code of this library any more. NULL is fine.
+ * Wakers and handles stay safe to use. From inside one of its own polls, drops or callbacks: message and abort.
+ * What posted callbacks spawn is dropped with the rest. From the first drop on, a spawn returns NULL after running its
+ * own drop, and what would open a handle or a channel, connect, or begin a job is ZYNTAX_ECANCELED. Since 0.1. */
 ZYNTAX_API void zyntax_runtime_destroy(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 
 /* Starts a task; it is polled first when the runtime is driven next. [rt]
@@ -152,7 +175,7 @@ ZYNTAX_API zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureStat
  *   ZYNTAX_EBUSY      called from inside a poll, drop or callback of the same runtime; nothing happened
  *   ZYNTAX_EDEADLK    only with ZYNTAX_DETECT_STALL: the task can never end (see zyntax_runtime_config.flags)
  *   ZYNTAX_ESTALE     `task` is alive on another runtime
- *   ZYNTAX_EINVAL     `runtime` is NULL
+ *   ZYNTAX_EINVAL     `runtime` or `task` is NULL (before 0.2 a NULL task counted as ended)
  *   another error     of the kernel's wait, which should not happen; driving again goes on, and nothing is lost
  * The tasks stay alive in every case. Since 0.1. */
 ZYNTAX_API int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *task) ZYNTAX_NOEXCEPT;
@@ -239,7 +262,8 @@ ZYNTAX_API zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, Futur
 
 /* Asks a task to end. [any] Its poll is not called again and its drop runs on the runtime's thread within the next
  * turn. During the task's own poll that poll decides: POLL_READY is finished, POLL_PENDING is cancelled.
- * Returns 0, or ZYNTAX_ESTALE when the task has ended. Since 0.1. */
+ * Returns 0, also for a task that was cancelled before and waits for its drop; or ZYNTAX_ESTALE when it has ended.
+ * Since 0.1. */
 ZYNTAX_API int32_t zyntax_task_cancel(zyntax_task *task) ZYNTAX_NOEXCEPT;
 
 /* 1 until the task has ended, then 0; 0 for a handle that never was one. [any] Since 0.1. */
@@ -247,7 +271,7 @@ ZYNTAX_API int32_t zyntax_task_alive(zyntax_task *task) ZYNTAX_NOEXCEPT;
 
 /* Waits until a task has ended. [rt] Any number of tasks may join one task; its drop has run before they are polled.
  * *result: 0 once it has ended, at once for a handle that is stale; ZYNTAX_EDEADLK for the task that is being polled;
- * ZYNTAX_ESTALE for a live task of another runtime; ZYNTAX_ENOMEM. Since 0.1. */
+ * ZYNTAX_ESTALE for a live task of another runtime; ZYNTAX_EINVAL for NULL; ZYNTAX_ENOMEM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_task_join(zyntax_task *task, zyntax_op *op, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Memory for a state from the runtime's arena: zeroed, 16-byte aligned. [rt]
@@ -267,7 +291,7 @@ ZYNTAX_API void zyntax_op_cancel(zyntax_op *op) ZYNTAX_NOEXCEPT;
 ZYNTAX_API PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker) ZYNTAX_NOEXCEPT;
 
 /* Waits until one of n tasks has ended. [rt]
- * *result: the lowest index of one that has ended (a stale or NULL handle has), ZYNTAX_EINVAL for n == 0,
+ * *result: the lowest index of one that has ended (a stale handle has), ZYNTAX_EINVAL for n == 0 or a NULL among them,
  * ZYNTAX_EDEADLK when only the polled task itself is left to wait for, ZYNTAX_ENOMEM. The other tasks go on; cancel
  * them if they are not wanted. Tasks of other runtimes are never chosen. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker,
@@ -432,7 +456,8 @@ typedef PollStatus (*PollNextFn)(FutureState state, Waker *waker, void *item, in
 ZYNTAX_API int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t item_size,
                                          zyntax_channel **out) ZYNTAX_NOEXCEPT;
 
-/* Sends a copy of *item; waits while the channel is full. First come, first served. [rt]
+/* Sends a copy of *item; waits while the channel is full. First come, first served: who has waited longest is woken and
+ * has the room until its next poll; if that does not call again, or the task ends, the next one has it. [rt]
  * *result: 0, ZYNTAX_EPIPE once the channel is closed, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (destroyed while waiting),
  * ZYNTAX_EINVAL, ZYNTAX_ENOMEM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_channel_send(zyntax_channel *channel, zyntax_op *op, const void *item, Waker *waker,
@@ -457,8 +482,9 @@ ZYNTAX_API int32_t zyntax_channel_destroy(zyntax_channel *channel) ZYNTAX_NOEXCE
 
 /* zyntax_runtime_config.flags */
 enum {
-    /* run and block_on return ZYNTAX_EDEADLK when live tasks are left but nothing is ready, timed, waiting for I/O,
-     * in the blocking pool, posted or held. Without it they sleep, as a copy of a waker may be anywhere. */
+    /* run, block_on and a turn without a limit return ZYNTAX_EDEADLK when live tasks are left but nothing is ready,
+     * timed, waiting for I/O, in the blocking pool, posted or held. Without it they sleep, as a copy of a waker may be
+     * anywhere. */
     ZYNTAX_DETECT_STALL = 1
 };
 
@@ -469,7 +495,7 @@ typedef struct zyntax_runtime_config {
     void *(*alloc)(void *ctx, size_t size, size_t align); /* NULL: the C library's. Both or none. Called on the */
     void (*free)(void *ctx, void *ptr, size_t size, size_t align); /* runtime's thread, and where a post is made */
     void *alloc_ctx;
-    uint64_t (*clock_ns)(void *ctx); /* NULL: the system's monotonic clock */
+    uint64_t (*clock_ns)(void *ctx); /* NULL: the system's monotonic clock. Must not go back; if it does, it stands */
     void *clock_ctx;
     uint32_t poll_budget;      /* polls between two looks at I/O and timers; 0: 256 */
     uint32_t spin_us;          /* look for work this long before sleeping in the kernel; 0: sleep at once */
@@ -478,8 +504,8 @@ typedef struct zyntax_runtime_config {
 } zyntax_runtime_config;
 
 /* Creates a runtime. [any] `config` may be NULL and is copied. On failure NULL, with the reason in *error unless that
- * is NULL: ZYNTAX_ENOMEM, ZYNTAX_EMFILE, ZYNTAX_ENFILE, or ZYNTAX_EINVAL for a size, flag or allocator pair that is
- * not understood. *error is 0 on success. Since 0.1. */
+ * is NULL: ZYNTAX_ENOMEM, ZYNTAX_EMFILE, ZYNTAX_ENFILE, or ZYNTAX_EINVAL for a size (it ends inside a member), flag or
+ * allocator pair that is not understood. *error is 0 on success. Since 0.1. */
 ZYNTAX_API zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_config *config,
                                                       int32_t *error) ZYNTAX_NOEXCEPT;
 
@@ -490,7 +516,8 @@ ZYNTAX_API zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_confi
 ZYNTAX_API int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) ZYNTAX_NOEXCEPT;
 
 /* Makes the current run, block_on or turn, or the next if there is none, return ZYNTAX_ECANCELED soon. [any] Tasks stay
- * alive; driving again goes on. Since 0.1. */
+ * alive; driving again goes on. A promise whose last poll it was keeps its value, and the next call is stopped. Not
+ * from a signal handler. Since 0.1. */
 ZYNTAX_API void zyntax_runtime_stop(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 
 /* Runs fn(arg) once on the runtime's thread, outside any poll, in order of posting. [any] It may call everything a
@@ -514,7 +541,8 @@ ZYNTAX_API intptr_t zyntax_runtime_backend_fd(zyntax_runtime *runtime) ZYNTAX_NO
  * than the time to the next deadline where many timers are close together, never more. Since 0.1. */
 ZYNTAX_API int64_t zyntax_runtime_next_timeout_ns(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 
-/* The runtime whose task the calling thread is polling, else NULL. [any] Since 0.1. */
+/* The runtime whose task the calling thread is polling, else NULL. [any] In a callback of a runtime that a poll of
+ * another drives, that other one. Since 0.1. */
 ZYNTAX_API zyntax_runtime *zyntax_current_runtime(void) ZYNTAX_NOEXCEPT;
 
 /* Copies the waker of the task that the calling thread is polling. [any] 0, or ZYNTAX_EINVAL outside a poll or for
@@ -537,10 +565,11 @@ typedef struct zyntax_promise {
 } zyntax_promise;
 
 /* Spawns a task that polls *promise (copied) until it is not 0 and then stores that in *result (unless NULL). [rt]
- * The poll function finds its waker with zyntax_current_waker. A poll that returned 0 without having stored a waker
- * (it asked for none, or its operations were all ready) is polled again: compiled code returns 0 also for "advanced".
- * If the task is cancelled *result becomes ZYNTAX_ECANCELED. Returns NULL when memory is short or `runtime`, `promise`
- * or its poll is NULL. Since 0.1. */
+ * The poll function finds its waker with zyntax_current_waker. A poll that returned 0 is followed by another at once,
+ * as compiled code returns 0 also for "advanced", unless an operation that stores the task's waker is pending then, in
+ * this or another runtime; or it took the waker, and no operation that it called stored that or was ready: then it is
+ * kept by the host. If the task is cancelled *result becomes ZYNTAX_ECANCELED. Returns NULL when memory is short or
+ * `runtime`, `promise` or its poll is NULL; and during destroy, with *result set to ZYNTAX_ECANCELED. Since 0.1. */
 ZYNTAX_API zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise,
                                              int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -568,11 +597,12 @@ typedef struct zyntax_runtime_stats {
     uint64_t timers_fired;
     uint64_t io_open;          /* gauge */
     uint64_t blocking_pending; /* gauge: jobs queued or running */
-    uint64_t bytes_reserved;   /* gauge: taken from the allocator, and task slots held */
+    uint64_t bytes_reserved;   /* gauge: taken from the allocator, and blocks of tasks, operations and handles held */
     uint64_t bytes_in_use;     /* gauge: of these, in live tasks, states, operations, handles and channels */
 } zyntax_runtime_stats;
 
-/* Fills *stats. [rt] Returns 0, or ZYNTAX_EINVAL for NULL or a size smaller than the first two members. Since 0.1. */
+/* Fills *stats, whole members only. [rt] Returns 0, or ZYNTAX_EINVAL for NULL or a size smaller than the first two
+ * members. Since 0.1. */
 ZYNTAX_API int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *stats) ZYNTAX_NOEXCEPT;
 
 /* What a task is doing. */

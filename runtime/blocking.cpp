@@ -201,30 +201,31 @@ void end_pool(Runtime *runtime, Part *part) {
     pool->monitor.destroy();
 }
 
-// One more thread for the pool; false when there is no memory or the system has none left.
-bool start_worker(Runtime *runtime, Pool *pool) {
+// One more thread for the pool. 0 or an error: no memory, or the system has no threads left.
+int32_t start_worker(Runtime *runtime, Pool *pool) {
     Worker *worker = make_worker(runtime, pool);
-    if (!worker) return false;
+    if (!worker) return ZYNTAX_ENOMEM;
     if (os::start_thread(&worker->thread)) {
         pool->threads++;
-        return true;
+        return 0;
     }
     free_worker(runtime, worker);
-    return false;
+    return ZYNTAX_EAGAIN;
 }
 
-// False when there is no thread to run the job and none can be started; the job is not queued then.
-bool submit(Runtime *runtime, Pool *pool, Job *job) {
+// An error when there is no thread to run the job and none can be started; the job is not queued then.
+int32_t submit(Runtime *runtime, Pool *pool, Job *job) {
     Locked lock(&pool->monitor);
     pool->push(job);
     uint32_t working = pool->threads - pool->ended;
     bool wants_more = pool->waiting > pool->idle && working < runtime->blocking_threads;
-    if (wants_more && !start_worker(runtime, pool) && working == 0) {
+    int32_t error = wants_more ? start_worker(runtime, pool) : 0;
+    if (error && working == 0) {
         pool->take_out(job);
-        return false;
+        return error;
     }
     pool->monitor.signal();
-    return true;
+    return 0;
 }
 
 Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void *arg, size_t arg_size) {
@@ -251,10 +252,11 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, Job *job, Waker *waker, int64_
     }
     node->source = job;
     job->node = node;
-    if (!submit(runtime, pool, job)) {
+    int32_t error = submit(runtime, pool, job);
+    if (error) {
         free_node(runtime, node);
         free_job(runtime, job);
-        return ready(op, result, ZYNTAX_EAGAIN);
+        return ready(op, result, error);
     }
     runtime->blocking_pending++;
     return POLL_PENDING;

@@ -111,7 +111,7 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
                 attempt->error = ZYNTAX_ENOMEM;
             }
             zyntax_op_cancel(&attempt->op);
-            if (attempt->error == 0) {
+            if (ref.object && attempt->error == 0) {
                 ref.object->ready = readable | writable;
                 return POLL_READY;
             }
