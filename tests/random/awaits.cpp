@@ -196,22 +196,30 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     PollStatus status = call_api(word, waker);
     in_call_ = false;
     for (RuntimeModel &rt : rts_) failures_after += rt.heap.failures;
-    TRACE("%s(%s%llu) -> %s %lld%s", name_of(word.args.kind), args_before.kind <= Kind::sleep_until || args_before.kind == Kind::join_until ? "ns " : "",
-          static_cast<unsigned long long>(args_before.kind <= Kind::join_until ? args_before.time_ns : args_before.object), status == POLL_READY ? "ready" : "pending",
-          static_cast<long long>(word.result), op == 0 ? "" : was_stale ? " (stale op)" : reg ? " (again)" : " (other op)");
+    TRACE("%s(%s%llu) -> %s %lld%s", name_of(word.args.kind),
+          args_before.kind <= Kind::sleep_until || args_before.kind == Kind::join_until ? "ns " : "",
+          static_cast<unsigned long long>(args_before.kind <= Kind::join_until ? args_before.time_ns
+                                                                               : args_before.object),
+          status == POLL_READY ? "ready" : "pending", static_cast<long long>(word.result),
+          op == 0     ? ""
+          : was_stale ? " (stale op)"
+          : reg       ? " (again)"
+                      : " (other op)");
     expect(status == POLL_READY || status == POLL_PENDING, "status", "a status is ready or pending");
-    if (old.kind == Wakee::host && (wakee.kind != Wakee::host || old.id != wakee.id)) end_waker(old, HostWaker::replaced);
+    if (old.kind == Wakee::host && (wakee.kind != Wakee::host || old.id != wakee.id))
+        end_waker(old, HostWaker::replaced);
     bool oom = failures != failures_after;
-    if (stack_size_ && actors_[0].id) { // a promise's poll that called an await point with its waker
+    if (stack_size_) { // a promise's poll that called an await point with its waker
         uint8_t current = rts_[inner()].current;
-        if (current && wakee.kind == Wakee::task && wakee.actor == current - 1) actors_[wakee.actor].called_await = true;
+        if (current && wakee.kind == Wakee::task && wakee.actor == current - 1)
+            actors_[wakee.actor].called_await = true;
     }
     const Reg *known = before.id ? &before : nullptr;
     Args args = word.args;
     switch (args.kind) {
     case Kind::sleep:
     case Kind::sleep_until:
-        check_time(word, known, status, was_stale);
+        check_time(word, known, status, was_stale, op && !known);
         break;
     case Kind::join:
     case Kind::join_until:
@@ -285,7 +293,7 @@ void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, boo
 
 // ---- what may come back ----
 
-void Program::check_time(Word &word, const Reg *reg, PollStatus status, bool was_stale) {
+void Program::check_time(Word &word, const Reg *reg, PollStatus status, bool was_stale, bool was_other) {
     const Args &a = word.args;
     uint64_t time = now(a.rt);
     if (was_stale) {
@@ -296,6 +304,7 @@ void Program::check_time(Word &word, const Reg *reg, PollStatus status, bool was
         if (!reg && a.kind == Kind::sleep) expect(a.time_ns != 0, "sleep_zero", "a sleep of 0 is ready at once");
         return;
     }
+    if (was_other) return; // it may have been fired, and is stale then
     if (reg) expect(time >= reg->deadline_ns, "early", "a timer fired early");
     else if (a.kind == Kind::sleep) expect(a.time_ns == 0, "early", "a sleep was ready at once");
     else expect(time >= a.time_ns, "early", "sleep_until was ready before its deadline");
@@ -363,9 +372,9 @@ uint32_t Program::ahead_of(const Word &word, const Reg *own, uint32_t *holders) 
         const Reg &reg = regs_[i];
         if (!reg.id || (own && reg.id == own->id) || reg.args.kind != word.args.kind) continue;
         if (reg.args.object_id != word.args.object_id) continue;
-        bool alive = reg.wakee.kind == Wakee::host || (reg.wakee.kind == Wakee::task &&
-                                                       actors_[reg.wakee.actor].id == reg.wakee.id &&
-                                                       is_live(actors_[reg.wakee.actor]));
+        bool alive = reg.wakee.kind == Wakee::host ||
+                     (reg.wakee.kind == Wakee::task && actors_[reg.wakee.actor].id == reg.wakee.id &&
+                      is_live(actors_[reg.wakee.actor]));
         bool sure = alive && !reg.forgotten && !reg.lapsed && !reg.murky && !(own && reg.armed > own->armed);
         if (sure && reg.wakee.kind == Wakee::task)
             sure = actors_[reg.wakee.actor].rt == reg.args.rt && !actors_[reg.wakee.actor].canceled;
@@ -387,8 +396,7 @@ void Program::check_channel_call(Word &word, const Reg *reg, PollStatus status, 
     if (rts_[a.rt].ending) return; // it is there, or is gone already
     if (!channel) {
         bool stale = status == POLL_READY && (result == ZYNTAX_ESTALE || result == ZYNTAX_ECANCELED);
-        expect(stale, "channel_stale",
-               "a dead channel is ESTALE or ECANCELED");
+        expect(stale, "channel_stale", "a dead channel is ESTALE or ECANCELED");
         return;
     }
     uint32_t holders, ahead = ahead_of(word, reg, &holders);
@@ -442,7 +450,8 @@ void Program::check_io(Word &word, const Reg *reg, PollStatus status, bool was_f
     if (io && rts_[io->rt].ending && !outside::is_open(io->fd)) io = nullptr;
     if (!io) {
         int64_t expected = was_fresh ? ZYNTAX_ESTALE : ZYNTAX_ECANCELED;
-        expect(status == POLL_READY && result == expected, "io_stale", "a dead handle is ESTALE, or ECANCELED with an op");
+        expect(status == POLL_READY && result == expected, "io_stale",
+               "a dead handle is ESTALE, or ECANCELED with an op");
         return;
     }
     (void)reg;
@@ -454,7 +463,8 @@ void Program::check_io(Word &word, const Reg *reg, PollStatus status, bool was_f
     }
     if (status == POLL_PENDING) return;
     if (a.kind == Kind::ready) {
-        if (a.value == 0 || a.value > 3) expect(result == ZYNTAX_EINVAL, "ready_result", "an unknown interest is EINVAL");
+        if (a.value == 0 || a.value > 3)
+            expect(result == ZYNTAX_EINVAL, "ready_result", "an unknown interest is EINVAL");
         else expect(result > 0 && !(result & ~int64_t(a.value)), "ready_result", "a set of what was asked for");
     } else {
         expect(result <= int64_t(a.value), "io_result", "more bytes than were asked for");
@@ -467,7 +477,8 @@ void Program::check_blocking(Word &word, const Reg *reg, PollStatus status, bool
     int64_t result = word.result;
     Job &job = jobs_[a.value % max_jobs];
     if (was_other) {
-        expect(status == POLL_READY && result == ZYNTAX_ECANCELED, "blocking_op", "the op of something else is ECANCELED");
+        expect(status == POLL_READY && result == ZYNTAX_ECANCELED, "blocking_op",
+               "the op of something else is ECANCELED");
         return;
     }
     if (status == POLL_PENDING) return;

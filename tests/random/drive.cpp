@@ -3,9 +3,7 @@
 
 namespace random_test {
 
-uint64_t Program::now(uint32_t r) const {
-    return (rest_ns_ ? rest_ns_ : outside::now_ns()) + rts_[r].clock_offset_ns;
-}
+uint64_t Program::now(uint32_t r) const { return (rest_ns_ ? rest_ns_ : outside::now_ns()) + rts_[r].clock_offset_ns; }
 
 uint64_t RuntimeModel::clock(void *self) {
     return outside::now_ns() + static_cast<RuntimeModel *>(self)->clock_offset_ns;
@@ -25,7 +23,7 @@ uint32_t Program::alive_on(uint32_t r) const {
     return n;
 }
 
-void Program::reap() {
+void Program::reap(bool may_cancel) {
     for (Actor &actor : actors_) {
         if (!actor.alive || !actor.promise || actor.in_poll || is_live(actor)) continue;
         if (!actor.task) continue; // zyntax_promise_block_on ends it
@@ -33,7 +31,10 @@ void Program::reap() {
         expect(actor.result == expected, "promise_result", "*result is set when a promise has ended");
         actor.alive = false;
         keep_old(actor.task, &actor.waker, 0, nullptr);
-        end_words(actor);
+        if (may_cancel) end_words(actor);
+        for (Word &word : actor.words) {
+            if (word.args.kind != Kind::none) forget_word(word);
+        }
     }
 }
 
@@ -108,7 +109,8 @@ int64_t Program::drive(uint32_t r, uint32_t how, int64_t timeout_ns, uint32_t a)
         return result;
     }
     if (was_over || foreign) {
-        expect(result == (foreign ? int64_t{ZYNTAX_ESTALE} : 0), "block_on", "0 for an ended task, ESTALE for a foreign");
+        expect(result == (foreign ? int64_t{ZYNTAX_ESTALE} : 0), "block_on",
+               "0 for an ended task, ESTALE for a foreign");
         return result;
     }
     stack_size_--;
@@ -160,7 +162,8 @@ int64_t Program::drive_promise(uint32_t r) {
     actor.alive = false;
     end_words(actor);
     if (actor.finishing) {
-        expect(result == int64_t(actor.id) || is_without("promise_stop"), "promise_stop", "the value of a promise that has finished");
+        expect(result == int64_t(actor.id) || is_without("promise_stop"), "promise_stop",
+               "the value of a promise that has finished");
         if (rt.stop) rt.stop = 2;
         return result;
     }
@@ -189,7 +192,8 @@ void Program::turn_ended(uint32_t r, int64_t result, bool stop_before) {
         if (actor.rt != r || !actor.alive) continue;
         if (actor.due_drop) expect(false, "late_drop", "a cancelled task is dropped within the next turn");
         if (actor.due && all_polled && !actor.canceled && rt.one_round)
-            expect(actor.polls != actor.polls_then, actor.again ? "promise_again" : "late", "what is due when a turn begins is polled in it");
+            expect(actor.polls != actor.polls_then, actor.again ? "promise_again" : "late",
+                   "what is due when a turn begins is polled in it");
     }
 }
 
@@ -232,7 +236,8 @@ void Program::check_deadlock(uint32_t r) {
         const Reg &reg = regs_[i];
         if (!reg.id || reg.args.rt != r || reg.forgotten || reg.lapsed || reg.called || !can_call(reg)) continue;
         if (reg.wakee.kind == Wakee::task && actors_[reg.wakee.actor].rt != r) continue; // it may have been woken
-        bool timed = (reg.args.kind <= Kind::sleep_until || reg.args.kind == Kind::join_until) && reg.deadline_ns != UINT64_MAX;
+        bool timed =
+            (reg.args.kind <= Kind::sleep_until || reg.args.kind == Kind::join_until) && reg.deadline_ns != UINT64_MAX;
         bool wakes = timed || reg.args.kind >= Kind::read || is_due(reg);
         expect(!wakes, "false_deadlock", "EDEADLK though an op is pending that can wake");
     }
@@ -259,18 +264,20 @@ void Program::check_resources(uint32_t r) {
     }
     for (uint32_t i = 0; i < regs_used_; i++) connects += regs_[i].id && regs_[i].args.kind == Kind::connect;
     if (stack_size_ == 1 && outside::scripted)
-        expect(outside::open_ends() <= known + connects, "leak_forgotten", "a descriptor that nobody waits for is open");
+        expect(outside::open_ends() <= known + connects, "leak_forgotten",
+               "a descriptor that nobody waits for is open");
     (void)r;
 }
 
 void Program::check_waiting(uint32_t r, int64_t timeout_ns) {
     RuntimeModel &rt = rts_[r];
     if (timeout_ns == 0 || rt.ending) return;
-    reap();
+    reap(false);
     for (const Actor &actor : actors_) {
         if (!actor.alive || actor.rt != r || actor.in_poll || !is_live(actor)) continue;
         expect(!actor.canceled, "sleep_canceled", "the loop sleeps while a cancelled task waits for its drop");
-        expect(!actor.must_poll, actor.again ? "promise_again" : "sleep_ready", "the loop sleeps while a task is ready");
+        expect(!actor.must_poll, actor.again ? "promise_again" : "sleep_ready",
+               "the loop sleeps while a task is ready");
     }
     expect(rt.stop != 1, "sleep_stop", "the loop sleeps though it was stopped");
     expect(rt.posted == 0, "sleep_posted", "the loop sleeps while a function is posted");
@@ -378,26 +385,26 @@ void Program::check_rest() {
         const Reg &reg = regs_[i];
         if (!reg.id || reg.forgotten || reg.lapsed || reg.called || !can_call(reg)) continue;
         if (!is_due(reg)) continue;
-        static constexpr const char *names[] = {"",          "vain_sleep", "vain_sleep", "vain_join",  "vain_join",
-                                                "vain_join", "vain_join",  "vain_dead",  "vain_dead",  "vain_read",
+        static constexpr const char *names[] = {"",          "vain_sleep", "vain_sleep",  "vain_join",    "vain_join",
+                                                "vain_join", "vain_join",  "vain_dead",   "vain_dead",    "vain_read",
                                                 "vain_read", "vain_ready", "vain_accept", "vain_connect", "vain_job"};
         expect(false, names[int(reg.args.kind)], "somebody waits for what is there");
     }
     uint32_t connects = 0;
     for (uint32_t i = 0; i < regs_used_; i++) {
         const Reg &reg = regs_[i];
-        connects += reg.id && reg.args.kind == Kind::connect && !reg.forgotten && !reg.lapsed && !reg.called &&
-                    can_call(reg);
+        connects +=
+            reg.id && reg.args.kind == Kind::connect && !reg.forgotten && !reg.lapsed && !reg.called && can_call(reg);
     }
-    if (outside::scripted)
-        expect(connects <= outside::connecting(), "vain_connect", "who connects waits for a socket");
+    if (outside::scripted) expect(connects <= outside::connecting(), "vain_connect", "who connects waits for a socket");
     for (uint32_t c = 0; c < max_channels; c++) {
         if (channels_[c].id) check_channel(c);
     }
     for (uint32_t r = 0; r < max_runtimes; r++) {
         if (rts_[r].rt) check_counts(r);
         if (rts_[r].rt && rts_[r].host_waits && !certain_work(r) && rts_[r].stop == 0)
-            expect(!outside::host_readable(rts_[r].host_fd), "host_fd_idle", "the host's descriptor is readable at rest");
+            expect(!outside::host_readable(rts_[r].host_fd), "host_fd_idle",
+                   "the host's descriptor is readable at rest");
     }
 }
 
@@ -405,8 +412,11 @@ void Program::check_counts(uint32_t r) {
     zyntax_runtime_stats stats = {};
     stats.size = sizeof stats;
     expect(zyntax_runtime_get_stats(rts_[r].rt, &stats) == 0, "stats", "get_stats gives 0");
-    uint32_t open = 0;
-    for (const Io &io : ios_) open += io.id && io.rt == r;
+    uint32_t open = 0, listeners = 0;
+    for (const Io &io : ios_) {
+        open += io.id && io.rt == r;
+        listeners += io.id && io.rt == r && io.listens;
+    }
     expect(stats.tasks_alive == alive_on(r), "stats", "tasks_alive");
     expect(stats.io_open >= open, "stats", "io_open");
     int64_t next = zyntax_runtime_next_timeout_ns(rts_[r].rt);
@@ -422,7 +432,7 @@ void Program::check_counts(uint32_t r) {
         expect(next >= 0 && uint64_t(next) <= reg.deadline_ns - now(r), "next_timeout", "not more than to a deadline");
     }
     expect(stats.timers_pending >= pending, "stats", "timers_pending: too few");
-    expect(stats.timers_pending <= timers, "forgotten_held", "what dead tasks forgot is still timed");
+    expect(stats.timers_pending <= timers + listeners, "forgotten_held", "what dead tasks forgot is still timed");
 }
 
 void Program::check_host_fd(uint32_t r) {

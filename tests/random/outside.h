@@ -28,15 +28,15 @@ constexpr bool scripted = true;
 constexpr uint32_t readable = 1, writable = 2;
 
 void begin(Program *, Choices *);
-bool end(); // closes the peers; false when a descriptor of the program is still open
+bool end();      // closes the peers; false when a descriptor of the program is still open
 void calm(bool); // while it is, nothing is late, early, spurious or failing
 
 uint64_t now_ns();
 void pass(uint64_t ns); // lets time go by
 
-intptr_t make(uint32_t kind);      // an end of something that has a peer; < 0: none left
-void close(intptr_t fd);           // an end that is the program's
-void deed(intptr_t fd, Deed what); // of its peer
+intptr_t make(uint32_t kind);          // an end of something that has a peer; < 0: none left
+void close(intptr_t fd);               // an end that is the program's
+void deed(intptr_t fd, Deed what);     // of its peer
 void adopt(intptr_t fd, bool listens); // a descriptor that the runtime made: its peer is made up where it can be
 bool is_open(intptr_t fd);
 uint32_t readiness(intptr_t fd);
@@ -71,8 +71,8 @@ void stopped();
 
 // ---- what the outside tells the program (program.cpp) ----
 
-void loop_waits(Program *, int64_t timeout_ns); // the poller is about to wait
-bool others_act(Program *);                     // while it waits: what other threads do; false: nothing
+void loop_waits(Program *, int64_t timeout_ns);               // the poller is about to wait
+bool others_act(Program *);                                   // while it waits: what other threads do; false: nothing
 void broken(Program *, const char *oracle, const char *text); // unless it is switched off
 [[noreturn]] void report(Program *, const char *oracle, const char *text);
 

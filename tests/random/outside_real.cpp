@@ -26,8 +26,8 @@ constexpr int max_fds = 1024, max_guests = 64;
 struct World {
     Choices *choices;
     bool calm;
-    int peers[max_fds];      // of our descriptors, + 1
-    int guests[max_guests];  // connections that we began, and that we accepted
+    int peers[max_fds];     // of our descriptors, + 1
+    int guests[max_guests]; // connections that we began, and that we accepted
     int next_guest;
     int listener; // who connects, connects to this
     uint16_t port;

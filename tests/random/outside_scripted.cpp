@@ -1,7 +1,7 @@
 // A world without a kernel, for random programs: the poller, and the functions of platform/os.h. Made to be fast: fixed
 // tables, and nothing that allocates. What is late, early, doubled, spurious or failing is the program's choice.
-#include "outside.h"
 #include "../../platform/io_poller.h"
+#include "outside.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -28,10 +28,10 @@ struct End {
     bool open, listens, connecting, ended, nonblocking;
     zyntax::os::Kind kind;
     uint16_t port;
-    int32_t error;                // what everything gives from now on
-    uint32_t in, room;            // bytes to read, and that can be written
-    uint32_t backlog, dead;       // connections to accept, and of these, from the front, that have died
-    uint32_t poller;              // where it is registered, + 1
+    int32_t error;          // what everything gives from now on
+    uint32_t in, room;      // bytes to read, and that can be written
+    uint32_t backlog, dead; // connections to accept, and of these, from the front, that have died
+    uint32_t poller;        // where it is registered, + 1
     uint32_t index, generation, wanted;
 };
 
@@ -39,7 +39,6 @@ struct PollerState {
     bool open;
     bool woken;
 };
-
 
 struct World {
     Program *program;
@@ -169,9 +168,7 @@ void refuse_descriptors(bool refuse) { world.refuses_descriptors = refuse; }
 void refuse_threads(bool refuse) { world.refuses_threads = refuse; }
 void run_threads() { run_all_threads(); }
 
-intptr_t make(uint32_t kind) {
-    return intptr_t(open_end(kind % 2 ? zyntax::os::Kind::tcp : zyntax::os::Kind::socket));
-}
+intptr_t make(uint32_t kind) { return intptr_t(open_end(kind % 2 ? zyntax::os::Kind::tcp : zyntax::os::Kind::socket)); }
 
 void close(intptr_t fd) { at(fd) = {}; }
 void adopt(intptr_t, bool) {}

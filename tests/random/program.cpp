@@ -62,9 +62,7 @@ void Program::check_valid() {
 
 // ---- life ----
 
-Program::Program(Choices *choices, uint32_t max_steps) : choices_(choices), max_steps_(max_steps) {
-    running = this;
-}
+Program::Program(Choices *choices, uint32_t max_steps) : choices_(choices), max_steps_(max_steps) { running = this; }
 
 void Program::choose_moods() {
     static constexpr uint8_t chances[] = {0, 0, 24, 6};

@@ -35,7 +35,7 @@ enum class Kind : uint8_t {
 };
 
 struct Job {
-    uint32_t id; // 0: free
+    uint32_t id;   // 0: free
     bool canceled; // before it began
 };
 
@@ -69,7 +69,7 @@ struct Wakee {
 
 // An op that is pending.
 struct Reg {
-    uint32_t id; // 0: free
+    uint32_t id;    // 0: free
     bool forgotten; // no word has it any more
     bool lapsed;    // its task was polled, or it was looked away from, and did not call again: it has no claim
     bool murky;     // its place in the line is not known: it had lapsed
@@ -102,8 +102,8 @@ struct Actor {
     uint32_t id;
     uint8_t rt;
     bool alive, remote, dropping, promise, owned, in_poll, canceled, must_poll, finishing;
-    bool again;         // must_poll for the reason alone that its promise returned 0
-    bool due, due_drop; // when the turn began
+    bool again;                    // must_poll for the reason alone that its promise returned 0
+    bool due, due_drop;            // when the turn began
     bool took_waker, called_await; // promises, in this poll
     uint32_t drops, polls, polls_then;
     uint64_t poll_began; // in the order of calls
@@ -147,7 +147,7 @@ struct RuntimeModel {
     uint32_t id;
     bool stall, driving, host_waits, one_round;
     bool ending, refuses; // being destroyed; and nothing new is taken any more
-    uint8_t stop; // 0 no, 1 yes, 2 perhaps
+    uint8_t stop;         // 0 no, 1 yes, 2 perhaps
     int32_t holds;
     uint32_t budget, posted, round_polls, round_calls, round_limit, drive_polls;
     uint8_t current; // the actor that is being polled, + 1
@@ -183,12 +183,12 @@ private:
     uint64_t steps_ = 0, max_steps_ = 0;
     uint64_t order_ = 0;
     uint32_t last_id_ = 0, last_item_ = 0;
-    uint64_t progress_ = 0; // counts every callback
-    bool quiet_ = false;    // nobody begins anything
+    uint64_t progress_ = 0;  // counts every callback
+    bool quiet_ = false;     // nobody begins anything
     uint64_t called_ns_ = 0; // when the latest call of an await point began
-    uint64_t rest_ns_ = 0;  // at rest: when that began; what is due later may wait
-    bool in_call_ = false;  // inside a call that does not drive
-    uint32_t depth_ = 0;    // of callbacks in callbacks
+    uint64_t rest_ns_ = 0;   // at rest: when that began; what is due later may wait
+    bool in_call_ = false;   // inside a call that does not drive
+    uint32_t depth_ = 0;     // of callbacks in callbacks
     uint8_t stack_[max_runtimes + 1] = {};
     uint32_t stack_size_ = 0; // runtimes that are being driven
     Moods moods_ = {};
@@ -260,13 +260,13 @@ private:
     uint64_t now(uint32_t r) const;
     uint32_t alive_on(uint32_t r) const;
     void check_counts(uint32_t r);
-    void reap();
+    void reap(bool may_cancel = true);
 
     // ---- awaits.cpp ----
     PollStatus call(Word &, Waker *, Wakee);
     PollStatus call_api(Word &, Waker *);
     void returned(Word &, Reg *, Wakee, PollStatus, bool was_fresh, bool was_stale, uint64_t op, bool oom);
-    void check_time(Word &, const Reg *, PollStatus, bool was_stale);
+    void check_time(Word &, const Reg *, PollStatus, bool was_stale, bool was_other);
     void check_join(Word &, const Reg *, PollStatus, bool oom);
     void check_channel_call(Word &, const Reg *, PollStatus, bool oom);
     void check_io(Word &, const Reg *, PollStatus, bool was_fresh, bool oom);
@@ -360,8 +360,9 @@ void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool is_valid(zyntax_runtime *); // the runtime's own equations, in debug builds over the scripted world
 
 constexpr const char *name_of(Kind kind) {
-    constexpr const char *names[] = {"none", "sleep", "sleep_until", "join",   "join_until", "join_all", "select", "send",
-                                     "recv", "read",  "write",       "ready", "accept",     "connect",  "blocking"};
+    constexpr const char *names[] = {"none",     "sleep",  "sleep_until", "join",    "join_until",
+                                     "join_all", "select", "send",        "recv",    "read",
+                                     "write",    "ready",  "accept",      "connect", "blocking"};
     return names[static_cast<int>(kind)];
 }
 

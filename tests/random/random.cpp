@@ -280,8 +280,9 @@ bool parse(int argc, char **argv, Options *options) {
         }
     });
     double seconds = double(now_us() - start) / 1e6;
-    std::printf("%llu programs, %llu steps in %.2f s: %.0f steps/s\n", static_cast<unsigned long long>(shared->programs),
-                static_cast<unsigned long long>(shared->steps), seconds, double(shared->steps) / seconds);
+    std::printf("%llu programs, %llu steps in %.2f s: %.0f steps/s\n",
+                static_cast<unsigned long long>(shared->programs), static_cast<unsigned long long>(shared->steps),
+                seconds, double(shared->steps) / seconds);
     if (how.empty()) return 0;
     std::printf("program %llu of seed %llu ", static_cast<unsigned long long>(shared->programs),
                 static_cast<unsigned long long>(options.seed));
@@ -315,7 +316,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
 int main(int argc, char **argv) {
     Options options;
     if (!parse(argc, argv, &options)) {
-        std::fprintf(stderr, "usage: random [--seed N|fresh] --steps M | --seconds S | --bytes FILE... (see random.cpp)\n");
+        std::fprintf(stderr,
+                     "usage: random [--seed N|fresh] --steps M | --seconds S | --bytes FILE... (see random.cpp)\n");
         return 2;
     }
     void *memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -1,5 +1,5 @@
-// What the runtime calls: polls, drops, hosts' wakers, posted functions and jobs. Each checks that it may be called now,
-// and then does what chance says.
+// What the runtime calls: polls, drops, hosts' wakers, posted functions and jobs. Each checks that it may be called
+// now, and then does what chance says.
 #include "program.h"
 
 #include <cstring>
@@ -72,8 +72,11 @@ void Program::spawn(uint32_t r) {
         actor.task = zyntax_runtime_spawn_with(rt.rt, as_pointer(state), poll_plain, drop_plain, 0);
     }
     in_call_ = false;
-    TRACE("spawn %s%u on %u%s", actor.promise ? "promise " : actor.owned ? "owned " : "", i, r,
-          actor.task ? "" : ": refused");
+    TRACE("spawn %s%u on %u%s",
+          actor.promise ? "promise "
+          : actor.owned ? "owned "
+                        : "",
+          i, r, actor.task ? "" : ": refused");
     if (actor.task) {
         expect(!rt.refuses, "spawn_ending", "a spawn on a runtime that is being destroyed is refused");
         return;
@@ -90,7 +93,8 @@ void Program::spawn(uint32_t r) {
 
 Actor &Program::enter_poll(uintptr_t state) {
     uint32_t i = uint32_t(state & 255) - 1;
-    if (i >= max_actors || actors_[i].id != uint32_t(state >> 8)) report(this, "poll_after_end", "a task that has ended");
+    if (i >= max_actors || actors_[i].id != uint32_t(state >> 8))
+        report(this, "poll_after_end", "a task that has ended");
     Actor &actor = actors_[i];
     RuntimeModel &rt = rts_[actor.rt];
     expect(actor.alive && !actor.finishing, "poll_after_end", "a task is not polled after its end");
@@ -243,7 +247,8 @@ void Program::chain(uint32_t r) {
 
 void Program::drop(uintptr_t state, int32_t outcome) {
     uint32_t i = uint32_t(state & 255) - 1;
-    if (i >= max_actors || actors_[i].id != uint32_t(state >> 8)) report(this, "drop_twice", "of a task that has ended");
+    if (i >= max_actors || actors_[i].id != uint32_t(state >> 8))
+        report(this, "drop_twice", "of a task that has ended");
     Actor &actor = actors_[i];
     TRACE("drop %u, %d {", i, outcome);
     expect(actor.drops++ == 0 && actor.alive, "drop_twice", "a state is dropped once");
@@ -253,7 +258,9 @@ void Program::drop(uintptr_t state, int32_t outcome) {
     progress_++;
     RuntimeModel &rt = rts_[actor.rt];
     if (rt.ending && !actor.canceled) rt.refuses = true;
-    if (!quiet_) expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round", "a round takes what was there when it began");
+    if (!quiet_)
+        expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round",
+               "a round takes what was there when it began");
     bool was_in_call = in_call_;
     in_call_ = false;
     actor.alive = false;
@@ -288,16 +295,19 @@ void Program::host_wake(void *data) {
     HostWaker &waker = self.wakers_[bits % max_wakers];
     TRACE("host's waker %u {", unsigned(bits % max_wakers));
     bool ours = waker.id == uint32_t(bits / max_wakers), known = ours && waker.state < HostWaker::canceled;
-    self.expect(known || (ours && waker.state != HostWaker::canceled), "host_late", "called after its op was cancelled");
+    self.expect(known || (ours && waker.state != HostWaker::canceled), "host_late",
+                "called after its op was cancelled");
     self.expect(known || !ours || waker.state != HostWaker::ended, "host_ended", "called after its op was ready");
-    self.expect(known || !ours || waker.state != HostWaker::replaced, "host_replaced", "called though another took its place");
+    self.expect(known || !ours || waker.state != HostWaker::replaced, "host_replaced",
+                "called though another took its place");
     self.expect(!self.in_call_, "host_inline", "a host's waker is called inside a call that does not drive");
     self.expect(self.stack_size_ != 0, "host_inline", "a host's waker is called outside of the loop");
     Callback callback(&self.depth_, &self.in_call_);
     self.progress_++;
     if (self.stack_size_ && !self.quiet_) {
         RuntimeModel &rt = self.rts_[self.inner()];
-        self.expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round", "a round takes what was there when it began");
+        self.expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round",
+                    "a round takes what was there when it began");
     }
     if (known) self.host_called(waker);
     TRACE("}");
@@ -335,7 +345,8 @@ void Program::run_post(void *arg) {
     rt.posted--;
     self.progress_++;
     if (!self.quiet_) {
-        self.expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round", "a round takes what was there when it began");
+        self.expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round",
+                    "a round takes what was there when it began");
         if (self.depth_ < 6 && self.below(2)) self.side_action();
         if (self.mood(self.moods_.chain)) self.post(post->rt);
     }
