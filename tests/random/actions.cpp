@@ -200,11 +200,10 @@ void Program::choose_args(Word &word, uint32_t r) {
     default:
         break;
     }
-    for (uint32_t i = args.count; i-- > 0;) {
-        Target &target = args.targets[i];
-        choose_target(target, r, args.count > 1 && is_without("mixed_groups"));
-        if (!ended(target) && !is_skipped(target)) args.rt = actors_[target.index].rt; // the first such one's
+    for (uint32_t i = 0; i < args.count; i++) {
+        choose_target(args.targets[i], r, args.count > 1 && is_without("mixed_groups"));
     }
+    if (args.count) args.rt = uint8_t(runtime_of(args));
     args.rt_id = rts_[args.rt].id;
 }
 

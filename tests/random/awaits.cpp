@@ -103,6 +103,15 @@ bool Program::is_skipped(const Target &target) const {
     return actors_[target.index].rt != driving || rts_[driving].current == target.index + 1;
 }
 
+// The runtime that a wait for tasks is on: that of the first that it can wait for.
+uint32_t Program::runtime_of(const Args &args) const {
+    for (uint32_t i = 0; i < args.count; i++) {
+        const Target &target = args.targets[i];
+        if (!ended(target) && !is_skipped(target)) return actors_[target.index].rt;
+    }
+    return args.rt;
+}
+
 bool Program::same_point(const Args &a, const Args &b) const {
     auto timer = [](Kind kind) { return kind == Kind::sleep || kind == Kind::sleep_until; };
     if (timer(a.kind) && timer(b.kind)) return a.rt_id == b.rt_id;
@@ -274,7 +283,12 @@ void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, boo
     reg->forgotten = false;
     reg->wakee = wakee;
     if (is_new) {
-        for (Target &target : word.args.targets) target.skipped = is_skipped(target);
+        if (word.args.count) word.args.rt = uint8_t(runtime_of(word.args));
+        word.args.rt_id = rts_[word.args.rt].id;
+        for (Target &target : word.args.targets) {
+            bool elsewhere = target.index < max_actors && !ended(target) && actors_[target.index].rt != word.args.rt;
+            target.skipped = elsewhere || is_skipped(target);
+        }
         reg->args = word.args;
         reg->deadline_ns = word.args.time_ns;
         if (word.args.kind == Kind::sleep) {
@@ -323,7 +337,7 @@ void Program::check_join(Word &word, const Reg *reg, PollStatus status, bool oom
         if (gone && first_over < 0) first_over = i;
         if (gone) continue;
         const Actor &actor = actors_[target.index];
-        if (driving < max_runtimes && actor.rt != driving) foreign++;
+        if (actor.rt != (driving < max_runtimes ? driving : runtime_of(a))) foreign++;
         else if (driving < max_runtimes && rts_[driving].current == target.index + 1) self++;
     }
     if (status == POLL_PENDING) {

@@ -273,6 +273,7 @@ private:
     void check_blocking(Word &, const Reg *, PollStatus, bool was_other, bool oom);
     bool ended(const Target &) const;
     bool is_skipped(const Target &) const;
+    uint32_t runtime_of(const Args &) const;
     bool same_point(const Args &, const Args &) const;
     uint32_t ahead_of(const Word &, const Reg *, uint32_t *holders) const;
     Reg *reg_of(const Word &);
