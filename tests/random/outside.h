@@ -51,8 +51,9 @@ void refuse_threads(bool);
 void fail_next(uint32_t what); // an error of the poller's or the system's next call, scripted only
 void run_threads();            // those that have not run yet, scripted only
 
-// Whether a host's descriptor of a runtime (zyntax_runtime_backend_fd) is readable; only when there is one.
-bool host_readable(intptr_t fd);
+// Whether a host's descriptor of a runtime (zyntax_runtime_backend_fd) is readable, or soon is: another thread that has
+// begun to make it so may not have come to the end of that.
+bool host_readable(intptr_t fd, bool soon);
 
 // What there is to connect to.
 const char *host(uint32_t value);

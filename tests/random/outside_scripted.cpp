@@ -247,7 +247,7 @@ void fail_next(uint32_t what) {
     }
 }
 
-bool host_readable(intptr_t fd) {
+bool host_readable(intptr_t fd, bool) {
     auto number = uint32_t(fd - first_host_fd);
     if (world.pollers[number].woken) return true;
     for (uint32_t i = 0; i < world.ends_used; i++) {

@@ -367,7 +367,7 @@ int64_t Program::run_job(void *arg) {
     }
     copy.mark = ~copy.id;
     std::memcpy(arg, &copy, sizeof copy);
-    TRACE("job %u", copy.index);
+    if (outside::scripted) TRACE("job %u", copy.index);
     return int64_t(copy.id);
 }
 
