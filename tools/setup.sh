@@ -3,6 +3,7 @@
 #
 #   setup.sh build         compilers, Meson, Ninja
 #   setup.sh build test    also what the tests need
+#   setup.sh ... fuzz      also libFuzzer and the sanitizers of clang
 #   setup.sh ... cross     also compilers for the other systems, and what runs their programs
 #
 # Prints a directory to put in front of PATH where something had to be installed in build/venv (Meson where the
@@ -50,6 +51,12 @@ for purpose in "$@"; do
         printf '#include <doctest/doctest.h>\n' | c++ -x c++ -fsyntax-only - 2>/dev/null ||
             packages="$packages doctest-dev"
         ;;
+    fuzz)
+        want clang clang++
+        printf 'extern "C" int LLVMFuzzerTestOneInput(const char *, long) { return 0; }\n' |
+            clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null 2>/dev/null ||
+            packages="$packages libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
+        ;;
     cross)
         want g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix
         want nodejs node
@@ -63,7 +70,7 @@ for purpose in "$@"; do
         venv_packages="$venv_packages ziglang"
         ;;
     *)
-        echo "usage: setup.sh build|test|cross ..." >&2
+        echo "usage: setup.sh build|test|fuzz|cross ..." >&2
         exit 2
         ;;
     esac

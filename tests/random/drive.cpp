@@ -156,7 +156,10 @@ int64_t Program::drive_promise(uint32_t r) {
     stack_size_--;
     rt.driving = false;
     reap();
-    if (result < 0 && result != ZYNTAX_ENOMEM) turn_ended(r, result, stop_before);
+    if (result < 0 && result != ZYNTAX_ENOMEM) {
+        turn_ended(r, result, stop_before);
+        rt.stop = 2; // the promise's drop may have called it again
+    }
     bool no_memory = result == ZYNTAX_ENOMEM && rt.heap.failures != failures;
     if (result < 0 && !no_memory) expect(!actor.finishing, "promise_stop", "the value of a promise that has finished");
     actor.alive = false;
@@ -182,6 +185,7 @@ void Program::turn_ended(uint32_t r, int64_t result, bool stop_before) {
     } else if (result >= 0) {
         expect(!stop_before, "stop_lost", "a stop ends the next drive");
         if (rt.one_round) expect(rt.stop != 1, "stop_lost", "a stop ends the current turn");
+        if (rt.one_round && outside::scripted) rt.stop = 0;
     } else {
         expect(result == asleep_for_ever || result == ZYNTAX_ENOMEM, "drive_result", "an error that nobody made");
     }
@@ -435,18 +439,29 @@ void Program::check_counts(uint32_t r) {
     expect(stats.timers_pending <= timers + listeners, "forgotten_held", "what dead tasks forgot is still timed");
 }
 
+// Whether a timer may be due, so that a turn has work which the host's descriptor does not tell.
+bool Program::timer_may_be_due(uint32_t r) {
+    for (const Io &io : ios_) {
+        if (io.id && io.rt == r && io.listens) return true; // an accept may rest until then
+    }
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        bool timer = reg.args.kind <= Kind::sleep_until || reg.args.kind == Kind::join_until;
+        if (reg.id && timer && reg.args.rt == r && reg.deadline_ns <= now(r)) return true;
+    }
+    return false;
+}
+
 void Program::check_host_fd(uint32_t r) {
     RuntimeModel &rt = rts_[r];
-    if (!certain_work(r)) return;
-    if (!rt.posted && rt.stop != 1) { // is it a promise alone that has to be polled again?
-        bool again = false;
-        for (Actor &actor : actors_) again |= actor.rt == r && is_live(actor) && actor.again;
-        if (again) return;
-    }
-    expect(zyntax_runtime_next_timeout_ns(rt.rt) == 0, "next_timeout", "0 when there is work");
-    if (rt.host_waits && rt.host_fd >= 0)
-        expect(outside::host_readable(rt.host_fd, true), "host_fd",
-               "the host's descriptor is readable when there is work");
+    int64_t next = zyntax_runtime_next_timeout_ns(rt.rt);
+    bool again = false; // is it a promise alone that has to be polled again?
+    for (Actor &actor : actors_) again |= actor.rt == r && actor.again && is_live(actor);
+    if (again && !rt.posted && rt.stop != 1) return;
+    bool work = certain_work(r);
+    if (work) expect(next == 0, "next_timeout", "0 when there is work");
+    if (!rt.host_waits || rt.host_fd < 0 || next != 0 || (!work && timer_may_be_due(r))) return;
+    expect(outside::host_readable(rt.host_fd, true), "host_fd", "the host's descriptor is readable when there is work");
 }
 
 void Program::check_between() {

@@ -69,7 +69,7 @@ void Program::choose_moods() {
     moods_.forget = chances[below(4)];
     moods_.host = chances[below(4)];
     moods_.oom = chances[below(4)];
-    moods_.chain = below(8) == 7 ? 2 : 0;
+    moods_.chain = below(8) == 7 ? uint8_t(1 + below(2)) : uint8_t{0};
     moods_.stale = chances[below(4)];
     moods_.nest = chances[below(4)];
     moods_.swap = below(2) ? 24 : 0;
@@ -124,35 +124,41 @@ void Program::create_runtime(uint32_t r) {
     if (!rt.rt) expect(rt.heap.bytes == 0 && rt.heap.blocks == 0, "heap_balance", "a failed create gives all back");
 }
 
-// Another thread's last act makes us destroy the runtime at once, while that thread may still be inside the call.
+// Another thread's last act makes us destroy the runtime at once, while that thread may still be inside the call. We
+// learn of it by driving, or by asking for work as a host does.
 void Program::say_farewell(uint32_t r) {
     struct Farewell {
         zyntax_runtime *runtime;
-        uint32_t how;
-        bool heard;
+        bool posts, heard;
         static void act(void *at) {
             auto *self = static_cast<Farewell *>(at);
-            if (self->how == 0) zyntax_runtime_stop(self->runtime);
-            else if (self->how == 1) zyntax_runtime_post(self->runtime, hear, self);
-            else zyntax_runtime_release(self->runtime);
+            if (self->posts) zyntax_runtime_post(self->runtime, hear, self);
+            else zyntax_runtime_stop(self->runtime);
         }
         static void hear(void *at) { static_cast<Farewell *>(at)->heard = true; }
     };
     RuntimeModel &rt = rts_[r];
-    if (outside::scripted || !rt.rt || rt.driving || stack_size_ || rt.stop || is_without("farewell")) return;
-    Farewell farewell{rt.rt, below(2), false};
+    if (outside::scripted || !rt.rt || rt.driving || stack_size_ || is_without("farewell")) return;
+    bool asks = below(2), seen = false;
+    Farewell farewell{rt.rt, below(2) != 0, false};
     TRACE("farewell %u", r);
-    rt.stop = 2;
-    void *thread = outside::begin_on_other_thread(Farewell::act, &farewell);
-    quiet_ = true;
-    for (int i = 0; i < 10'000 && thread; i++) {
-        int64_t result = drive(r, 0, 100'000, 0);
-        rt.stop = 2;
-        if (result == ZYNTAX_ECANCELED || farewell.heard) break;
+    if (asks) {
+        rt.host_fd = zyntax_runtime_backend_fd(rt.rt);
+        rt.host_waits = true;
+        settle();
     }
-    quiet_ = false;
+    rt.stop = 2;
+    quiet_ = true;
+    void *thread = outside::begin_on_other_thread(Farewell::act, &farewell);
+    for (int i = 0; i < 10'000 && thread && !seen; i++) {
+        seen = asks ? zyntax_runtime_next_timeout_ns(rt.rt) == 0 : drive(r, 0, 100'000, 0) == ZYNTAX_ECANCELED;
+        seen |= farewell.heard;
+        rt.stop = 2;
+    }
+    if (!seen) outside::join_other_thread(thread);
     destroy_runtime(r);
-    outside::join_other_thread(thread);
+    if (seen) outside::join_other_thread(thread);
+    quiet_ = false;
 }
 
 void Program::destroy_runtime(uint32_t r) {

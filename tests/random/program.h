@@ -249,6 +249,7 @@ private:
     void purge(uint32_t r);
     void check_resources(uint32_t r);
     void check_host_fd(uint32_t r);
+    bool timer_may_be_due(uint32_t r);
     int64_t drive_promise(uint32_t r);
     void check_between();
     void settle();
@@ -299,13 +300,16 @@ private:
     bool poll(Actor &, Waker *);
     Actor &enter_poll(uintptr_t state);
     void leave_poll(Actor &, bool ready);
+    void end_long_drive(RuntimeModel &);
     void drop(uintptr_t state, int32_t outcome);
     bool act(Actor &, Waker *);
     void recall(Actor &, Waker *);
     void chain(uint32_t r);
     void host_called(HostWaker &);
+    void go_on_inline();
+    void use_channel(Word &, Kind, const Channel &);
     void end_words(Actor &);
-    void spawn(uint32_t r);
+    void spawn(uint32_t r, bool plain = false);
     uint32_t free_actor();
     void promise_waits(Actor &);
 

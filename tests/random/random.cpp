@@ -6,6 +6,7 @@
 //   random --bytes FILE...            programs from bytes: a corpus, or what a fuzzer or a shrunk failure left
 //   ... --without NAME,NAME           leaves out oracles or actions by name
 //   ... --trace                       tells what the programs do (with --bytes)
+//   ... --no-shrink                   says only what fails
 //   ... --keep FILE                   where a shrunk failure goes
 //
 // Programs run in a child, so that crashes and hangs are failures as broken promises are. What fails is shrunk while it
@@ -179,16 +180,25 @@ private:
     }
 };
 
-void show(std::vector<uint8_t> bytes, const std::string &how, const char *keep) {
+struct Options {
+    uint64_t seed = 1, steps = UINT64_MAX;
+    double seconds = 0;
+    bool trace = false, shrink = true;
+    const char *keep = nullptr;
+    std::vector<const char *> files;
+};
+
+void show(std::vector<uint8_t> bytes, const std::string &how, const Options &options) {
     std::printf("FAILED: %s%s%s, %zu bytes\n", how.c_str(), shared->text[0] ? ": " : "", shared->text, bytes.size());
+    if (!options.shrink) return;
     std::string again = in_a_child(true, deadline_s, [&] { run_bytes(bytes.data(), bytes.size()); });
     if (again == how) bytes = Shrinker(std::move(bytes), how).run();
     else std::printf("(replayed alone it ends with: %s)\n", again.empty() ? "nothing wrong" : again.c_str());
     std::printf("shrunk to %zu bytes:", bytes.size());
     for (uint8_t byte : bytes) std::printf(" %02x", byte);
     std::printf("\n");
-    if (keep) {
-        if (FILE *file = std::fopen(keep, "wb")) {
+    if (options.keep) {
+        if (FILE *file = std::fopen(options.keep, "wb")) {
             std::fwrite(bytes.data(), 1, bytes.size(), file);
             std::fclose(file);
         }
@@ -202,14 +212,6 @@ void show(std::vector<uint8_t> bytes, const std::string &how, const char *keep) 
 
 // ---- the command line ----
 
-struct Options {
-    uint64_t seed = 1, steps = UINT64_MAX;
-    double seconds = 0;
-    bool trace = false;
-    const char *keep = nullptr;
-    std::vector<const char *> files;
-};
-
 uint64_t now_us() {
     timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -222,6 +224,7 @@ bool parse(int argc, char **argv, Options *options) {
         std::string arg = argv[i];
         const char *value = i + 1 < argc ? argv[i + 1] : nullptr;
         if (arg == "--trace") options->trace = true;
+        else if (arg == "--no-shrink") options->shrink = false;
         else if (arg == "--bytes") files = true;
         else if (files && arg[0] != '-') options->files.push_back(argv[i]);
         else if (!value) return false;
@@ -261,7 +264,7 @@ bool parse(int argc, char **argv, Options *options) {
         if (how.empty()) continue;
         failed++;
         std::printf("%s: ", name);
-        show(bytes, how, options.keep);
+        show(bytes, how, options);
     }
     std::printf("%zu programs, %d failed\n", options.files.size(), failed);
     return failed != 0;
@@ -286,7 +289,7 @@ bool parse(int argc, char **argv, Options *options) {
     if (how.empty()) return 0;
     std::printf("program %llu of seed %llu ", static_cast<unsigned long long>(shared->programs),
                 static_cast<unsigned long long>(options.seed));
-    show({shared->bytes, shared->bytes + shared->used}, how, options.keep);
+    show({shared->bytes, shared->bytes + shared->used}, how, options);
     return 1;
 }
 

@@ -43,7 +43,7 @@ uint32_t Program::free_actor() {
     return max_actors;
 }
 
-void Program::spawn(uint32_t r) {
+void Program::spawn(uint32_t r, bool plain) {
     RuntimeModel &rt = rts_[r];
     uint32_t i = free_actor();
     if (i == max_actors || !rt.rt) return;
@@ -52,7 +52,7 @@ void Program::spawn(uint32_t r) {
     actor.id = new_id();
     actor.rt = uint8_t(r);
     actor.alive = actor.must_poll = true;
-    actor.promise = below(4) == 3;
+    actor.promise = !plain && below(4) == 3;
     actor.owned = !actor.promise && below(4) == 3;
     uintptr_t state = state_of(i, actor.id);
     uint32_t size = 16 + below(200);
@@ -110,14 +110,17 @@ Actor &Program::enter_poll(uintptr_t state) {
     actor.poll_began = ++order_;
     rt.current = uint8_t(i + 1);
     progress_++;
-    rt.drive_polls++;
     expect(++rt.round_polls <= rt.budget || !rt.one_round, "budget", "a round polls poll_budget tasks at most");
-    if (rt.drive_polls > 400) { // some programs would go on for ever
-        if (rt.stop == 0) rt.stop = 1;
-        zyntax_runtime_stop(rt.rt);
-        rt.drive_polls = 0;
-    }
+    end_long_drive(rt);
     return actor;
+}
+
+// Some programs would go on for ever.
+void Program::end_long_drive(RuntimeModel &rt) {
+    if (++rt.drive_polls <= 400 || rt.ending) return;
+    if (rt.stop == 0) rt.stop = 1;
+    zyntax_runtime_stop(rt.rt);
+    rt.drive_polls = 0;
 }
 
 // Whoever was waited for with this task's waker, and was not called in this poll, has had its turn.
@@ -241,7 +244,7 @@ void Program::chain(uint32_t r) {
     if (!mood(moods_.chain) || !rts_[r].rt) return;
     uint32_t i = free_actor();
     if (i == max_actors) return;
-    spawn(r);
+    spawn(r, true);
     if (actors_[i].alive) cancel(i);
 }
 
@@ -258,6 +261,7 @@ void Program::drop(uintptr_t state, int32_t outcome) {
     progress_++;
     RuntimeModel &rt = rts_[actor.rt];
     if (rt.ending && !actor.canceled) rt.refuses = true;
+    end_long_drive(rt);
     if (!quiet_)
         expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round",
                "a round takes what was there when it began");
@@ -309,6 +313,7 @@ void Program::host_wake(void *data) {
         self.expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round",
                     "a round takes what was there when it began");
     }
+    if (self.stack_size_) self.end_long_drive(self.rts_[self.inner()]);
     if (known) self.host_called(waker);
     TRACE("}");
 }
@@ -318,16 +323,34 @@ void Program::host_called(HostWaker &waker) {
     Reg &reg = regs_[waker.reg];
     if (reg.id == waker.reg_id) reg.called = true;
     if (quiet_ || depth_ > 6) return;
-    if (mood(moods_.chain)) { // goes on inline, as coroutines do
-        for (Host &host : hosts_) {
-            if (host.word.args.kind == Kind::none || !reg_of(host.word)) continue;
-            Waker own;
-            Wakee wakee = host_wakee(&own);
-            call(host.word, &own, wakee);
-            return;
-        }
-    }
+    if (mood(moods_.chain)) return go_on_inline();
     if (below(2)) side_action();
+}
+
+// As coroutines do, which end an await by beginning the next: here it waits for an item, and sends one.
+void Program::go_on_inline() {
+    Channel &channel = channels_[0];
+    Word &receiver = hosts_[0].word, &sender = hosts_[1].word;
+    if (!channel.id || channel.closed || (rts_[channel.rt].driving && channel.rt != inner())) return;
+    if (receiver.args.kind != Kind::none) cancel_word(receiver);
+    if (sender.args.kind != Kind::none) cancel_word(sender);
+    for (uint32_t i = 0; i < max_items && receiver.args.kind == Kind::none; i++)
+        use_channel(receiver, Kind::recv, channel);
+    use_channel(sender, Kind::send, channel);
+}
+
+void Program::use_channel(Word &word, Kind kind, const Channel &channel) {
+    word.args = {};
+    word.args.kind = kind;
+    word.args.rt = channel.rt;
+    word.args.rt_id = rts_[channel.rt].id;
+    word.args.object_id = channel.id;
+    word.args.object = uint8_t(&channel - channels_);
+    word.args.handle = channel.handle;
+    word.args.value = ++last_item_;
+    Waker own;
+    Wakee wakee = host_wakee(&own);
+    call(word, &own, wakee);
 }
 
 // ---- posted functions, jobs ----

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Proof that the random programs bite: puts faults back one at a time (bites/*.patch, against runtime/), in a copy of the
+# tree, and says how long it took from a fresh seed to find each. Not part of the ordinary tests.
+#
+#   bites.sh [PATCH...]       all of them when none is given
+#
+# SECONDS_EACH=60 is the time that each may take; RANDOM_WITHOUT=NAME,NAME leaves out oracles or actions. A patch whose
+# name begins with `real-` is looked for over the real poller under ASan, the others over the world without a kernel.
+# Exits with 1 unless each is found.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+limit=${SECONDS_EACH:-60}
+[ $# -gt 0 ] || set -- "$here"/bites/*.patch
+
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+mkdir "$copy/tree"
+(cd "$root" && tar cf - meson.build meson_options.txt include runtime platform tests) | tar xf - -C "$copy/tree"
+setup() { # setup FOLDER OPTION...
+    folder=$copy/$1
+    shift
+    CC="${CC:-gcc}" CXX="${CXX:-g++}" meson setup "$folder" "$copy/tree" -Dtests=true -Db_ndebug=true "$@" >/dev/null
+}
+setup scripted --buildtype=debugoptimized
+
+missed=0
+for patch in "$@"; do
+    name=$(basename "$patch" .patch)
+    case $name in
+    real-*)
+        build=real program=random-real
+        [ -d "$copy/real" ] || setup real --buildtype=debugoptimized -Db_sanitize=address
+        ;;
+    *) build=scripted program=random ;;
+    esac
+    patch -s -p1 -d "$copy/tree" <"$patch"
+    if ! ninja -C "$copy/$build" "tests/random/$program" >"$copy/log" 2>&1; then
+        tail -n 20 "$copy/log"
+        echo "$name: does not build"
+        missed=1
+    else
+        start=$(date +%s)
+        if "$copy/$build/tests/random/$program" --seed fresh --seconds "$limit" --no-shrink \
+            ${RANDOM_WITHOUT:+--without "$RANDOM_WITHOUT"} >"$copy/log" 2>&1; then
+            echo "$name: NOT FOUND in $limit s"
+            missed=1
+        else
+            echo "$name: found in $(($(date +%s) - start)) s: $(grep -m1 -o 'FAILED: .*' "$copy/log" || tail -n 1 "$copy/log")"
+        fi
+    fi
+    patch -s -R -p1 -d "$copy/tree" <"$patch"
+done
+exit $missed
