@@ -105,7 +105,7 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
             IoRef ref = find_io(attempt->io);
             attempt->error = ref.object ? os::connect_result(ref.object->fd) : int32_t{ZYNTAX_ECANCELED};
             if (attempt->error == ZYNTAX_EAGAIN) {
-                Node *node = io_waiter(ref, &attempt->op);
+                Node *node = io_waiter(ref, writable, &attempt->op);
                 if (node) return still_pending(runtime, node, waker);
                 if (wait_io(ref, writable, &attempt->op, waker, &set) == POLL_PENDING) return POLL_PENDING;
                 attempt->error = ZYNTAX_ENOMEM;

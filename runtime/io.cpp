@@ -82,21 +82,21 @@ IoRef find_io(zyntax_io *handle) {
     return {ref.runtime, static_cast<Io *>(ref.object)};
 }
 
-Node *io_waiter(const IoRef &ref, zyntax_op *op) {
-    const Io *io = ref.object;
-    return my_node(ref.runtime, op, [io](const Node *node) {
-        return node->place == Node::io_waiting &&
-               (node->ring == &io->readers || node->ring == &io->writers || node->ring == &io->either);
-    });
+static Ring *waiters_of(Io *io, uint32_t directions) {
+    return directions == readable ? &io->readers : directions == writable ? &io->writers : &io->either;
+}
+
+Node *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op) {
+    const Ring *ring = waiters_of(ref.object, directions);
+    return my_node(ref.runtime, op,
+                   [ring](const Node *node) { return node->place == Node::io_waiting && node->ring == ring; });
 }
 
 Node *join_waiters(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *waker) {
     zyntax_wait waits = directions == writable ? ZYNTAX_WAIT_WRITABLE : ZYNTAX_WAIT_READABLE;
     Node *node = arm(ref.runtime, op, waits, waker);
     if (!node) return nullptr;
-    Io *io = ref.object;
-    Ring *ring = directions == readable ? &io->readers : directions == writable ? &io->writers : &io->either;
-    wait_in(ring, node, Node::io_waiting);
+    wait_in(waiters_of(ref.object, directions), node, Node::io_waiting);
     ref.runtime->io_waiting++;
     return node;
 }
@@ -184,7 +184,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, 
     IoRef ref = find_io(handle);
     if (!ref.object) return dead_handle(op, result);
     if (!interest || (interest & ~(readable | writable))) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, op)) return still_pending(ref.runtime, node, waker);
+    if (Node *node = io_waiter(ref, interest, op)) return still_pending(ref.runtime, node, waker);
     uint32_t now = os::poll_now(ref.object->fd, interest);
     if (now) return ready(op, result, now);
     ref.object->ready &= ~bits_of(interest);
@@ -198,7 +198,7 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t le
     Io *io = ref.object;
     if (!io) return dead_handle(op, result);
     if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, op)) return still_pending(ref.runtime, node, waker);
+    if (Node *node = io_waiter(ref, readable, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(op, result, 0);
     if (io->ready & bits_of(readable)) {
         int64_t n = os::read(io->fd, io->kind, buf, len);
@@ -220,7 +220,7 @@ PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, si
     Io *io = ref.object;
     if (!io) return dead_handle(op, result);
     if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, op)) return still_pending(ref.runtime, node, waker);
+    if (Node *node = io_waiter(ref, writable, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(op, result, 0);
     if (io->ready & bits_of(writable)) {
         int64_t n = os::write(io->fd, io->kind, buf, len);

@@ -166,8 +166,8 @@ void close_all_io(Runtime *);
 
 IoRef find_io(zyntax_io *);
 
-// The node of an op that waits for this handle.
-Node *io_waiter(const IoRef &, zyntax_op *op);
+// The node of an op that waits for this handle and these directions.
+Node *io_waiter(const IoRef &, uint32_t directions, zyntax_op *op);
 
 // Puts the waker among those that wait for a direction (or for both: whichever comes first); null without memory.
 Node *join_waiters(const IoRef &, uint32_t directions, zyntax_op *, Waker *);

@@ -85,13 +85,9 @@ template <class T, uint32_t block_size, uint32_t max> void Pool<T, block_size, m
     }
 }
 
-#define ZYNTAX_POOL(name)                 \
-    template uint32_t name::take_block(); \
-    template void name::give_blocks(uint32_t first);
-ZYNTAX_POOL(Slots)
-ZYNTAX_POOL(Nodes)
-ZYNTAX_POOL(Handles)
-#undef ZYNTAX_POOL
+template class Pool<Slot, Slots::block, Slots::most>;
+template class Pool<Node, Nodes::block, Nodes::most>;
+template class Pool<Handle, Handles::block, Handles::most>;
 
 Inbox *take_inbox(Runtime *runtime) {
     uint32_t id = inboxes.take_block();

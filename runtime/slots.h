@@ -25,7 +25,7 @@ constexpr bool wide = sizeof(void *) == 8; // handles are numbers of pointer siz
 // together is at different places in its pages, as loads wait for stores to the same place in another page.
 template <class T, uint32_t block_size, uint32_t max> class Pool {
 public:
-    static constexpr uint32_t block = block_size;
+    static constexpr uint32_t block = block_size, most = max;
 
     // An object that was given out once.
     T *at(uint32_t index) const { return base_.load(std::memory_order_relaxed) + index; }

@@ -125,7 +125,7 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, z
     if (!ref.object) return dead_handle(op, result);
     Io *io = ref.object;
     if (!out || !listens(io)) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, op)) return still_pending(runtime, node, waker);
+    if (Node *node = io_waiter(ref, readable, op)) return still_pending(runtime, node, waker);
     if (pending_node(runtime, &io->retry)) return rest(ref, op, waker, result);
     if (!(io->ready & readable) && io->unregistered < 0) return wait_io(ref, readable, op, waker, result);
 

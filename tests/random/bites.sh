@@ -1,6 +1,6 @@
 #!/bin/sh
-# Proof that the random programs bite: puts faults back one at a time (bites/*.patch, against runtime/), in a copy of the
-# tree, and says how long it took from a fresh seed to find each. Not part of the ordinary tests.
+# Proof that the random programs bite: puts faults back one at a time (bites/*.patch, against runtime/), in a copy of
+# the tree, and says how long it took from a fresh seed to find each. Not part of the ordinary tests.
 #
 #   bites.sh [PATCH...]       all of them when none is given
 #
@@ -46,7 +46,8 @@ for patch in "$@"; do
             echo "$name: NOT FOUND in $limit s"
             missed=1
         else
-            echo "$name: found in $(($(date +%s) - start)) s: $(grep -m1 -o 'FAILED: .*' "$copy/log" || tail -n 1 "$copy/log")"
+            took=$(($(date +%s) - start))
+            echo "$name: found in $took s: $(grep -m1 -o 'FAILED: .*' "$copy/log" || tail -n 1 "$copy/log")"
         fi
     fi
     patch -s -R -p1 -d "$copy/tree" <"$patch"

@@ -27,7 +27,8 @@ $fuzzer -max_total_time="$seconds" -max_len=2000 -timeout=20 -rss_limit_mb=4096 
 # Small programs that together reach every edge that is known; the tree has room for some hundred.
 rm -rf $build/least
 mkdir -p $build/least
-$fuzzer -merge=1 -max_len=1000 -use_counters=0 -rss_limit_mb=4096 $build/least $corpus $build/finds 2>$build/merge.log || {
+$fuzzer -merge=1 -max_len=1000 -use_counters=0 -rss_limit_mb=4096 \
+    $build/least $corpus $build/finds 2>$build/merge.log || {
     tail -n 20 $build/merge.log
     exit 1
 }
