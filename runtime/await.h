@@ -110,11 +110,11 @@ template <class T> struct Ref {
 };
 
 // The object of a handle of that kind that this thread may use.
-Ref<void> find_object(const void *handle, Handle::Kind kind);
+Ref<void> find_object(const void *number, Handle::Kind kind);
 
 // The handle of an object, or null without memory. give_handle makes it stale.
 void *take_handle(Runtime *, Handle::Kind kind, void *object);
-void give_handle(Runtime *, const void *handle);
+void give_handle(Runtime *, const void *number);
 
 // ---- await points ----
 

@@ -172,7 +172,7 @@ PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op, const void
     Node *node = waiter_of(runtime, op, side);
     if (channel->closed) return finish(runtime, side, node, op, result, ZYNTAX_EPIPE);
     if (!may_take(side, node, channel->room())) return wait(runtime, side, node, op, waker, result);
-    if (channel->item_size) memcpy(item_at(channel, channel->count), item, channel->item_size);
+    if (item && channel->item_size) memcpy(item_at(channel, channel->count), item, channel->item_size);
     channel->count++;
     return finish(runtime, side, node, op, result, 0);
 }
@@ -187,7 +187,7 @@ PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op, void *item
     Node *node = waiter_of(runtime, op, side);
     if (channel->closed && channel->count == 0) return finish(runtime, side, node, op, result, 0);
     if (!may_take(side, node, channel->count)) return wait(runtime, side, node, op, waker, result);
-    if (channel->item_size) memcpy(item, item_at(channel, 0), channel->item_size);
+    if (item && channel->item_size) memcpy(item, item_at(channel, 0), channel->item_size);
     channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
     channel->count--;
     return finish(runtime, side, node, op, result, 1);

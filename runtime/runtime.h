@@ -156,8 +156,8 @@ template <class Visit> void each_task(const Runtime *runtime, Visit visit) {
 using IoRef = Ref<Io>;
 
 // A handle in two steps, so that what may fail for want of memory comes before there is a descriptor to lose. `reserve`
-// returns 0 with *io, or an error. register_io gives *io back when it fails.
-int32_t reserve_io(Runtime *, Io **io);
+// returns 0 with *out, or an error. register_io gives *io back when it fails.
+int32_t reserve_io(Runtime *, Io **out);
 void unreserve_io(Runtime *, Io *);
 int32_t register_io(Runtime *, Io *, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
 

@@ -189,11 +189,11 @@ inline const void *this_thread() { return &driving; }
 
 // The runtime of an inbox's number, if this thread may use it; else null. Another thread's must not be looked into.
 inline Runtime *usable_runtime(uint32_t id) {
-    Inbox *inbox = inboxes.at(id);
-    if (driving != inbox) {
-        const void *driver = inbox->driver.load(std::memory_order_acquire);
-        if (driver && driver != this_thread()) return nullptr;
-    }
+    Inbox *mine = driving;
+    if (mine && mine->id == id) return mine->runtime.load(std::memory_order_relaxed);
+    const Inbox *inbox = inboxes.at(id);
+    const void *driver = inbox->driver.load(std::memory_order_acquire);
+    if (driver && driver != this_thread()) return nullptr;
     return inbox->runtime.load(std::memory_order_acquire);
 }
 
