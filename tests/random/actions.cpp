@@ -437,7 +437,7 @@ void Program::inject() {
         if (!mood(moods_.oom)) break;
         rts_[r].heap.fail_in = 1 + below(4);
         rts_[r].heap.fail_run = below(2) ? 1 + below(3) : 200;
-        TRACE("memory of %u runs out, %u times after %u", r, rts_[r].heap.fail_run, rts_[r].heap.fail_in);
+        TRACE("memory of %u runs out, %u times after %u", r, rts_[r].heap.fail_run.load(), rts_[r].heap.fail_in.load());
         break;
     case 1:
         outside::refuse_descriptors(below(2));

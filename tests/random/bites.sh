@@ -5,7 +5,7 @@
 #   bites.sh [PATCH...]       all of them when none is given
 #
 # SECONDS_EACH=60 is the time that each may take; RANDOM_WITHOUT=NAME,NAME leaves out oracles or actions. A patch whose
-# name begins with `real-` is looked for over the real poller under ASan, the others over the world without a kernel.
+# name begins with `real-` is looked for over the real poller under TSan, the others over the world without a kernel.
 # Exits with 1 unless each is found.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,13 +24,15 @@ setup() { # setup FOLDER OPTION...
 }
 setup scripted --buildtype=debugoptimized
 
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
 missed=0
 for patch in "$@"; do
     name=$(basename "$patch" .patch)
     case $name in
     real-*)
         build=real program=random-real
-        [ -d "$copy/real" ] || setup real --buildtype=debugoptimized -Db_sanitize=address
+        [ -d "$copy/real" ] || setup real --buildtype=debugoptimized -Db_sanitize=thread
         ;;
     *) build=scripted program=random ;;
     esac
@@ -41,7 +43,8 @@ for patch in "$@"; do
         missed=1
     else
         start=$(date +%s)
-        if "$copy/$build/tests/random/$program" --seed fresh --seconds "$limit" --no-shrink \
+        # TSan needs an address space that is not randomised too far.
+        if setarch "$(uname -m)" -R "$copy/$build/tests/random/$program" --seed fresh --seconds "$limit" --no-shrink \
             ${RANDOM_WITHOUT:+--without "$RANDOM_WITHOUT"} >"$copy/log" 2>&1; then
             echo "$name: NOT FOUND in $limit s"
             missed=1

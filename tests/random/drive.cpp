@@ -389,6 +389,9 @@ void Program::check_rest() {
         const Reg &reg = regs_[i];
         if (!reg.id || reg.forgotten || reg.lapsed || reg.called || !can_call(reg)) continue;
         if (!is_due(reg)) continue;
+        TRACE("in vain: %s on %u, %s %u, deadline %llu, at rest since %llu", name_of(reg.args.kind), reg.args.rt,
+              reg.wakee.kind == Wakee::host ? "host" : "task", unsigned(reg.wakee.actor),
+              static_cast<unsigned long long>(reg.deadline_ns), static_cast<unsigned long long>(now(reg.args.rt)));
         static constexpr const char *names[] = {"",          "vain_sleep", "vain_sleep",  "vain_join",    "vain_join",
                                                 "vain_join", "vain_join",  "vain_dead",   "vain_dead",    "vain_read",
                                                 "vain_read", "vain_ready", "vain_accept", "vain_connect", "vain_job"};
@@ -477,7 +480,7 @@ bool Program::is_busy() {
         zyntax_runtime_stats stats = {};
         stats.size = sizeof stats;
         if (zyntax_runtime_get_stats(rt.rt, &stats) == 0 && stats.blocking_pending) return true;
-        if (outside::scripted && zyntax_runtime_next_timeout_ns(rt.rt) == 0) return true;
+        if (zyntax_runtime_next_timeout_ns(rt.rt) == 0) return true;
     }
     return false;
 }
@@ -487,7 +490,7 @@ void Program::settle() {
     TRACE("settle {");
     quiet_ = true;
     outside::calm(true);
-    for (RuntimeModel &rt : rts_) rt.heap.fail_in = rt.heap.fail_run = 0;
+    for (RuntimeModel &rt : rts_) rt.heap.fail_in = 0, rt.heap.fail_run = 0;
     uint32_t idle = 0;
     uint64_t began = 0;
     for (uint32_t turns = 0; turns < 2000 && idle < 3; turns++) {

@@ -134,9 +134,9 @@ struct Io {
     bool listens;
 };
 
-struct Heap {
-    uint64_t bytes, blocks, failures;
-    uint32_t fail_in, fail_run; // 0: does not fail
+struct Heap { // a post takes memory in its own thread
+    std::atomic<uint64_t> bytes, blocks, failures;
+    std::atomic<uint32_t> fail_in, fail_run; // 0: does not fail
 
     static void *alloc(void *self, size_t size, size_t align);
     static void free(void *self, void *block, size_t size, size_t align);

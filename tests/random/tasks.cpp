@@ -367,6 +367,7 @@ void Program::run_post(void *arg) {
     post->pending = false;
     rt.posted--;
     self.progress_++;
+    self.end_long_drive(rt);
     if (!self.quiet_) {
         self.expect(++rt.round_calls <= rt.round_limit || !rt.one_round, "round",
                     "a round takes what was there when it began");
