@@ -268,9 +268,15 @@ void Program::listen() {
     uint32_t r = any_runtime();
     if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
     zyntax_io *io = nullptr;
+    const Io &other = ios_[any_io()]; // on the port of another listener, sometimes
+    bool again = below(4) == 3 && other.id && other.listens && !rts_[other.rt].ending &&
+                 (!rts_[other.rt].driving || other.rt == inner());
+    auto port = uint16_t(again ? zyntax_tcp_port(other.handle) : 0);
+    uint32_t flags = again && below(2) ? ZYNTAX_LISTEN_SHARED : 0;
     in_call_ = true;
-    int32_t error = zyntax_tcp_listen(rts_[r].rt, "127.0.0.1", 0, &io);
+    int32_t error = zyntax_tcp_listen_with(rts_[r].rt, "127.0.0.1", port, flags, &io);
     in_call_ = false;
+    if (again && !flags) expect(error != 0, "port_taken", "a port is taken once");
     TRACE("listen on %u: %d", r, error);
     if (rts_[r].refuses) expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
     if (error == 0) {
@@ -320,6 +326,7 @@ void Program::act_on_io() {
 }
 
 void Program::peer() {
+    if (below(3) == 2) return outside::answer(below(16), below(4) == 3);
     Io &io = ios_[any_io()];
     if (!io.id || !outside::is_open(io.fd)) return;
     auto what = static_cast<Deed>(below(uint32_t(Deed::count)));
@@ -423,6 +430,7 @@ void Program::look_inside() {
     zyntax_runtime_get_stats(rts_[r].rt, &stats);
     expect(stats.bytes_reserved >= stats.bytes_in_use, "stats", "not more is in use than was reserved");
     zyntax_runtime_next_timeout_ns(rts_[r].rt);
+    expect(zyntax_now_ns(rts_[r].rt) <= now(r), "clock", "the runtime's time is the clock's");
     Waker waker;
     zyntax_runtime *current = zyntax_current_runtime();
     if (current && rts_[inner()].current) actors_[rts_[inner()].current - 1].took_waker = true;

@@ -12,7 +12,7 @@ uint64_t RuntimeModel::clock(void *self) {
 // A promise has no drop to tell of its end.
 bool Program::is_live(const Actor &actor) const {
     if (!actor.alive) return false;
-    if (!actor.promise) return true;
+    if (!actor.promise && !actor.no_drop) return true;
     if (actor.finishing && !actor.in_poll) return false;
     return !actor.task || zyntax_task_alive(actor.task);
 }
@@ -25,10 +25,10 @@ uint32_t Program::alive_on(uint32_t r) const {
 
 void Program::reap(bool may_cancel) {
     for (Actor &actor : actors_) {
-        if (!actor.alive || !actor.promise || actor.in_poll || is_live(actor)) continue;
+        if (!actor.alive || !(actor.promise || actor.no_drop) || actor.in_poll || is_live(actor)) continue;
         if (!actor.task) continue; // zyntax_promise_block_on ends it
         int64_t expected = actor.finishing ? int64_t(actor.id) : int64_t{ZYNTAX_ECANCELED};
-        expect(actor.result == expected, "promise_result", "*result is set when a promise has ended");
+        expect(actor.no_drop || actor.result == expected, "promise_result", "*result is set when a promise has ended");
         actor.alive = false;
         keep_old(actor.task, &actor.waker, 0, nullptr);
         if (may_cancel) end_words(actor);

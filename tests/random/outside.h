@@ -34,10 +34,11 @@ void calm(bool); // while it is, nothing is late, early, spurious or failing
 uint64_t now_ns();
 void pass(uint64_t ns); // lets time go by
 
-intptr_t make(uint32_t kind);          // an end of something that has a peer; < 0: none left
-void close(intptr_t fd);               // an end that is the program's
-void deed(intptr_t fd, Deed what);     // of its peer
-void adopt(intptr_t fd, bool listens); // a descriptor that the runtime made: its peer is made up where it can be
+intptr_t make(uint32_t kind);             // an end of something that has a peer; < 0: none left
+void close(intptr_t fd);                  // an end that is the program's
+void deed(intptr_t fd, Deed what);        // of its peer
+void answer(uint32_t which, bool refuse); // to one of those that try to connect
+void adopt(intptr_t fd, bool listens);    // a descriptor that the runtime made: its peer is made up where it can be
 bool is_open(intptr_t fd);
 uint32_t readiness(intptr_t fd);
 bool has_backlog(intptr_t fd); // of a listener

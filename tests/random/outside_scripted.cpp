@@ -192,11 +192,22 @@ uint32_t connecting() {
     return n;
 }
 
+void answer(uint32_t which, bool refuse) {
+    for (uint32_t i = 0; i < world.ends_used; i++) {
+        End &end = world.ends[(which + i) % world.ends_used];
+        if (!end.open || !end.connecting || end.error) continue;
+        if (refuse) end.error = ZYNTAX_ECONNREFUSED;
+        else end.connecting = false;
+        return;
+    }
+}
+
 void deed(intptr_t fd, Deed what) {
     End &end = at(fd);
     if (end.listens) {
-        if (what == Deed::arrive_dead && !end.backlog) end.dead++;
-        end.backlog++;
+        uint32_t dead = what == Deed::arrive_dead ? 1 : what == Deed::refuse ? 70 : 0; // more than one call skips
+        if (dead && end.dead == end.backlog) end.dead += dead;
+        end.backlog += dead ? dead : 1;
         return;
     }
     switch (what) {

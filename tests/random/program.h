@@ -11,7 +11,7 @@
 
 namespace random_test {
 
-constexpr uint32_t max_runtimes = 3, max_actors = 40, max_words = 3, max_hosts = 8, max_channels = 6, max_ios = 24;
+constexpr uint32_t max_runtimes = 3, max_actors = 40, max_words = 3, max_hosts = 24, max_channels = 6, max_ios = 24;
 constexpr uint32_t max_regs = 512, max_wakers = 512, max_posts = 64, max_jobs = 64, max_items = 8, max_old = 32;
 constexpr uint64_t ms = 1'000'000;
 
@@ -101,7 +101,7 @@ struct HostWaker {
 struct Actor {
     uint32_t id;
     uint8_t rt;
-    bool alive, remote, dropping, promise, owned, in_poll, canceled, must_poll, finishing;
+    bool alive, dropping, promise, no_drop, owned, in_poll, canceled, must_poll, finishing;
     bool again;                    // must_poll for the reason alone that its promise returned 0
     bool due, due_drop;            // when the turn began
     bool took_waker, called_await; // promises, in this poll

@@ -54,6 +54,7 @@ void Program::spawn(uint32_t r, bool plain) {
     actor.alive = actor.must_poll = true;
     actor.promise = !plain && below(4) == 3;
     actor.owned = !actor.promise && below(4) == 3;
+    actor.no_drop = !actor.promise && !actor.owned && !plain && below(8) == 7;
     uintptr_t state = state_of(i, actor.id);
     uint32_t size = 16 + below(200);
     uint64_t failures = rt.heap.failures;
@@ -68,6 +69,8 @@ void Program::spawn(uint32_t r, bool plain) {
             actor.task = zyntax_runtime_spawn_with(rt.rt, memory, poll_owned, drop_owned, size);
             if (!actor.task && !rt.ending) zyntax_state_free(rt.rt, memory, size);
         }
+    } else if (actor.no_drop) {
+        actor.task = zyntax_runtime_spawn(rt.rt, as_pointer(state), poll_plain);
     } else {
         actor.task = zyntax_runtime_spawn_with(rt.rt, as_pointer(state), poll_plain, drop_plain, 0);
     }
@@ -84,7 +87,7 @@ void Program::spawn(uint32_t r, bool plain) {
     expect(rt.ending || rt.heap.failures != failures, "spawn_null", "a spawn fails only without memory");
     if (rt.ending && actor.promise && actor.alive)
         expect(actor.result == ZYNTAX_ECANCELED, "spawn_result", "a promise that is refused in destroy is ECANCELED");
-    if (rt.ending && !actor.promise && rt.heap.failures == failures)
+    if (rt.ending && !actor.promise && !actor.no_drop && rt.heap.failures == failures)
         expect(actor.drops == 1, "spawn_drop", "a spawn that is refused in destroy runs its drop");
     actor.alive = false;
 }
@@ -204,7 +207,7 @@ bool Program::act(Actor &actor, Waker *waker) {
         waits |= word.args.kind != Kind::none;
     }
     if (below(waits ? 8 : 3) == 1) {
-        if (actor.promise) end_words(actor);
+        if (actor.promise || actor.no_drop) end_words(actor);
         return true;
     }
     if (!waits && below(2)) wake(uint32_t(&actor - actors_));
