@@ -353,7 +353,7 @@ bool Program::is_due(const Reg &reg) {
         io = io_of(a);
         if (!io) return true;
         if (a.kind == Kind::accept)
-            return outside::has_backlog(io->fd) && outside::now_ns() - outside::refused_ns() > 100 * ms;
+            return outside::has_backlog(io->fd) && outside::now_ns() > outside::refused_ns() + 100 * ms;
         return outside::readiness(io->fd) & (a.kind == Kind::read ? 1 : a.kind == Kind::write ? 2 : a.value);
     case Kind::blocking:
         return jobs_[a.value % max_jobs].id == a.object_id && has_run(a.value);

@@ -33,6 +33,8 @@ struct World {
     uint16_t port;
     int open_at_begin;
     rlim_t most_fds;
+    bool refuses;
+    uint64_t refused_ns;
 };
 World world;
 
@@ -218,9 +220,11 @@ bool has_backlog(intptr_t fd) { return readiness(fd) & readable; }
 bool hung_up(intptr_t) { return false; }
 uint32_t open_ends() { return 0; }
 uint32_t connecting() { return UINT32_MAX; }
-uint64_t refused_ns() { return now_ns(); } // any accept may be resting
+uint64_t refused_ns() { return world.refused_ns; }
 
 void refuse_descriptors(bool refuse) {
+    if (refuse || world.refuses) world.refused_ns = now_ns();
+    world.refuses = refuse;
     rlimit limit = {};
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = refuse ? 3 : world.most_fds;
