@@ -291,7 +291,8 @@ void Program::act_on_io() {
     Io &io = ios_[i];
     if (!io.id || (rts_[io.rt].driving && io.rt != inner())) return below(2) ? open_io() : listen();
     if (rts_[io.rt].ending) { // it may be closed already
-        if (zyntax_io_close(io.handle) == 0 || !outside::is_open(io.fd)) io.id = 0;
+        zyntax_io_close(io.handle);
+        io.id = 0;
         return;
     }
     switch (below(5)) {
@@ -328,7 +329,7 @@ void Program::act_on_io() {
 void Program::peer() {
     if (below(3) == 2) return outside::answer(below(16), below(4) == 3);
     Io &io = ios_[any_io()];
-    if (!io.id || !outside::is_open(io.fd)) return;
+    if (!io.id || rts_[io.rt].ending || !outside::is_open(io.fd)) return;
     auto what = static_cast<Deed>(below(uint32_t(Deed::count)));
     TRACE("peer of %d: %u", int(io.fd), unsigned(what));
     outside::deed(io.fd, what);

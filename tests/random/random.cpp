@@ -3,6 +3,7 @@
 //
 //   random --seed N --steps M         programs from a seed (`fresh`: from the clock), M steps in all; prints the seed
 //   random --seed N --seconds S       the same, for so long
+//   ... --first I                     begins with the seed's program number I, as a failure names it
 //   random --bytes FILE...            programs from bytes: a corpus, or what a fuzzer or a shrunk failure left
 //   ... --without NAME,NAME           leaves out oracles or actions by name
 //   ... --trace                       tells what the programs do (with --bytes)
@@ -181,7 +182,7 @@ private:
 };
 
 struct Options {
-    uint64_t seed = 1, steps = UINT64_MAX;
+    uint64_t seed = 1, first = 0, steps = UINT64_MAX;
     double seconds = 0;
     bool trace = false, shrink = true;
     const char *keep = nullptr;
@@ -231,6 +232,7 @@ bool parse(int argc, char **argv, Options *options) {
         else {
             i++;
             if (arg == "--seed") options->seed = std::string(value) == "fresh" ? now_us() : strtoull(value, nullptr, 0);
+            else if (arg == "--first") options->first = strtoull(value, nullptr, 0);
             else if (arg == "--steps") options->steps = strtoull(value, nullptr, 0);
             else if (arg == "--seconds") options->seconds = strtod(value, nullptr);
             else if (arg == "--keep") options->keep = value;
@@ -274,7 +276,7 @@ bool parse(int argc, char **argv, Options *options) {
     std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
     uint64_t start = now_us();
     std::string how = in_a_child(false, 0, [&] {
-        for (uint64_t i = 0; shared->steps < options.steps; i++) {
+        for (uint64_t i = options.first; shared->steps < options.steps; i++) {
             if (options.seconds > 0 && double(now_us() - start) > options.seconds * 1e6) break;
             shared->used = 0;
             alarm(deadline_s);
@@ -287,7 +289,7 @@ bool parse(int argc, char **argv, Options *options) {
                 static_cast<unsigned long long>(shared->programs), static_cast<unsigned long long>(shared->steps),
                 seconds, double(shared->steps) / seconds);
     if (how.empty()) return 0;
-    std::printf("program %llu of seed %llu ", static_cast<unsigned long long>(shared->programs),
+    std::printf("program %llu of seed %llu ", static_cast<unsigned long long>(options.first + shared->programs),
                 static_cast<unsigned long long>(options.seed));
     show({shared->bytes, shared->bytes + shared->used}, how, options);
     return 1;
