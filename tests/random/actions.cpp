@@ -434,7 +434,13 @@ void Program::look_inside() {
     expect(zyntax_now_ns(rts_[r].rt) <= now(r), "clock", "the runtime's time is the clock's");
     Waker waker;
     zyntax_runtime *current = zyntax_current_runtime();
-    if (current && rts_[inner()].current) actors_[rts_[inner()].current - 1].took_waker = true;
+    for (uint32_t i = stack_size_; i-- > 0;) { // a callback of a runtime that a poll of another drives
+        uint8_t polled = rts_[stack_[i]].current;
+        if (!polled) continue;
+        actors_[polled - 1].took_waker = true;
+        expect(current == rts_[stack_[i]].rt, "current", "the innermost poll's runtime is the current one");
+        break;
+    }
     expect((zyntax_current_waker(&waker) == 0) == (current != nullptr), "current", "a waker when something is polled");
 }
 
