@@ -84,8 +84,8 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     size_t pooled =
         size_t{runtime->block_count} * Slots::block * sizeof(Slot) + runtime->nodes.bytes() + runtime->handles.bytes();
     zyntax_runtime_stats all = {};
-    constexpr size_t member = sizeof(uint64_t); // of each but the first
-    size_t whole = stats->size - (stats->size - sizeof all.size) % member;
+    constexpr size_t first = offsetof(zyntax_runtime_stats, tasks_alive), member = sizeof(uint64_t);
+    size_t whole = stats->size - (stats->size - first) % member;
     all.size = whole < sizeof all ? whole : sizeof all;
     all.tasks_alive = runtime->tasks_alive();
     all.tasks_spawned = runtime->tasks_spawned;
