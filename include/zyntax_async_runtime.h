@@ -81,13 +81,15 @@
  *  poll             The cost of a wait grows with the number of handles that are waited for.
  *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN. No new sockets: zyntax_tcp_listen, _listen_with,
  *                   _connect and _port are ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK also without
- *                   ZYNTAX_DETECT_STALL. At most 262,144 tasks. Timeouts are rounded up to milliseconds. A call through
- *                   another type than the declared one traps: block_on and run return an int32_t.
+ *                   ZYNTAX_DETECT_STALL. At most 262,144 tasks and as many operations. Timeouts are rounded up to
+ *                   milliseconds. A call through another type than the declared one traps: block_on and run return an
+ *                   int32_t.
  *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker is told from newer
  *                   ones for 2047 tasks, or I/O handles and channels, in the same place; one that is kept for longer
  *                   may name a newer one: a waker then polls that without cause, which is harmless. Still never
  *                   undefined behaviour. Alive at once in a process: about a million tasks, a million operations,
- *                   262,000 I/O handles and channels, 1,023 runtimes, then ZYNTAX_ENOMEM.
+ *                   262,000 I/O handles and channels, 1,023 runtimes, then ZYNTAX_ENOMEM. Each time that a process
+ *                   loads the library anew, an eighth of its addresses is taken for good.
  *
  * Functions are marked with the version that brought them; the oldest is 0.1.
  */

@@ -39,15 +39,21 @@ static PollStatus poll(FutureState state, Waker *waker) {
     return zyntax_blocking(task->runtime, &task->op, answer, NULL, 0, waker, &task->result);
 }
 
-/* What a program does that is not the library: it takes three fifths of the limit, and a thread starts. */
+/* What a program does that is not the library: it takes three fifths of the limit, in pieces as large as a 32-bit
+ * process finds, and a thread starts. */
 static int live(size_t limit) {
     Task task = {zyntax_runtime_create(), 0, 0};
     zyntax_task *handle = zyntax_runtime_spawn(task.runtime, &task, poll);
-    void *memory = malloc(limit / 5 * 3);
-    if (handle == NULL || memory == NULL) return 1;
+    void *memory[20];
+    size_t pieces = sizeof memory / sizeof memory[0];
+    for (size_t i = 0; i < pieces; i++) {
+        memory[i] = malloc(limit / 5 * 3 / pieces);
+        if (memory[i] == NULL) return 1;
+    }
+    if (handle == NULL) return 1;
     if (zyntax_runtime_block_on(task.runtime, handle) != 0 || task.result != 42) return 2;
     zyntax_runtime_destroy(task.runtime);
-    free(memory);
+    for (size_t i = 0; i < pieces; i++) free(memory[i]);
     return 0;
 }
 
