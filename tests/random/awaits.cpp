@@ -7,9 +7,15 @@ namespace random_test {
 
 // ---- ops ----
 
+// A word may be a copy of one that another kind of operation has gone on with since: what counts is the number.
 Reg *Program::reg_of(const Word &word) {
+    if (!word.op) return nullptr;
     Reg *reg = &regs_[word.reg];
-    return word.op && reg->id && reg->id == word.reg_id && reg->op == word.op ? reg : nullptr;
+    if (reg->id && reg->id == word.reg_id && reg->op == word.op) return reg;
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        if (regs_[i].id && regs_[i].op == word.op) return &regs_[i];
+    }
+    return nullptr;
 }
 
 Reg *Program::take_reg(Word &word) {
@@ -278,6 +284,8 @@ void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, boo
     bool is_new = !reg;
     if (reg && reg->lapsed) reg->murky = true;
     if (!reg) reg = take_reg(word);
+    word.reg = uint16_t(reg - regs_);
+    word.reg_id = reg->id;
     reg->lapsed = reg->called = false;
     reg->touched = ++order_;
     reg->forgotten = false;
