@@ -55,14 +55,14 @@ concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uint32_t n, Event 
 #if defined(ZYNTAX_POLLER_HEADER)
 #include ZYNTAX_POLLER_HEADER
 #elif defined(ZYNTAX_POLLER_POLL) || defined(__wasi__)
-#include "poll.h"
+#include "poller_poll.h"
 #elif defined(ZYNTAX_POLLER_KQUEUE) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || \
     defined(__OpenBSD__) || defined(__DragonFly__)
-#include "kqueue.h"
+#include "poller_kqueue.h"
 #elif defined(_WIN32)
-#include "iocp.h"
+#include "poller_iocp.h"
 #elif defined(__linux__)
-#include "epoll.h"
+#include "poller_epoll.h"
 #else
 #error "no poller for this system: -DZYNTAX_POLLER_POLL takes poll(2)"
 #endif

@@ -16,6 +16,6 @@ if [ -z "${linter:-}" ]; then
     exit 77
 fi
 
-printf '%s\n' runtime/*.cpp platform/*.cpp |
+printf '%s\n' runtime/*.cpp runtime/parts/*.cpp platform/*.cpp |
     xargs -P "$(getconf _NPROCESSORS_ONLN)" -I FILE "$linter" --quiet FILE -- -std=c++20 -Iinclude
-"$linter" --quiet platform/poll.cpp -- -std=c++20 -Iinclude -DZYNTAX_POLLER_POLL
+"$linter" --quiet platform/poller_poll.cpp -- -std=c++20 -Iinclude -DZYNTAX_POLLER_POLL

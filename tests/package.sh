@@ -213,7 +213,8 @@ check_header() {
 compile() {
     rm -f ./*.o lib.a
     # shellcheck disable=SC2086 # the flags are several words
-    "$1" -std=c++20 $2 -Iinclude -c runtime/*.cpp platform/*.cpp 2>warnings.log || { cat warnings.log && exit 1; }
+    "$1" -std=c++20 $2 -Iinclude -c runtime/*.cpp runtime/parts/*.cpp platform/*.cpp 2>warnings.log ||
+        { cat warnings.log && exit 1; }
     ! test -s warnings.log || { cat warnings.log && fail "warnings of $1 $2"; }
     ar rcs lib.a ./*.o
 }

@@ -13,7 +13,7 @@ COLUMNS_MAX = 120
 CODE_LINES_MAX = 5225  # runtime/ and platform/ together, blank and comment lines not counted; may only shrink
 
 HEADER = 'include/zyntax_async_runtime.h'
-SYMBOLS = 'runtime/symbols.cpp'
+SYMBOLS = 'runtime/parts/symbols.cpp'
 SOURCE_SUFFIXES = {'.c', '.cpp', '.h'}
 TEXT_SUFFIXES = SOURCE_SUFFIXES | {'.py', '.sh', '.md', '.build', '.txt', '.svg', '.yml'}
 TEXT_NAMES = {'meson.build', 'LICENSE', 'run', '.clang-format', '.clang-tidy', '.editorconfig', '.gitignore'}
@@ -249,8 +249,8 @@ def check_size(files):
 
 
 def check_build_lists(files):
-    """What Meson builds is what a plain `c++ -c runtime/*.cpp platform/*.cpp` builds, and every test runs."""
-    listed = set(re.findall(r"'((?:runtime|platform)/\w+\.cpp)'", files['meson.build']))
+    """What Meson builds is what a plain `c++ -c` of the three folders builds, and every test runs."""
+    listed = set(re.findall(r"'((?:runtime|runtime/parts|platform)/\w+\.cpp)'", files['meson.build']))
     present = {path for path in library_files(files) if path.endswith('.cpp')}
     for path in sorted(present - listed):
         yield path, 1, 'is not listed in meson.build'
@@ -348,14 +348,14 @@ def long_function(head, lines):
 def good_tree():
     return {
         HEADER: GOOD_HEADER,
-        'meson.build': "  version: '1.2.3',\n  'runtime/symbols.cpp',\n",
+        'meson.build': "  version: '1.2.3',\n  'runtime/parts/symbols.cpp',\n",
         'CHANGELOG.md': '## 1.2.3\n',
         SYMBOLS: 'S(zyntax_a)\nS(zyntax_b)\n',
         'tests/meson.build': "  'works',\n",
         'tests/works.cpp': 'int x;\n',
-        'platform/epoll.h': '#ifdef __linux__\n#endif\n',
+        'platform/poller_epoll.h': '#ifdef __linux__\n#endif\n',
         'platform/io_poller.h': '    { p.open(memory) } -> std::same_as<int>;\n    { p.close() }\n',
-        'platform/poll.h': GOOD_POLLER,
+        'platform/poller_poll.h': GOOD_POLLER,
     }
 
 
@@ -397,10 +397,11 @@ def self_test_cases():
     yield 'version of the header', header('10203', '10204'), 'meson.build says'
     yield 'version of the changelog', {'CHANGELOG.md': '## 1.2.2\n'}, 'newest version is'
     yield 'no version in the changelog', {'CHANGELOG.md': 'None.\n'}, 'has no "## 1.2.3"'
-    yield 'size', add('platform/epoll.h', 'int a;\n' * (CODE_LINES_MAX + 1)), 'code lines together'
+    yield 'size', add('platform/poller_epoll.h', 'int a;\n' * (CODE_LINES_MAX + 1)), 'code lines together'
     order = GOOD_POLLER.replace('open(', 'x(').replace('close(', 'open(').replace('x(', 'close(')
-    yield 'order of a poller', {'platform/poll.h': order}, 'the poller has close, open'
-    yield 'a poller that lacks something', {'platform/poll.h': GOOD_POLLER.replace('void close() {}', '')}, 'has open;'
+    yield 'order of a poller', {'platform/poller_poll.h': order}, 'the poller has close, open'
+    lacks = GOOD_POLLER.replace('void close() {}', '')
+    yield 'a poller that lacks something', {'platform/poller_poll.h': lacks}, 'has open;'
     yield 'unlisted source', add('runtime/b.cpp', 'int x;\n'), 'not listed in meson.build'
     yield 'missing source', {'meson.build': good_tree()['meson.build'] + "  'runtime/gone.cpp',\n"}, 'does not exist'
     yield 'unlisted test', add('tests/forgotten.cpp', 'int x;\n'), 'not listed in tests/meson.build'

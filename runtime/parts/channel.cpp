@@ -7,7 +7,7 @@
 //
 //   turns <= available, and turns == available while anybody is in the queue, where available means room for senders
 //   and items for receivers; what is closed has room without limit (for an error), and once empty, items (for the end).
-#include "runtime.h"
+#include "../runtime.h"
 
 #include <initializer_list>
 #include <string.h>

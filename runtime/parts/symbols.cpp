@@ -1,5 +1,5 @@
 // Every function of the header, for a JIT's symbol table. Taking it links everything in, so it is a file of its own.
-#include "../include/zyntax_async_runtime.h"
+#include "../../include/zyntax_async_runtime.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // Zyntax promises: 16 bytes, a poll without a waker argument, and 0 for both "pending" and "advanced, poll me again".
-#include "runtime.h"
+#include "../runtime.h"
 
 using namespace zyntax;
 

@@ -1,5 +1,5 @@
 // Seeing inside: statistics, the dump, and in debug builds a recount of what the loop believes.
-#include "runtime.h"
+#include "../runtime.h"
 
 #include <initializer_list>
 #include <string.h>

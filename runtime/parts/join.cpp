@@ -1,6 +1,6 @@
 // Waiting for tasks: join, and groups of joins (join_all, select, join_until). A group has one node that the op names
 // and one member for each thing it waits for; when enough members have fired, the waiter is woken once and all go.
-#include "runtime.h"
+#include "../runtime.h"
 
 using namespace zyntax;
 

@@ -1,7 +1,7 @@
 // The blocking pool: threads that start on demand, take jobs in order, and end after idling. A job owns a copy of its
 // argument, so that nobody's memory has to outlive it; it comes back to the runtime's thread as a message, and so does
 // a thread that ends, to be joined: nothing of the library runs in a thread once the runtime is gone.
-#include "runtime.h"
+#include "../runtime.h"
 
 #include <string.h>
 

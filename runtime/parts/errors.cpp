@@ -1,5 +1,5 @@
 // Names and texts of the error codes, from the header's one list.
-#include "../include/zyntax_async_runtime.h"
+#include "../../include/zyntax_async_runtime.h"
 
 const char *zyntax_error_name(int64_t code) noexcept {
     if (code >= 0) return "OK";

@@ -1,5 +1,5 @@
 // Listening, accepting, half-closing. Connecting is in a file of its own, as it brings the blocking pool.
-#include "runtime.h"
+#include "../runtime.h"
 
 using namespace zyntax;
 

@@ -1,5 +1,5 @@
 // Connecting: look the name up, unless it is an address, then try one address after the other.
-#include "runtime.h"
+#include "../runtime.h"
 
 #include <string.h>
 
