@@ -2,36 +2,6 @@
 
 namespace zyntax {
 
-// ---- rings ----
-
-void append(Ring *ring, Node *node, Links Node::*links) {
-    uint32_t index = nodes.index_of(node);
-    if (ring->empty()) {
-        node->*links = {index, index};
-        ring->first = index;
-        return;
-    }
-    Node *first = nodes.at(ring->first);
-    uint32_t last = (first->*links).prev;
-    node->*links = {ring->first, last};
-    (nodes.at(last)->*links).next = index;
-    (first->*links).prev = index;
-}
-
-void remove(Ring *ring, Node *node, Links Node::*links) {
-    uint32_t index = nodes.index_of(node);
-    uint32_t next = (node->*links).next;
-    uint32_t prev = (node->*links).prev; // not both at once: a load of two fresh stores waits for the cache
-    assert(!ring->empty() && (nodes.at(prev)->*links).next == index);
-    if (next == index) {
-        ring->first = 0;
-        return;
-    }
-    if (ring->first == index) ring->first = next;
-    (nodes.at(prev)->*links).next = next;
-    (nodes.at(next)->*links).prev = prev;
-}
-
 // ---- whose task a node is ----
 
 namespace {
@@ -156,10 +126,8 @@ Node *arm(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker
 
 Node *arm_timer(Runtime *runtime, zyntax_op *op, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker) {
     Node *node = arm(runtime, op, waits, waker);
-    if (!node || runtime->timers.insert(runtime->arena, node, deadline_ns)) return node;
-    free_node(runtime, node);
-    if (op) *op = 0;
-    return nullptr;
+    if (node) runtime->timers.insert(node, deadline_ns);
+    return node;
 }
 
 Node *pending_node(Runtime *runtime, zyntax_op *op) {
@@ -268,15 +236,11 @@ void give_turn(Runtime *runtime, Node *node) {
 
 namespace {
 
-// The next node of a task's ring, or null after the last.
-Node *next_of_task(const Ring &ring, const Node *node) {
-    return node->of_task.next == ring.first ? nullptr : nodes.at(node->of_task.next);
-}
-
 // A turn that came during the poll has its own poll to come, as the task was woken.
 Node *find_unused_turn(const Slot *slot) {
     Node *node = first_of(slot->ops);
-    while (node && (node->place != Node::turn || node->tag == slot->polls_low)) node = next_of_task(slot->ops, node);
+    while (node && (node->place != Node::turn || node->tag == slot->polls_low))
+        node = next_of(slot->ops, node, &Node::of_task);
     return node;
 }
 
@@ -286,7 +250,7 @@ Node *find_unused_turn(const Slot *slot) {
 void end_turns(Runtime *runtime, Slot *slot) {
     while (Node *node = find_unused_turn(slot)) abandon(runtime, node);
     slot->flags &= static_cast<uint8_t>(~Slot::has_turn);
-    for (Node *node = first_of(slot->ops); node; node = next_of_task(slot->ops, node)) {
+    for (Node *node = first_of(slot->ops); node; node = next_of(slot->ops, node, &Node::of_task)) {
         if (node->place == Node::turn) slot->flags |= Slot::has_turn;
     }
 }
@@ -310,7 +274,7 @@ void forget_ops(Runtime *runtime, Slot *slot) {
 void give_up_forgotten(Runtime *runtime) {
     for (Node *node = first_of(runtime->strays); node;) {
         Node *stray = node;
-        node = next_of_task(runtime->strays, node);
+        node = next_of(runtime->strays, node, &Node::of_task);
         if (!is_forgotten(stray)) continue;
         let_go(runtime, stray);
         if (!is_sleep(stray)) hold(runtime, stray, Node::forgotten);
@@ -320,7 +284,7 @@ void give_up_forgotten(Runtime *runtime) {
 
 bool waits_for_something(const Slot *slot) {
     const Node *node = first_of(slot->ops);
-    while (node && node->woken) node = next_of_task(slot->ops, node);
+    while (node && node->woken) node = next_of(slot->ops, node, &Node::of_task);
     return node;
 }
 

@@ -111,7 +111,7 @@ PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *
 void dispatch(Runtime *runtime, const Event &event) {
     Io *io = runtime->ios.find(event.index, event.generation);
     if (!io) {
-        runtime->events_stale++;
+        runtime->counts.events_stale++;
         return;
     }
     io->ready |= event.ready;

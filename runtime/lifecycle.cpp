@@ -40,33 +40,15 @@ bool understand(const zyntax_runtime_config *from, zyntax_runtime_config *to) {
         to->alloc = default_alloc;
         to->free = default_free;
     }
+    if (!to->poll_budget) to->poll_budget = 256;
+    if (!to->blocking_threads) to->blocking_threads = 16;
     return true;
-}
-
-struct Post : Message {
-    void (*fn)(void *);
-    void *arg;
-};
-
-void run_post(Runtime *runtime, Message *message) {
-    Post post = *static_cast<Post *>(message);
-    runtime->memory.give(message, sizeof(Post));
-    post.fn(post.arg);
-}
-
-// Other messages are in the arena.
-void discard_posts(Runtime *runtime) {
-    for (Message *message = runtime->inbox->messages.load(std::memory_order_acquire); message;) {
-        Message *next = message->next;
-        if (message->run == run_post) runtime->memory.give(message, sizeof(Post));
-        message = next;
-    }
 }
 
 void give_memory(Runtime *runtime) {
     auto free = runtime->memory.free;
     void *ctx = runtime->memory.ctx;
-    runtime->memory.give(runtime->ready, (size_t{runtime->ready_mask} + 1) * sizeof(uint32_t));
+    runtime->memory.give(runtime->queue, (size_t{runtime->queue_mask} + 1) * sizeof(uint32_t));
     runtime->~Runtime();
     free(ctx, runtime, sizeof(Runtime), alignof(Runtime));
 }
@@ -77,12 +59,12 @@ void drop_all(Runtime *runtime) {
         while (runtime->canceled_first) drop_canceled(runtime);
     };
     drop_whom_they_cancel();
-    each_task(runtime, [&](uint32_t index, Slot *slot) {
+    runtime->tasks.each([&](uint32_t index, Slot *slot) {
         if (slot->flags & Slot::canceled) return;
         finish(runtime, index, slot, ZYNTAX_ECANCELED);
         drop_whom_they_cancel();
     });
-    assert(runtime->tasks_alive() == 0);
+    assert(runtime->tasks.used() == 0);
 }
 
 // Runs what is posted and calls the hosts' wakers until there is none. Nobody can begin anything that would go on.
@@ -104,7 +86,7 @@ void wait_for_visitors(Runtime *runtime) {
 // too. What it holds goes back, but nothing is told anybody. Its numbers become stale, and what they name is not used
 // again here, as the fork may have come while another thread was writing to it.
 void forget_copy(Runtime *runtime) {
-    each_task(runtime, [](uint32_t, Slot *slot) { slot->generation.fetch_add(1, std::memory_order_release); });
+    runtime->tasks.retire();
     for (uint32_t index = 0; index < runtime->ios.end(); index++) {
         const Io *io = runtime->ios.at(index);
         if (io->generation) os::close(io->fd);
@@ -112,7 +94,7 @@ void forget_copy(Runtime *runtime) {
     runtime->nodes.retire();
     runtime->handles.retire();
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
-    discard_posts(runtime);
+    give_back_posts(runtime);
     runtime->poller.close_copy();
     give_memory(runtime);
 }
@@ -129,23 +111,18 @@ zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_config *given, i
     void *memory = config.alloc(config.alloc_ctx, sizeof(Runtime), alignof(Runtime));
     if (!memory) return nullptr;
     auto *runtime = ::new (memory) Runtime();
+    runtime->config = config;
     runtime->memory.alloc = config.alloc;
     runtime->memory.free = config.free;
     runtime->memory.ctx = config.alloc_ctx;
     runtime->memory.reserved.store(sizeof(Runtime), std::memory_order_relaxed);
     runtime->waker.wake = wake;
-    runtime->clock = config.clock_ns;
-    runtime->clock_ctx = config.clock_ctx;
-    runtime->poll_budget = config.poll_budget ? config.poll_budget : 256;
-    runtime->spin_us = config.spin_us;
-    runtime->blocking_threads = config.blocking_threads ? config.blocking_threads : 16;
-    runtime->detect_stall = config.flags & ZYNTAX_DETECT_STALL;
     runtime->process = os::process_id();
     result = runtime->poller.open(runtime->memory);
     if (result == 0) {
         result = ZYNTAX_ENOMEM;
         runtime->inbox = take_inbox(runtime);
-        if (runtime->inbox && runtime->nodes.prepare(runtime->inbox->id)) {
+        if (runtime->inbox && runtime->nodes.refill(runtime->inbox->id)) {
             runtime->now_ns();
             result = 0;
             return runtime;
@@ -186,52 +163,9 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     runtime->poller.close();
     runtime->nodes.retire();
     runtime->handles.retire();
+    runtime->tasks.give_blocks();
     runtime->nodes.give_blocks();
     runtime->handles.give_blocks();
-    if (runtime->blocks) slots.give_blocks(runtime->blocks);
     give_inbox(runtime->inbox);
     give_memory(runtime);
-}
-
-int32_t zyntax_runtime_post(zyntax_runtime *runtime, void (*fn)(void *), void *arg) noexcept {
-    if (!runtime || !fn) return ZYNTAX_EINVAL;
-    Inbox *inbox = runtime->inbox;
-    Visit visit(inbox);
-    if (driving == inbox && runtime->is_ending) return ZYNTAX_ECANCELED;
-    void *memory = runtime->memory.take(sizeof(Post));
-    if (!memory) return ZYNTAX_ENOMEM;
-    auto *post = ::new (memory) Post();
-    post->run = run_post;
-    post->fn = fn;
-    post->arg = arg;
-    send(inbox, post);
-    return 0;
-}
-
-void zyntax_runtime_hold(zyntax_runtime *runtime) noexcept {
-    if (!runtime) return;
-    Visit visit(runtime->inbox);
-    runtime->inbox->holds.fetch_add(1, std::memory_order_seq_cst);
-}
-
-// The loop may be asleep for the hold's sake alone: it looks again.
-void zyntax_runtime_release(zyntax_runtime *runtime) noexcept {
-    if (!runtime) return;
-    Inbox *inbox = runtime->inbox; // the runtime may be gone as soon as this is seen, but for visitors
-    Visit visit(inbox);
-    inbox->holds.fetch_sub(1, std::memory_order_seq_cst);
-    poke(inbox);
-}
-
-void *zyntax_state_alloc(zyntax_runtime *runtime, size_t size) noexcept {
-    if (!runtime) return nullptr;
-    check_thread(runtime);
-    void *state = runtime->arena.take(size);
-    return state ? memset(state, 0, size) : nullptr;
-}
-
-void zyntax_state_free(zyntax_runtime *runtime, void *state, size_t size) noexcept {
-    if (!runtime || !state || size - 1 >= Arena::max_size) return;
-    check_thread(runtime);
-    runtime->arena.give(state, size);
 }

@@ -2,6 +2,7 @@
 // of objects that handles name. Steady state stays inside the free lists of arena and tables.
 #pragma once
 
+#include <assert.h>
 #include <bit>
 #include <new>
 #include <stddef.h>
@@ -89,8 +90,8 @@ private:
 
 // A runtime's objects of a pool (see slots.h): whole blocks, and a stack of the numbers that are free. A stack beside
 // the objects and not a list through them, so that the next objects to be taken can be fetched ahead.
-//   available_ == numbers on the stack + those of the newest block that were never taken
-//   capacity_ >= numbers of all blocks, so that giving one back can never fail
+//   used_ + free_ + (fresh_end_ - fresh_) + those that were ended and not recycled yet == numbers of all blocks
+//   capacity_ >= numbers of all blocks, so that recycling one can never fail
 template <class P> class Cells {
 public:
     Cells(Memory &memory, P &pool) : memory_(memory), pool_(pool) {}
@@ -98,41 +99,64 @@ public:
     Cells(const Cells &) = delete;
     Cells &operator=(const Cells &) = delete;
 
-    // A number for a new object of an owner, its generation odd; 0 without memory, or when no more than `spare` of
-    // those that there is memory for would be left.
-    uint32_t take(uint32_t owner, uint32_t spare = 0) {
-        if (available_ <= spare && !grow(owner)) return 0;
-        uint32_t index;
-        if (free_) {
-            index = stack_[--free_];
-            if (free_ >= ahead) os::prefetch(pool_.at(stack_[free_ - ahead]));
-        } else if (!(index = take_fresh(owner))) {
-            return take(owner, spare); // a block of which nothing can be used any more
-        }
+    bool has_free() const { return free_ > 0; }
+
+    // A number for a new object, its generation odd. There is a free one.
+    uint32_t take_free() {
+        assert(free_ > 0);
+        uint32_t index = stack_[--free_];
+        if (free_ >= ahead) os::prefetch(pool_.at(stack_[free_ - ahead]));
         auto *object = pool_.at(index);
         object->generation.store(object->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-        available_--;
         used_++;
-        memory_.in_use += sizeof(*object);
         return index;
     }
 
-    void give(uint32_t index) {
-        auto *object = pool_.at(index);
-        uint32_t generation = object->generation.load(std::memory_order_relaxed) + 1;
-        object->generation.store(generation, std::memory_order_release);
-        used_--;
-        memory_.in_use -= sizeof(*object);
-        if (generation == last_generation) return;
-        stack_[free_++] = index;
-        available_++;
+    // As take_free, from more memory if need be; 0 without that, or when no more than `spare` of those that there is
+    // memory for would be left.
+    uint32_t take(uint32_t owner, uint32_t spare = 0) {
+        uint32_t available = free_ + (fresh_end_ - fresh_);
+        if (available <= spare && !grow(owner)) return 0;
+        return free_ || refill(owner) ? take_free() : 0;
     }
 
-    // Makes sure that there is a block.
-    bool prepare(uint32_t owner) { return blocks_ || grow(owner); }
+    // Makes sure that there is a free one, with `grow` asked for each further block. False without memory.
+    template <class Grow> bool refill(uint32_t owner, Grow may_grow) {
+        while (!free_) {
+            if (fresh_ != fresh_end_) add_fresh(owner);
+            else if (!may_grow(most() + P::block) || !grow(owner)) return false;
+        }
+        return true;
+    }
+    bool refill(uint32_t owner) {
+        return refill(owner, [](uint32_t) { return true; });
+    }
+
+    // Ends an object, whose number is stale from here on.
+    void end(uint32_t index) {
+        auto *object = pool_.at(index);
+        uint32_t generation = object->generation.load(std::memory_order_relaxed) + 1;
+        assert(used_ > 0 && !(generation & 1));
+        object->generation.store(generation, std::memory_order_release);
+        used_--;
+    }
+
+    // Makes an ended object's number free.
+    void recycle(uint32_t index) {
+        if (pool_.at(index)->generation.load(std::memory_order_relaxed) == last_generation) return;
+        assert(free_ < capacity_);
+        stack_[free_++] = index;
+    }
+
+    void give(uint32_t index) {
+        end(index);
+        recycle(index);
+    }
 
     uint32_t used() const { return used_; }
-    size_t bytes() const { return size_t{block_count_} * P::block * sizeof(*pool_.at(0)); }
+    uint32_t most() const { return block_count_ * P::block; } // that its blocks have room for
+    size_t bytes_used() const { return size_t{used_} * sizeof(*pool_.at(0)); }
+    size_t bytes() const { return size_t{most()} * sizeof(*pool_.at(0)); }
 
     // Calls visit(index, object) for every one in use.
     template <class Visit> void each(Visit visit) const {
@@ -159,20 +183,17 @@ public:
 private:
     static constexpr uint32_t ahead = 8;
 
-    // The next number of the newest block that can be used at all, or 0.
-    uint32_t take_fresh(uint32_t owner) {
-        for (; fresh_ != fresh_end_; available_--) {
-            uint32_t index = fresh_++;
-            auto *object = pool_.at(index);
-            if (object->generation.load(std::memory_order_relaxed) == last_generation) continue;
-            object->owner.store(owner, std::memory_order_release);
-            return index;
-        }
-        return 0;
+    // A number of the newest block that was never taken becomes free, unless it can never be used again.
+    void add_fresh(uint32_t owner) {
+        uint32_t index = fresh_++;
+        auto *object = pool_.at(index);
+        object->owner.store(owner, std::memory_order_release);
+        recycle(index);
     }
 
+    // One more block.
     [[gnu::noinline]] bool grow(uint32_t owner) {
-        uint32_t needed = (block_count_ + 1) * P::block;
+        uint32_t needed = most() + P::block;
         if (needed > capacity_) {
             uint32_t doubled = capacity_ ? capacity_ * 2 : P::block;
             auto *stack = static_cast<uint32_t *>(memory_.take(doubled * sizeof(uint32_t)));
@@ -184,16 +205,12 @@ private:
         }
         uint32_t block = pool_.take_block();
         if (!block) return false;
-        while (fresh_ != fresh_end_) { // what was kept in reserve
-            uint32_t index = take_fresh(owner);
-            if (index) stack_[free_++] = index;
-        }
+        while (fresh_ != fresh_end_) add_fresh(owner); // what was kept in reserve
         pool_.at(block)->link = blocks_;
         blocks_ = block;
         block_count_++;
         fresh_ = block + 1;
         fresh_end_ = block + P::block;
-        available_ += P::block - 1;
         return true;
     }
 
@@ -202,7 +219,6 @@ private:
     uint32_t *stack_ = nullptr;
     uint32_t capacity_ = 0;
     uint32_t free_ = 0; // numbers on the stack
-    uint32_t available_ = 0;
     uint32_t used_ = 0;
     uint32_t fresh_ = 0, fresh_end_ = 0; // of the newest block: those that were never taken
     uint32_t blocks_ = 0;                // list through `link`

@@ -5,6 +5,7 @@
 
 #include "../platform/io_poller.h"
 #include "await.h"
+#include "inbox.h"
 #include "memory.h"
 #include "slots.h"
 #include "timers.h"
@@ -37,41 +38,36 @@ struct Part {
 } // namespace zyntax
 
 // Equations that always hold on the runtime's thread (is_valid recounts them in debug builds):
-//   tasks_alive() == slots of its blocks with an odd generation
-//   ready_end - ready_begin == slots with the flag `queued` (each is in the ready queue once)
+//   queue_end - queue_begin == slots with the flag `queued` (each is in the ready queue once)
 //   capacity of the ready queue >= slots of its blocks, so that queueing a task can never fail
 //   calls == nodes in to_call; io_waiting == nodes in the rings of I/O handles
 //   a node is in the ring of its holder, and in the one of its place, once
 struct zyntax_runtime {
-    // The ready queue: a ring of slot indices, first in, first out. An array and not a list through the slots, so that
+    // The ready queue: a ring of slot numbers, first in, first out. An array and not a list through the slots, so that
     // the processor can fetch the next tasks while one is polled.
-    uint32_t *ready = nullptr;
-    uint32_t ready_mask = 0;
-    uint32_t ready_begin = 0, ready_end = 0; // free-running
+    uint32_t *queue = nullptr;
+    uint32_t queue_mask = 0;
+    uint32_t queue_begin = 0, queue_end = 0; // free-running
     zyntax::Inbox *inbox = nullptr;
 
     zyntax::Slot *current = nullptr; // the task that is being polled
     Waker waker = {};                // what it is given
-    uint64_t wakers_taken = 0;       // zyntax_current_waker calls; for promises, as the next two
-    uint64_t await_calls = 0;        // of await points, with the polled task's waker, or that were ready
-    int64_t stored_elsewhere = 0;    // how often other runtimes have come to store the polled task's waker
+    // What a poll that cannot say so itself has done with its waker:
+    uint64_t wakers_taken = 0;    // zyntax_current_waker calls
+    uint64_t await_calls = 0;     // of await points, with the polled task's waker, or that were ready
+    int64_t stored_elsewhere = 0; // how often other runtimes have come to store the polled task's waker
 
-    uint32_t free_slot = 0;                         // list through `link`
-    uint32_t fresh_slot = 0, fresh_end = 0;         // slots of the newest block that were never used by this runtime
     uint32_t canceled_first = 0, canceled_last = 0; // tasks that wait for their drop, through next_canceled
-    uint32_t blocks = 0;                            // list through `link`
-    uint32_t block_count = 0;
-    uint32_t poll_budget = 0;
-    uint32_t polls_left = 0;               // of this round
-    const zyntax::Slot *awaited = nullptr; // block_on's task, whose end is the end of the round
-    zyntax_runtime *outer = nullptr;       // what the thread that drives this one was driving before
+    uint32_t polls_left = 0;                        // of this round
+    const zyntax::Slot *awaited = nullptr;          // block_on's task, whose end is the end of the round
+    zyntax_runtime *outer = nullptr;                // what the thread that drives this one was driving before
     bool is_driving = false;
     bool is_ending = false;
     bool host_waits = false; // backend_fd was asked for: outside of turn the host sleeps on it
-    bool detect_stall = false;
 
     zyntax::Memory memory;
     zyntax::Arena arena{memory};
+    zyntax::Cells<zyntax::Slots> tasks{memory, zyntax::slots};
     zyntax::Cells<zyntax::Nodes> nodes{memory, zyntax::nodes};
     zyntax::Cells<zyntax::Handles> handles{memory, zyntax::handles};
     zyntax::Table<zyntax::Io, 4, 24> ios{memory};
@@ -82,26 +78,20 @@ struct zyntax_runtime {
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
 
-    uint64_t (*clock)(void *) = nullptr; // null: the system's
-    void *clock_ctx = nullptr;
-    uint64_t seen_ns = 0; // the latest time seen
-    uint64_t process = 0; // that created it
-    uint32_t spin_us = 0;
-    uint64_t spun_at = 0; // `polls` when the last spin found nothing
-    uint32_t blocking_threads = 0;
-    uint32_t last_io = 0;          // the newest generation in the table of I/O
-    uint64_t blocking_pending = 0; // jobs whose completion has not arrived
+    zyntax_runtime_config config = {};
+    zyntax_runtime_stats counts = {}; // what is counted as it happens; the rest is filled in when somebody asks
+    uint64_t seen_ns = 0;             // the latest time seen
+    uint64_t process = 0;             // that created it
+    uint64_t spun_at = 0;             // polls when the last spin found nothing
+    uint32_t last_io = 0;             // the newest generation in the table of I/O
     uint64_t io_waiting = 0, calls = 0;
     uint32_t given_nonblocking = 0; // I/O handles with a `file`
-    uint64_t tasks_spawned = 0, tasks_ended = 0, polls = 0, wakes = 0, wakes_remote = 0;
-    uint64_t kernel_waits = 0, kernel_events = 0, events_stale = 0;
 
-    uint64_t tasks_alive() const { return tasks_spawned - tasks_ended; }
-    bool has_ready() const { return ready_begin != ready_end; }
+    bool has_queued() const { return queue_begin != queue_end; }
 
     // The time, never going back.
     uint64_t now_ns() {
-        uint64_t now = clock ? clock(clock_ctx) : zyntax::os::clock_ns();
+        uint64_t now = config.clock_ns ? config.clock_ns(config.clock_ctx) : zyntax::os::clock_ns();
         return seen_ns = now > seen_ns ? now : seen_ns;
     }
 
@@ -112,19 +102,29 @@ struct zyntax_runtime {
 
 namespace zyntax {
 
-// ---- executor.cpp ----
+// ---- inbox.cpp ----
+
+void send(Inbox *, Message *); // any thread, as a visitor
+void poke(Inbox *);            // any thread, as a visitor: wakes the loop if it sleeps
+void give_back_posts(Runtime *);
+
+// ---- wakers.cpp ----
 
 void wake(void *data);                           // the wake function of every waker of this library
 void enqueue(Runtime *, uint32_t index, Slot *); // no-op when queued already
 void cancel_task(Runtime *, uint32_t index, Slot *);
+
+// ---- tasks.cpp ----
+
 void finish(Runtime *, uint32_t index, Slot *, int32_t outcome);
-void drop_canceled(Runtime *);               // those that were there when it began
-void poll_ready(Runtime *);                  // at most poll_budget tasks, none after the awaited one has ended
+void drop_canceled(Runtime *); // those that were there when it began
+void poll_ready(Runtime *);    // at most poll_budget tasks, none after the awaited one has ended
+
+// ---- executor.cpp ----
+
 int32_t look(Runtime *, int64_t timeout_ns); // I/O, timers, other threads; 0 or an error of the kernel's wait
 void take_inbox_work(Runtime *);
 void wait_for_inbox(Runtime *); // sleeps until another thread has sent something
-void send(Inbox *, Message *);  // any thread, as a visitor
-void poke(Inbox *);             // any thread, as a visitor: wakes the loop if it sleeps
 bool has_work(const Runtime *);
 
 // Marks the thread as the one that drives, for a scope.
@@ -139,17 +139,6 @@ private:
     Runtime *runtime_;
     Inbox *outer_;
 };
-
-// Calls visit(index, slot) for every live task.
-template <class Visit> void each_task(const Runtime *runtime, Visit visit) {
-    for (uint32_t block = runtime->blocks; block; block = slots.at(block)->link) {
-        uint32_t end = block == runtime->blocks ? runtime->fresh_slot : block + Slots::block;
-        for (uint32_t index = block + 1; index < end; index++) {
-            Slot *slot = slots.at(index);
-            if (slot->generation.load(std::memory_order_relaxed) & 1) visit(index, slot);
-        }
-    }
-}
 
 // ---- io.cpp ----
 

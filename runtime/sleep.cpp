@@ -30,7 +30,7 @@ PollStatus sleep_to(Runtime *runtime, zyntax_op *op, uint64_t deadline_ns, Waker
 uint64_t zyntax_now_ns(zyntax_runtime *runtime) noexcept {
     if (!runtime) return 0;
     if (runtime->inbox == driving) return runtime->now_ns();
-    return runtime->clock ? runtime->clock(runtime->clock_ctx) : os::clock_ns();
+    return runtime->config.clock_ns ? runtime->config.clock_ns(runtime->config.clock_ctx) : os::clock_ns();
 }
 
 PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op, uint64_t duration_ns, Waker *waker) noexcept {

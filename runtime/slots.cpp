@@ -1,5 +1,6 @@
 // The pools, each behind one lock that is only taken when a runtime begins, ends, or grows by a block.
 #include "await.h"
+#include "inbox.h"
 
 namespace zyntax {
 
@@ -7,7 +8,6 @@ constinit Slots slots;
 constinit Nodes nodes;
 constinit Handles handles;
 constinit Inboxes inboxes;
-ZYNTAX_TLS constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<Inbox> driving = {};
 
 namespace {
 
@@ -88,23 +88,6 @@ template <class T, uint32_t block_size, uint32_t max> void Pool<T, block_size, m
 template class Pool<Slot, Slots::block, Slots::most>;
 template class Pool<Node, Nodes::block, Nodes::most>;
 template class Pool<Handle, Handles::block, Handles::most>;
-
-Inbox *take_inbox(Runtime *runtime) {
-    uint32_t id = inboxes.take_block();
-    if (!id) return nullptr;
-    Inbox *inbox = inboxes.at(id);
-    inbox->id = id;
-    inbox->stop.store(0, std::memory_order_relaxed);
-    inbox->holds.store(0, std::memory_order_relaxed);
-    inbox->sleeping.store(0, std::memory_order_relaxed);
-    inbox->runtime.store(runtime, std::memory_order_release);
-    return inbox;
-}
-
-void give_inbox(Inbox *inbox) {
-    inbox->runtime.store(nullptr, std::memory_order_release);
-    inbox->link = 0;
-    inboxes.give_blocks(inbox->id);
-}
+template class Pool<Inbox, Inboxes::block, Inboxes::most>;
 
 } // namespace zyntax

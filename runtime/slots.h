@@ -1,7 +1,8 @@
-// What a thread may still look at after a task, an operation, a handle or a runtime has ended: slots, nodes, handles
-// and inboxes. This memory is process-wide and type-stable: recycled, never unmapped, never used for anything else.
-// That is what lets wakers and handles be plain numbers without a reference count (as embassy's and Abseil's
-// generational handles are): any thread may compare a number's generation, and only who owns the object looks further.
+// Tasks, and the pools of what a thread may still look at after a task, an operation, a handle or a runtime has ended:
+// slots, nodes, handles and inboxes. This memory is process-wide and type-stable: recycled, never unmapped, never used
+// for anything else. That is what lets wakers and handles be plain numbers without a reference count (as embassy's and
+// Abseil's generational handles are): any thread may compare a number's generation, and only who owns the object looks
+// further. Nothing here knows a runtime.
 #pragma once
 
 #include <atomic>
@@ -133,68 +134,5 @@ template <class P> auto *find_alive(const P &pool, uintptr_t handle) {
 }
 
 inline Slot *find_task(const void *handle) { return find_alive(slots, to_bits(handle)); }
-
-// ---- inboxes ----
-
-// Work for the runtime's thread that brings its own memory: a post, a blocking job that is done, a thread that ends.
-struct Message {
-    Message *next;
-    void (*run)(Runtime *, Message *); // frees the message; runtime's thread, outside any poll
-};
-
-// What other threads write to. One a runtime, from creation to destruction, then the next runtime's.
-struct alignas(128) Inbox {
-    static constexpr uint32_t first_block = 1;
-
-    std::atomic<uint32_t> woken;     // Treiber stack of slots, taken whole: index of the newest, or 0
-    std::atomic<uint32_t> sleeping;  // 1: the loop is about to sleep in the kernel, and whoever turns it to 0 wakes it
-    std::atomic<Message *> messages; // Treiber stack, taken whole
-    std::atomic<uint32_t> visitors;  // threads whose call may still touch the runtime: see Visit
-    std::atomic<uint32_t> stop;      // 1: the next round ends with ZYNTAX_ECANCELED
-    std::atomic<int32_t> holds;      // zyntax_runtime_hold minus zyntax_runtime_release
-    // Read by every wake: on another cache line than what other threads write to.
-    alignas(64) uint32_t id;          // constant: its own number
-    std::atomic<uint32_t> generation; // the pool's, which has no use for it here
-    std::atomic<Runtime *> runtime;   // null while free
-    std::atomic<const void *> driver; // the thread that drives the runtime, as this_thread() names it; null: none
-    uint32_t link;                    // free: next free
-};
-static_assert(sizeof(Inbox) == 128);
-
-using Inboxes = Pool<Inbox, 1, wide ? 1u << 16 : 1u << 10>;
-ZYNTAX_INTERNAL extern constinit Inboxes inboxes;
-
-Inbox *take_inbox(Runtime *); // null when memory or numbers are out. Any thread
-void give_inbox(Inbox *);     // Any thread
-
-// A call of another thread, for as long as it may touch the runtime. A runtime that ends waits until it has seen no
-// visitor: so one that had an effect which the loop could see is over before the runtime is gone.
-class Visit {
-public:
-    explicit Visit(Inbox *inbox) : inbox_(inbox) { inbox->visitors.fetch_add(1, std::memory_order_acq_rel); }
-    ~Visit() { inbox_->visitors.fetch_sub(1, std::memory_order_release); }
-    Visit(const Visit &) = delete;
-    Visit &operator=(const Visit &) = delete;
-
-private:
-    Inbox *inbox_;
-};
-
-// ---- the thread ----
-
-// The inbox of the runtime that this thread is driving, innermost first; null when none.
-ZYNTAX_INTERNAL ZYNTAX_TLS extern constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<Inbox> driving;
-
-inline const void *this_thread() { return &driving; }
-
-// The runtime of an inbox's number, if this thread may use it; else null. Another thread's must not be looked into.
-inline Runtime *usable_runtime(uint32_t id) {
-    Inbox *mine = driving;
-    if (mine && mine->id == id) return mine->runtime.load(std::memory_order_relaxed);
-    const Inbox *inbox = inboxes.at(id);
-    const void *driver = inbox->driver.load(std::memory_order_acquire);
-    if (driver && driver != this_thread()) return nullptr;
-    return inbox->runtime.load(std::memory_order_acquire);
-}
 
 } // namespace zyntax

@@ -143,7 +143,7 @@ void worker_ended(Runtime *runtime, Message *message) {
 
 void job_arrived(Runtime *runtime, Message *message) {
     Job *job = static_cast<Job *>(message);
-    runtime->blocking_pending--;
+    runtime->counts.blocking_pending--;
     if (job->state == Job::unheard) return free_job(runtime, job);
     job->state = Job::done;
     wake_waiter(runtime, job->node);
@@ -174,7 +174,7 @@ void job_abandoned(Runtime *runtime, Node *node) {
         job->state = Job::unheard;
         return;
     }
-    runtime->blocking_pending--;
+    runtime->counts.blocking_pending--;
     free_job(runtime, job);
 }
 
@@ -192,7 +192,7 @@ void end_pool(Runtime *runtime, Part *part) {
     }
     while (Job *job = discarded) {
         discarded = job->next_queued;
-        runtime->blocking_pending--;
+        runtime->counts.blocking_pending--;
         job->node->source = nullptr;
         fire(runtime, job->node);
         free_job(runtime, job);
@@ -218,7 +218,7 @@ int32_t submit(Runtime *runtime, Pool *pool, Job *job) {
     Locked lock(&pool->monitor);
     pool->push(job);
     uint32_t working = pool->threads - pool->ended;
-    bool wants_more = pool->waiting > pool->idle && working < runtime->blocking_threads;
+    bool wants_more = pool->waiting > pool->idle && working < runtime->config.blocking_threads;
     int32_t error = wants_more ? start_worker(runtime, pool) : 0;
     if (error && working == 0) {
         pool->take_out(job);
@@ -258,7 +258,7 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, Job *job, Waker *waker, int64_
         free_job(runtime, job);
         return ready(op, result, error);
     }
-    runtime->blocking_pending++;
+    runtime->counts.blocking_pending++;
     return POLL_PENDING;
 }
 

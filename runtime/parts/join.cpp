@@ -39,23 +39,22 @@ struct Group : Source {
     Purpose purpose;
     Node *head;         // what the op names; its source is the group
     uint32_t remaining; // members that have to fire
-    uint32_t count;
-    Node *members[1]; // `count` of them; null once fired
-
-    static size_t size_for(size_t n) { return sizeof(Group) + n * sizeof(Node *); }
+    Ring members;       // those that have not, through `of_task`: they are in no task's ring
 };
 
+void free_member(Runtime *runtime, Group *group, Node *member) {
+    remove(&group->members, member, &Node::of_task);
+    free_node(runtime, member);
+}
+
 void free_group(Runtime *runtime, Group *group) {
-    for (uint32_t i = 0; i < group->count; i++) {
-        if (group->members[i]) free_node(runtime, group->members[i]);
-    }
-    runtime->arena.give(group, Group::size_for(group->count));
+    while (Node *member = first_of(group->members)) free_member(runtime, group, member);
+    runtime->arena.give(group, sizeof(Group));
 }
 
 void member_fired(Runtime *runtime, Node *member) {
     auto *group = static_cast<Group *>(member->source);
-    group->members[member->tag] = nullptr;
-    free_node(runtime, member);
+    free_member(runtime, group, member);
     if (--group->remaining > 0) return;
     Node *head = group->head;
     free_group(runtime, group);
@@ -73,11 +72,11 @@ bool is_group(const Node *node, const Purpose &purpose) {
 // A plain join of that task.
 bool joins(const Node *node, const Slot *slot) { return node->place == Node::waiting && node->ring == &slot->joiners; }
 
-Group *make_group(Runtime *runtime, const Purpose &purpose, zyntax_op *op, size_t max_members, const Waker *waker) {
-    void *memory = max_members < UINT32_MAX / 16 ? runtime->arena.take(Group::size_for(max_members)) : nullptr;
+Group *make_group(Runtime *runtime, const Purpose &purpose, zyntax_op *op, const Waker *waker) {
+    void *memory = runtime->arena.take(sizeof(Group));
     Node *head = memory ? arm(runtime, op, ZYNTAX_WAIT_JOIN, waker) : nullptr;
     if (!head) {
-        if (memory) runtime->arena.give(memory, Group::size_for(max_members));
+        if (memory) runtime->arena.give(memory, sizeof(Group));
         return nullptr;
     }
     auto *group = ::new (memory) Group();
@@ -85,40 +84,36 @@ Group *make_group(Runtime *runtime, const Purpose &purpose, zyntax_op *op, size_
     group->abandoned = head_abandoned;
     group->purpose = purpose;
     group->head = head;
-    group->count = static_cast<uint32_t>(max_members);
-    for (size_t i = 0; i < max_members; i++) group->members[i] = nullptr;
     head->source = group;
     return group;
 }
 
-// Only `i` below the group's count, each once. Null without memory.
-Node *add_member(Runtime *runtime, Group *group, uint32_t i) {
+// Null without memory.
+Node *add_member(Runtime *runtime, Group *group) {
     Node *member = arm(runtime, nullptr, ZYNTAX_WAIT_JOIN, &group->head->waker);
     if (!member) return nullptr;
     member->source = group;
-    member->tag = i;
-    group->members[i] = member;
+    append(&group->members, member, &Node::of_task);
+    group->remaining++;
     return member;
 }
 
 // A group over the live tasks, to fire when `enough` of them have ended (0: all). False without memory.
 bool wait_for_tasks(Runtime *runtime, const Purpose &purpose, zyntax_task *const *tasks, size_t n, uint32_t enough,
                     zyntax_op *op, const Waker *waker) {
-    Group *group = make_group(runtime, purpose, op, n, waker);
+    Group *group = make_group(runtime, purpose, op, waker);
     if (!group) return false;
-    uint32_t live = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         Task task = look_at(tasks[i]);
         if (!task.can_be_awaited() || owner_of(task) != runtime) continue; // outside of driving several may be usable
-        Node *member = add_member(runtime, group, i);
+        Node *member = add_member(runtime, group);
         if (!member) {
             zyntax_op_cancel(op);
             return false;
         }
         wait_in(&task.slot->joiners, member, Node::waiting);
-        live++;
     }
-    group->remaining = enough ? enough : live;
+    if (enough) group->remaining = enough;
     return true;
 }
 
@@ -193,13 +188,14 @@ PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op, uint64_t deadli
     if (node) return still_pending(runtime, node, waker);
     if (deadline_ns <= runtime->now_ns()) return ready(op, result, ZYNTAX_ETIMEDOUT);
 
-    Group *group = make_group(runtime, purpose, op, 2, waker);
-    Node *end = group ? add_member(runtime, group, 0) : nullptr;
-    Node *timer = end ? add_member(runtime, group, 1) : nullptr;
-    if (!timer || !runtime->timers.insert(runtime->arena, timer, deadline_ns)) {
+    Group *group = make_group(runtime, purpose, op, waker);
+    Node *end = group ? add_member(runtime, group) : nullptr;
+    Node *timer = end ? add_member(runtime, group) : nullptr;
+    if (!timer) {
         if (group) zyntax_op_cancel(op);
         return ready(op, result, ZYNTAX_ENOMEM);
     }
+    runtime->timers.insert(timer, deadline_ns);
     group->remaining = 1;
     wait_in(&task.slot->joiners, end, Node::waiting);
     return POLL_PENDING;

@@ -1,0 +1,167 @@
+// Tasks from spawn to drop. The owner's path takes no lock, allocates nothing and does no atomic read-modify-write.
+//
+// User code runs from poll_ready (poll) and finish (drop), never while a list is being walked, so it may call
+// everything.
+#include "runtime.h"
+
+#include <string.h>
+
+namespace zyntax {
+
+// The handle is stale and the slot free before drop runs, so that drop may do everything. A slot that is still in the
+// ready queue becomes free when the queue comes to it.
+void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
+    void *state = slot->state;
+    DropFn drop = slot->drop;
+    size_t owned = slot->owned;
+    runtime->tasks.end(index);
+    if (slot->joiners.first | slot->ops.first) {
+        fire_all(runtime, &slot->joiners);
+        forget_ops(runtime, slot);
+    }
+    slot->flags &= Slot::queued;
+    if (!slot->flags) runtime->tasks.recycle(index);
+    if (slot == runtime->awaited) runtime->polls_left = 0;
+    if (drop) drop(state, outcome);
+    if (owned) runtime->arena.give(state, owned * Arena::unit);
+}
+
+// Whom a drop cancels is dropped in the next round.
+void drop_canceled(Runtime *runtime) {
+    uint32_t last = runtime->canceled_last;
+    for (uint32_t index = runtime->canceled_first; index;) {
+        Slot *slot = slots.at(index);
+        runtime->canceled_first = slot->next_canceled;
+        finish(runtime, index, slot, ZYNTAX_ECANCELED);
+        index = index == last ? 0 : runtime->canceled_first;
+    }
+}
+
+// ---- polling ----
+
+namespace {
+
+inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
+    uint32_t generation = slot->generation.load(std::memory_order_relaxed);
+    slot->flags &= static_cast<uint8_t>(~Slot::queued); // a wake from here on queues it again
+    if (!(generation & 1)) return runtime->tasks.recycle(index);
+    if (slot->flags & Slot::canceled) return;                                          // drop_canceled has it
+    if (slot->cancel_generation.load(std::memory_order_acquire) == generation) return; // the inbox has it
+    slot->waits = ZYNTAX_WAIT_UNKNOWN;
+    if (++slot->polls_low == 0) slot->polls_high++;
+    runtime->counts.polls++;
+    runtime->waker.data = to_pointer(handle_bits(index, generation));
+    runtime->current = slot;
+    PollStatus status = slot->poll(slot->state, &runtime->waker);
+    runtime->current = nullptr;
+    if (status == POLL_READY) finish(runtime, index, slot, 0);
+    else if (slot->flags & Slot::canceled) finish(runtime, index, slot, ZYNTAX_ECANCELED);
+    else if (slot->flags & Slot::has_turn) end_turns(runtime, slot);
+}
+
+} // namespace
+
+void poll_ready(Runtime *runtime) {
+    constexpr uint32_t ahead = 8; // a slot's cache line is asked for this many polls before it is needed
+    runtime->polls_left = runtime->config.poll_budget;
+    while (runtime->has_queued() && runtime->polls_left-- > 0) {
+        uint32_t begin = runtime->queue_begin++;
+        uint32_t index = runtime->queue[begin & runtime->queue_mask];
+        os::prefetch(slots.at(runtime->queue[(begin + ahead) & runtime->queue_mask]));
+        poll_task(runtime, index, slots.at(index));
+    }
+}
+
+} // namespace zyntax
+
+using namespace zyntax;
+
+// ---- spawn ----
+
+namespace zyntax {
+
+namespace {
+
+// Room in the ready queue for that many tasks. False without memory.
+bool reserve_queue(Runtime *runtime, uint32_t needed) {
+    uint32_t capacity = runtime->queue ? runtime->queue_mask + 1 : 0;
+    if (needed <= capacity) return true;
+    uint32_t doubled = capacity ? capacity * 2 : Slots::block;
+    auto *queue = static_cast<uint32_t *>(runtime->memory.take(doubled * sizeof(uint32_t)));
+    if (!queue) return false;
+    memset(queue, 0, doubled * sizeof(uint32_t)); // poll_ready looks ahead of what is queued
+    uint32_t count = 0;
+    for (uint32_t i = runtime->queue_begin; i != runtime->queue_end; i++) {
+        queue[count++] = runtime->queue[i & runtime->queue_mask];
+    }
+    runtime->memory.give(runtime->queue, capacity * sizeof(uint32_t));
+    runtime->queue = queue;
+    runtime->queue_mask = doubled - 1;
+    runtime->queue_begin = 0;
+    runtime->queue_end = count;
+    return true;
+}
+
+// The rare ways of spawn, out of line and as tail calls, so that the common one saves no registers.
+[[gnu::noinline]] zyntax_task *spawn_with_fresh_slot(Runtime *runtime, FutureState state, PollFn poll, DropFn drop,
+                                                     size_t owned) {
+    auto reserve = [runtime](uint32_t slots_needed) { return reserve_queue(runtime, slots_needed); };
+    bool has_free = runtime->tasks.refill(runtime->inbox->id, reserve);
+    return has_free ? zyntax_runtime_spawn_with(runtime, state, poll, drop, owned) : nullptr;
+}
+
+[[gnu::noinline]] zyntax_task *poke_host(Runtime *runtime, zyntax_task *task) {
+    poke(runtime->inbox);
+    return task;
+}
+
+[[gnu::noinline]] zyntax_task *refuse(Runtime *runtime, FutureState state, DropFn drop, size_t owned) {
+    if (drop) drop(state, ZYNTAX_ECANCELED);
+    if (owned) runtime->arena.give(state, owned);
+    return nullptr;
+}
+
+} // namespace
+
+} // namespace zyntax
+
+zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState state, PollFn poll, DropFn drop,
+                                       size_t owned) noexcept {
+    if (!runtime || !poll || (owned && (!state || owned > Arena::max_size))) return nullptr;
+    check_thread(runtime);
+    if (runtime->is_ending) return refuse(runtime, state, drop, owned);
+    if (!runtime->tasks.has_free()) return spawn_with_fresh_slot(runtime, state, poll, drop, owned);
+    uint32_t index = runtime->tasks.take_free();
+    Slot *slot = slots.at(index);
+    slot->state = state;
+    slot->poll = poll;
+    slot->drop = drop;
+    slot->joiners = {};
+    slot->owned = static_cast<uint32_t>((owned + Arena::unit - 1) / Arena::unit);
+    slot->polls_low = 0;
+    slot->polls_high = 0;
+    slot->flags = Slot::queued;
+    slot->waits = ZYNTAX_WAIT_UNKNOWN;
+    runtime->queue[runtime->queue_end++ & runtime->queue_mask] = index;
+    runtime->counts.tasks_spawned++;
+    uintptr_t handle = handle_bits(index, slot->generation.load(std::memory_order_relaxed));
+    auto *task = static_cast<zyntax_task *>(to_pointer(handle));
+    return runtime->host_waits && !runtime->is_driving ? poke_host(runtime, task) : task;
+}
+
+zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureState state, PollFn poll) noexcept {
+    return zyntax_runtime_spawn_with(runtime, state, poll, nullptr, 0);
+}
+
+void *zyntax_state_alloc(zyntax_runtime *runtime, size_t size) noexcept {
+    if (!runtime) return nullptr;
+    check_thread(runtime);
+    void *state = runtime->arena.take(size);
+    return state ? memset(state, 0, size) : nullptr;
+}
+
+void zyntax_state_free(zyntax_runtime *runtime, void *state, size_t size) noexcept {
+    if (!runtime || !state || size - 1 >= Arena::max_size) return;
+    check_thread(runtime);
+    runtime->arena.give(state, size);
+}

@@ -1,0 +1,116 @@
+// Wakers: the way back into the ready queue, from anywhere and at any time. They know tasks by number and their owner's
+// queue or inbox; never a poll, a wait or a drop, and no user code runs from here.
+#include "runtime.h"
+
+namespace zyntax {
+
+namespace {
+
+// Puts a task of another thread's runtime, or of one that nobody drives, into its inbox.
+//
+// Why this is safe although nothing keeps the runtime alive: we are visitors before the generation is looked at.
+// A runtime that ends first makes every generation stale and then waits until it has seen no visitor. So either we see
+// a stale generation and leave, or the runtime waits for us. The inbox itself, wherever it belongs by now, is memory
+// for ever.
+//
+// Why no wake is lost: whoever turns in_inbox to 1 pushes the slot. The owner turns it to 0 before it queues the task,
+// with an exchange, so that it sees what every waker wrote that found the 1.
+bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
+    // On its way already: one read-modify-write that changes nothing hands our writes to whoever takes it out.
+    uint32_t one = 1;
+    if (!cancel && slot->in_inbox.load(std::memory_order_relaxed) &&
+        slot->in_inbox.compare_exchange_strong(one, 1, std::memory_order_acq_rel)) {
+        return true;
+    }
+    uint32_t owner = slot->owner.load(std::memory_order_acquire);
+    if (!owner) return false;
+    Inbox *inbox = inboxes.at(owner);
+    Visit visit(inbox);
+    uint32_t current = slot->generation.load(std::memory_order_acquire);
+    bool alive =
+        names(generation, handle_generation_mask, current) && slot->owner.load(std::memory_order_relaxed) == owner;
+    if (alive && cancel) {
+        uint32_t newest = slot->cancel_generation.load(std::memory_order_relaxed);
+        while (newest < current && !slot->cancel_generation.compare_exchange_weak(newest, current)) {
+        }
+    }
+    if (alive && slot->in_inbox.exchange(1, std::memory_order_acq_rel) == 0) {
+        uint32_t head = inbox->woken.load(std::memory_order_relaxed);
+        do {
+            slot->next_in_inbox = head;
+        } while (!inbox->woken.compare_exchange_weak(head, index, std::memory_order_seq_cst));
+        poke(inbox);
+    }
+    return alive;
+}
+
+} // namespace
+
+void wake(void *data) {
+    uintptr_t handle = to_bits(data);
+    uint32_t index = handle_index(handle);
+    Slot *slot = find_task(data);
+    if (!slot) return;
+    Inbox *inbox = driving;
+    if (inbox && slot->owner.load(std::memory_order_relaxed) == inbox->id) {
+        Runtime *runtime = inbox->runtime.load(std::memory_order_relaxed);
+        runtime->counts.wakes++;
+        enqueue(runtime, index, slot);
+    } else {
+        push_remote(slot, index, handle_generation(handle), false);
+    }
+}
+
+void enqueue(Runtime *runtime, uint32_t index, Slot *slot) {
+    if (slot->flags & (Slot::queued | Slot::canceled)) return;
+    slot->flags |= Slot::queued;
+    runtime->queue[runtime->queue_end++ & runtime->queue_mask] = index;
+}
+
+void cancel_task(Runtime *runtime, uint32_t index, Slot *slot) {
+    if (slot->flags & Slot::canceled) return;
+    slot->flags |= Slot::canceled;
+    if (slot == runtime->current) return; // its poll decides
+    slot->next_canceled = 0;
+    if (runtime->canceled_first) slots.at(runtime->canceled_last)->next_canceled = index;
+    else runtime->canceled_first = index;
+    runtime->canceled_last = index;
+}
+
+} // namespace zyntax
+
+using namespace zyntax;
+
+zyntax_runtime *zyntax_current_runtime(void) noexcept {
+    Runtime *runtime = driving ? driving->runtime.load(std::memory_order_relaxed) : nullptr;
+    while (runtime && !runtime->current) runtime = runtime->outer; // a callback of one that a poll drives
+    return runtime;
+}
+
+int32_t zyntax_current_waker(Waker *out) noexcept {
+    Runtime *runtime = zyntax_current_runtime();
+    if (!runtime || !out) return ZYNTAX_EINVAL;
+    runtime->wakers_taken++;
+    *out = runtime->waker;
+    return 0;
+}
+
+void zyntax_wake_from_signal(const Waker *waker) noexcept {
+    if (!waker || waker->wake != wake) return;
+    uintptr_t handle = to_bits(waker->data);
+    Slot *slot = slots.find(handle_index(handle));
+    if (slot) push_remote(slot, handle_index(handle), handle_generation(handle), false);
+}
+
+int32_t zyntax_task_alive(zyntax_task *task) noexcept { return find_task(task) != nullptr; }
+
+int32_t zyntax_task_cancel(zyntax_task *task) noexcept {
+    uint32_t index = handle_index(to_bits(task));
+    Slot *slot = find_task(task);
+    if (!slot) return ZYNTAX_ESTALE;
+    if (driving && slot->owner.load(std::memory_order_relaxed) == driving->id) {
+        cancel_task(driving->runtime.load(std::memory_order_relaxed), index, slot);
+        return 0;
+    }
+    return push_remote(slot, index, handle_generation(to_bits(task)), true) ? 0 : ZYNTAX_ESTALE;
+}
