@@ -98,16 +98,15 @@ void abandon(Runtime *runtime, Node *node) {
 constexpr uint32_t spare_nodes = 16; // for call_again
 
 Node *take_node(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker, uint32_t spare) {
-    uint32_t index = runtime->nodes.take(runtime->inbox->id, spare);
-    if (!index) return nullptr;
-    Node *node = nodes.at(index);
+    auto [node, index, generation] = runtime->nodes.take(runtime->inbox->id, spare);
+    if (!node) return nullptr;
     node->waker = *waker;
     node->source = nullptr;
     node->waits = static_cast<uint8_t>(waits);
     node->place = Node::nowhere;
     node->holder = Node::nobody;
     node->woken = false;
-    if (op) *op = op_bits(index, node->generation.load(std::memory_order_relaxed));
+    if (op) *op = op_bits(index, generation);
     return node;
 }
 
@@ -188,7 +187,7 @@ void wait_in(Ring *ring, Node *node, Node::Place place) {
 void free_node(Runtime *runtime, Node *node) {
     stop_waiting(runtime, node);
     let_go(runtime, node);
-    runtime->nodes.give(nodes.index_of(node));
+    runtime->nodes.give(node);
 }
 
 // ---- firing ----
@@ -299,15 +298,16 @@ Ref<void> find_object(const void *number, Handle::Kind kind) {
 }
 
 void *take_handle(Runtime *runtime, Handle::Kind kind, void *object) {
-    uint32_t index = runtime->handles.take(runtime->inbox->id);
-    if (!index) return nullptr;
-    Handle *handle = handles.at(index);
+    auto [handle, index, generation] = runtime->handles.take(runtime->inbox->id);
+    if (!handle) return nullptr;
     handle->kind = kind;
     handle->object = object;
-    return to_pointer(handle_bits(index, handle->generation.load(std::memory_order_relaxed)));
+    return to_pointer(handle_bits(index, generation));
 }
 
-void give_handle(Runtime *runtime, const void *number) { runtime->handles.give(handle_index(to_bits(number))); }
+void give_handle(Runtime *runtime, const void *number) {
+    runtime->handles.give(handles.at(handle_index(to_bits(number))));
+}
 
 } // namespace zyntax
 

@@ -7,6 +7,7 @@
 #include <new>
 #include <stddef.h>
 #include <stdint.h>
+#include <type_traits>
 
 #include "../platform/allocator.h"
 #include "../platform/os.h"
@@ -90,41 +91,51 @@ private:
 
 // A runtime's objects of a pool (see slots.h): whole blocks, and a stack of the numbers that are free. A stack beside
 // the objects and not a list through them, so that the next objects to be taken can be fetched ahead.
-//   used_ + free_ + (fresh_end_ - fresh_) + those that were ended and not recycled yet == numbers of all blocks
+//   used() + free_ + (fresh_end_ - fresh_) + those that were ended and not recycled yet == numbers of all blocks
 //   capacity_ >= numbers of all blocks, so that recycling one can never fail
-template <class P> class Cells {
+template <auto &pool> class Cells {
+    using Object = std::remove_reference_t<decltype(*pool.at(0))>;
+    static constexpr uint32_t block_size = std::remove_reference_t<decltype(pool)>::block;
+
 public:
-    Cells(Memory &memory, P &pool) : memory_(memory), pool_(pool) {}
-    ~Cells() { memory_.give(stack_, capacity_ * sizeof(uint32_t)); }
+    explicit Cells(Memory &memory) : memory_(memory) {}
+    ~Cells() { memory_.give(stack_, stack_bytes(capacity_)); }
     Cells(const Cells &) = delete;
     Cells &operator=(const Cells &) = delete;
 
     bool has_free() const { return free_ > 0; }
 
-    // A number for a new object, its generation odd. There is a free one.
-    uint32_t take_free() {
+    // A new object: its number, and its generation, which is odd. `object` is null without memory.
+    struct Taken {
+        Object *object;
+        uint32_t index, generation;
+    };
+
+    // There is a free one.
+    Taken take_free() {
         assert(free_ > 0);
-        uint32_t index = stack_[--free_];
-        if (free_ >= ahead) os::prefetch(pool_.at(stack_[free_ - ahead]));
-        auto *object = pool_.at(index);
-        object->generation.store(object->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-        used_++;
-        return index;
+        uint32_t index = stack_[ahead + --free_];
+        Object *object = pool.at(index);
+        uint32_t generation = object->generation.load(std::memory_order_relaxed) + 1;
+        object->generation.store(generation, std::memory_order_release);
+        taken_++;
+        return {object, index, generation};
     }
 
-    // As take_free, from more memory if need be; 0 without that, or when no more than `spare` of those that there is
-    // memory for would be left.
-    uint32_t take(uint32_t owner, uint32_t spare = 0) {
+    // From more memory if need be. None without that, or when no more than `spare` of those that there is memory for
+    // would be left.
+    Taken take(uint32_t owner, uint32_t spare = 0) {
         uint32_t available = free_ + (fresh_end_ - fresh_);
-        if (available <= spare && !grow(owner)) return 0;
-        return free_ || refill(owner) ? take_free() : 0;
+        if ((available <= spare && !grow(owner)) || !(free_ || refill(owner))) return {};
+        os::prefetch(pool.at(stack_[free_ - 1]));
+        return take_free();
     }
 
     // Makes sure that there is a free one, with `grow` asked for each further block. False without memory.
     template <class Grow> bool refill(uint32_t owner, Grow may_grow) {
         while (!free_) {
             if (fresh_ != fresh_end_) add_fresh(owner);
-            else if (!may_grow(most() + P::block) || !grow(owner)) return false;
+            else if (!may_grow(most() + block_size) || !grow(owner)) return false;
         }
         return true;
     }
@@ -133,37 +144,37 @@ public:
     }
 
     // Ends an object, whose number is stale from here on.
-    void end(uint32_t index) {
-        auto *object = pool_.at(index);
+    void end(Object *object) {
         uint32_t generation = object->generation.load(std::memory_order_relaxed) + 1;
-        assert(used_ > 0 && !(generation & 1));
+        assert(used() > 0 && !(generation & 1));
         object->generation.store(generation, std::memory_order_release);
-        used_--;
+        ended_++;
     }
 
     // Makes an ended object's number free.
-    void recycle(uint32_t index) {
-        if (pool_.at(index)->generation.load(std::memory_order_relaxed) == last_generation) return;
-        assert(free_ < capacity_);
-        stack_[free_++] = index;
+    void recycle(Object *object, uint32_t index) {
+        assert(pool.at(index) == object && free_ < capacity_);
+        if (object->generation.load(std::memory_order_relaxed) == last_generation) return;
+        stack_[ahead + free_++] = index;
     }
 
-    void give(uint32_t index) {
-        end(index);
-        recycle(index);
+    void give(Object *object) {
+        end(object);
+        recycle(object, pool.index_of(object));
     }
 
-    uint32_t used() const { return used_; }
-    uint32_t most() const { return block_count_ * P::block; } // that its blocks have room for
-    size_t bytes_used() const { return size_t{used_} * sizeof(*pool_.at(0)); }
-    size_t bytes() const { return size_t{most()} * sizeof(*pool_.at(0)); }
+    uint64_t taken() const { return taken_; } // ever
+    uint64_t used() const { return taken_ - ended_; }
+    uint32_t most() const { return block_count_ * block_size; } // that its blocks have room for
+    size_t bytes_used() const { return static_cast<size_t>(used()) * sizeof(Object); }
+    size_t bytes() const { return size_t{most()} * sizeof(Object); }
 
     // Calls visit(index, object) for every one in use.
     template <class Visit> void each(Visit visit) const {
-        for (uint32_t block = blocks_; block; block = pool_.at(block)->link) {
-            uint32_t end = block == blocks_ ? fresh_ : block + P::block;
+        for (uint32_t block = blocks_; block; block = pool.at(block)->link) {
+            uint32_t end = block == blocks_ ? fresh_ : block + block_size;
             for (uint32_t index = block + 1; index < end; index++) {
-                auto *object = pool_.at(index);
+                Object *object = pool.at(index);
                 if (object->generation.load(std::memory_order_relaxed) & 1) visit(index, object);
             }
         }
@@ -176,50 +187,51 @@ public:
 
     // To the pool, once nothing is in use.
     void give_blocks() {
-        if (blocks_) pool_.give_blocks(blocks_);
+        if (blocks_) pool.give_blocks(blocks_);
         blocks_ = 0;
     }
 
 private:
-    static constexpr uint32_t ahead = 8;
+    static constexpr uint32_t ahead = 8; // as many zeros lie below the stack, as it is read so far ahead
+
+    static size_t stack_bytes(uint32_t capacity) { return capacity ? (ahead + capacity) * sizeof(uint32_t) : 0; }
 
     // A number of the newest block that was never taken becomes free, unless it can never be used again.
     void add_fresh(uint32_t owner) {
         uint32_t index = fresh_++;
-        auto *object = pool_.at(index);
+        Object *object = pool.at(index);
         object->owner.store(owner, std::memory_order_release);
-        recycle(index);
+        recycle(object, index);
     }
 
     // One more block.
     [[gnu::noinline]] bool grow(uint32_t owner) {
-        uint32_t needed = most() + P::block;
+        uint32_t needed = most() + block_size;
         if (needed > capacity_) {
-            uint32_t doubled = capacity_ ? capacity_ * 2 : P::block;
-            auto *stack = static_cast<uint32_t *>(memory_.take(doubled * sizeof(uint32_t)));
+            uint32_t doubled = capacity_ ? capacity_ * 2 : block_size;
+            auto *stack = static_cast<uint32_t *>(memory_.take(stack_bytes(doubled)));
             if (!stack) return false;
-            for (uint32_t i = 0; i < free_; i++) stack[i] = stack_[i];
-            memory_.give(stack_, capacity_ * sizeof(uint32_t));
+            for (uint32_t i = 0; i < ahead + free_; i++) stack[i] = stack_ ? stack_[i] : 0;
+            memory_.give(stack_, stack_bytes(capacity_));
             stack_ = stack;
             capacity_ = doubled;
         }
-        uint32_t block = pool_.take_block();
+        uint32_t block = pool.take_block();
         if (!block) return false;
         while (fresh_ != fresh_end_) add_fresh(owner); // what was kept in reserve
-        pool_.at(block)->link = blocks_;
+        pool.at(block)->link = blocks_;
         blocks_ = block;
         block_count_++;
         fresh_ = block + 1;
-        fresh_end_ = block + P::block;
+        fresh_end_ = block + block_size;
         return true;
     }
 
     Memory &memory_;
-    P &pool_;
     uint32_t *stack_ = nullptr;
     uint32_t capacity_ = 0;
-    uint32_t free_ = 0; // numbers on the stack
-    uint32_t used_ = 0;
+    uint64_t taken_ = 0, ended_ = 0;
+    uint32_t free_ = 0;                  // numbers on the stack
     uint32_t fresh_ = 0, fresh_end_ = 0; // of the newest block: those that were never taken
     uint32_t blocks_ = 0;                // list through `link`
     uint32_t block_count_ = 0;

@@ -67,9 +67,9 @@ struct zyntax_runtime {
 
     zyntax::Memory memory;
     zyntax::Arena arena{memory};
-    zyntax::Cells<zyntax::Slots> tasks{memory, zyntax::slots};
-    zyntax::Cells<zyntax::Nodes> nodes{memory, zyntax::nodes};
-    zyntax::Cells<zyntax::Handles> handles{memory, zyntax::handles};
+    zyntax::Cells<zyntax::slots> tasks{memory};
+    zyntax::Cells<zyntax::nodes> nodes{memory};
+    zyntax::Cells<zyntax::handles> handles{memory};
     zyntax::Table<zyntax::Io, 4, 24> ios{memory};
     zyntax::Timers timers;
     zyntax::Ring to_call;   // nodes of hosts that are to be called: by the loop, outside everything

@@ -8,22 +8,39 @@
 
 namespace zyntax {
 
+// ---- ends ----
+
+namespace {
+
+[[gnu::noinline]] void drop_state(Runtime *runtime, void *state, DropFn drop, size_t owned, int32_t outcome) {
+    drop(state, outcome);
+    if (owned) runtime->arena.give(state, owned);
+}
+
 // The handle is stale and the slot free before drop runs, so that drop may do everything. A slot that is still in the
 // ready queue becomes free when the queue comes to it.
-void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
-    void *state = slot->state;
-    DropFn drop = slot->drop;
-    size_t owned = slot->owned;
-    runtime->tasks.end(index);
-    if (slot->joiners.first | slot->ops.first) {
-        fire_all(runtime, &slot->joiners);
-        forget_ops(runtime, slot);
-    }
+inline void release(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
+    size_t owned = size_t{slot->owned} * Arena::unit;
     slot->flags &= Slot::queued;
-    if (!slot->flags) runtime->tasks.recycle(index);
+    if (!slot->flags) runtime->tasks.recycle(slot, index);
     if (slot == runtime->awaited) runtime->polls_left = 0;
-    if (drop) drop(state, outcome);
-    if (owned) runtime->arena.give(state, owned * Arena::unit);
+    if (slot->drop) drop_state(runtime, slot->state, slot->drop, owned, outcome);
+    else if (owned) runtime->arena.give(slot->state, owned);
+}
+
+[[gnu::noinline]] void finish_waited(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
+    fire_all(runtime, &slot->joiners);
+    forget_ops(runtime, slot);
+    release(runtime, index, slot, outcome);
+}
+
+} // namespace
+
+// What is rare is out of line and a tail call, here as in spawn, so that the common way saves no registers.
+void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
+    runtime->tasks.end(slot);
+    if (slot->joiners.first | slot->ops.first) finish_waited(runtime, index, slot, outcome);
+    else release(runtime, index, slot, outcome);
 }
 
 // Whom a drop cancels is dropped in the next round.
@@ -44,7 +61,7 @@ namespace {
 inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
     uint32_t generation = slot->generation.load(std::memory_order_relaxed);
     slot->flags &= static_cast<uint8_t>(~Slot::queued); // a wake from here on queues it again
-    if (!(generation & 1)) return runtime->tasks.recycle(index);
+    if (!(generation & 1)) return runtime->tasks.recycle(slot, index);
     if (slot->flags & Slot::canceled) return;                                          // drop_canceled has it
     if (slot->cancel_generation.load(std::memory_order_acquire) == generation) return; // the inbox has it
     slot->waits = ZYNTAX_WAIT_UNKNOWN;
@@ -102,7 +119,6 @@ bool reserve_queue(Runtime *runtime, uint32_t needed) {
     return true;
 }
 
-// The rare ways of spawn, out of line and as tail calls, so that the common one saves no registers.
 [[gnu::noinline]] zyntax_task *spawn_with_fresh_slot(Runtime *runtime, FutureState state, PollFn poll, DropFn drop,
                                                      size_t owned) {
     auto reserve = [runtime](uint32_t slots_needed) { return reserve_queue(runtime, slots_needed); };
@@ -131,8 +147,7 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     check_thread(runtime);
     if (runtime->is_ending) return refuse(runtime, state, drop, owned);
     if (!runtime->tasks.has_free()) return spawn_with_fresh_slot(runtime, state, poll, drop, owned);
-    uint32_t index = runtime->tasks.take_free();
-    Slot *slot = slots.at(index);
+    auto [slot, index, generation] = runtime->tasks.take_free();
     slot->state = state;
     slot->poll = poll;
     slot->drop = drop;
@@ -143,9 +158,7 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     slot->flags = Slot::queued;
     slot->waits = ZYNTAX_WAIT_UNKNOWN;
     runtime->queue[runtime->queue_end++ & runtime->queue_mask] = index;
-    runtime->counts.tasks_spawned++;
-    uintptr_t handle = handle_bits(index, slot->generation.load(std::memory_order_relaxed));
-    auto *task = static_cast<zyntax_task *>(to_pointer(handle));
+    auto *task = static_cast<zyntax_task *>(to_pointer(handle_bits(index, generation)));
     return runtime->host_waits && !runtime->is_driving ? poke_host(runtime, task) : task;
 }
 

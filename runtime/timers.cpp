@@ -28,8 +28,12 @@ void Timers::take_out(Node *node) {
     uint32_t level = node->level;
     Ring *ring = &wheel_[level][node->bucket];
     zyntax::remove(ring, node, &Node::in_ring);
-    if (!ring->empty()) return;
-    used_[level] &= ~(uint64_t{1} << node->bucket);
+    if (ring->empty()) mark_empty(level, node->bucket);
+}
+
+void Timers::mark_empty(uint32_t level, uint32_t bucket) {
+    wheel_[level][bucket] = {};
+    used_[level] &= ~(uint64_t{1} << bucket);
     if (!used_[level]) used_levels_ &= ~(1u << level);
 }
 
@@ -73,15 +77,20 @@ uint64_t Timers::next_ns() const {
     return earliest;
 }
 
-// The bucket's time has come: what is in it goes to lower levels. The next node is asked for while one is placed.
+// The bucket's time has come: what is in it goes to lower levels. The next node is asked for while one is placed, and
+// the task that it will wake, which is soon needed: with many cold timers that is a third of the whole time.
 void Timers::move_down(const Lowest &at) {
     assert(at.level > 0 && at.start_ns > last_);
-    Ring *ring = &wheel_[at.level][at.bucket];
+    Ring ring = wheel_[at.level][at.bucket];
+    Node *node = first_of(ring);
+    mark_empty(at.level, at.bucket);
     last_ = at.start_ns;
-    while (Node *node = first_of(*ring)) {
-        os::prefetch(nodes.at(node->in_ring.next));
-        take_out(node);
+    while (node) {
+        Node *next = next_of(ring, node, &Node::in_ring);
+        if (next) os::prefetch(next);
+        os::prefetch(slots.at(handle_index(to_bits(node->waker.data))));
         place(node);
+        node = next;
     }
 }
 

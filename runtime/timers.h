@@ -46,6 +46,7 @@ private:
     bool find_lowest(Lowest *) const;
     void place(Node *);
     void take_out(Node *);
+    void mark_empty(uint32_t level, uint32_t bucket);
     void move_down(const Lowest &);
 
     uint64_t last_ = 0; // everything before that was due

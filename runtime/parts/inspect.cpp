@@ -33,6 +33,7 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     zyntax_runtime_stats all = runtime->counts;
     all.size = whole < sizeof all ? whole : sizeof all;
     all.tasks_alive = runtime->tasks.used();
+    all.tasks_spawned = runtime->tasks.taken();
     all.timers_pending = runtime->timers.count();
     all.io_open = runtime->ios.used();
     all.bytes_reserved = runtime->memory.reserved.load(std::memory_order_relaxed) + pooled;
