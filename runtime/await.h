@@ -30,6 +30,7 @@ struct Handle {
 
 using Handles = Pool<Handle, 256, wide ? 1u << 24 : 1u << 18>;
 ZYNTAX_INTERNAL extern constinit Handles handles;
+inline Handles &pool_of(Handle *) { return handles; }
 
 // A handle's object, with what a call needs to go on with it.
 template <class T> struct Ref {

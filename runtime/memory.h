@@ -93,9 +93,9 @@ private:
 // the objects and not a list through them, so that the next objects to be taken can be fetched ahead.
 //   used() + free_ + (fresh_end_ - fresh_) + those that were ended and not recycled yet == numbers of all blocks
 //   capacity_ >= numbers of all blocks, so that recycling one can never fail
-template <auto &pool> class Cells {
-    using Object = std::remove_reference_t<decltype(*pool.at(0))>;
-    static constexpr uint32_t block_size = std::remove_reference_t<decltype(pool)>::block;
+template <class Object> class Cells {
+    static auto &pool() { return pool_of(static_cast<Object *>(nullptr)); }
+    static constexpr uint32_t block_size = std::remove_reference_t<decltype(pool())>::block;
 
 public:
     explicit Cells(Memory &memory) : memory_(memory) {}
@@ -115,7 +115,7 @@ public:
     Taken take_free() {
         assert(free_ > 0);
         uint32_t index = stack_[ahead + --free_];
-        Object *object = pool.at(index);
+        Object *object = pool().at(index);
         uint32_t generation = object->generation.load(std::memory_order_relaxed) + 1;
         object->generation.store(generation, std::memory_order_release);
         taken_++;
@@ -127,7 +127,7 @@ public:
     Taken take(uint32_t owner, uint32_t spare = 0) {
         uint32_t available = free_ + (fresh_end_ - fresh_);
         if ((available <= spare && !grow(owner)) || !(free_ || refill(owner))) return {};
-        os::prefetch(pool.at(stack_[free_ - 1]));
+        os::prefetch(pool().at(stack_[free_ - 1]));
         return take_free();
     }
 
@@ -153,14 +153,14 @@ public:
 
     // Makes an ended object's number free.
     void recycle(Object *object, uint32_t index) {
-        assert(pool.at(index) == object && free_ < capacity_);
+        assert(pool().at(index) == object && free_ < capacity_);
         if (object->generation.load(std::memory_order_relaxed) == last_generation) return;
         stack_[ahead + free_++] = index;
     }
 
     void give(Object *object) {
         end(object);
-        recycle(object, pool.index_of(object));
+        recycle(object, pool().index_of(object));
     }
 
     uint64_t taken() const { return taken_; } // ever
@@ -171,10 +171,10 @@ public:
 
     // Calls visit(index, object) for every one in use.
     template <class Visit> void each(Visit visit) const {
-        for (uint32_t block = blocks_; block; block = pool.at(block)->link) {
+        for (uint32_t block = blocks_; block; block = pool().at(block)->link) {
             uint32_t end = block == blocks_ ? fresh_ : block + block_size;
             for (uint32_t index = block + 1; index < end; index++) {
-                Object *object = pool.at(index);
+                Object *object = pool().at(index);
                 if (object->generation.load(std::memory_order_relaxed) & 1) visit(index, object);
             }
         }
@@ -187,7 +187,7 @@ public:
 
     // To the pool, once nothing is in use.
     void give_blocks() {
-        if (blocks_) pool.give_blocks(blocks_);
+        if (blocks_) pool().give_blocks(blocks_);
         blocks_ = 0;
     }
 
@@ -199,7 +199,7 @@ private:
     // A number of the newest block that was never taken becomes free, unless it can never be used again.
     void add_fresh(uint32_t owner) {
         uint32_t index = fresh_++;
-        Object *object = pool.at(index);
+        Object *object = pool().at(index);
         object->owner.store(owner, std::memory_order_release);
         recycle(object, index);
     }
@@ -216,10 +216,10 @@ private:
             stack_ = stack;
             capacity_ = doubled;
         }
-        uint32_t block = pool.take_block();
+        uint32_t block = pool().take_block();
         if (!block) return false;
         while (fresh_ != fresh_end_) add_fresh(owner); // what was kept in reserve
-        pool.at(block)->link = blocks_;
+        pool().at(block)->link = blocks_;
         blocks_ = block;
         block_count_++;
         fresh_ = block + 1;

@@ -58,6 +58,7 @@ static_assert(sizeof(Node) == 64 || !wide);
 
 using Nodes = Pool<Node, 256, wide ? 1u << 26 : 1u << 20>;
 ZYNTAX_INTERNAL extern constinit Nodes nodes;
+inline Nodes &pool_of(Node *) { return nodes; }
 
 // ---- rings ----
 

@@ -67,9 +67,9 @@ struct zyntax_runtime {
 
     zyntax::Memory memory;
     zyntax::Arena arena{memory};
-    zyntax::Cells<zyntax::slots> tasks{memory};
-    zyntax::Cells<zyntax::nodes> nodes{memory};
-    zyntax::Cells<zyntax::handles> handles{memory};
+    zyntax::Cells<zyntax::Slot> tasks{memory};
+    zyntax::Cells<zyntax::Node> nodes{memory};
+    zyntax::Cells<zyntax::Handle> handles{memory};
     zyntax::Table<zyntax::Io, 4, 24> ios{memory};
     zyntax::Timers timers;
     zyntax::Ring to_call;   // nodes of hosts that are to be called: by the loop, outside everything

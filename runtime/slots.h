@@ -107,6 +107,7 @@ static_assert(sizeof(Slot) == 64 && alignof(Slot) == 64);
 
 using Slots = Pool<Slot, 256, wide ? 1u << 26 : 1u << 20>;
 ZYNTAX_INTERNAL extern constinit Slots slots;
+inline Slots &pool_of(Slot *) { return slots; }
 
 // ---- numbers of tasks and handles ----
 
