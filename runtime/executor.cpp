@@ -242,7 +242,6 @@ void send(Inbox *inbox, Message *message) {
 namespace {
 
 int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
-    constexpr uint32_t batch = 256;
     Event events[batch];
     runtime->kernel_waits++;
     int32_t n = runtime->poller.wait(events, batch, timeout_ns);
@@ -324,7 +323,7 @@ int32_t look(Runtime *runtime, int64_t timeout_ns) {
     take_what_came(runtime);
     give_up_forgotten(runtime);
     if (timeout_ns == 0 || has_work(runtime)) {
-        if (runtime->ios.used() || runtime->host_waits) error = ask_kernel(runtime, 0);
+        if (runtime->io_open || runtime->host_waits) error = ask_kernel(runtime, 0);
     } else {
         if (runtime->detect_stall && timeout_ns < 0 && is_stalled(runtime)) return ZYNTAX_EDEADLK;
         error = park(runtime, until_next_timer(runtime, timeout_ns));

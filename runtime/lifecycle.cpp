@@ -105,10 +105,7 @@ void wait_for_visitors(Runtime *runtime) {
 // again here, as the fork may have come while another thread was writing to it.
 void forget_copy(Runtime *runtime) {
     each_task(runtime, [](uint32_t, Slot *slot) { slot->generation.fetch_add(1, std::memory_order_release); });
-    for (uint32_t index = 0; index < runtime->ios.end(); index++) {
-        const Io *io = runtime->ios.at(index);
-        if (io->generation) os::close(io->fd);
-    }
+    each_io(runtime, [](const Io *io) { os::close(io->fd); });
     runtime->nodes.retire();
     runtime->handles.retire();
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);

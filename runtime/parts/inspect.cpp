@@ -97,7 +97,7 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     all.events_stale = runtime->events_stale;
     all.timers_pending = runtime->timers.count();
     all.timers_fired = runtime->timers.fired();
-    all.io_open = runtime->ios.used();
+    all.io_open = runtime->io_open;
     all.blocking_pending = runtime->blocking_pending;
     all.bytes_reserved = runtime->memory.reserved.load(std::memory_order_relaxed) + pooled;
     all.bytes_in_use =
