@@ -14,6 +14,7 @@ namespace zyntax {
 void poke(Inbox *inbox) {
     if (inbox->sleeping.load(std::memory_order_seq_cst) == 0) return;
     if (inbox->sleeping.exchange(0, std::memory_order_seq_cst) == 0) return; // somebody else does it
+    os::KeepErrors keep;
     inbox->runtime.load(std::memory_order_relaxed)->poller.wake();
 }
 
@@ -243,6 +244,7 @@ namespace {
 
 int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
     Event events[batch];
+    os::KeepErrors keep;
     runtime->kernel_waits++;
     int32_t n = runtime->poller.wait(events, batch, timeout_ns);
     if (n < 0) return n;

@@ -161,6 +161,7 @@ using namespace zyntax;
 int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) noexcept {
     if (!runtime || !out) return ZYNTAX_EINVAL;
     check_thread(runtime);
+    os::KeepErrors keep;
     os::Kind kind;
     Io *io;
     int32_t error = os::kind_of(fd, &kind);
@@ -187,6 +188,7 @@ int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) no
 }
 
 int32_t zyntax_io_close(zyntax_io *handle) noexcept {
+    os::KeepErrors keep;
     IoRef ref = find_io(handle);
     if (!ref.object) return ZYNTAX_ESTALE;
     os::close(remove_io(ref.runtime, ref.object));
@@ -195,6 +197,7 @@ int32_t zyntax_io_close(zyntax_io *handle) noexcept {
 
 int32_t zyntax_io_detach(zyntax_io *handle, intptr_t *fd) noexcept {
     if (!fd) return ZYNTAX_EINVAL;
+    os::KeepErrors keep;
     IoRef ref = find_io(handle);
     if (!ref.object) return ZYNTAX_ESTALE;
     *fd = remove_io(ref.runtime, ref.object);
@@ -215,6 +218,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, 
     if (!ref.object) return dead_handle(op, result);
     if (!interest || (interest & ~(readable | writable))) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, interest, op)) return still_pending(ref.runtime, node, waker);
+    os::KeepErrors keep;
     uint32_t now = os::poll_now(ref.object->fd, interest);
     if (now) return ready(op, result, now);
     ref.object->ready &= ~bits_of(interest);
@@ -231,6 +235,7 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t le
     if (Node *node = io_waiter(ref, readable, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(op, result, 0);
     if (io->ready & bits_of(readable)) {
+        os::KeepErrors keep;
         int64_t n = os::read(io->fd, io->kind, buf, len);
         if (n != ZYNTAX_EAGAIN) {
             // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
@@ -253,6 +258,7 @@ PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, si
     if (Node *node = io_waiter(ref, writable, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(op, result, 0);
     if (io->ready & bits_of(writable)) {
+        os::KeepErrors keep;
         int64_t n = os::write(io->fd, io->kind, buf, len);
         // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
         if (n != ZYNTAX_EAGAIN) return ready(op, result, n);

@@ -91,6 +91,7 @@ int32_t zyntax_tcp_listen_with(zyntax_runtime *runtime, const char *address, uin
     bool shared = flags & ZYNTAX_LISTEN_SHARED;
     if (!runtime || !out || (flags & ~uint32_t{ZYNTAX_LISTEN_SHARED})) return ZYNTAX_EINVAL;
     check_thread(runtime);
+    os::KeepErrors keep;
     int32_t error = os::look_up(address ? address : "::", port, true, &parsed, 1);
     if (error < 0) return error == ZYNTAX_ENOMEM ? error : ZYNTAX_EINVAL;
     Io *io;
@@ -111,11 +112,13 @@ int32_t zyntax_tcp_listen_with(zyntax_runtime *runtime, const char *address, uin
 }
 
 int32_t zyntax_tcp_port(zyntax_io *handle) noexcept {
+    os::KeepErrors keep;
     IoRef ref = find_io(handle);
     return ref.object ? os::local_port(ref.object->fd) : ZYNTAX_ESTALE;
 }
 
 int32_t zyntax_tcp_shutdown(zyntax_io *handle) noexcept {
+    os::KeepErrors keep;
     IoRef ref = find_io(handle);
     return ref.object ? os::shut_down_writes(ref.object->fd) : ZYNTAX_ESTALE;
 }
@@ -126,6 +129,7 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, z
     IoRef ref = find_io(listener);
     Runtime *runtime = ref.runtime;
     if (!ref.object) return dead_handle(op, result);
+    os::KeepErrors keep;
     Io *io = ref.object;
     if (!out || !listens(io)) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, readable, op)) return still_pending(runtime, node, waker);
