@@ -12,7 +12,7 @@ struct Memory {
     void (*free)(void *ctx, void *ptr, size_t size, size_t align);
     void *ctx;
     std::atomic<size_t> reserved{0}; // bytes taken from the allocator and not given back
-    size_t in_use = 0;               // of these, handed out by the arena and the tables. Runtime's thread
+    size_t in_use = 0;               // of these, handed out by the arena and the cells. Runtime's thread
 
     void *take(size_t size, size_t align = 16) {
         void *at = alloc(ctx, size, align);

@@ -1,17 +1,18 @@
 // The contract that every poller meets, and the one place that selects one.
 //
-// A poller turns a registration into kernel calls and kernel events into (index, generation, readiness). It never
-// calls user code, knows no task, holds no policy. What it promises:
+// A poller turns a registration into kernel calls and kernel events into (the loop's word, readiness). It never calls
+// user code, knows no task, holds no policy, keeps no identity of its own. What it promises:
 //  - A descriptor is registered once, for both directions. Each time a direction becomes ready after `want` was told
 //    that somebody waits for it, one of the next waits reports it; it may report more than that, never less.
-//  - Readiness is reported with the index and generation given to `add`. After `remove` stale reports are possible;
-//    the caller compares generations.
+//  - Readiness is reported with the word given to `add`, which is not 0. After `remove` stale reports are possible; the
+//    caller tells them by the word.
 //  - The end of the peer's stream is readable | read_closed; errors and hang-ups are every bit. A closed direction does
 //    not block again, so there will be no further event for it.
 //  - wait returns early rather than late, and late by about 1 ms or one tick of the system at most; on EINTR with 0.
 //  - wake, from any thread or a signal handler, makes the current wait return, or the next one. It never blocks and
 //    leaves errno alone. Wakes are not reported as events.
-// Every function returns 0 or a count, or a negative ZYNTAX_E code with nothing changed.
+// What is registered once the caller sees to. Every function returns 0 or a count, or a negative ZYNTAX_E code with
+// nothing changed.
 #pragma once
 
 #include <concepts>
@@ -27,23 +28,29 @@ constexpr uint32_t writable = ZYNTAX_WRITABLE;
 constexpr uint32_t read_closed = 4;
 constexpr uint32_t write_closed = 8;
 constexpr uint32_t urgent = 16; // TCP's out-of-band byte may have come, or its place in the stream
+constexpr uint32_t everything = readable | writable | read_closed | write_closed;
 
 struct Event {
-    uint32_t index;
-    uint32_t generation;
+    uintptr_t word;
     uint32_t ready; // the bits above
 };
 
+// Events that one wait reports at most: together below the page that a function may use without asking for more stack.
+constexpr uint32_t batch = 192;
+
 template <class P>
-concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uint32_t n, Event *events, int64_t timeout_ns) {
+concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uintptr_t word, void *registration, uint32_t n,
+                            Event *events, int64_t timeout_ns) {
     { P::name } -> std::convertible_to<const char *>;
     { p.open(memory) } -> std::same_as<int32_t>; // keeps the reference; the rest is undone by close
     { p.close() } -> std::same_as<void>;
     { p.close_copy() } -> std::same_as<void>; // in a child that was forked: the kernel's objects are the parent's, too
-    { p.reserve(/*index*/ n) } -> std::same_as<bool>; // false: no memory; else the next add, of this index, needs none
-    { p.add(fd, /*index*/ n, /*generation*/ n) } -> std::same_as<int32_t>;
-    { p.remove(fd, /*index*/ n) } -> std::same_as<void>;
-    { p.want(fd, /*index*/ n, /*directions*/ n) } -> std::same_as<void>;
+    { p.reserve() } -> std::same_as<bool>;    // false: no memory; else the next add needs none
+    // The registration is the poller's, which may change it, until remove; it stays where it is.
+    { p.add(fd, word, &registration) } -> std::same_as<int32_t>;
+    { p.remove(fd, registration) } -> std::same_as<void>;
+    { p.want(fd, registration, /*directions*/ n) } -> std::same_as<void>;
+    { p.knows(fd, word) } -> std::same_as<bool>; // false: the kernel has forgotten it, as somebody closed it
     { p.wait(events, /*max*/ n, timeout_ns) } -> std::same_as<int32_t>; // timeout_ns < 0: no limit
     { p.wake() } -> std::same_as<void>;
     { p.host_fd() } -> std::same_as<intptr_t>; // readable when wait has something; -1: none

@@ -1,14 +1,42 @@
 // The few system calls the runtime needs beside its poller. Each is thin: it retries EINTR, maps errors to ZYNTAX_E
-// codes, leaves errno as it was, and holds no policy. One file per family of systems implements it.
+// codes, and holds no policy. What it does to errno is undone by who calls it for a host: see KeepErrors. One file per
+// family of systems implements it, and sockets.cpp what two of them share.
 #pragma once
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "../include/zyntax_async_runtime.h"
 #include "compiler.h"
 
+#if defined(_WIN32)
+extern "C" __declspec(dllimport) unsigned long __stdcall GetLastError(void);
+extern "C" __declspec(dllimport) void __stdcall SetLastError(unsigned long);
+#endif
+
 namespace zyntax::os {
+
+// Puts back at the end of the scope what errno tells, and on Windows GetLastError and WSAGetLastError, which are one
+// word. Every way from the C API into the system leads through such a scope, and no poll does.
+class KeepErrors {
+public:
+    KeepErrors() = default;
+    KeepErrors(const KeepErrors &) = delete;
+    KeepErrors &operator=(const KeepErrors &) = delete;
+    ~KeepErrors() {
+        errno = number_;
+#if defined(_WIN32)
+        SetLastError(last_);
+#endif
+    }
+
+private:
+    int number_ = errno;
+#if defined(_WIN32)
+    unsigned long last_ = GetLastError();
+#endif
+};
 
 // Writes the message to standard error and aborts.
 [[noreturn]] void panic(const char *message);

@@ -4,6 +4,7 @@
 
 #include "posix.h"
 
+#include <assert.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -13,9 +14,7 @@ namespace zyntax {
 
 namespace {
 
-constexpr uint64_t wake_cookie = UINT64_MAX;
-constexpr uint32_t batch = 256;
-constexpr int64_t ns_per_ms = 1'000'000;
+constexpr uintptr_t wake_word = 0;
 
 uint32_t to_readiness(uint32_t events) {
     uint32_t ready = 0;
@@ -23,15 +22,14 @@ uint32_t to_readiness(uint32_t events) {
     if (events & EPOLLPRI) ready |= readable | urgent;
     if (events & EPOLLOUT) ready |= writable;
     if (events & EPOLLRDHUP) ready |= readable | read_closed;
-    if (events & (EPOLLERR | EPOLLHUP)) ready |= readable | writable | read_closed | write_closed;
+    if (events & (EPOLLERR | EPOLLHUP)) ready |= everything;
     return ready;
 }
 
-// A timeout that is rounded to nothing would spin; one above INT_MAX ms would turn negative.
-int to_ms_rounded_up(int64_t timeout_ns) {
-    if (timeout_ns < 0) return -1;
-    int64_t ms = timeout_ns / ns_per_ms + (timeout_ns % ns_per_ms != 0);
-    return ms > INT32_MAX ? INT32_MAX : static_cast<int>(ms);
+epoll_event every_edge(uintptr_t word) {
+    epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
+    event.data.u64 = word;
+    return event;
 }
 
 } // namespace
@@ -42,7 +40,7 @@ int32_t EpollPoller::open(Memory &) {
     wake_ = epoll_ < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     // Edge-triggered, so that each write is one event and the counter never needs a read.
     epoll_event event = {EPOLLIN | EPOLLET, {}};
-    event.data.u64 = wake_cookie;
+    event.data.u64 = wake_word;
     int32_t error = 0;
     if (epoll_ < 0 || wake_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event) != 0) {
         error = os::last_error();
@@ -60,18 +58,24 @@ void EpollPoller::close() {
 // What closes a kernel's object is its last number, and that is the parent's.
 void EpollPoller::close_copy() { close(); }
 
-int32_t EpollPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
+int32_t EpollPoller::add(intptr_t fd, uintptr_t word, void **) {
     os::KeepErrno keep;
-    epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
-    event.data.u64 = uint64_t{generation} << 32 | index;
+    assert(word != wake_word);
+    epoll_event event = every_edge(word);
     return epoll_ctl(epoll_, EPOLL_CTL_ADD, static_cast<int>(fd), &event) == 0 ? 0 : os::last_error();
 }
 
 // Closing alone would not do: a duplicate of the descriptor would keep the registration alive.
-void EpollPoller::remove(intptr_t fd, uint32_t) {
+void EpollPoller::remove(intptr_t fd, void *) {
     os::KeepErrno keep;
     epoll_event unused = {};
     epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(fd), &unused);
+}
+
+bool EpollPoller::knows(intptr_t fd, uintptr_t word) {
+    os::KeepErrno keep;
+    epoll_event same = every_edge(word);
+    return epoll_ctl(epoll_, EPOLL_CTL_MOD, static_cast<int>(fd), &same) == 0;
 }
 
 int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
@@ -86,14 +90,12 @@ int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
         coarse_ = n < 0 && (errno == ENOSYS || errno == EPERM); // EPERM: a seccomp filter of before 5.11
     } else
 #endif
-        n = epoll_wait(epoll_, ready, limit, to_ms_rounded_up(timeout_ns));
+        n = epoll_wait(epoll_, ready, limit, os::to_ms_rounded_up(timeout_ns));
     if (n < 0) return errno == EINTR || errno == ENOSYS || errno == EPERM ? 0 : os::last_error();
     int32_t count = 0;
     for (int i = 0; i < n; i++) {
-        uint64_t cookie = ready[i].data.u64;
-        if (cookie == wake_cookie) continue;
-        events[count++] = {static_cast<uint32_t>(cookie), static_cast<uint32_t>(cookie >> 32),
-                           to_readiness(ready[i].events)};
+        auto word = static_cast<uintptr_t>(ready[i].data.u64);
+        if (word != wake_word) events[count++] = {word, to_readiness(ready[i].events)};
     }
     return count;
 }

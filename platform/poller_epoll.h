@@ -12,10 +12,11 @@ public:
     int32_t open(Memory &); // needs none
     void close();
     void close_copy();
-    bool reserve(uint32_t) { return true; }
-    int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
-    void remove(intptr_t fd, uint32_t index);
-    void want(intptr_t, uint32_t, uint32_t) {} // edges come without asking
+    bool reserve() { return true; }
+    int32_t add(intptr_t fd, uintptr_t word, void **);
+    void remove(intptr_t fd, void *);
+    void want(intptr_t, void *, uint32_t) {} // edges come without asking
+    bool knows(intptr_t fd, uintptr_t word);
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
     void wake();
     intptr_t host_fd() { return epoll_; }

@@ -11,7 +11,7 @@
 
 #include "win32.h"
 
-#include <string.h>
+#include <assert.h>
 #include <winternl.h>
 
 namespace zyntax {
@@ -46,9 +46,7 @@ constexpr NTSTATUS invalid_handle = static_cast<NTSTATUS>(0xC0000008);
 
 bool is_error(NTSTATUS status) { return static_cast<uint32_t>(status) >> 30 == 3; }
 
-constexpr uint32_t everything = readable | writable | read_closed | write_closed;
-constexpr uint32_t batch = 64; // together below the page that a function may use without asking for more stack
-constexpr uint32_t first_buckets = 64;
+constexpr uint32_t packets = 64; // that are taken at once
 
 // Longest sleeps in the kernel: while a poll could not be submitted; and at all, as a wake whose packet could not be
 // posted is seen after it. Both fail for want of the kernel's memory only.
@@ -115,16 +113,13 @@ struct IocpPoller::Socket {
     IO_STATUS_BLOCK status; // the kernel's while `pending`, as the next
     DriverPoll poll;
     SOCKET base;
-    intptr_t fd;
-    uint32_t index;
-    uint32_t generation;
+    uintptr_t word;
     uint32_t wanted; // directions that somebody waits for
     uint32_t asked;  // of these, what the poll with the kernel asks for
     bool pending;    // a packet will come
     bool removed;
     bool changed;         // in the list of changes
     bool knows_of_urgent; // has been reported: it stays there until somebody takes it, which we do not
-    Socket *next_in_bucket;
     Socket *next_changed; // or free
     Socket *next_record;
 
@@ -164,65 +159,32 @@ void IocpPoller::close() {
     os::KeepErrors keep;
     if (polls_) CancelIoEx(driver_, nullptr);
     while (polls_) {
-        OVERLAPPED_ENTRY entries[batch];
+        OVERLAPPED_ENTRY entries[packets];
         ULONG n = 0;
-        GetQueuedCompletionStatusEx(port_, entries, batch, &n, INFINITE, FALSE);
+        GetQueuedCompletionStatusEx(port_, entries, packets, &n, INFINITE, FALSE);
         for (ULONG i = 0; i < n; i++) polls_ -= entries[i].lpOverlapped != nullptr;
     }
     while (Socket *socket = records_) {
         records_ = socket->next_record;
         memory_->give(socket, sizeof(Socket));
     }
-    memory_->give(buckets_, bucket_count_ * sizeof(Socket *));
     if (driver_) CloseHandle(driver_);
     if (port_) CloseHandle(port_);
     WSACleanup();
     port_ = driver_ = nullptr;
-    buckets_ = nullptr;
     free_ = changed_ = nullptr;
-    bucket_count_ = used_ = 0;
 }
 
 // ---- registrations ----
 
-// Where the pointer to a registration is, or would be. There are buckets.
-IocpPoller::Socket **IocpPoller::place_of(intptr_t fd) {
-    uint64_t hash = static_cast<uint64_t>(fd) * 0x9E3779B97F4A7C15u; // numbers are multiples of 4
-    Socket **place = &buckets_[(hash >> 32) & (bucket_count_ - 1)];
-    while (*place && (*place)->fd != fd) place = &(*place)->next_in_bucket;
-    return place;
-}
-
-// Keeps about one registration a bucket; without memory, more. False when there are no buckets at all.
-bool IocpPoller::grow_buckets() {
-    uint32_t count = bucket_count_ ? bucket_count_ * 2 : first_buckets;
-    auto **buckets = static_cast<Socket **>(memory_->take(count * sizeof(Socket *)));
-    if (!buckets) return bucket_count_ != 0;
-    memset(buckets, 0, count * sizeof(Socket *));
-    Socket **old = buckets_;
-    uint32_t old_count = bucket_count_;
-    buckets_ = buckets;
-    bucket_count_ = count;
-    for (uint32_t i = 0; i < old_count; i++) {
-        while (Socket *socket = old[i]) {
-            old[i] = socket->next_in_bucket;
-            socket->next_in_bucket = nullptr;
-            *place_of(socket->fd) = socket;
-        }
-    }
-    memory_->give(old, old_count * sizeof(Socket *));
+bool IocpPoller::reserve() {
+    if (free_) return true;
+    free_ = static_cast<Socket *>(memory_->take(sizeof(Socket)));
+    if (!free_) return false;
+    free_->next_changed = nullptr;
+    free_->next_record = records_;
+    records_ = free_;
     return true;
-}
-
-bool IocpPoller::reserve(uint32_t) {
-    if (!free_) {
-        free_ = static_cast<Socket *>(memory_->take(sizeof(Socket)));
-        if (!free_) return false;
-        free_->next_changed = nullptr;
-        free_->next_record = records_;
-        records_ = free_;
-    }
-    return used_ < bucket_count_ || grow_buckets();
 }
 
 // Frees a record that was removed, unless the kernel or the list of changes still has it.
@@ -232,40 +194,34 @@ void IocpPoller::retire(Socket *socket) {
     free_ = socket;
 }
 
-int32_t IocpPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
+int32_t IocpPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     os::KeepErrors keep;
     SOCKET base = base_of(static_cast<SOCKET>(fd));
     if (base == INVALID_SOCKET) return GetLastError() == WSAENOTSOCK ? ZYNTAX_EBADF : ZYNTAX_EPERM;
-    if (!reserve(index)) return ZYNTAX_ENOMEM;
-    Socket **place = place_of(fd);
-    if (*place) return ZYNTAX_EEXIST;
+    if (!reserve()) return ZYNTAX_ENOMEM;
     Socket *socket = free_;
     free_ = socket->next_changed;
     Socket *next_record = socket->next_record;
     *socket = {};
     socket->next_record = next_record;
     socket->base = base;
-    socket->fd = fd;
-    socket->index = index;
-    socket->generation = generation;
-    *place = socket;
-    used_++;
+    socket->word = word;
+    *registration = socket;
     return 0;
 }
 
-void IocpPoller::remove(intptr_t fd, uint32_t) {
+void IocpPoller::remove(intptr_t, void *registration) {
     os::KeepErrors keep;
-    Socket **place = place_of(fd);
-    Socket *socket = *place;
-    *place = socket->next_in_bucket;
-    used_--;
+    auto *socket = static_cast<Socket *>(registration);
+    assert(!socket->removed);
     socket->removed = true;
     if (socket->pending) socket->cancel(driver_);
     else retire(socket);
 }
 
-void IocpPoller::want(intptr_t fd, uint32_t, uint32_t directions) {
-    Socket *socket = *place_of(fd);
+void IocpPoller::want(intptr_t, void *registration, uint32_t directions) {
+    auto *socket = static_cast<Socket *>(registration);
+    assert(!socket->removed && directions);
     socket->wanted |= directions;
     if (!socket->pending || (directions & ~socket->asked)) change(socket);
 }
@@ -298,7 +254,7 @@ uint32_t IocpPoller::submit_changes(Event *events, uint32_t max) {
                 polls_++;
             } else if (status == invalid_handle && count < max) {
                 socket->wanted = 0;
-                events[count++] = {socket->index, socket->generation, everything};
+                events[count++] = {socket->word, everything};
             } else {
                 change(socket);
             }
@@ -321,7 +277,7 @@ bool IocpPoller::complete(Socket *socket, Event *event) {
     if (ready & urgent) socket->knows_of_urgent = true;
     if (socket->wanted) change(socket);
     if (!ready) return false;
-    *event = {socket->index, socket->generation, ready};
+    *event = {socket->word, ready};
     return true;
 }
 
@@ -340,8 +296,8 @@ int32_t IocpPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
         if (changed_ && sleep_ns > retry_ns) sleep_ns = retry_ns;
         if (count || woken_.load(std::memory_order_seq_cst)) sleep_ns = 0;
 
-        OVERLAPPED_ENTRY entries[batch];
-        ULONG room = max - count < batch ? max - count : batch, n = 0;
+        OVERLAPPED_ENTRY entries[packets];
+        ULONG room = max - count < packets ? max - count : packets, n = 0;
         if (room && !GetQueuedCompletionStatusEx(port_, entries, room, &n, os::to_ms_rounded_up(sleep_ns), FALSE)) {
             if (GetLastError() != WAIT_TIMEOUT) return os::last_error();
             n = 0;

@@ -14,10 +14,11 @@ public:
     int32_t open(Memory &);
     void close();
     void close_copy() {} // there is no fork
-    bool reserve(uint32_t index);
-    int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
-    void remove(intptr_t fd, uint32_t index);
-    void want(intptr_t fd, uint32_t index, uint32_t directions);
+    bool reserve();
+    int32_t add(intptr_t fd, uintptr_t word, void **registration);
+    void remove(intptr_t, void *registration);
+    void want(intptr_t, void *registration, uint32_t directions);
+    bool knows(intptr_t, uintptr_t) { return true; } // nothing tells
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
     void wake();
     intptr_t host_fd() { return -1; }
@@ -25,8 +26,6 @@ public:
 private:
     struct Socket;
 
-    Socket **place_of(intptr_t fd);
-    bool grow_buckets();
     void retire(Socket *);
     void change(Socket *);
     uint32_t submit_changes(Event *events, uint32_t max);
@@ -35,9 +34,6 @@ private:
     Memory *memory_ = nullptr;
     void *port_ = nullptr;
     void *driver_ = nullptr;         // an open handle of the driver, which the polls go through
-    Socket **buckets_ = nullptr;     // the registered ones, by number
-    uint32_t bucket_count_ = 0;      // a power of two, or 0
-    uint32_t used_ = 0;              // registered
     uint32_t polls_ = 0;             // with the kernel: it writes to their records until their packets have come
     Socket *records_ = nullptr;      // all there are
     Socket *free_ = nullptr;         // those that nobody needs

@@ -4,87 +4,59 @@
 
 #include "posix.h"
 
+#include <algorithm>
+#include <assert.h>
 #include <poll.h>
-#include <time.h>
 #include <unistd.h>
 
 namespace zyntax {
 
 namespace {
 
-#ifdef POLLRDHUP
-constexpr short end_of_stream = POLLRDHUP;
-#else
-constexpr short end_of_stream = 0; // then it is readable alone, and so again whenever somebody waits
-#endif
-
-// POLLPRI is not asked for: it lasts until the urgent byte is read, which nobody does. What follows it is POLLIN.
-short to_events(uint32_t directions) {
-    return static_cast<short>((directions & readable ? POLLIN | end_of_stream : 0) |
-                              (directions & writable ? POLLOUT : 0));
-}
-
-uint32_t to_readiness(short events) {
-    uint32_t ready = 0;
-    if (events & POLLIN) ready |= readable;
-    if (events & POLLOUT) ready |= writable;
-    if (events & end_of_stream) ready |= readable | read_closed;
-    if (events & (POLLERR | POLLHUP | POLLNVAL)) ready |= readable | writable | read_closed | write_closed;
-    return ready;
-}
-
-// A timeout that is rounded to nothing would spin; one that is too long for its type would turn negative.
 int poll_for(pollfd *asked, uint32_t count, int64_t timeout_ns) {
 #if defined(__linux__) || defined(__FreeBSD__)
-    int64_t seconds = timeout_ns / 1'000'000'000;
-    timespec timeout = {};
-    timeout.tv_sec = static_cast<time_t>(seconds > INT32_MAX ? INT32_MAX : seconds);
-    timeout.tv_nsec = static_cast<long>(timeout_ns % 1'000'000'000);
+    timespec timeout = os::to_timeout(timeout_ns);
     return ppoll(asked, count, timeout_ns < 0 ? nullptr : &timeout, nullptr);
 #else
-    int64_t ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 > 0);
-    return poll(asked, count, timeout_ns < 0 ? -1 : ms > INT32_MAX ? INT32_MAX : static_cast<int>(ms));
+    return poll(asked, count, os::to_ms_rounded_up(timeout_ns));
 #endif
 }
 
-void drain(int pipe) {
-    char bytes[64];
-    while (::read(pipe, bytes, sizeof bytes) == sizeof bytes) {
-    }
-}
+void *to_registration(uint32_t place) { return reinterpret_cast<void *>(uintptr_t{place}); }
+uint32_t to_place(void *registration) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(registration)); }
 
 } // namespace
 
 int32_t PollPoller::open(Memory &memory) {
     memory_ = &memory;
-    int32_t error = grow() ? os::open_pipe(pipe_) : int32_t{ZYNTAX_ENOMEM};
+    int32_t error = reserve() ? os::open_pipe(pipe_) : int32_t{ZYNTAX_ENOMEM};
     if (error) close();
+    else asked_[0] = {pipe_[0], POLLIN, 0};
     return error;
 }
 
 void PollPoller::close() {
-    for (int &end : pipe_) {
+    for (int end : pipe_) {
         if (end >= 0) os::close(end);
-        end = -1;
     }
     memory_->give(asked_, block_size(capacity_));
-    asked_ = nullptr;
-    capacity_ = end_ = 0;
+    *this = {};
 }
 
 // What closes a pipe is its last number, and that is the parent's.
 void PollPoller::close_copy() { close(); }
 
-size_t PollPoller::block_size(uint32_t capacity) {
-    return (capacity + 1) * sizeof(pollfd) + capacity * sizeof(Watched);
-}
-
-bool PollPoller::grow() {
+bool PollPoller::reserve() {
+    if (end_ < capacity_) return true;
+    static_assert(sizeof(pollfd) == sizeof(uint64_t));
     uint32_t capacity = capacity_ ? capacity_ * 2 : 16;
     auto *asked = static_cast<pollfd *>(memory_->take(block_size(capacity)));
     if (!asked) return false;
-    auto *watched = reinterpret_cast<Watched *>(asked + capacity + 1);
-    for (uint32_t i = 0; i < capacity; i++) watched[i] = i < capacity_ ? watched_[i] : Watched();
+    auto *watched = reinterpret_cast<Watched *>(asked + capacity);
+    for (uint32_t place = 0; place < capacity_; place++) {
+        asked[place] = asked_[place];
+        watched[place] = watched_[place];
+    }
     memory_->give(asked_, block_size(capacity_));
     asked_ = asked;
     watched_ = watched;
@@ -92,61 +64,48 @@ bool PollPoller::grow() {
     return true;
 }
 
-bool PollPoller::reserve(uint32_t index) {
-    while (index >= capacity_) {
-        if (!grow()) return false;
-    }
-    return true;
-}
-
-int32_t PollPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
-    for (uint32_t i = 0; i < end_; i++) {
-        if (watched_[i].fd == fd) return ZYNTAX_EEXIST;
-    }
-    if (!reserve(index)) return ZYNTAX_ENOMEM;
-    watched_[index] = {static_cast<int>(fd), generation, 0};
-    if (index >= end_) end_ = index + 1;
+int32_t PollPoller::add(intptr_t, uintptr_t word, void **registration) {
+    if (!reserve()) return ZYNTAX_ENOMEM;
+    asked_[end_] = {-1, 0, 0};
+    watched_[end_] = {word, registration};
+    *registration = to_registration(end_++);
     return 0;
 }
 
-void PollPoller::remove(intptr_t, uint32_t index) { watched_[index] = {}; }
-
-void PollPoller::want(intptr_t, uint32_t index, uint32_t directions) {
-    watched_[index].events = static_cast<short>(watched_[index].events | to_events(directions));
+void PollPoller::remove(intptr_t, void *registration) {
+    uint32_t place = to_place(registration);
+    assert(place > 0 && place < end_);
+    asked_[place] = asked_[--end_];
+    watched_[place] = watched_[end_];
+    *watched_[place].registration = to_registration(place);
 }
 
-// Only what is waited for is asked about: a hang-up that interests nobody cannot spin, and the kernel, which refuses
-// more entries than there may be descriptors, sees no gaps. Begins with what the last wait had no room for.
+void PollPoller::want(intptr_t fd, void *registration, uint32_t directions) {
+    uint32_t place = to_place(registration);
+    assert(place > 0 && place < end_ && directions);
+    asked_[place].fd = static_cast<int>(fd);
+    asked_[place].events = static_cast<short>(asked_[place].events | os::to_poll_events(directions));
+}
+
+// The kernel is asked about what is waited for: a hang-up that interests nobody cannot spin. As it refuses more entries
+// than there may be descriptors there are no gaps. Begins with what the last wait had no room for.
 int32_t PollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
     os::KeepErrno keep;
-    const uint32_t begin = first_ < end_ ? first_ : 0;
-    auto index_at = [&](uint32_t place) { return begin + place < end_ ? begin + place : begin + place - end_; };
-    uint32_t asked = 0;
-    for (uint32_t place = 0; place < end_; place++) {
-        const Watched &w = watched_[index_at(place)];
-        if (w.events) asked_[asked++] = {w.fd, w.events, 0};
-    }
-    pollfd *wake = asked_ + asked;
-    *wake = {pipe_[0], POLLIN, 0};
-    if (!asked && pipe_[0] < 0 && timeout_ns < 0) return ZYNTAX_EDEADLK; // no wake can come: it would never end
-    int n = poll_for(asked_, asked + (pipe_[0] >= 0), timeout_ns);
+    auto is_asked = [](const pollfd &asked) { return asked.fd >= 0; };
+    if (timeout_ns < 0 && std::none_of(asked_, asked_ + end_, is_asked)) return ZYNTAX_EDEADLK; // it would never end
+    int n = poll_for(asked_, end_, timeout_ns);
     if (n <= 0) return n == 0 || errno == EINTR || errno == EAGAIN ? 0 : os::last_error();
-    if (wake->revents) drain(pipe_[0]);
-
+    char bytes[64];
+    while (asked_[0].revents && ::read(pipe_[0], bytes, sizeof bytes) == sizeof bytes) {
+    }
     uint32_t count = 0;
-    const pollfd *answer = asked_;
-    for (uint32_t place = 0; answer != wake; place++) {
-        uint32_t index = index_at(place);
-        Watched &w = watched_[index];
-        if (!w.events) continue;
-        uint32_t ready = to_readiness((answer++)->revents);
-        if (!ready) continue;
-        if (count == max) {
-            first_ = index;
-            break;
-        }
-        w.events = static_cast<short>(w.events & ~to_events(ready));
-        events[count++] = {index, w.generation, ready};
+    for (uint32_t left = end_ - 1; left > 0 && count < max; left--, next_++) {
+        if (next_ >= end_) next_ = 1;
+        pollfd &asked = asked_[next_];
+        uint32_t ready = os::to_readiness(asked.revents);
+        if (ready) events[count++] = {watched_[next_].word, ready};
+        asked.events = static_cast<short>(asked.events & ~os::to_poll_events(ready));
+        if (!asked.events) asked.fd = -1;
     }
     return static_cast<int32_t>(count);
 }

@@ -14,30 +14,29 @@ public:
     int32_t open(Memory &);
     void close();
     void close_copy();
-    bool reserve(uint32_t index);
-    int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
-    void remove(intptr_t fd, uint32_t index);
-    void want(intptr_t fd, uint32_t index, uint32_t directions);
+    bool reserve();
+    int32_t add(intptr_t, uintptr_t word, void **registration);
+    void remove(intptr_t, void *registration);
+    void want(intptr_t fd, void *registration, uint32_t directions);
+    bool knows(intptr_t, uintptr_t) { return true; } // the kernel is told anew each time
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
     void wake();
     intptr_t host_fd() { return -1; } // between waits the kernel knows of no interest
 
 private:
     struct Watched {
-        int fd = -1; // -1: this index is free
-        uint32_t generation = 0;
-        short events = 0; // what somebody waits for. Set by want, cleared when it is reported
+        uintptr_t word;
+        void **registration; // the place, and told when that changes
     };
 
-    static size_t block_size(uint32_t capacity);
-    bool grow();
+    static size_t block_size(uint32_t capacity) { return capacity * (sizeof(uint64_t) + sizeof(Watched)); }
 
     Memory *memory_ = nullptr;
-    pollfd *asked_ = nullptr;    // what wait asks the kernel; room for every index, and for the pipe
-    Watched *watched_ = nullptr; // by index; behind asked_, in one block with it
+    pollfd *asked_ = nullptr;    // what the kernel is asked, by place; first the pipe. Without a number: nobody waits
+    Watched *watched_ = nullptr; // by place; behind asked_, in one block with it
     uint32_t capacity_ = 0;
-    uint32_t end_ = 0;       // every index in use is below
-    uint32_t first_ = 0;     // where the next wait begins
+    uint32_t end_ = 1;       // every place in use is below
+    uint32_t next_ = 1;      // whose answer the next wait looks at first
     int pipe_[2] = {-1, -1}; // a byte in it is a wake
 };
 

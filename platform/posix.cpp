@@ -140,14 +140,6 @@ struct MonitorMemory {
     pthread_cond_t condition;
 };
 
-timespec to_timespec(uint64_t ns) {
-    constexpr uint64_t second = 1'000'000'000;
-    timespec t = {};
-    t.tv_sec = static_cast<time_t>(ns / second);
-    t.tv_nsec = static_cast<long>(ns % second);
-    return t;
-}
-
 // Random access to a large table is bound by address translation: with huge pages it needs 512 times fewer entries.
 constexpr size_t huge_page = size_t{1} << 21;
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <errno.h>
+#include <stdint.h>
+#include <time.h>
 
 #include "../include/zyntax_async_runtime.h"
 
@@ -18,6 +20,29 @@ struct KeepErrno {
 int32_t code_of(int error);
 
 inline int32_t last_error() { return code_of(errno); }
+
+// For the system's waits. A timeout that is rounded to nothing would spin, one that is too long for its type would turn
+// negative, and several kernels refuse 10^8 seconds.
+inline int to_ms_rounded_up(int64_t timeout_ns) {
+    int64_t ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 > 0);
+    return timeout_ns < 0 ? -1 : ms > INT32_MAX ? INT32_MAX : static_cast<int>(ms);
+}
+
+inline timespec to_timespec(uint64_t ns) {
+    timespec t = {};
+    t.tv_sec = static_cast<time_t>(ns / 1'000'000'000);
+    t.tv_nsec = static_cast<long>(ns % 1'000'000'000);
+    return t;
+}
+
+inline timespec to_timeout(int64_t timeout_ns) {
+    constexpr int64_t longest = 1'000'000'000'000'000;
+    return to_timespec(static_cast<uint64_t>(timeout_ns < longest ? timeout_ns : longest));
+}
+
+// What poll(2) is asked for, and what its answer means.
+short to_poll_events(uint32_t directions);
+uint32_t to_readiness(short events);
 
 // What a poller without a better way is woken through. Both ends are non-blocking and close-on-exec.
 int32_t open_pipe(int (&ends)[2]);

@@ -1,5 +1,5 @@
 // What os.h has alike on POSIX systems and on WASI.
-#include "os.h"
+#include "io_poller.h"
 
 #if !defined(_WIN32)
 
@@ -110,18 +110,34 @@ uint64_t file_identity(intptr_t fd) {
     return (mixed * odd + static_cast<uint64_t>(info.st_ino)) | uint64_t{1} << 63;
 }
 
+#ifdef POLLRDHUP
+constexpr short end_of_stream = POLLRDHUP;
+#else
+constexpr short end_of_stream = 0; // then it is readable alone, and so again whenever somebody waits
+#endif
+
+// POLLPRI is not asked for: it lasts until the urgent byte is read, which nobody does. What follows it is POLLIN.
+short to_poll_events(uint32_t directions) {
+    return static_cast<short>((directions & readable ? POLLIN | end_of_stream : 0) |
+                              (directions & writable ? POLLOUT : 0));
+}
+
+uint32_t to_readiness(short events) {
+    uint32_t ready = 0;
+    if (events & POLLIN) ready |= readable;
+    if (events & POLLOUT) ready |= writable;
+    if (events & end_of_stream) ready |= readable | read_closed;
+    if (events & (POLLERR | POLLHUP | POLLNVAL)) ready |= everything;
+    return ready;
+}
+
 uint32_t poll_now(intptr_t fd, uint32_t interest) {
     KeepErrno keep;
-    pollfd p = {static_cast<int>(fd), 0, 0};
-    if (interest & ZYNTAX_READABLE) p.events |= POLLIN;
-    if (interest & ZYNTAX_WRITABLE) p.events |= POLLOUT;
+    pollfd p = {static_cast<int>(fd), to_poll_events(interest), 0};
     while (poll(&p, 1, 0) < 0) {
         if (errno != EINTR) return interest; // let the operation itself find out
     }
-    if (p.revents & (POLLERR | POLLHUP | POLLNVAL)) return interest;
-    uint32_t ready =
-        (p.revents & POLLIN ? uint32_t{ZYNTAX_READABLE} : 0u) | (p.revents & POLLOUT ? uint32_t{ZYNTAX_WRITABLE} : 0u);
-    return ready & interest;
+    return to_readiness(p.revents) & interest;
 }
 
 void close(intptr_t fd) {

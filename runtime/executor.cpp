@@ -76,8 +76,8 @@ void take_inbox_work(Runtime *runtime) {
 namespace {
 
 int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
-    constexpr uint32_t batch = 256;
     Event events[batch];
+    os::KeepErrors keep;
     runtime->counts.kernel_waits++;
     int32_t n = runtime->poller.wait(events, batch, timeout_ns);
     if (n < 0) return n;
@@ -162,7 +162,7 @@ int32_t look(Runtime *runtime, int64_t timeout_ns) {
     take_what_came(runtime);
     give_up_forgotten(runtime);
     if (timeout_ns == 0 || has_work(runtime)) {
-        if (runtime->ios.used() || runtime->host_waits) error = ask_kernel(runtime, 0);
+        if (runtime->counts.io_open || runtime->host_waits) error = ask_kernel(runtime, 0);
     } else {
         if ((runtime->config.flags & ZYNTAX_DETECT_STALL) && timeout_ns < 0 && is_stalled(runtime))
             return ZYNTAX_EDEADLK;

@@ -27,6 +27,7 @@ void give_inbox(Inbox *inbox) {
 void poke(Inbox *inbox) {
     if (inbox->sleeping.load(std::memory_order_seq_cst) == 0) return;
     if (inbox->sleeping.exchange(0, std::memory_order_seq_cst) == 0) return; // somebody else does it
+    os::KeepErrors keep;
     inbox->runtime.load(std::memory_order_relaxed)->poller.wake();
 }
 

@@ -2,6 +2,8 @@
 // An operation tries first unless it is known that it would block, and waits only then.
 #include "runtime.h"
 
+#include <string.h>
+
 namespace zyntax {
 
 namespace {
@@ -17,19 +19,21 @@ void restore_blocking(Runtime *runtime, const Io *io) {
     if (!io->was_blocking) return;
     uint64_t file = runtime->given_nonblocking ? os::file_identity(io->fd) : 0;
     os::set_blocking(io->fd);
-    for (uint32_t index = 0; file && index < runtime->ios.end(); index++) {
-        Io *other = runtime->ios.at(index);
-        if (other == io || !other->generation || other->file != file) continue;
-        if (!os::is_blocking(other->fd)) continue; // the same file, opened on its own
+    if (!file) return;
+    each_io(runtime, [&](Io *other) {
+        if (!file || other == io || other->file != file) return;
+        if (!os::is_blocking(other->fd)) return; // the same file, opened on its own
         os::set_nonblocking(other->fd, &other->was_blocking);
-        return;
-    }
+        file = 0;
+    });
 }
 
 // Ends a handle and gives its descriptor back as it came; who waits is woken and finds a dead handle.
 intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t fd = io->fd;
-    runtime->poller.remove(fd, io->index);
+    runtime->poller.remove(fd, io->registration);
+    Io **place = runtime->ios.place_of(fd);
+    if (*place == io) *place = io->next;
     restore_blocking(runtime, io);
     if (io->unregistered >= 0) os::close(io->unregistered);
     if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
@@ -43,38 +47,60 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
 
 } // namespace
 
+bool IoTable::reserve(uint64_t count) {
+    if (count <= count_) return true;
+    uint32_t count_before = count_, doubled = count_ ? count_ * 2 : 16;
+    auto **chains = static_cast<Io **>(memory_.take(doubled * sizeof(Io *)));
+    if (!chains) return false;
+    Io **before = chains_;
+    chains_ = static_cast<Io **>(memset(chains, 0, doubled * sizeof(Io *)));
+    count_ = doubled;
+    for (uint32_t i = 0; i < count_before; i++) {
+        while (Io *io = before[i]) {
+            before[i] = io->next;
+            io->next = nullptr;
+            *place_of(io->fd) = io;
+        }
+    }
+    memory_.give(before, count_before * sizeof(Io *));
+    return true;
+}
+
 int32_t reserve_io(Runtime *runtime, Io **out) {
     if (runtime->is_ending) return ZYNTAX_ECANCELED; // nobody would close it
-    if (++runtime->last_io == 0) runtime->last_io = 1;
-    uint32_t index = runtime->ios.take(runtime->last_io);
-    if (index == runtime->ios.none) return ZYNTAX_ENOMEM;
-    Io *io = runtime->ios.at(index);
-    io->index = index;
-    io->handle = runtime->poller.reserve(index) ? take_handle(runtime, Handle::io, io) : nullptr;
-    if (io->handle) {
-        *out = io;
-        return 0;
+    bool has_room = runtime->poller.reserve() && runtime->ios.reserve(runtime->counts.io_open + 1);
+    void *memory = has_room ? runtime->arena.take(sizeof(Io)) : nullptr;
+    void *handle = memory ? take_handle(runtime, Handle::io, memory) : nullptr;
+    if (!handle) {
+        if (memory) runtime->arena.give(memory, sizeof(Io));
+        return ZYNTAX_ENOMEM;
     }
-    runtime->ios.give(index);
-    return ZYNTAX_ENOMEM;
+    *out = ::new (memory) Io();
+    (*out)->handle = handle;
+    runtime->counts.io_open++;
+    return 0;
 }
 
 void unreserve_io(Runtime *runtime, Io *io) {
     give_handle(runtime, io->handle);
-    runtime->ios.give(io->index);
+    runtime->arena.give(io, sizeof(Io));
+    runtime->counts.io_open--;
 }
 
 int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
     io->fd = fd;
     io->kind = kind;
-    io->gives_no_delay = io->listens = io->was_blocking = false;
-    io->unregistered = -1;
-    io->retry = io->file = 0;
     io->ready = ready;
-    int32_t error = runtime->poller.add(fd, io->index, io->generation);
-    if (error) unreserve_io(runtime, io);
-    else *out = static_cast<zyntax_io *>(io->handle);
-    return error;
+    int32_t error = runtime->poller.add(fd, to_bits(io->handle), &io->registration);
+    if (error) {
+        unreserve_io(runtime, io);
+        return error;
+    }
+    Io **place = runtime->ios.place_of(fd); // one that is there was closed behind our back
+    io->next = *place ? (*place)->next : nullptr;
+    *place = io;
+    *out = static_cast<zyntax_io *>(io->handle);
+    return 0;
 }
 
 IoRef find_io(zyntax_io *handle) {
@@ -103,17 +129,19 @@ Node *join_waiters(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *
 
 PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *waker, int64_t *result) {
     if (!join_waiters(ref, directions, op, waker)) return ready(op, result, ZYNTAX_ENOMEM);
-    ref.runtime->poller.want(ref.object->fd, ref.object->index, directions);
+    ref.runtime->poller.want(ref.object->fd, ref.object->registration, directions);
     return POLL_PENDING;
 }
 
 // Everyone who waits is woken: who is first takes what is there, the others wait again.
 void dispatch(Runtime *runtime, const Event &event) {
-    Io *io = runtime->ios.find(event.index, event.generation);
-    if (!io) {
+    const Handle *handle = find_alive(handles, event.word);
+    bool is_ours = handle && handle->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
+    if (!is_ours || handle->kind != Handle::io) {
         runtime->counts.events_stale++;
         return;
     }
+    auto *io = static_cast<Io *>(handle->object);
     io->ready |= event.ready;
     // Reads stop there: short no longer means empty.
     if (event.ready & urgent && io->kind == os::Kind::tcp) io->kind = os::Kind::socket;
@@ -123,10 +151,7 @@ void dispatch(Runtime *runtime, const Event &event) {
 }
 
 void close_all_io(Runtime *runtime) {
-    for (uint32_t index = 0; index < runtime->ios.end(); index++) {
-        Io *io = runtime->ios.at(index);
-        if (io->generation) os::close(remove_io(runtime, io));
-    }
+    each_io(runtime, [runtime](Io *io) { os::close(remove_io(runtime, io)); });
 }
 
 } // namespace zyntax
@@ -136,10 +161,16 @@ using namespace zyntax;
 int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) noexcept {
     if (!runtime || !out) return ZYNTAX_EINVAL;
     check_thread(runtime);
+    os::KeepErrors keep;
     os::Kind kind;
     Io *io;
     int32_t error = os::kind_of(fd, &kind);
     if (error || (error = reserve_io(runtime, &io))) return error;
+    const Io *twin = *runtime->ios.place_of(fd);
+    if (twin && runtime->poller.knows(fd, to_bits(twin->handle))) {
+        unreserve_io(runtime, io);
+        return ZYNTAX_EEXIST;
+    }
     zyntax_io *handle;
     error = register_io(runtime, io, fd, kind, readable | writable, &handle);
     if (error) return error;
@@ -157,6 +188,7 @@ int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) no
 }
 
 int32_t zyntax_io_close(zyntax_io *handle) noexcept {
+    os::KeepErrors keep;
     IoRef ref = find_io(handle);
     if (!ref.object) return ZYNTAX_ESTALE;
     os::close(remove_io(ref.runtime, ref.object));
@@ -165,6 +197,7 @@ int32_t zyntax_io_close(zyntax_io *handle) noexcept {
 
 int32_t zyntax_io_detach(zyntax_io *handle, intptr_t *fd) noexcept {
     if (!fd) return ZYNTAX_EINVAL;
+    os::KeepErrors keep;
     IoRef ref = find_io(handle);
     if (!ref.object) return ZYNTAX_ESTALE;
     *fd = remove_io(ref.runtime, ref.object);
@@ -185,6 +218,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, 
     if (!ref.object) return dead_handle(op, result);
     if (!interest || (interest & ~(readable | writable))) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, interest, op)) return still_pending(ref.runtime, node, waker);
+    os::KeepErrors keep;
     uint32_t now = os::poll_now(ref.object->fd, interest);
     if (now) return ready(op, result, now);
     ref.object->ready &= ~bits_of(interest);
@@ -201,6 +235,7 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t le
     if (Node *node = io_waiter(ref, readable, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(op, result, 0);
     if (io->ready & bits_of(readable)) {
+        os::KeepErrors keep;
         int64_t n = os::read(io->fd, io->kind, buf, len);
         if (n != ZYNTAX_EAGAIN) {
             // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
@@ -223,6 +258,7 @@ PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, si
     if (Node *node = io_waiter(ref, writable, op)) return still_pending(ref.runtime, node, waker);
     if (!len) return ready(op, result, 0);
     if (io->ready & bits_of(writable)) {
+        os::KeepErrors keep;
         int64_t n = os::write(io->fd, io->kind, buf, len);
         // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
         if (n != ZYNTAX_EAGAIN) return ready(op, result, n);

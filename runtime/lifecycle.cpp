@@ -7,8 +7,15 @@ using namespace zyntax;
 
 namespace {
 
-void *default_alloc(void *, size_t size, size_t align) { return os::allocate(size, align); }
-void default_free(void *, void *ptr, size_t, size_t) { os::release(ptr); }
+void *default_alloc(void *, size_t size, size_t align) {
+    os::KeepErrors keep;
+    return os::allocate(size, align);
+}
+
+void default_free(void *, void *ptr, size_t, size_t) {
+    os::KeepErrors keep;
+    os::release(ptr);
+}
 
 // Whether a shorter configuration of that size has whole members only.
 bool ends_a_member(size_t size) {
@@ -87,10 +94,7 @@ void wait_for_visitors(Runtime *runtime) {
 // again here, as the fork may have come while another thread was writing to it.
 void forget_copy(Runtime *runtime) {
     runtime->tasks.retire();
-    for (uint32_t index = 0; index < runtime->ios.end(); index++) {
-        const Io *io = runtime->ios.at(index);
-        if (io->generation) os::close(io->fd);
-    }
+    each_io(runtime, [](const Io *io) { os::close(io->fd); });
     runtime->nodes.retire();
     runtime->handles.retire();
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
@@ -102,6 +106,7 @@ void forget_copy(Runtime *runtime) {
 } // namespace
 
 zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_config *given, int32_t *error) noexcept {
+    os::KeepErrors keep;
     int32_t ignored;
     int32_t &result = error ? *error : ignored;
     zyntax_runtime_config config;
@@ -140,6 +145,7 @@ zyntax_runtime *zyntax_runtime_create(void) noexcept { return zyntax_runtime_cre
 // another thread sent by a call that began in time is not lost.
 void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
+    os::KeepErrors keep;
     bool is_copy = runtime->process != os::process_id();
     if (driving == runtime->inbox || (runtime->is_driving && !is_copy)) {
         os::panic(

@@ -1,5 +1,5 @@
-// A runtime's memory: the host's allocator behind two counters, an arena for states and everything small, and tables
-// of objects that handles name. Steady state stays inside the free lists of arena and tables.
+// A runtime's memory: the host's allocator behind two counters, an arena for states and everything small, and cells
+// of objects that numbers name. Steady state stays inside their free lists.
 #pragma once
 
 #include <assert.h>
@@ -235,89 +235,6 @@ private:
     uint32_t fresh_ = 0, fresh_end_ = 0; // of the newest block: those that were never taken
     uint32_t blocks_ = 0;                // list through `link`
     uint32_t block_count_ = 0;
-};
-
-// Objects under numbers of fewer than index_bits bits, at addresses that do not change: segment k holds `first << k` of
-// them. T has a uint32_t `generation`, not 0 while in use. Free numbers are on a stack beside the objects and not in a
-// list through them, so that the next objects to be taken can be fetched ahead.
-template <class T, uint32_t first_bits, uint32_t index_bits> class Table {
-public:
-    explicit Table(Memory &memory) : memory_(memory) {}
-    ~Table() {
-        for (uint32_t k = 0; k < segments; k++) memory_.give(segments_[k], segment_bytes(k), alignof(T));
-    }
-    Table(const Table &) = delete;
-    Table &operator=(const Table &) = delete;
-
-    static constexpr uint32_t none = UINT32_MAX;
-
-    T *at(uint32_t index) const {
-        uint32_t k = segment_of(index);
-        return segments_[k] + (index + first - (first << k));
-    }
-
-    // The object, when it is in use under that generation.
-    T *find(uint32_t index, uint32_t generation) const {
-        if (index >= fresh_) return nullptr;
-        T *object = at(index);
-        return generation && object->generation == generation ? object : nullptr;
-    }
-
-    // A number for a new object of that generation, or `none` without memory. Only the generation is set.
-    uint32_t take(uint32_t generation) {
-        uint32_t index;
-        if (free_) {
-            index = *free_at(--free_);
-            if (free_ >= ahead) os::prefetch(at(*free_at(free_ - ahead)));
-        } else {
-            if (fresh_ == capacity_ && !grow()) return none;
-            index = fresh_++;
-            ::new (at(index)) T();
-        }
-        at(index)->generation = generation;
-        memory_.in_use += sizeof(T);
-        return index;
-    }
-
-    void give(uint32_t index) {
-        at(index)->generation = 0;
-        *free_at(free_++) = index;
-        memory_.in_use -= sizeof(T);
-    }
-
-    uint32_t used() const { return fresh_ - free_; }
-    uint32_t end() const { return fresh_; } // every number that was ever taken is below
-
-private:
-    static constexpr uint32_t first = 1u << first_bits;
-    static constexpr uint32_t segments = index_bits - first_bits;
-    static constexpr uint32_t ahead = 8;
-
-    static uint32_t segment_of(uint32_t index) {
-        return static_cast<uint32_t>(std::bit_width(index + first)) - 1 - first_bits;
-    }
-    static size_t segment_bytes(uint32_t k) { return (sizeof(T) + sizeof(uint32_t)) << (first_bits + k); }
-
-    // Place p of the stack of free numbers, which lies behind the objects of its segment.
-    uint32_t *free_at(uint32_t p) const {
-        uint32_t k = segment_of(p);
-        return reinterpret_cast<uint32_t *>(segments_[k] + (size_t{first} << k)) + (p + first - (first << k));
-    }
-
-    bool grow() {
-        uint32_t k = segment_of(capacity_);
-        if (k == segments) return false;
-        segments_[k] = static_cast<T *>(memory_.take(segment_bytes(k), alignof(T)));
-        if (!segments_[k]) return false;
-        capacity_ += first << k;
-        return true;
-    }
-
-    Memory &memory_;
-    T *segments_[segments] = {};
-    uint32_t free_ = 0;  // numbers on the stack
-    uint32_t fresh_ = 0; // numbers ever taken
-    uint32_t capacity_ = 0;
 };
 
 } // namespace zyntax

@@ -14,9 +14,9 @@ namespace zyntax {
 
 // A registered descriptor.
 struct Io {
-    uint32_t generation = 0; // in the table of these; 0: free
-    uint32_t index = 0;      // its number there, as the poller knows it
-    void *handle = nullptr;  // as the host knows it; null: none yet
+    void *handle = nullptr;       // as the host knows it, and the poller
+    void *registration = nullptr; // the poller's
+    Io *next = nullptr;           // in the chain of IoTable
     os::Kind kind = os::Kind::other;
     bool gives_no_delay = false; // a listener of ours: what it accepts has TCP_NODELAY
     bool listens = false;        // the system has said so
@@ -27,6 +27,30 @@ struct Io {
     uint64_t file = 0;          // identity of one that was given non-blocking: others that were not may share it; or 0
     uint32_t ready = 0;         // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
     Ring readers, writers, either; // nodes of those who wait
+};
+
+// Those that are registered, by descriptor: so that none is registered twice. About one a chain.
+class IoTable {
+public:
+    explicit IoTable(Memory &memory) : memory_(memory) {}
+    ~IoTable() { memory_.give(chains_, count_ * sizeof(Io *)); }
+    IoTable(const IoTable &) = delete;
+    IoTable &operator=(const IoTable &) = delete;
+
+    bool reserve(uint64_t count); // room for so many; false without memory
+
+    // With room: the pointer to the one with that descriptor, or to null, where it would be.
+    Io **place_of(intptr_t fd) const {
+        uint64_t hash = static_cast<uint64_t>(fd) * 0x9E3779B97F4A7C15u; // Windows' numbers are multiples of 4
+        Io **place = &chains_[(hash >> 32) & (count_ - 1)];
+        while (*place && (*place)->fd != fd) place = &(*place)->next;
+        return place;
+    }
+
+private:
+    Memory &memory_;
+    Io **chains_ = nullptr;
+    uint32_t count_ = 0; // a power of two, or 0
 };
 
 // A part that is linked in only when used, and hears when the runtime ends. Lives in the arena.
@@ -70,7 +94,7 @@ struct zyntax_runtime {
     zyntax::Cells<zyntax::Slot> tasks{memory};
     zyntax::Cells<zyntax::Node> nodes{memory};
     zyntax::Cells<zyntax::Handle> handles{memory};
-    zyntax::Table<zyntax::Io, 4, 24> ios{memory};
+    zyntax::IoTable ios{memory};
     zyntax::Timers timers;
     zyntax::Ring to_call;   // nodes of hosts that are to be called: by the loop, outside everything
     zyntax::Ring forgotten; // nodes of tasks that have ended, until the loop gives them up
@@ -83,7 +107,6 @@ struct zyntax_runtime {
     uint64_t seen_ns = 0;             // the latest time seen
     uint64_t process = 0;             // that created it
     uint64_t spun_at = 0;             // polls when the last spin found nothing
-    uint32_t last_io = 0;             // the newest generation in the table of I/O
     uint64_t io_waiting = 0, calls = 0;
     uint32_t given_nonblocking = 0; // I/O handles with a `file`
 
@@ -149,6 +172,13 @@ using IoRef = Ref<Io>;
 int32_t reserve_io(Runtime *, Io **out);
 void unreserve_io(Runtime *, Io *);
 int32_t register_io(Runtime *, Io *, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
+
+// Calls visit(io) for every one that is open.
+template <class Visit> void each_io(const Runtime *runtime, Visit visit) {
+    runtime->handles.each([&](uint32_t, const Handle *handle) {
+        if (handle->kind == Handle::io) visit(static_cast<Io *>(handle->object));
+    });
+}
 
 void dispatch(Runtime *, const Event &);
 void close_all_io(Runtime *);

@@ -11,7 +11,7 @@ constinit Inboxes inboxes;
 
 namespace {
 
-// A spin lock is enough: nothing that another thread waits for happens while it is held. It is held by a process, so
+// A spin lock is enough: nothing that another thread waits for happens while it is held, though the system is called. It is held by a process, so
 // that a child that was forked meanwhile, where the holder does not exist, takes it over. What it guards is changed by
 // one store a step, and whatever step the holder had come to, the child loses some objects at most.
 class Lock {
@@ -31,6 +31,7 @@ public:
 
 private:
     static constinit std::atomic<uint32_t> held_by;
+    os::KeepErrors keep_;
     uint32_t process_;
 };
 constinit std::atomic<uint32_t> Lock::held_by;

@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// Registered socket pairs under indices 0, 1, …
+// Registered socket pairs under the words 1, 2, …
 struct Crowd {
     ManyDescriptors limit;
     Watched &watched;
@@ -17,17 +17,17 @@ struct Crowd {
         for (uint32_t index = 0; index < count; index++) {
             pairs.push_back(socket_pair());
             make_nonblocking(pairs.back().near);
-            watched.add(pairs.back().near, index, 1);
+            watched.add(pairs.back().near, index + 1);
         }
     }
     ~Crowd() {
-        for (uint32_t index = 0; index < pairs.size(); index++) watched.poller.remove(pairs[index].near, index);
+        for (uint32_t index = 0; index < pairs.size(); index++) watched.remove(pairs[index].near, index + 1);
     }
     Crowd(const Crowd &) = delete;
     Crowd &operator=(const Crowd &) = delete;
 
     void want_all() {
-        for (uint32_t index = 0; index < pairs.size(); index++) watched.poller.want(pairs[index].near, index, readable);
+        for (uint32_t index = 0; index < pairs.size(); index++) watched.want(pairs[index].near, index + 1, readable);
     }
     void settle() {
         while (watched.wait(int64_t(ms)) > 0) {
@@ -65,18 +65,18 @@ TEST_CASE("those_that_are_always_ready_do_not_hide_others") {
     crowd.settle();
     crowd.want_all();
     for (uint32_t index = 0; index < 19; index++) put(crowd.pairs[index].far, "x");
-    for (int round = 0; round < 200 && !(watched.bits(19, 1) & readable); round++) {
+    for (int round = 0; round < 200 && !(watched.bits(20) & readable); round++) {
         if (round == 5) put(crowd.pairs[19].far, "x");
         watched.wait(10 * int64_t(ms), 2);
         for (uint32_t index = 0; index < 19; index++) {
-            if (!(watched.bits(index, 1) & readable)) continue;
-            watched.reports.erase({index, 1});
+            if (!(watched.bits(index + 1) & readable)) continue;
+            watched.reports.erase(index + 1);
             take(crowd.pairs[index].near);
-            watched.poller.want(crowd.pairs[index].near, index, readable);
+            watched.want(crowd.pairs[index].near, index + 1, readable);
             put(crowd.pairs[index].far, "x");
         }
     }
-    CHECK((watched.bits(19, 1) & readable) != 0);
+    CHECK((watched.bits(20) & readable) != 0);
 }
 
 TEST_CASE("among_a_thousand_those_that_are_ready_are_reported_and_no_other") {
@@ -91,11 +91,11 @@ TEST_CASE("among_a_thousand_those_that_are_ready_are_reported_and_no_other") {
         std::vector<uint32_t> chosen;
         for (int i = 0; i < 10; i++) chosen.push_back(random() % count);
         for (uint32_t index : chosen) put(crowd.pairs[index].far, "x");
-        for (uint32_t index : chosen) REQUIRE(watched.reported(index, 1, readable));
+        for (uint32_t index : chosen) REQUIRE(watched.reported(index + 1, readable));
         CHECK(crowd.readable_ones() <= chosen.size());
         for (uint32_t index : chosen) {
             take(crowd.pairs[index].near);
-            watched.poller.want(crowd.pairs[index].near, index, readable);
+            watched.want(crowd.pairs[index].near, index + 1, readable);
         }
         watched.forget();
     }

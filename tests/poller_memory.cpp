@@ -36,16 +36,16 @@ TEST_CASE("open_and_close_balance_descriptors_and_memory") {
 TEST_CASE("add_and_remove_balance_descriptors_and_memory") {
     Watched watched;
     Pair pair = socket_pair();
-    watched.add(pair.near, 1, 1);
-    watched.poller.remove(pair.near, 1);
+    watched.add(pair.near, 1);
+    watched.remove(pair.near, 1);
     watched.settle();
     int descriptors = fd_count();
     size_t bytes = watched.heap.bytes;
     for (uint32_t round = 0; round < 1000; round++) {
-        watched.add(pair.near, 1, round + 1);
-        watched.poller.want(pair.near, 1, readable | writable);
+        watched.add(pair.near, round + 1);
+        watched.want(pair.near, round + 1, readable | writable);
         if (round % 4 == 0) watched.wait(0);
-        watched.poller.remove(pair.near, 1);
+        watched.remove(pair.near, round + 1);
     }
     watched.settle();
     CHECK(fd_count() == descriptors);
@@ -86,18 +86,18 @@ TEST_CASE("add_without_memory_fails_and_changes_nothing") {
     for (Pair &pair : pairs) {
         size_t bytes = watched.heap.bytes;
         watched.heap.fail_at = 1;
-        int32_t error = watched.poller.add(pair.near, added, 1);
+        int32_t error = watched.try_to_add(pair.near, added + 1);
         watched.heap.fail_at = 0;
         if (error != 0) {
             CHECK(error == ZYNTAX_ENOMEM);
             CHECK(watched.heap.bytes == bytes);
-            watched.add(pair.near, added, 1); // nothing is in its way now
+            watched.add(pair.near, added + 1); // nothing is in its way now
         }
-        watched.poller.want(pair.near, added++, readable);
+        watched.want(pair.near, ++added, readable);
     }
     for (Pair &pair : pairs) put(pair.far, "x");
-    for (uint32_t index = 0; index < added; index++) CHECK(watched.reported(index, 1, readable));
-    for (uint32_t index = 0; index < added; index++) watched.poller.remove(pairs[index].near, index);
+    for (uint32_t index = 0; index < added; index++) CHECK(watched.reported(index + 1, readable));
+    for (uint32_t index = 0; index < added; index++) watched.remove(pairs[index].near, index + 1);
 }
 
 TEST_CASE("an_add_that_was_reserved_needs_no_memory") {
@@ -106,13 +106,13 @@ TEST_CASE("an_add_that_was_reserved_needs_no_memory") {
     for (uint32_t index = 0; index < 100; index++) {
         CAPTURE(index);
         pairs.push_back(socket_pair());
-        REQUIRE(watched.poller.reserve(index));
+        REQUIRE(watched.poller.reserve());
         watched.heap.fail_at = 1;
-        int32_t error = watched.poller.add(pairs.back().near, index, 1);
+        int32_t error = watched.try_to_add(pairs.back().near, index + 1);
         watched.heap.fail_at = 0;
         REQUIRE(error == 0);
     }
-    for (uint32_t index = 0; index < 100; index++) watched.poller.remove(pairs[index].near, index);
+    for (uint32_t index = 0; index < 100; index++) watched.remove(pairs[index].near, index + 1);
 }
 
 TEST_CASE("only_open_reserve_and_add_need_memory") {
@@ -120,14 +120,14 @@ TEST_CASE("only_open_reserve_and_add_need_memory") {
     std::vector<Pair> pairs;
     for (uint32_t index = 0; index < 50; index++) {
         pairs.push_back(socket_pair());
-        watched.add(pairs.back().near, index, 1);
+        watched.add(pairs.back().near, index + 1);
     }
     watched.heap.fail_at = 1;
     watched.heap.persistent = true;
-    for (uint32_t index = 0; index < 50; index++) watched.poller.want(pairs[index].near, index, readable);
+    for (uint32_t index = 0; index < 50; index++) watched.want(pairs[index].near, index + 1, readable);
     for (Pair &pair : pairs) put(pair.far, "x");
-    for (uint32_t index = 0; index < 50; index++) CHECK(watched.reported(index, 1, readable));
-    for (uint32_t index = 0; index < 50; index++) watched.poller.remove(pairs[index].near, index);
+    for (uint32_t index = 0; index < 50; index++) CHECK(watched.reported(index + 1, readable));
+    for (uint32_t index = 0; index < 50; index++) watched.remove(pairs[index].near, index + 1);
     watched.poller.wake();
     CHECK(watched.wait(0) == 0);
     CHECK(watched.heap.failures == 0);

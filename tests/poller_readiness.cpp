@@ -1,4 +1,4 @@
-// Each want is followed by a report once its direction is ready, with the index and generation that were registered.
+// Each want is followed by a report once its direction is ready, with the word that was registered.
 #include "poller_support.h"
 
 using namespace support;
@@ -9,27 +9,30 @@ namespace {
 struct Registered {
     Watched &watched;
     Pair pair;
-    uint32_t index;
+    uintptr_t word;
 
-    Registered(Watched &w, Pair made, uint32_t i = 1, uint32_t generation = 1)
-        : watched(w), pair(std::move(made)), index(i) {
+    Registered(Watched &w, Pair made, uintptr_t given = 1) : watched(w), pair(std::move(made)), word(given) {
         make_nonblocking(pair.near);
-        watched.add(pair.near, index, generation);
+        watched.add(pair.near, word);
     }
-    ~Registered() { watched.poller.remove(pair.near, index); }
+    ~Registered() { watched.remove(pair.near, word); }
     Registered(const Registered &) = delete;
     Registered &operator=(const Registered &) = delete;
 };
 
 } // namespace
 
-TEST_CASE("a_report_has_the_index_and_generation_that_were_registered") {
+TEST_CASE("a_report_has_the_word_that_was_registered") {
     Watched watched;
-    Registered r(watched, socket_pair(), 77, 0xfffff);
-    watched.poller.want(r.pair.near, 77, readable);
-    put(r.pair.far, "x");
-    CHECK(watched.reported(77, 0xfffff, readable));
-    CHECK(watched.reports.size() == 1);
+    for (uintptr_t word : {uintptr_t(1), uintptr_t(77), UINTPTR_MAX / 3, UINTPTR_MAX - 1, UINTPTR_MAX}) {
+        CAPTURE(word);
+        Registered r(watched, socket_pair(), word);
+        watched.want(r.pair.near, word, readable);
+        put(r.pair.far, "x");
+        CHECK(watched.reported(word, readable));
+        CHECK(watched.reports.size() == 1);
+        watched.forget();
+    }
 }
 
 TEST_CASE("each_want_is_followed_by_a_report") {
@@ -39,9 +42,9 @@ TEST_CASE("each_want_is_followed_by_a_report") {
         CAPTURE(round);
         take(r.pair.near);
         watched.settle();
-        watched.poller.want(r.pair.near, 1, readable);
+        watched.want(r.pair.near, 1, readable);
         put(r.pair.far, "x");
-        REQUIRE(watched.reported(1, 1, readable));
+        REQUIRE(watched.reported(1, readable));
     }
 }
 
@@ -53,8 +56,8 @@ TEST_CASE("what_was_ready_before_want_is_reported") {
         CAPTURE(round);
         take(r.pair.near);
         put(r.pair.far, "x"); // between the read that would have blocked and want
-        watched.poller.want(r.pair.near, 1, readable);
-        REQUIRE(watched.reported(1, 1, readable));
+        watched.want(r.pair.near, 1, readable);
+        REQUIRE(watched.reported(1, readable));
         watched.forget();
     }
 }
@@ -63,10 +66,10 @@ TEST_CASE("a_direction_that_is_wanted_twice_is_reported") {
     Watched watched;
     Registered r(watched, socket_pair());
     watched.settle();
-    watched.poller.want(r.pair.near, 1, readable);
-    watched.poller.want(r.pair.near, 1, readable);
+    watched.want(r.pair.near, 1, readable);
+    watched.want(r.pair.near, 1, readable);
     put(r.pair.far, "x");
-    CHECK(watched.reported(1, 1, readable));
+    CHECK(watched.reported(1, readable));
 }
 
 TEST_CASE("room_to_write_is_reported") {
@@ -77,14 +80,14 @@ TEST_CASE("room_to_write_is_reported") {
         for (int round = 0; round < 3; round++) {
             fill(r.pair.near);
             watched.settle();
-            watched.poller.want(r.pair.near, 1, writable);
+            watched.want(r.pair.near, 1, writable);
             take(r.pair.far);
             Stopwatch watch;
-            while (!(watched.bits(1, 1) & writable) && watch.ns() < deadline_ms * int64_t(ms)) {
+            while (!(watched.bits(1) & writable) && watch.ns() < deadline_ms * int64_t(ms)) {
                 take(r.pair.far); // TCP hands over in parts
                 watched.wait(int64_t(ms));
             }
-            REQUIRE((watched.bits(1, 1) & writable) != 0);
+            REQUIRE((watched.bits(1) & writable) != 0);
         }
     }
 }
@@ -96,13 +99,13 @@ TEST_CASE("a_report_of_one_direction_leaves_the_other_wanted") {
         Registered r(watched, socket_pair()); // a new one: TCP makes room by itself once it has seen the reader keep up
         fill(r.pair.near);
         watched.settle();
-        watched.poller.want(r.pair.near, 1, writable);
-        watched.poller.want(r.pair.near, 1, readable);
+        watched.want(r.pair.near, 1, writable);
+        watched.want(r.pair.near, 1, readable);
         put(r.pair.far, "x");
-        REQUIRE(watched.reported(1, 1, readable));
-        CHECK((watched.bits(1, 1) & writable) == 0);
+        REQUIRE(watched.reported(1, readable));
+        CHECK((watched.bits(1) & writable) == 0);
         take(r.pair.far);
-        REQUIRE(watched.reported(1, 1, writable));
+        REQUIRE(watched.reported(1, writable));
     }
 }
 
@@ -111,21 +114,21 @@ TEST_CASE("both_directions_of_one_want_are_reported") {
     Registered r(watched, socket_pair());
     fill(r.pair.near);
     watched.settle();
-    watched.poller.want(r.pair.near, 1, readable | writable);
+    watched.want(r.pair.near, 1, readable | writable);
     take(r.pair.far);
-    REQUIRE(watched.reported(1, 1, writable));
+    REQUIRE(watched.reported(1, writable));
     put(r.pair.far, "x");
-    CHECK(watched.reported(1, 1, readable));
+    CHECK(watched.reported(1, readable));
 }
 
 TEST_CASE("the_end_of_the_stream_is_readable_and_read_closed") {
     Watched watched;
     Registered r(watched, tcp_pair());
     watched.settle();
-    watched.poller.want(r.pair.near, 1, readable);
+    watched.want(r.pair.near, 1, readable);
     end_writing(r.pair.far);
-    CHECK(watched.reported(1, 1, readable | read_closed));
-    CHECK((watched.bits(1, 1) & write_closed) == 0);
+    CHECK(watched.reported(1, readable | read_closed));
+    CHECK((watched.bits(1) & write_closed) == 0);
 }
 
 TEST_CASE("the_end_of_the_stream_behind_unread_data_is_reported") {
@@ -134,11 +137,11 @@ TEST_CASE("the_end_of_the_stream_behind_unread_data_is_reported") {
     watched.settle();
     put(r.pair.far, std::string(1000, 'x'));
     end_writing(r.pair.far);
-    watched.poller.want(r.pair.near, 1, readable);
-    REQUIRE(watched.reported(1, 1, readable));
+    watched.want(r.pair.near, 1, readable);
+    REQUIRE(watched.reported(1, readable));
     while (take(r.pair.near).size() == 0) REQUIRE(wait_for(r.pair.near, POLLIN));
-    watched.poller.want(r.pair.near, 1, readable);
-    CHECK(watched.reported(1, 1, readable | read_closed));
+    watched.want(r.pair.near, 1, readable);
+    CHECK(watched.reported(1, readable | read_closed));
 }
 
 TEST_CASE("a_reset_is_every_bit_whatever_is_wanted") {
@@ -148,9 +151,9 @@ TEST_CASE("a_reset_is_every_bit_whatever_is_wanted") {
         Registered r(watched, tcp_pair());
         fill(r.pair.near);
         watched.settle();
-        watched.poller.want(r.pair.near, 1, wanted);
+        watched.want(r.pair.near, 1, wanted);
         reset_connection(r.pair.far);
-        CHECK(watched.reported(1, 1, every_bit));
+        CHECK(watched.reported(1, every_bit));
     }
 }
 
@@ -158,30 +161,30 @@ TEST_CASE("a_connection_that_is_made_is_writable") {
     Watched watched;
     Fd listener = plain_listener(1);
     Fd client = plain_client(port_of(listener));
-    watched.add(client, 1, 1);
-    watched.poller.want(client, 1, writable);
-    CHECK(watched.reported(1, 1, writable));
-    CHECK((watched.bits(1, 1) & write_closed) == 0);
-    watched.poller.remove(client, 1);
+    watched.add(client, 1);
+    watched.want(client, 1, writable);
+    CHECK(watched.reported(1, writable));
+    CHECK((watched.bits(1) & write_closed) == 0);
+    watched.remove(client, 1);
 }
 
 TEST_CASE("a_connection_that_is_refused_is_every_bit") {
     Watched watched;
     uint16_t port = port_of(plain_listener(-1)); // bound once, and free again
     Fd client = plain_client(port);
-    watched.add(client, 1, 1);
-    watched.poller.want(client, 1, writable);
-    CHECK(watched.reported(1, 1, every_bit));
-    watched.poller.remove(client, 1);
+    watched.add(client, 1);
+    watched.want(client, 1, writable);
+    CHECK(watched.reported(1, every_bit));
+    watched.remove(client, 1);
 }
 
 TEST_CASE("a_listener_with_a_connection_is_readable") {
     Watched watched;
     Fd listener = plain_listener(4);
-    watched.add(listener, 1, 1);
+    watched.add(listener, 1);
     watched.settle();
-    watched.poller.want(listener, 1, readable);
+    watched.want(listener, 1, readable);
     Fd client = plain_client(port_of(listener));
-    CHECK(watched.reported(1, 1, readable));
-    watched.poller.remove(listener, 1);
+    CHECK(watched.reported(1, readable));
+    watched.remove(listener, 1);
 }

@@ -56,14 +56,14 @@ TEST_CASE("signals_lose_no_event") {
     Watched watched;
     Pair pair = socket_pair();
     make_nonblocking(pair.near);
-    watched.add(pair.near, 1, 1);
+    watched.add(pair.near, 1);
     Alarm alarm(&watched.poller);
     for (int round = 0; round < 200; round++) {
         take(pair.near);
         watched.forget();
-        watched.poller.want(pair.near, 1, readable);
+        watched.want(pair.near, 1, readable);
         put(pair.far, "x");
-        REQUIRE(watched.reported(1, 1, readable));
+        REQUIRE(watched.reported(1, readable));
     }
-    watched.poller.remove(pair.near, 1);
+    watched.remove(pair.near, 1);
 }

@@ -28,13 +28,12 @@ struct Stopwatch {
 
 // An open poller, the memory that it takes, and what it has reported.
 struct Watched {
-    using Key = std::pair<uint32_t, uint32_t>; // index and generation
-
     Heap heap;
     zyntax::Memory memory{Heap::alloc, Heap::free, &heap};
     zyntax::Poller poller;
-    std::map<Key, uint32_t> reports; // bits since forget()
-    int returns = 0;                 // of wait
+    std::map<uintptr_t, void *> registrations; // by word
+    std::map<uintptr_t, uint32_t> reports;     // bits since forget()
+    int returns = 0;                           // of wait
 
     Watched() { REQUIRE(poller.open(memory) == 0); }
     ~Watched() {
@@ -45,7 +44,18 @@ struct Watched {
     Watched(const Watched &) = delete;
     Watched &operator=(const Watched &) = delete;
 
-    void add(int fd, uint32_t index, uint32_t generation) { REQUIRE(poller.add(fd, index, generation) == 0); }
+    int32_t try_to_add(intptr_t fd, uintptr_t word) {
+        REQUIRE(registrations.try_emplace(word).second);
+        int32_t error = poller.add(fd, word, &registrations.at(word));
+        if (error) registrations.erase(word);
+        return error;
+    }
+    void add(intptr_t fd, uintptr_t word) { REQUIRE(try_to_add(fd, word) == 0); }
+    void want(intptr_t fd, uintptr_t word, uint32_t directions) { poller.want(fd, registrations.at(word), directions); }
+    void remove(intptr_t fd, uintptr_t word) {
+        poller.remove(fd, registrations.at(word));
+        registrations.erase(word);
+    }
 
     // One wait; what it returned.
     int32_t wait(int64_t timeout_ns, uint32_t max = 256) {
@@ -54,19 +64,19 @@ struct Watched {
         REQUIRE(n >= 0);
         REQUIRE(n <= int32_t(max));
         returns++;
-        for (int32_t i = 0; i < n; i++) reports[{events[i].index, events[i].generation}] |= events[i].ready;
+        for (int32_t i = 0; i < n; i++) reports[events[i].word] |= events[i].ready;
         return n;
     }
 
-    uint32_t bits(uint32_t index, uint32_t generation) {
-        auto found = reports.find({index, generation});
+    uint32_t bits(uintptr_t word) {
+        auto found = reports.find(word);
         return found == reports.end() ? 0 : found->second;
     }
 
     // Waits until all of `wanted` have been reported; false when deadline_ms have passed.
-    bool reported(uint32_t index, uint32_t generation, uint32_t wanted) {
+    bool reported(uintptr_t word, uint32_t wanted) {
         Stopwatch watch;
-        while ((bits(index, generation) & wanted) != wanted) {
+        while ((bits(word) & wanted) != wanted) {
             if (watch.ns() > deadline_ms * int64_t(ms)) return false;
             wait(20 * int64_t(ms));
         }

@@ -61,12 +61,12 @@ TEST_CASE("huge_timeouts_do_not_end_early") {
 TEST_CASE("an_event_ends_a_wait_without_limit") {
     Watched watched;
     Pair pair = socket_pair();
-    watched.add(pair.near, 1, 1);
+    watched.add(pair.near, 1);
     watched.settle();
-    watched.poller.want(pair.near, 1, readable);
+    watched.want(pair.near, 1, readable);
     Thread writer([&] { put(pair.far, "x"); });
-    while (watched.bits(1, 1) == 0) watched.wait(-1);
+    while (watched.bits(1) == 0) watched.wait(-1);
     writer.join();
-    CHECK((watched.bits(1, 1) & readable) != 0);
-    watched.poller.remove(pair.near, 1);
+    CHECK((watched.bits(1) & readable) != 0);
+    watched.remove(pair.near, 1);
 }

@@ -86,15 +86,15 @@ TEST_CASE("wakes_whose_packets_cannot_be_posted_arrive_within_a_second") {
 TEST_CASE("a_poll_that_the_kernel_has_no_memory_for_is_tried_again_without_spinning") {
     Watched watched;
     Pair pair = socket_pair();
-    watched.add(pair.near, 1, 1);
-    watched.poller.want(pair.near, 1, readable);
+    watched.add(pair.near, 1);
+    watched.want(pair.near, 1, readable);
     failed_polls = 0;
     polls_to_fail = 4;
     put(pair.far, "x");
-    CHECK(watched.reported(1, 1, readable));
+    CHECK(watched.reported(1, readable));
     CHECK(failed_polls == 4);
 
-    watched.poller.want(pair.near, 1, writable);
+    watched.want(pair.near, 1, writable);
     failed_polls = 0;
     polls_to_fail = INT_MAX;
     Stopwatch watch;
@@ -102,8 +102,8 @@ TEST_CASE("a_poll_that_the_kernel_has_no_memory_for_is_tried_again_without_spinn
     CHECK(watch.ns() >= 300 * int64_t(ms));
     CHECK(failed_polls <= 20);
     polls_to_fail = 0;
-    CHECK(watched.reported(1, 1, writable));
-    watched.poller.remove(pair.near, 1);
+    CHECK(watched.reported(1, writable));
+    watched.remove(pair.near, 1);
 }
 
 TEST_CASE("a_socket_that_layered_providers_made_is_polled_through_the_one_below") {
@@ -111,13 +111,13 @@ TEST_CASE("a_socket_that_layered_providers_made_is_polled_through_the_one_below"
     Pair pair = socket_pair();
     intptr_t upper = pair.near | 1;
     layered = true;
-    int32_t error = watched.poller.add(upper, 1, 1);
+    int32_t error = watched.try_to_add(upper, 1);
     layered = false;
     REQUIRE(error == 0);
-    watched.poller.want(upper, 1, readable);
+    watched.want(upper, 1, readable);
     put(pair.far, "x");
-    CHECK(watched.reported(1, 1, readable));
-    watched.poller.remove(upper, 1);
+    CHECK(watched.reported(1, readable));
+    watched.remove(upper, 1);
 }
 
 TEST_CASE("closing_takes_a_thousand_pending_polls_back") {
@@ -131,11 +131,11 @@ TEST_CASE("closing_takes_a_thousand_pending_polls_back") {
     for (int round = 0; round < 3; round++) {
         Watched watched; // checks that all memory comes back
         for (uint32_t i = 0; i < count; i++) {
-            watched.add(sockets[i], i, 1);
-            watched.poller.want(sockets[i], i, readable);
+            watched.add(sockets[i], i + 1);
+            watched.want(sockets[i], i + 1, readable);
         }
         watched.wait(0);
-        for (uint32_t i = 0; i < count; i += 3) watched.poller.remove(sockets[i], i); // their packets are not taken
+        for (uint32_t i = 0; i < count; i += 3) watched.remove(sockets[i], i + 1); // their packets are not taken
     }
 }
 
@@ -145,16 +145,16 @@ TEST_CASE("a_direction_wanted_later_is_reported_while_the_first_is_not_ready") {
     make_nonblocking(pair.near);
     for (uint32_t round = 1; round <= 100; round++) {
         CAPTURE(round);
-        watched.add(pair.near, 1, round);
-        watched.poller.want(pair.near, 1, readable);
+        watched.add(pair.near, round);
+        watched.want(pair.near, round, readable);
         watched.wait(0);
-        watched.poller.want(pair.near, 1, writable);
-        REQUIRE(watched.reported(1, round, writable));
-        CHECK((watched.bits(1, round) & readable) == 0);
+        watched.want(pair.near, round, writable);
+        REQUIRE(watched.reported(round, writable));
+        CHECK((watched.bits(round) & readable) == 0);
         put(pair.far, "x");
-        REQUIRE(watched.reported(1, round, readable));
+        REQUIRE(watched.reported(round, readable));
         take(pair.near);
-        watched.poller.remove(pair.near, 1);
+        watched.remove(pair.near, round);
         watched.forget();
     }
 }
@@ -162,30 +162,30 @@ TEST_CASE("a_direction_wanted_later_is_reported_while_the_first_is_not_ready") {
 TEST_CASE("urgent_data_that_nobody_takes_does_not_spin") {
     Watched watched;
     Pair pair = socket_pair();
-    watched.add(pair.near, 1, 1);
-    watched.poller.want(pair.near, 1, readable);
+    watched.add(pair.near, 1);
+    watched.want(pair.near, 1, readable);
     REQUIRE(send(SOCKET(pair.far.fd), "!", 1, MSG_OOB) == 1);
-    CHECK(watched.reported(1, 1, readable | zyntax::urgent));
-    watched.poller.want(pair.near, 1, readable);
+    CHECK(watched.reported(1, readable | zyntax::urgent));
+    watched.want(pair.near, 1, readable);
     watched.wait(0);
-    watched.poller.want(pair.near, 1, readable);
+    watched.want(pair.near, 1, readable);
     CHECK(watched.idle_returns() <= int(idle_budget));
-    watched.poller.remove(pair.near, 1);
+    watched.remove(pair.near, 1);
 }
 
 TEST_CASE("a_socket_closed_behind_the_pollers_back_ends_its_waits") {
     Watched watched;
     Pair pair = socket_pair(), other = socket_pair();
-    watched.add(pair.near, 1, 1);
-    watched.poller.want(pair.near, 1, readable);
+    watched.add(pair.near, 1);
+    watched.want(pair.near, 1, readable);
     watched.wait(0);
-    watched.add(other.near, 2, 1);
-    watched.poller.want(other.near, 2, readable);
+    watched.add(other.near, 2);
+    watched.want(other.near, 2, readable);
     intptr_t closed = pair.near, never_polled = other.near;
     pair.near.reset();
     other.near.reset();
-    CHECK(watched.reported(1, 1, every_bit));
-    CHECK(watched.reported(2, 1, every_bit));
-    watched.poller.remove(closed, 1);
-    watched.poller.remove(never_polled, 2);
+    CHECK(watched.reported(1, every_bit));
+    CHECK(watched.reported(2, every_bit));
+    watched.remove(closed, 1);
+    watched.remove(never_polled, 2);
 }

@@ -1,4 +1,4 @@
-// What the loop makes of reports: it believes the index and generation and nothing else, so that stale, spurious,
+// What the loop makes of reports: it believes the word and nothing else, so that stale, spurious,
 // repeated and reordered ones are harmless, and a poller that keeps its contract and does no more is enough.
 #include "scripted_world.h"
 
@@ -29,17 +29,23 @@ struct BothWays {
 
 TEST_CASE("a_stale_report_is_counted_and_wakes_nobody") {
     Sim sim;
-    BothWays both(sim);
-    Registration known = sim.world.registered.at(zyntax_io_fd(both.io));
-    sim.world.reports = {{known.index, known.generation - 1, every_bit},
-                         {known.index, known.generation + 1, every_bit},
-                         {known.index, 0, every_bit},
-                         {known.index + 1, known.generation, every_bit},
-                         {UINT32_MAX, known.generation, every_bit},
-                         {1u << 24, known.generation, every_bit}};
+    Runtime other(sim.heap.config());
+    zyntax_io *closed = sim.adopt(), *elsewhere = nullptr;
+    uintptr_t of_closed = sim.world.registered.at(zyntax_io_fd(closed)).word;
+    CHECK(zyntax_io_close(closed) == 0);
+    BothWays both(sim); // in the place of the one that was closed
+    REQUIRE(zyntax_io_open(other, intptr_t(sim.world.open()), &elsewhere) == 0);
+    zyntax_channel *channel = nullptr;
+    REQUIRE(zyntax_channel_create(sim.rt, 1, 1, &channel) == 0);
+    uintptr_t known = sim.world.registered.at(zyntax_io_fd(both.io)).word;
+    constexpr uintptr_t generation = uintptr_t(1) << (sizeof(uintptr_t) == 8 ? 32 : 20);
+    for (uintptr_t word : {of_closed, known - generation, known + generation, known + 1, known % generation,
+                           UINTPTR_MAX, uintptr_t(1) << 24, sim.world.registered.at(zyntax_io_fd(elsewhere)).word,
+                           reinterpret_cast<uintptr_t>(channel)})
+        sim.world.reports.push_back({word, every_bit});
     sim.settle();
-    CHECK(sim.rt.stats().events_stale == 6);
-    CHECK(sim.rt.stats().kernel_events == 6);
+    CHECK(sim.rt.stats().events_stale == 9);
+    CHECK(sim.rt.stats().kernel_events == 9);
     CHECK(both.reader.task.polls == 1);
     CHECK(both.writer.task.polls == 1);
 }

@@ -12,10 +12,11 @@ public:
     int32_t open(Memory &);
     void close();
     void close_copy();
-    bool reserve(uint32_t) { return true; }
-    int32_t add(intptr_t fd, uint32_t index, uint32_t generation);
-    void remove(intptr_t fd, uint32_t index);
-    void want(intptr_t fd, uint32_t index, uint32_t directions);
+    bool reserve() { return true; }
+    int32_t add(intptr_t fd, uintptr_t word, void **registration);
+    void remove(intptr_t fd, void *registration);
+    void want(intptr_t fd, void *registration, uint32_t directions);
+    bool knows(intptr_t fd, uintptr_t word);
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
     void wake();
     intptr_t host_fd() { return -1; }

@@ -241,8 +241,9 @@ class Life {
         if (chance(4) && !world_.registered.empty()) {
             auto it = world_.registered.begin();
             std::advance(it, below(world_.registered.size()));
-            auto generation = it->second.generation - uint32_t(below(3));
-            reports.push_back({it->second.index + uint32_t(chance(8)), generation, uint32_t(below(32))});
+            constexpr uintptr_t generation = uintptr_t(1) << (sizeof(uintptr_t) == 8 ? 32 : 20);
+            uintptr_t word = it->second.word - generation * below(3) + chance(8);
+            reports.push_back({word, uint32_t(below(32))});
         }
         if (chance(4) && !reports.empty()) reports.push_back(reports[below(reports.size())]);
         if (chance(2)) std::shuffle(reports.begin(), reports.end(), random_);

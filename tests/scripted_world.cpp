@@ -40,10 +40,7 @@ int64_t World::open(Endpoint descriptor) {
     return fd;
 }
 
-void World::report(intptr_t fd, uint32_t ready) {
-    const Registration &r = registered.at(fd);
-    reports.push_back({r.index, r.generation, ready});
-}
+void World::report(intptr_t fd, uint32_t ready) { reports.push_back({registered.at(fd).word, ready}); }
 
 void World::collect() {
     for (auto &[fd, registration] : registered) {
@@ -52,7 +49,7 @@ void World::collect() {
         if (!directions) continue;
         registration.wanted &= ~directions;
         if (ready != every_bit) ready &= directions | (directions & readable ? read_closed : 0);
-        reports.push_back({registration.index, registration.generation, ready});
+        reports.push_back({registration.word, ready});
     }
 }
 
@@ -85,9 +82,7 @@ int32_t World::deliver(Event *events, uint32_t max) {
     auto n = uint32_t(std::min<size_t>({reports.size(), max, batch}));
     for (uint32_t i = 0; i < n; i++) {
         const Event &event = events[i] = reports.front();
-        auto same = [&](auto &entry) {
-            return entry.second.index == event.index && entry.second.generation == event.generation;
-        };
+        auto same = [&](auto &entry) { return entry.second.word == event.word; };
         reported++;
         stale += std::none_of(registered.begin(), registered.end(), same);
         reports.pop_front();
@@ -133,23 +128,31 @@ void ScriptedPoller::close() { memory_->give(block_, block_size); }
 
 void ScriptedPoller::close_copy() { close(); }
 
-int32_t ScriptedPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
+int32_t ScriptedPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     World &world = World::current();
     if (int32_t error = std::exchange(world.add_error, 0)) return error;
     if (!world.descriptors.count(fd)) return ZYNTAX_EBADF;
-    return world.registered.try_emplace(fd, scripted::Registration{index, generation, 0}).second ? 0 : ZYNTAX_EEXIST;
+    auto [place, is_new] = world.registered.try_emplace(fd, scripted::Registration{word, 0});
+    CHECK((is_new && word != 0));
+    *registration = &place->second;
+    return 0;
 }
 
-void ScriptedPoller::remove(intptr_t fd, uint32_t index) {
-    CHECK(World::current().registered.at(fd).index == index);
+void ScriptedPoller::remove(intptr_t fd, void *registration) {
+    CHECK(&World::current().registered.at(fd) == registration);
     World::current().registered.erase(fd);
 }
 
-void ScriptedPoller::want(intptr_t fd, uint32_t index, uint32_t directions) {
-    scripted::Registration &registration = World::current().registered.at(fd);
-    CHECK(registration.index == index);
+void ScriptedPoller::want(intptr_t fd, void *registration, uint32_t directions) {
+    scripted::Registration &known = World::current().registered.at(fd);
+    CHECK(&known == registration);
     CHECK((directions != 0 && (directions & ~(readable | writable)) == 0));
-    registration.wanted |= directions;
+    known.wanted |= directions;
+}
+
+bool ScriptedPoller::knows(intptr_t fd, uintptr_t word) {
+    auto found = World::current().registered.find(fd);
+    return found != World::current().registered.end() && found->second.word == word;
 }
 
 int32_t ScriptedPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {

@@ -42,8 +42,7 @@ struct Endpoint {
 };
 
 struct Registration {
-    uint32_t index;
-    uint32_t generation;
+    uintptr_t word;
     uint32_t wanted; // directions that were not reported since
 };
 

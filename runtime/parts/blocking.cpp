@@ -132,6 +132,7 @@ void free_worker(Runtime *runtime, Worker *worker) {
 void worker_ended(Runtime *runtime, Message *message) {
     auto *worker = static_cast<Worker *>(message);
     Pool *pool = worker->pool;
+    os::KeepErrors keep;
     os::join_thread(&worker->thread);
     pool->threads--;
     {
@@ -203,6 +204,7 @@ void end_pool(Runtime *runtime, Part *part) {
 
 // One more thread for the pool. 0 or an error: no memory, or the system has no threads left.
 int32_t start_worker(Runtime *runtime, Pool *pool) {
+    os::KeepErrors keep;
     Worker *worker = make_worker(runtime, pool);
     if (!worker) return ZYNTAX_ENOMEM;
     if (os::start_thread(&worker->thread)) {

@@ -157,6 +157,7 @@ PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char
     if (!valid(op, waker, result)) return POLL_READY;
     if (!runtime || !out) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
+    os::KeepErrors keep;
     Node *node = my_node(runtime, op, is_attempt);
     if (!node) {
         if (!host || strlen(host) >= sizeof Names::host) return ready(op, result, ZYNTAX_EINVAL);

@@ -35,7 +35,6 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     all.tasks_alive = runtime->tasks.used();
     all.tasks_spawned = runtime->tasks.taken();
     all.timers_pending = runtime->timers.count();
-    all.io_open = runtime->ios.used();
     all.bytes_reserved = runtime->memory.reserved.load(std::memory_order_relaxed) + pooled;
     all.bytes_in_use = runtime->memory.in_use + pooled_used;
     memcpy(stats, &all, all.size);

@@ -8,9 +8,12 @@ namespace {
 constexpr uint64_t retry_ns = 50'000'000; // accept without descriptors: two tries per promised 100 ms
 constexpr int dead_connections = 64;      // taken off the queue in one call at most
 
+// A listener takes its timer with it, and lives while nodes are in its rings.
+Io *listener_of(const Node *node) { return static_cast<Io *>(handles.at(node->tag)->object); }
+
 // The rest is over: those who have waited since try again.
 void retry_fired(Runtime *runtime, Node *timer) {
-    Io *io = runtime->ios.at(timer->tag); // a listener takes its timer with it
+    Io *io = listener_of(timer);
     free_node(runtime, timer);
     io->ready |= readable;
     fire_all(runtime, &io->readers);
@@ -24,7 +27,7 @@ void resting_fired(Runtime *runtime, Node *node) {
     fire(runtime, node);
 }
 void resting_abandoned(Runtime *runtime, Node *node) {
-    Io *io = runtime->ios.at(node->tag); // alive: the node was in its list
+    Io *io = listener_of(node);
     if (!io->readers.empty()) return;
     io->ready |= readable;
     if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
@@ -50,13 +53,13 @@ PollStatus rest(const IoRef &ref, zyntax_op *op, Waker *waker, int64_t *result) 
         Node *timer = arm_timer(ref.runtime, &io->retry, ZYNTAX_WAIT_READABLE, now + retry_ns, &nobody);
         if (!timer) return ready(op, result, ZYNTAX_ENOMEM);
         timer->source = &retry_source;
-        timer->tag = ref.object->index;
+        timer->tag = handle_index(to_bits(io->handle));
     }
     io->ready &= ~readable;
     Node *node = join_waiters(ref, readable, op, waker);
     if (!node) return ready(op, result, ZYNTAX_ENOMEM);
     node->source = &resting_source;
-    node->tag = ref.object->index;
+    node->tag = handle_index(to_bits(io->handle));
     return POLL_PENDING;
 }
 
@@ -88,6 +91,7 @@ int32_t zyntax_tcp_listen_with(zyntax_runtime *runtime, const char *address, uin
     bool shared = flags & ZYNTAX_LISTEN_SHARED;
     if (!runtime || !out || (flags & ~uint32_t{ZYNTAX_LISTEN_SHARED})) return ZYNTAX_EINVAL;
     check_thread(runtime);
+    os::KeepErrors keep;
     int32_t error = os::look_up(address ? address : "::", port, true, &parsed, 1);
     if (error < 0) return error == ZYNTAX_ENOMEM ? error : ZYNTAX_EINVAL;
     Io *io;
@@ -108,11 +112,13 @@ int32_t zyntax_tcp_listen_with(zyntax_runtime *runtime, const char *address, uin
 }
 
 int32_t zyntax_tcp_port(zyntax_io *handle) noexcept {
+    os::KeepErrors keep;
     IoRef ref = find_io(handle);
     return ref.object ? os::local_port(ref.object->fd) : ZYNTAX_ESTALE;
 }
 
 int32_t zyntax_tcp_shutdown(zyntax_io *handle) noexcept {
+    os::KeepErrors keep;
     IoRef ref = find_io(handle);
     return ref.object ? os::shut_down_writes(ref.object->fd) : ZYNTAX_ESTALE;
 }
@@ -123,6 +129,7 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, z
     IoRef ref = find_io(listener);
     Runtime *runtime = ref.runtime;
     if (!ref.object) return dead_handle(op, result);
+    os::KeepErrors keep;
     Io *io = ref.object;
     if (!out || !listens(io)) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, readable, op)) return still_pending(runtime, node, waker);

@@ -33,7 +33,8 @@ struct End {
     uint32_t in, room;      // bytes to read, and that can be written
     uint32_t backlog, dead; // connections to accept, and of these, from the front, that have died
     uint32_t poller;        // where it is registered, + 1
-    uint32_t index, generation, wanted;
+    uint32_t wanted;
+    uintptr_t word;
 };
 
 struct PollerState {
@@ -116,12 +117,13 @@ uint32_t collect(uint32_t poller, Event *events, uint32_t max) {
         if (chance(8)) continue; // next time
         if (!chance(16)) end.wanted &= ~directions;
         if (ready != every_bit) ready &= directions | (directions & readable_only ? read_closed : 0);
-        events[n++] = {end.index, end.generation, ready};
+        events[n++] = {end.word, ready};
     }
     if (n < max && world.ends_used && chance(8)) { // spurious, or for one that is gone
         End &end = world.ends[world.choices->below(world.ends_used)];
         uint32_t bits = world.choices->below(32);
-        if (end.poller == poller + 1) events[n++] = {end.index, end.generation - uint32_t(chance(2)), bits};
+        constexpr uintptr_t generation = uintptr_t(1) << (sizeof(uintptr_t) == 8 ? 32 : 20);
+        if (end.poller == poller + 1) events[n++] = {end.word - generation * chance(2), bits};
     }
     return n;
 }
@@ -331,11 +333,9 @@ void RandomPoller::close() {
     world.pollers[number_] = {};
 }
 
-bool RandomPoller::reserve(uint32_t) { return true; }
-
 void RandomPoller::close_copy() { close(); }
 
-int32_t RandomPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
+int32_t RandomPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     if (world.add_error) {
         int32_t error = world.add_error;
         world.add_error = 0;
@@ -344,27 +344,28 @@ int32_t RandomPoller::add(intptr_t fd, uint32_t index, uint32_t generation) {
     }
     End *end = find(fd);
     if (!end) return ZYNTAX_EBADF;
-    if (end->poller == number_ + 1) return ZYNTAX_EEXIST;
-    if (end->poller) report(world.program, "registered", "a descriptor is registered with two pollers");
+    if (end->poller) report(world.program, "registered", "a descriptor is registered twice");
     end->poller = number_ + 1;
-    end->index = index;
-    end->generation = generation;
+    end->word = word;
     end->wanted = 0;
+    *registration = end;
     return 0;
 }
 
-void RandomPoller::remove(intptr_t fd, uint32_t index) {
+void RandomPoller::remove(intptr_t fd, void *registration) {
     End &end = at(fd);
-    if (end.poller != number_ + 1 || end.index != index) report(world.program, "remove", "of what was not added");
+    if (end.poller != number_ + 1 || &end != registration) report(world.program, "remove", "of what was not added");
     end.poller = 0;
     end.wanted = 0;
 }
 
-void RandomPoller::want(intptr_t fd, uint32_t index, uint32_t directions) {
+void RandomPoller::want(intptr_t fd, void *registration, uint32_t directions) {
     End &end = at(fd);
-    if (end.poller != number_ + 1 || end.index != index) report(world.program, "want", "of what was not added");
+    if (end.poller != number_ + 1 || &end != registration) report(world.program, "want", "of what was not added");
     end.wanted |= directions;
 }
+
+bool RandomPoller::knows(intptr_t fd, uintptr_t word) { return at(fd).poller == number_ + 1 && at(fd).word == word; }
 
 int32_t RandomPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
     loop_waits(world.program, timeout_ns);
