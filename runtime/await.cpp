@@ -289,7 +289,7 @@ bool waits_for_something(const Slot *slot) {
 
 // ---- handles ----
 
-Ref<void> find_object(const void *number, Handle::Kind kind) {
+Ref<void> find_object(const void *number, const HandleKind *kind) {
     Handle *handle = find_alive(handles, to_bits(number));
     Runtime *runtime = handle ? usable_runtime(handle->owner.load(std::memory_order_relaxed)) : nullptr;
     if (!runtime) return {};
@@ -297,7 +297,7 @@ Ref<void> find_object(const void *number, Handle::Kind kind) {
     return {runtime, handle->kind == kind ? handle->object : nullptr};
 }
 
-void *take_handle(Runtime *runtime, Handle::Kind kind, void *object) {
+void *take_handle(Runtime *runtime, const HandleKind *kind, void *object) {
     auto [handle, index, generation] = runtime->handles.take(runtime->inbox->id);
     if (!handle) return nullptr;
     handle->kind = kind;

@@ -13,11 +13,14 @@ namespace zyntax {
 
 // ---- handles of I/O and channels ----
 
+// A kind of such objects.
+struct HandleKind {
+    void (*destroy)(Runtime *, void *object); // with its handle, as the runtime ends
+};
+
 // What such a handle names: an object of its runtime.
 struct Handle {
     static constexpr uint32_t first_block = 256;
-
-    enum Kind : uint8_t { io, channel };
 
     std::atomic<uint32_t> generation; // odd: in use
     std::atomic<uint32_t> owner;
@@ -25,7 +28,7 @@ struct Handle {
         void *object;  // owner only, as is `kind`
         uint32_t link; // the pool's
     };
-    Kind kind;
+    const HandleKind *kind;
 };
 
 using Handles = Pool<Handle, 256, wide ? 1u << 24 : 1u << 18>;
@@ -39,10 +42,10 @@ template <class T> struct Ref {
 };
 
 // The object of a handle of that kind that this thread may use.
-Ref<void> find_object(const void *number, Handle::Kind kind);
+Ref<void> find_object(const void *number, const HandleKind *kind);
 
 // The handle of an object, or null without memory. give_handle makes it stale.
-void *take_handle(Runtime *, Handle::Kind kind, void *object);
+void *take_handle(Runtime *, const HandleKind *kind, void *object);
 void give_handle(Runtime *, const void *number);
 
 // ---- await points ----

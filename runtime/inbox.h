@@ -10,6 +10,7 @@ namespace zyntax {
 struct Message {
     Message *next;
     void (*run)(Runtime *, Message *); // frees the message; runtime's thread, outside any poll
+    size_t size;                       // when it is in memory of its own; 0: in the arena
 };
 
 // What other threads write to. One a runtime, from creation to destruction, then the next runtime's.

@@ -1,5 +1,5 @@
 // I/O handles: a descriptor is registered once, edge-triggered, and what is known of its readiness is kept beside it.
-// An operation tries first unless it is known that it would block, and waits only then.
+// No data is moved from here.
 #include "runtime.h"
 
 #include <string.h>
@@ -7,10 +7,6 @@
 namespace zyntax {
 
 namespace {
-
-constexpr uint32_t bits_of(uint32_t directions) {
-    return (directions & readable ? readable | read_closed : 0) | (directions & writable ? writable | write_closed : 0);
-}
 
 // A descriptor that was blocking is so again when its handle goes: others may have it, too, as the shell has a
 // terminal. But the flag belongs to the open file. If another handle shares that, it stays as the loop needs it, and
@@ -28,7 +24,8 @@ void restore_blocking(Runtime *runtime, const Io *io) {
     });
 }
 
-// Ends a handle and gives its descriptor back as it came; who waits is woken and finds a dead handle.
+} // namespace
+
 intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t fd = io->fd;
     runtime->poller.remove(fd, io->registration);
@@ -45,7 +42,8 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
     return fd;
 }
 
-} // namespace
+const HandleKind io_kind = {
+    [](Runtime *runtime, void *object) { os::close(remove_io(runtime, static_cast<Io *>(object))); }};
 
 bool IoTable::reserve(uint64_t count) {
     if (count <= count_) return true;
@@ -70,7 +68,7 @@ int32_t reserve_io(Runtime *runtime, Io **out) {
     if (runtime->is_ending) return ZYNTAX_ECANCELED; // nobody would close it
     bool has_room = runtime->poller.reserve() && runtime->ios.reserve(runtime->counts.io_open + 1);
     void *memory = has_room ? runtime->arena.take(sizeof(Io)) : nullptr;
-    void *handle = memory ? take_handle(runtime, Handle::io, memory) : nullptr;
+    void *handle = memory ? take_handle(runtime, &io_kind, memory) : nullptr;
     if (!handle) {
         if (memory) runtime->arena.give(memory, sizeof(Io));
         return ZYNTAX_ENOMEM;
@@ -104,7 +102,7 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
 }
 
 IoRef find_io(zyntax_io *handle) {
-    Ref<void> ref = find_object(handle, Handle::io);
+    Ref<void> ref = find_object(handle, &io_kind);
     return {ref.runtime, static_cast<Io *>(ref.object)};
 }
 
@@ -137,7 +135,7 @@ PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *
 void dispatch(Runtime *runtime, const Event &event) {
     const Handle *handle = find_alive(handles, event.word);
     bool is_ours = handle && handle->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
-    if (!is_ours || handle->kind != Handle::io) {
+    if (!is_ours || handle->kind != &io_kind) {
         runtime->counts.events_stale++;
         return;
     }
@@ -150,119 +148,4 @@ void dispatch(Runtime *runtime, const Event &event) {
     fire_all(runtime, &io->either);
 }
 
-void close_all_io(Runtime *runtime) {
-    each_io(runtime, [runtime](Io *io) { os::close(remove_io(runtime, io)); });
-}
-
 } // namespace zyntax
-
-using namespace zyntax;
-
-int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) noexcept {
-    if (!runtime || !out) return ZYNTAX_EINVAL;
-    check_thread(runtime);
-    os::KeepErrors keep;
-    os::Kind kind;
-    Io *io;
-    int32_t error = os::kind_of(fd, &kind);
-    if (error || (error = reserve_io(runtime, &io))) return error;
-    const Io *twin = *runtime->ios.place_of(fd);
-    if (twin && runtime->poller.knows(fd, to_bits(twin->handle))) {
-        unreserve_io(runtime, io);
-        return ZYNTAX_EEXIST;
-    }
-    zyntax_io *handle;
-    error = register_io(runtime, io, fd, kind, readable | writable, &handle);
-    if (error) return error;
-    bool was_blocking = false;
-    error = os::set_nonblocking(fd, &was_blocking); // last: not every system could take it back
-    if (error) {
-        remove_io(runtime, io);
-        return error;
-    }
-    io->was_blocking = was_blocking;
-    if (!was_blocking) io->file = os::file_identity(fd);
-    if (io->file) runtime->given_nonblocking++;
-    *out = handle;
-    return 0;
-}
-
-int32_t zyntax_io_close(zyntax_io *handle) noexcept {
-    os::KeepErrors keep;
-    IoRef ref = find_io(handle);
-    if (!ref.object) return ZYNTAX_ESTALE;
-    os::close(remove_io(ref.runtime, ref.object));
-    return 0;
-}
-
-int32_t zyntax_io_detach(zyntax_io *handle, intptr_t *fd) noexcept {
-    if (!fd) return ZYNTAX_EINVAL;
-    os::KeepErrors keep;
-    IoRef ref = find_io(handle);
-    if (!ref.object) return ZYNTAX_ESTALE;
-    *fd = remove_io(ref.runtime, ref.object);
-    return 0;
-}
-
-intptr_t zyntax_io_fd(zyntax_io *handle) noexcept {
-    IoRef ref = find_io(handle);
-    return ref.object ? ref.object->fd : -1;
-}
-
-// The host may have read or written by itself, so that what was noted of the readiness is no answer: the kernel's is.
-// An edge that comes between the question and the next wait is still reported by that wait.
-PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, Waker *waker,
-                           int64_t *result) noexcept {
-    if (!valid(op, waker, result)) return POLL_READY;
-    IoRef ref = find_io(handle);
-    if (!ref.object) return dead_handle(op, result);
-    if (!interest || (interest & ~(readable | writable))) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, interest, op)) return still_pending(ref.runtime, node, waker);
-    os::KeepErrors keep;
-    uint32_t now = os::poll_now(ref.object->fd, interest);
-    if (now) return ready(op, result, now);
-    ref.object->ready &= ~bits_of(interest);
-    return wait_io(ref, interest, op, waker, result);
-}
-
-PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t len, Waker *waker,
-                          int64_t *result) noexcept {
-    if (!valid(op, waker, result)) return POLL_READY;
-    IoRef ref = find_io(handle);
-    Io *io = ref.object;
-    if (!io) return dead_handle(op, result);
-    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, readable, op)) return still_pending(ref.runtime, node, waker);
-    if (!len) return ready(op, result, 0);
-    if (io->ready & bits_of(readable)) {
-        os::KeepErrors keep;
-        int64_t n = os::read(io->fd, io->kind, buf, len);
-        if (n != ZYNTAX_EAGAIN) {
-            // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
-            bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
-            if (drained) io->ready &= ~readable;
-            return ready(op, result, n);
-        }
-        io->ready &= ~bits_of(readable);
-    }
-    return wait_io(ref, readable, op, waker, result);
-}
-
-PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, size_t len, Waker *waker,
-                           int64_t *result) noexcept {
-    if (!valid(op, waker, result)) return POLL_READY;
-    IoRef ref = find_io(handle);
-    Io *io = ref.object;
-    if (!io) return dead_handle(op, result);
-    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, writable, op)) return still_pending(ref.runtime, node, waker);
-    if (!len) return ready(op, result, 0);
-    if (io->ready & bits_of(writable)) {
-        os::KeepErrors keep;
-        int64_t n = os::write(io->fd, io->kind, buf, len);
-        // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
-        if (n != ZYNTAX_EAGAIN) return ready(op, result, n);
-        io->ready &= ~bits_of(writable);
-    }
-    return wait_io(ref, writable, op, waker, result);
-}

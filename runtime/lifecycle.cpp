@@ -52,6 +52,15 @@ bool understand(const zyntax_runtime_config *from, zyntax_runtime_config *to) {
     return true;
 }
 
+// Messages that nobody will run.
+void discard_messages(Runtime *runtime) {
+    for (Message *message = runtime->inbox->messages.load(std::memory_order_acquire); message;) {
+        Message *next = message->next;
+        if (message->size) runtime->memory.give(message, message->size);
+        message = next;
+    }
+}
+
 void give_memory(Runtime *runtime) {
     auto free = runtime->memory.free;
     void *ctx = runtime->memory.ctx;
@@ -98,7 +107,7 @@ void forget_copy(Runtime *runtime) {
     runtime->nodes.retire();
     runtime->handles.retire();
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
-    give_back_posts(runtime);
+    discard_messages(runtime);
     runtime->poller.close_copy();
     give_memory(runtime);
 }
@@ -159,7 +168,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
         take_inbox_work(runtime); // once: a call that posts itself again must come to an end
         runtime->is_ending = true;
         drop_all(runtime);
-        close_all_io(runtime);
+        runtime->handles.each([runtime](uint32_t, Handle *handle) { handle->kind->destroy(runtime, handle->object); });
         for (Part *part = runtime->parts; part; part = part->next) part->destroy(runtime, part);
         run_the_rest(runtime);
         wait_for_visitors(runtime);

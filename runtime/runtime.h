@@ -129,7 +129,6 @@ namespace zyntax {
 
 void send(Inbox *, Message *); // any thread, as a visitor
 void poke(Inbox *);            // any thread, as a visitor: wakes the loop if it sleeps
-void give_back_posts(Runtime *);
 
 // ---- wakers.cpp ----
 
@@ -173,15 +172,24 @@ int32_t reserve_io(Runtime *, Io **out);
 void unreserve_io(Runtime *, Io *);
 int32_t register_io(Runtime *, Io *, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
 
+ZYNTAX_INTERNAL extern const HandleKind io_kind;
+
 // Calls visit(io) for every one that is open.
 template <class Visit> void each_io(const Runtime *runtime, Visit visit) {
     runtime->handles.each([&](uint32_t, const Handle *handle) {
-        if (handle->kind == Handle::io) visit(static_cast<Io *>(handle->object));
+        if (handle->kind == &io_kind) visit(static_cast<Io *>(handle->object));
     });
 }
 
+// Ends a handle and gives its descriptor back as it came; who waits is woken and finds a dead handle.
+intptr_t remove_io(Runtime *, Io *);
+
+// What tells of directions: themselves, and that they are closed.
+constexpr uint32_t bits_of(uint32_t directions) {
+    return (directions & readable ? readable | read_closed : 0) | (directions & writable ? writable | write_closed : 0);
+}
+
 void dispatch(Runtime *, const Event &);
-void close_all_io(Runtime *);
 
 IoRef find_io(zyntax_io *);
 

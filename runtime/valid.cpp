@@ -42,7 +42,7 @@ bool zyntax_runtime::is_valid() const {
         good = good && (slots.at(queue[i & queue_mask])->flags & Slot::queued);
     }
     handles.each([&](uint32_t, const Handle *handle) {
-        if (handle->kind != Handle::io) return;
+        if (handle->kind != &io_kind) return;
         const Io *io = static_cast<const Io *>(handle->object);
         for (const Ring *ring : {&io->readers, &io->writers, &io->either})
             waiting_io += count_waiting(*ring, Node::io_waiting);

@@ -99,11 +99,6 @@ unsigned char *item_at(Channel *channel, size_t i) {
     return channel->items + (index < channel->capacity ? index : index - channel->capacity) * channel->item_size;
 }
 
-Ref<Channel> find_channel(zyntax_channel *handle) {
-    Ref<void> ref = find_object(handle, Handle::channel);
-    return {ref.runtime, static_cast<Channel *>(ref.object)};
-}
-
 Node *waiter_of(Runtime *runtime, zyntax_op *op, const Side *side) {
     return my_node(runtime, op, [side](const Node *node) { return node->source == side; });
 }
@@ -121,10 +116,12 @@ void destroy(Runtime *runtime, Channel *channel) {
     free_unused(runtime, channel);
 }
 
-void destroy_all(Runtime *runtime, Part *) {
-    runtime->handles.each([runtime](uint32_t, const Handle *handle) {
-        if (handle->kind == Handle::channel) destroy(runtime, static_cast<Channel *>(handle->object));
-    });
+const HandleKind channel_kind = {
+    [](Runtime *runtime, void *object) { destroy(runtime, static_cast<Channel *>(object)); }};
+
+Ref<Channel> find_channel(zyntax_channel *handle) {
+    Ref<void> ref = find_object(handle, &channel_kind);
+    return {ref.runtime, static_cast<Channel *>(ref.object)};
 }
 
 } // namespace
@@ -140,10 +137,9 @@ int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t i
     if (runtime->is_ending) return ZYNTAX_ECANCELED;
     if (item_size && capacity > Arena::max_size / item_size) return ZYNTAX_ENOMEM;
     size_t bytes = capacity * item_size;
-    bool has_part = find_or_make_part<Part>(runtime, destroy_all);
     void *items = bytes ? runtime->arena.take(bytes) : nullptr;
-    void *memory = has_part && (items || !bytes) ? runtime->arena.take(sizeof(Channel)) : nullptr;
-    void *handle = memory ? take_handle(runtime, Handle::channel, memory) : nullptr;
+    void *memory = items || !bytes ? runtime->arena.take(sizeof(Channel)) : nullptr;
+    void *handle = memory ? take_handle(runtime, &channel_kind, memory) : nullptr;
     if (!handle) {
         if (items) runtime->arena.give(items, bytes);
         if (memory) runtime->arena.give(memory, sizeof(Channel));

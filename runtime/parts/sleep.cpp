@@ -1,5 +1,5 @@
 // Time as tasks see it: the clock, and the two sleeps.
-#include "runtime.h"
+#include "../runtime.h"
 
 using namespace zyntax;
 

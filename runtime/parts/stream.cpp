@@ -1,0 +1,114 @@
+// Descriptors as tasks use them: opening a handle on one, waiting for it, reading and writing. An operation tries first
+// unless it is known that it would block, and waits only then.
+#include "../runtime.h"
+
+using namespace zyntax;
+
+int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) noexcept {
+    if (!runtime || !out) return ZYNTAX_EINVAL;
+    check_thread(runtime);
+    os::KeepErrors keep;
+    os::Kind kind;
+    Io *io;
+    int32_t error = os::kind_of(fd, &kind);
+    if (error || (error = reserve_io(runtime, &io))) return error;
+    const Io *twin = *runtime->ios.place_of(fd);
+    if (twin && runtime->poller.knows(fd, to_bits(twin->handle))) {
+        unreserve_io(runtime, io);
+        return ZYNTAX_EEXIST;
+    }
+    zyntax_io *handle;
+    error = register_io(runtime, io, fd, kind, readable | writable, &handle);
+    if (error) return error;
+    bool was_blocking = false;
+    error = os::set_nonblocking(fd, &was_blocking); // last: not every system could take it back
+    if (error) {
+        remove_io(runtime, io);
+        return error;
+    }
+    io->was_blocking = was_blocking;
+    if (!was_blocking) io->file = os::file_identity(fd);
+    if (io->file) runtime->given_nonblocking++;
+    *out = handle;
+    return 0;
+}
+
+int32_t zyntax_io_close(zyntax_io *handle) noexcept {
+    os::KeepErrors keep;
+    IoRef ref = find_io(handle);
+    if (!ref.object) return ZYNTAX_ESTALE;
+    os::close(remove_io(ref.runtime, ref.object));
+    return 0;
+}
+
+int32_t zyntax_io_detach(zyntax_io *handle, intptr_t *fd) noexcept {
+    if (!fd) return ZYNTAX_EINVAL;
+    os::KeepErrors keep;
+    IoRef ref = find_io(handle);
+    if (!ref.object) return ZYNTAX_ESTALE;
+    *fd = remove_io(ref.runtime, ref.object);
+    return 0;
+}
+
+intptr_t zyntax_io_fd(zyntax_io *handle) noexcept {
+    IoRef ref = find_io(handle);
+    return ref.object ? ref.object->fd : -1;
+}
+
+// The host may have read or written by itself, so that what was noted of the readiness is no answer: the kernel's is.
+// An edge that comes between the question and the next wait is still reported by that wait.
+PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, Waker *waker,
+                           int64_t *result) noexcept {
+    if (!valid(op, waker, result)) return POLL_READY;
+    IoRef ref = find_io(handle);
+    if (!ref.object) return dead_handle(op, result);
+    if (!interest || (interest & ~(readable | writable))) return refuse(op, result, ZYNTAX_EINVAL);
+    if (Node *node = io_waiter(ref, interest, op)) return still_pending(ref.runtime, node, waker);
+    os::KeepErrors keep;
+    uint32_t now = os::poll_now(ref.object->fd, interest);
+    if (now) return ready(op, result, now);
+    ref.object->ready &= ~bits_of(interest);
+    return wait_io(ref, interest, op, waker, result);
+}
+
+PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t len, Waker *waker,
+                          int64_t *result) noexcept {
+    if (!valid(op, waker, result)) return POLL_READY;
+    IoRef ref = find_io(handle);
+    Io *io = ref.object;
+    if (!io) return dead_handle(op, result);
+    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
+    if (Node *node = io_waiter(ref, readable, op)) return still_pending(ref.runtime, node, waker);
+    if (!len) return ready(op, result, 0);
+    if (io->ready & bits_of(readable)) {
+        os::KeepErrors keep;
+        int64_t n = os::read(io->fd, io->kind, buf, len);
+        if (n != ZYNTAX_EAGAIN) {
+            // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
+            bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
+            if (drained) io->ready &= ~readable;
+            return ready(op, result, n);
+        }
+        io->ready &= ~bits_of(readable);
+    }
+    return wait_io(ref, readable, op, waker, result);
+}
+
+PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, size_t len, Waker *waker,
+                           int64_t *result) noexcept {
+    if (!valid(op, waker, result)) return POLL_READY;
+    IoRef ref = find_io(handle);
+    Io *io = ref.object;
+    if (!io) return dead_handle(op, result);
+    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
+    if (Node *node = io_waiter(ref, writable, op)) return still_pending(ref.runtime, node, waker);
+    if (!len) return ready(op, result, 0);
+    if (io->ready & bits_of(writable)) {
+        os::KeepErrors keep;
+        int64_t n = os::write(io->fd, io->kind, buf, len);
+        // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
+        if (n != ZYNTAX_EAGAIN) return ready(op, result, n);
+        io->ready &= ~bits_of(writable);
+    }
+    return wait_io(ref, writable, op, waker, result);
+}
