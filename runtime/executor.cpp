@@ -126,8 +126,6 @@ void wait_for_inbox(Runtime *runtime) {
     inbox->sleeping.store(0, std::memory_order_relaxed);
 }
 
-namespace {
-
 // The shorter of the two, with the time until the next timer counted from now.
 int64_t until_next_timer(Runtime *runtime, int64_t timeout_ns) {
     uint64_t next = runtime->timers.next_ns();
@@ -138,6 +136,8 @@ int64_t until_next_timer(Runtime *runtime, int64_t timeout_ns) {
     auto rest_ns = static_cast<int64_t>(rest);
     return timeout_ns < 0 || rest_ns < timeout_ns ? rest_ns : timeout_ns;
 }
+
+namespace {
 
 // Live tasks, and nothing that could ever wake one.
 bool is_stalled(const Runtime *runtime) {
@@ -193,15 +193,15 @@ Driving::~Driving() {
     if (has_work(runtime_)) poke(runtime_->inbox);
 }
 
+bool take_stop(Runtime *runtime) {
+    return runtime->inbox->stop.load(std::memory_order_relaxed) && runtime->inbox->stop.exchange(0);
+}
+
 namespace {
 
 // Over is, with a task, when that has ended, else when all have.
 bool is_over(const Runtime *runtime, uintptr_t task) {
     return task ? !find_alive(slots, task) : runtime->tasks.used() == 0;
-}
-
-bool take_stop(Runtime *runtime) {
-    return runtime->inbox->stop.load(std::memory_order_relaxed) && runtime->inbox->stop.exchange(0);
 }
 
 int32_t drive(Runtime *runtime, uintptr_t task) {
@@ -241,38 +241,4 @@ int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *task) noex
     if (!slot) return 0;
     if (slot->owner.load(std::memory_order_acquire) != runtime->inbox->id) return ZYNTAX_ESTALE;
     return drive(runtime, to_bits(task));
-}
-
-int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcept {
-    if (!runtime) return ZYNTAX_EINVAL;
-    check_thread(runtime);
-    if (runtime->is_driving) return ZYNTAX_EBUSY;
-    Driving scope(runtime);
-    runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
-    if (take_stop(runtime)) return ZYNTAX_ECANCELED;
-    runtime->awaited = nullptr;
-    int32_t error = look(runtime, timeout_ns);
-    if (error) return error;
-    poll_ready(runtime);
-    drop_canceled(runtime);
-    if (take_stop(runtime)) return ZYNTAX_ECANCELED;
-    uint64_t alive = runtime->tasks.used();
-    return alive > INT32_MAX ? INT32_MAX : static_cast<int32_t>(alive);
-}
-
-int64_t zyntax_runtime_next_timeout_ns(zyntax_runtime *runtime) noexcept {
-    if (!runtime) return -1;
-    check_thread(runtime);
-    return has_work(runtime) ? 0 : until_next_timer(runtime, -1);
-}
-
-intptr_t zyntax_runtime_backend_fd(zyntax_runtime *runtime) noexcept {
-    if (!runtime) return -1;
-    check_thread(runtime);
-    if (!runtime->host_waits && !runtime->is_driving) {
-        runtime->inbox->sleeping.store(1, std::memory_order_seq_cst);
-        if (has_work(runtime)) poke(runtime->inbox);
-    }
-    runtime->host_waits = true;
-    return runtime->poller.host_fd();
 }

@@ -148,6 +148,8 @@ int32_t look(Runtime *, int64_t timeout_ns); // I/O, timers, other threads; 0 or
 void take_inbox_work(Runtime *);
 void wait_for_inbox(Runtime *); // sleeps until another thread has sent something
 bool has_work(const Runtime *);
+bool take_stop(Runtime *); // whether a stop was asked for, which is then done
+int64_t until_next_timer(Runtime *, int64_t timeout_ns);
 
 // Marks the thread as the one that drives, for a scope.
 class Driving {
