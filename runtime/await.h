@@ -15,7 +15,8 @@ namespace zyntax {
 
 // A kind of such objects.
 struct HandleKind {
-    void (*destroy)(Runtime *, void *object); // with its handle, as the runtime ends
+    void (*destroy)(Runtime *, void *object);      // with its handle, as the runtime ends
+    uint64_t (*count_waiting)(const void *object); // nodes in its rings, for is_valid
 };
 
 // What such a handle names: an object of its runtime.
@@ -79,6 +80,9 @@ PollStatus dead_handle(zyntax_op *op, int64_t *result);
 
 // Puts a node into a ring in which it waits.
 void wait_in(Ring *ring, Node *node, Node::Place place);
+
+// The nodes in a ring whose place that is; very many when one of them does not belong there. Debug builds only.
+uint64_t count_waiting(const Ring &, Node::Place);
 
 // Takes the node out of the ring that it waits in, whatever that is.
 void stop_waiting(Runtime *, Node *);

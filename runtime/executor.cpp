@@ -177,6 +177,7 @@ int32_t look(Runtime *runtime, int64_t timeout_ns) {
 // ---- driving ----
 
 Driving::Driving(Runtime *runtime) : runtime_(runtime), outer_(driving) {
+    assert(!runtime->is_driving && !runtime->current);
     runtime->is_driving = true;
     runtime->outer = outer_ ? outer_->runtime.load(std::memory_order_relaxed) : nullptr;
     runtime->inbox->driver.store(this_thread(), std::memory_order_relaxed);
@@ -185,6 +186,7 @@ Driving::Driving(Runtime *runtime) : runtime_(runtime), outer_(driving) {
 
 // When a host sleeps on the backend's descriptor, what happens from here on has to reach it through that.
 Driving::~Driving() {
+    assert(driving == runtime_->inbox && runtime_->is_valid());
     driving = outer_;
     runtime_->is_driving = false;
     runtime_->inbox->driver.store(nullptr, std::memory_order_release);

@@ -2,6 +2,7 @@
 // No data is moved from here.
 #include "runtime.h"
 
+#include <initializer_list>
 #include <string.h>
 
 namespace zyntax {
@@ -42,8 +43,22 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
     return fd;
 }
 
-const HandleKind io_kind = {
-    [](Runtime *runtime, void *object) { os::close(remove_io(runtime, static_cast<Io *>(object))); }};
+namespace {
+
+void destroy_io(Runtime *runtime, void *object) { os::close(remove_io(runtime, static_cast<Io *>(object))); }
+
+uint64_t count_io_waiting([[maybe_unused]] const void *object) {
+    uint64_t count = 0;
+#ifndef NDEBUG
+    auto *io = static_cast<const Io *>(object);
+    for (const Ring *ring : {&io->readers, &io->writers, &io->either}) count += count_waiting(*ring, Node::io_waiting);
+#endif
+    return count;
+}
+
+} // namespace
+
+const HandleKind io_kind = {destroy_io, count_io_waiting};
 
 bool IoTable::reserve(uint64_t count) {
     if (count <= count_) return true;

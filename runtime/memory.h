@@ -91,7 +91,7 @@ private:
 
 // A runtime's objects of a pool (see slots.h): whole blocks, and a stack of the numbers that are free. A stack beside
 // the objects and not a list through them, so that the next objects to be taken can be fetched ahead.
-//   used() + free_ + (fresh_end_ - fresh_) + those that were ended and not recycled yet == numbers of all blocks
+//   used() + free_ + (fresh_end_ - fresh_) + those that were ended and not recycled (yet) == numbers of all blocks
 //   capacity_ >= numbers of all blocks, so that recycling one can never fail
 template <class Object> class Cells {
     static auto &pool() { return pool_of(static_cast<Object *>(nullptr)); }
@@ -179,6 +179,14 @@ public:
             }
         }
     }
+
+#ifndef NDEBUG
+    bool is_valid() const {
+        uint64_t alive = 0;
+        each([&](uint32_t, const Object *) { alive++; });
+        return alive == used() && used() + free_ + (fresh_end_ - fresh_) <= most() && most() <= capacity_;
+    }
+#endif
 
     // Makes every number stale. Nothing may be taken any more.
     void retire() {

@@ -1,28 +1,24 @@
-// In debug builds, a recount of every equation that the structs of the heart state.
+// In debug builds, a recount of every equation that the structs of the heart state, and of those that the kinds of
+// handles have. It changes nothing.
 #include "runtime.h"
-
-#include <initializer_list>
 
 using namespace zyntax;
 
 #ifndef NDEBUG
 namespace {
 
-// The nodes in a ring, or UINT64_MAX when one of them does not belong there.
+constexpr uint64_t broken = UINT64_C(1) << 63; // more than there are nodes
+
+// The nodes in a ring; `broken` when one of them does not belong there.
 template <class Belongs> uint64_t count_ring(const Ring &ring, Links Node::*links, Belongs belongs) {
     uint64_t count = 0;
-    for (uint32_t index = ring.first; index;) {
-        const Node *node = nodes.at(index);
+    for (const Node *node = first_of(ring); node; node = next_of(ring, node, links)) {
         bool in_use = node->generation.load(std::memory_order_relaxed) & 1;
-        if (!in_use || (nodes.at((node->*links).next)->*links).prev != index || !belongs(node)) return UINT64_MAX;
+        const Node *next = nodes.at((node->*links).next);
+        if (!in_use || (next->*links).prev != nodes.index_of(node) || !belongs(node)) return broken;
         count++;
-        index = (node->*links).next == ring.first ? 0 : (node->*links).next;
     }
     return count;
-}
-
-uint64_t count_waiting(const Ring &ring, Node::Place place) {
-    return count_ring(ring, &Node::in_ring, [&](const Node *n) { return n->place == place && n->ring == &ring; });
 }
 
 uint64_t count_held(const Ring &ring, Node::Holder holder) {
@@ -31,30 +27,35 @@ uint64_t count_held(const Ring &ring, Node::Holder holder) {
 
 } // namespace
 
+uint64_t zyntax::count_waiting(const Ring &ring, Node::Place place) {
+    return count_ring(ring, &Node::in_ring, [&](const Node *n) { return n->place == place && n->ring == &ring; });
+}
+
 bool zyntax_runtime::is_valid() const {
-    uint64_t held = 0, waiting_io = 0, queued = 0;
-    bool good = true;
+    uint64_t held = count_held(strays, Node::stray) + count_held(forgotten, Node::forgotten);
+    uint64_t queued = 0, waiting = 0;
+    bool good = count_waiting(to_call, Node::to_call) == calls && timers.is_valid();
     tasks.each([&](uint32_t, const Slot *slot) {
         held += count_held(slot->ops, Node::task);
-        good = good && count_waiting(slot->joiners, Node::waiting) != UINT64_MAX;
+        waiting += count_waiting(slot->joiners, Node::waiting);
+        queued += (slot->flags & Slot::queued) != 0;
     });
     for (uint32_t i = queue_begin; i != queue_end; i++) {
-        good = good && (slots.at(queue[i & queue_mask])->flags & Slot::queued);
+        const Slot *slot = slots.at(queue[i & queue_mask]);
+        good = good && (slot->flags & Slot::queued);
+        queued -= slot->generation.load(std::memory_order_relaxed) & 1;
     }
-    handles.each([&](uint32_t, const Handle *handle) {
-        if (handle->kind != &io_kind) return;
-        const Io *io = static_cast<const Io *>(handle->object);
-        for (const Ring *ring : {&io->readers, &io->writers, &io->either})
-            waiting_io += count_waiting(*ring, Node::io_waiting);
-    });
-    held += count_held(strays, Node::stray) + count_held(forgotten, Node::forgotten);
+    handles.each([&](uint32_t, const Handle *handle) { waiting += handle->kind->count_waiting(handle->object); });
+    uint64_t in_io = 0, to_be_called = 0, in_wheel = 0;
     nodes.each([&](uint32_t, const Node *node) {
         held -= node->holder != Node::nobody;
-        waiting_io -= node->place == Node::io_waiting;
-        queued += node->place == Node::to_call;
+        waiting -= node->place == Node::waiting || node->place == Node::io_waiting;
+        in_io += node->place == Node::io_waiting;
+        to_be_called += node->place == Node::to_call;
+        in_wheel += node->place == Node::timer_wheel;
     });
-    return good && timers.is_valid() && held == 0 && waiting_io == 0 && queued == calls &&
-           count_waiting(to_call, Node::to_call) == calls && queue_end - queue_begin <= tasks.most() &&
+    return good && held == 0 && queued == 0 && waiting == 0 && in_io == io_waiting && to_be_called == calls &&
+           in_wheel == timers.count() && tasks.is_valid() && nodes.is_valid() && handles.is_valid() &&
            (tasks.most() == 0 || tasks.most() <= queue_mask + 1);
 }
 #endif

@@ -116,8 +116,23 @@ void destroy(Runtime *runtime, Channel *channel) {
     free_unused(runtime, channel);
 }
 
-const HandleKind channel_kind = {
-    [](Runtime *runtime, void *object) { destroy(runtime, static_cast<Channel *>(object)); }};
+void destroy_channel(Runtime *runtime, void *object) { destroy(runtime, static_cast<Channel *>(object)); }
+
+uint64_t count_in_queues([[maybe_unused]] const void *object) {
+    uint64_t count = 0;
+#ifndef NDEBUG
+    auto *channel = static_cast<const Channel *>(object);
+    assert(channel->count <= channel->capacity && channel->first < channel->capacity);
+    for (const Side *side : {&channel->senders, &channel->receivers}) {
+        size_t available = side == &channel->senders ? channel->room() : channel->available();
+        assert(side->turns == available || (side->turns < available && side->queue.empty()));
+        count += count_waiting(side->queue, Node::waiting);
+    }
+#endif
+    return count;
+}
+
+const HandleKind channel_kind = {destroy_channel, count_in_queues};
 
 Ref<Channel> find_channel(zyntax_channel *handle) {
     Ref<void> ref = find_object(handle, &channel_kind);
