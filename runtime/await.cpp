@@ -27,6 +27,7 @@ Ring *holder_ring(Runtime *runtime, const Node *node) {
 }
 
 void hold(Runtime *runtime, Node *node, Node::Holder holder) {
+    assert(node->holder == Node::nobody);
     node->holder = holder;
     append(holder_ring(runtime, node), node, &Node::of_task);
 }
@@ -41,6 +42,7 @@ void let_go(Runtime *runtime, Node *node) {
 // Finds whose the node is by its waker. A plain sleep holds nothing that anybody could miss: it is noted only where
 // somebody asks what a task waits for.
 void find_holder(Runtime *runtime, Node *node) {
+    assert(node->holder == Node::nobody);
     if (node->waker.wake != wake) return;
     Slot *slot = runtime->current;
     if (slot && node->waker.data == runtime->waker.data) {
@@ -82,14 +84,20 @@ void stop_waiting(Runtime *runtime, Node *node) {
 
 namespace {
 
+bool is_mine(const Runtime *runtime, const Node *node) {
+    return node->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
+}
+
 // A host's waker may do anything: the loop calls it, from one place, and until then the op can be cancelled.
 void call_later(Runtime *runtime, Node *node) {
+    assert(node->waker.wake != wake);
     wait_in(&runtime->to_call, node, Node::to_call);
     runtime->calls++;
     if (runtime->host_waits && !runtime->is_driving) poke(runtime->inbox);
 }
 
 void abandon(Runtime *runtime, Node *node) {
+    assert(is_in_use(node) && is_mine(runtime, node));
     stop_waiting(runtime, node);
     if (node->source) node->source->abandoned(runtime, node);
     free_node(runtime, node);
@@ -131,7 +139,7 @@ Node *arm_timer(Runtime *runtime, zyntax_op *op, zyntax_wait waits, uint64_t dea
 
 Node *pending_node(Runtime *runtime, zyntax_op *op) {
     Node *node = *op ? find_node(*op) : nullptr;
-    if (node && node->owner.load(std::memory_order_relaxed) != runtime->inbox->id) {
+    if (node && !is_mine(runtime, node)) {
         zyntax_op_cancel(op);
         node = nullptr;
     }
@@ -144,6 +152,7 @@ Node *pending_node(Runtime *runtime, zyntax_op *op) {
 }
 
 PollStatus still_pending(Runtime *runtime, Node *node, const Waker *waker) {
+    assert(is_in_use(node) && is_mine(runtime, node));
     if (node->place == Node::to_call) stop_waiting(runtime, node); // whoever would be called is here
     bool same = node->waker.data == waker->data && node->waker.wake == waker->wake;
     if (!same) {
@@ -185,6 +194,7 @@ void wait_in(Ring *ring, Node *node, Node::Place place) {
 }
 
 void free_node(Runtime *runtime, Node *node) {
+    assert(is_in_use(node) && is_mine(runtime, node));
     stop_waiting(runtime, node);
     let_go(runtime, node);
     runtime->nodes.give(node);
@@ -213,6 +223,7 @@ void wake_waiter(Runtime *runtime, Node *node) {
 }
 
 void call_hosts(Runtime *runtime) {
+    assert(runtime->is_driving && !runtime->current);
     for (uint64_t n = runtime->calls; n > 0 && !runtime->to_call.empty(); n--) {
         Node *node = first_of(runtime->to_call);
         Waker waker = node->waker;
@@ -228,6 +239,7 @@ void give_turn(Runtime *runtime, Node *node) {
     wake_waiter(runtime, node);
     if (node->holder != Node::task) return;
     Slot *slot = slots.at(handle_index(to_bits(node->waker.data)));
+    assert(node->place == Node::nowhere);
     slot->flags |= Slot::has_turn;
     node->place = Node::turn;
     node->tag = slot->polls_low;
@@ -247,6 +259,7 @@ Node *find_unused_turn(const Slot *slot) {
 
 // Giving one up may give another of the same task its turn.
 void end_turns(Runtime *runtime, Slot *slot) {
+    assert(runtime->current == nullptr);
     while (Node *node = find_unused_turn(slot)) abandon(runtime, node);
     slot->flags &= static_cast<uint8_t>(~Slot::has_turn);
     for (Node *node = first_of(slot->ops); node; node = next_of(slot->ops, node, &Node::of_task)) {
@@ -271,6 +284,7 @@ void forget_ops(Runtime *runtime, Slot *slot) {
 
 // Strays are looked through as a whole: there are some only where runtimes wait for each other's tasks.
 void give_up_forgotten(Runtime *runtime) {
+    assert(!runtime->current);
     for (Node *node = first_of(runtime->strays); node;) {
         Node *stray = node;
         node = next_of(runtime->strays, node, &Node::of_task);
@@ -298,6 +312,7 @@ Ref<void> find_object(const void *number, const HandleKind *kind) {
 }
 
 void *take_handle(Runtime *runtime, const HandleKind *kind, void *object) {
+    assert(object);
     auto [handle, index, generation] = runtime->handles.take(runtime->inbox->id);
     if (!handle) return nullptr;
     handle->kind = kind;

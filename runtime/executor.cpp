@@ -52,6 +52,7 @@ Message *take_messages(Inbox *inbox) {
 
 void take_inbox_work(Runtime *runtime) {
     Inbox *inbox = runtime->inbox;
+    assert(driving == inbox && !runtime->current);
     for (uint32_t index = inbox->woken.load(std::memory_order_relaxed) ? take_woken(inbox) : 0; index;) {
         Slot *slot = slots.at(index);
         uint32_t woken = index;
@@ -121,6 +122,7 @@ int32_t park(Runtime *runtime, int64_t timeout_ns) {
 
 void wait_for_inbox(Runtime *runtime) {
     Inbox *inbox = runtime->inbox;
+    assert(driving == inbox);
     inbox->sleeping.store(1, std::memory_order_seq_cst);
     if (ask_kernel(runtime, has_inbox_work(inbox) ? 0 : -1) != 0) os::yield();
     inbox->sleeping.store(0, std::memory_order_relaxed);
@@ -158,6 +160,7 @@ void take_what_came(Runtime *runtime) {
 
 // User code runs before the question whether there is anything to wait for, or after the sleep.
 int32_t look(Runtime *runtime, int64_t timeout_ns) {
+    assert(runtime->is_driving && !runtime->current);
     int32_t error = 0;
     take_what_came(runtime);
     give_up_forgotten(runtime);

@@ -32,6 +32,7 @@ void poke(Inbox *inbox) {
 }
 
 void send(Inbox *inbox, Message *message) {
+    assert(message->run);
     Message *head = inbox->messages.load(std::memory_order_relaxed);
     do {
         message->next = head;

@@ -6,6 +6,7 @@
 namespace zyntax {
 
 void append(Ring *ring, Node *node, Links Node::*links) {
+    assert(is_in_use(node));
     uint32_t index = nodes.index_of(node);
     if (ring->empty()) {
         node->*links = {index, index};

@@ -60,6 +60,8 @@ using Nodes = Pool<Node, 256, wide ? 1u << 26 : 1u << 20>;
 ZYNTAX_INTERNAL extern constinit Nodes nodes;
 inline Nodes &pool_of(Node *) { return nodes; }
 
+inline bool is_in_use(const Node *node) { return node->generation.load(std::memory_order_relaxed) & 1; }
+
 // ---- rings ----
 
 inline Node *first_of(const Ring &ring) { return ring.empty() ? nullptr : nodes.at(ring.first); }

@@ -20,6 +20,7 @@ namespace {
 // The handle is stale and the slot free before drop runs, so that drop may do everything. A slot that is still in the
 // ready queue becomes free when the queue comes to it.
 inline void release(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
+    assert(slot->joiners.empty() && slot->ops.empty());
     size_t owned = size_t{slot->owned} * Arena::unit;
     slot->flags &= Slot::queued;
     if (!slot->flags) runtime->tasks.recycle(slot, index);
@@ -38,6 +39,7 @@ inline void release(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcom
 
 // What is rare is out of line and a tail call, here as in spawn, so that the common way saves no registers.
 void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
+    assert(slot != runtime->current && slot == slots.at(index));
     runtime->tasks.end(slot);
     if (slot->joiners.first | slot->ops.first) finish_waited(runtime, index, slot, outcome);
     else release(runtime, index, slot, outcome);
@@ -59,6 +61,7 @@ void drop_canceled(Runtime *runtime) {
 namespace {
 
 inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
+    assert(slot->flags & Slot::queued);
     uint32_t generation = slot->generation.load(std::memory_order_relaxed);
     slot->flags &= static_cast<uint8_t>(~Slot::queued); // a wake from here on queues it again
     if (!(generation & 1)) return runtime->tasks.recycle(slot, index);
@@ -79,6 +82,7 @@ inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
 } // namespace
 
 void poll_ready(Runtime *runtime) {
+    assert(runtime->is_driving && !runtime->current);
     constexpr uint32_t ahead = 8; // a slot's cache line is asked for this many polls before it is needed
     runtime->polls_left = runtime->config.poll_budget;
     while (runtime->has_queued() && runtime->polls_left-- > 0) {
@@ -148,6 +152,7 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     if (runtime->is_ending) return refuse(runtime, state, drop, owned);
     if (!runtime->tasks.has_free()) return spawn_with_fresh_slot(runtime, state, poll, drop, owned);
     auto [slot, index, generation] = runtime->tasks.take_free();
+    assert(slot->ops.empty() && runtime->queue_end - runtime->queue_begin <= runtime->queue_mask);
     slot->state = state;
     slot->poll = poll;
     slot->drop = drop;

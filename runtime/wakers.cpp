@@ -63,6 +63,7 @@ void wake(void *data) {
 
 void enqueue(Runtime *runtime, uint32_t index, Slot *slot) {
     if (slot->flags & (Slot::queued | Slot::canceled)) return;
+    assert(runtime->queue_end - runtime->queue_begin <= runtime->queue_mask); // room for each slot, once
     slot->flags |= Slot::queued;
     runtime->queue[runtime->queue_end++ & runtime->queue_mask] = index;
 }
@@ -71,6 +72,7 @@ void cancel_task(Runtime *runtime, uint32_t index, Slot *slot) {
     if (slot->flags & Slot::canceled) return;
     slot->flags |= Slot::canceled;
     if (slot == runtime->current) return; // its poll decides
+    assert(slot == slots.at(index) && (slot->generation.load(std::memory_order_relaxed) & 1));
     slot->next_canceled = 0;
     if (runtime->canceled_first) slots.at(runtime->canceled_last)->next_canceled = index;
     else runtime->canceled_first = index;
