@@ -9,8 +9,8 @@
 //  - The end of the peer's stream is readable | read_closed; errors and hang-ups are every bit. A closed direction does
 //    not block again, so there will be no further event for it.
 //  - wait returns early rather than late, and late by about 1 ms or one tick of the system at most; on EINTR with 0.
-//  - wake, from any thread or a signal handler, makes the current wait return, or the next one. It never blocks and
-//    leaves errno alone. Wakes are not reported as events.
+//  - wake, from any thread or a signal handler, makes the current wait return, or the next one. It never blocks.
+//    Wakes are not reported as events.
 // What is registered once the caller sees to. Every function returns 0 or a count, or a negative ZYNTAX_E code with
 // nothing changed.
 #pragma once

@@ -35,7 +35,6 @@ epoll_event every_edge(uintptr_t word) {
 } // namespace
 
 int32_t EpollPoller::open(Memory &) {
-    os::KeepErrno keep;
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     wake_ = epoll_ < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     // Edge-triggered, so that each write is one event and the counter never needs a read.
@@ -59,7 +58,6 @@ void EpollPoller::close() {
 void EpollPoller::close_copy() { close(); }
 
 int32_t EpollPoller::add(intptr_t fd, uintptr_t word, void **) {
-    os::KeepErrno keep;
     assert(word != wake_word);
     epoll_event event = every_edge(word);
     return epoll_ctl(epoll_, EPOLL_CTL_ADD, static_cast<int>(fd), &event) == 0 ? 0 : os::last_error();
@@ -67,19 +65,16 @@ int32_t EpollPoller::add(intptr_t fd, uintptr_t word, void **) {
 
 // Closing alone would not do: a duplicate of the descriptor would keep the registration alive.
 void EpollPoller::remove(intptr_t fd, void *) {
-    os::KeepErrno keep;
     epoll_event unused = {};
     epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(fd), &unused);
 }
 
 bool EpollPoller::knows(intptr_t fd, uintptr_t word) {
-    os::KeepErrno keep;
     epoll_event same = every_edge(word);
     return epoll_ctl(epoll_, EPOLL_CTL_MOD, static_cast<int>(fd), &same) == 0;
 }
 
 int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
-    os::KeepErrno keep;
     epoll_event ready[batch];
     int limit = static_cast<int>(max < batch ? max : batch);
     int n = -1;
@@ -101,7 +96,6 @@ int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 }
 
 void EpollPoller::wake() {
-    os::KeepErrno keep;
     const uint64_t one = 1;
     // EAGAIN: the counter is full, so the event is pending already.
     while (::write(wake_, &one, sizeof one) < 0 && errno == EINTR) {

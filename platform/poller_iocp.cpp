@@ -139,16 +139,15 @@ struct IocpPoller::Socket {
 };
 
 int32_t IocpPoller::open(Memory &memory) {
-    os::KeepErrors keep;
     memory_ = &memory;
     WSADATA unused;
     int failed = WSAStartup(MAKEWORD(2, 2), &unused); // counts; close takes it back
-    if (failed) return os::error_of(static_cast<DWORD>(failed));
+    if (failed) return os::code_of(failed);
     int32_t error = 0;
     port_ = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1);
     if (!port_) error = os::last_error();
     NTSTATUS status = port_ ? open_driver(&driver_) : 0;
-    if (is_error(status)) error = os::error_of(RtlNtStatusToDosError(status));
+    if (is_error(status)) error = os::code_of(static_cast<int>(RtlNtStatusToDosError(status)));
     if (!error && !CreateIoCompletionPort(driver_, port_, 0, 0)) error = os::last_error();
     if (error) close();
     else SetFileCompletionNotificationModes(driver_, FILE_SKIP_SET_EVENT_ON_HANDLE); // nobody waits on the handle
@@ -156,7 +155,6 @@ int32_t IocpPoller::open(Memory &memory) {
 }
 
 void IocpPoller::close() {
-    os::KeepErrors keep;
     if (polls_) CancelIoEx(driver_, nullptr);
     while (polls_) {
         OVERLAPPED_ENTRY entries[packets];
@@ -195,7 +193,6 @@ void IocpPoller::retire(Socket *socket) {
 }
 
 int32_t IocpPoller::add(intptr_t fd, uintptr_t word, void **registration) {
-    os::KeepErrors keep;
     SOCKET base = base_of(static_cast<SOCKET>(fd));
     if (base == INVALID_SOCKET) return GetLastError() == WSAENOTSOCK ? ZYNTAX_EBADF : ZYNTAX_EPERM;
     if (!reserve()) return ZYNTAX_ENOMEM;
@@ -211,7 +208,6 @@ int32_t IocpPoller::add(intptr_t fd, uintptr_t word, void **registration) {
 }
 
 void IocpPoller::remove(intptr_t, void *registration) {
-    os::KeepErrors keep;
     auto *socket = static_cast<Socket *>(registration);
     assert(!socket->removed);
     socket->removed = true;
@@ -282,7 +278,6 @@ bool IocpPoller::complete(Socket *socket, Event *event) {
 }
 
 int32_t IocpPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
-    os::KeepErrors keep;
     auto limit = static_cast<uint64_t>(timeout_ns);
     uint64_t start = timeout_ns > 0 ? os::clock_ns() : 0;
     for (;;) {
@@ -312,7 +307,6 @@ int32_t IocpPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 }
 
 void IocpPoller::wake() {
-    os::KeepErrors keep;
     // One packet at most is on its way, so that wakes do not add up. If it cannot be posted, the wait sees the flag.
     if (!woken_.exchange(true, std::memory_order_seq_cst)) PostQueuedCompletionStatus(port_, 0, 0, nullptr);
 }

@@ -54,7 +54,6 @@ uint32_t to_readiness(const struct kevent &event) {
 } // namespace
 
 int32_t KqueuePoller::open(Memory &) {
-    os::KeepErrno keep;
     kqueue_ = kqueue();
     struct kevent waker = make_change(0, EVFILT_USER, EV_ADD | EV_CLEAR, 0);
     int32_t error = 0;
@@ -75,7 +74,6 @@ void KqueuePoller::close() {
 void KqueuePoller::close_copy() { kqueue_ = -1; }
 
 int32_t KqueuePoller::add(intptr_t fd, uintptr_t word, void **) {
-    os::KeepErrno keep;
     // Reading comes last as libkqueue stops looking for the end of the stream when writing is added.
     struct kevent changes[] = {make_change(fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, word),
                                make_change(fd, EVFILT_READ, EV_ADD | EV_CLEAR, word)};
@@ -92,20 +90,17 @@ int32_t KqueuePoller::add(intptr_t fd, uintptr_t word, void **) {
 
 // A descriptor that is gone has no filters left, a pipe without a reader had only one: no error is of interest.
 void KqueuePoller::remove(intptr_t fd, void *) {
-    os::KeepErrno keep;
     struct kevent changes[] = {make_change(fd, EVFILT_READ, EV_DELETE, 0), make_change(fd, EVFILT_WRITE, EV_DELETE, 0)};
     apply(kqueue_, changes);
 }
 
 // A change without EV_ADD finds a filter that is there, and this one changes nothing.
 bool KqueuePoller::knows(intptr_t fd, uintptr_t word) {
-    os::KeepErrno keep;
     struct kevent same[] = {make_change(fd, EVFILT_READ, EV_CLEAR, word)};
     return apply(kqueue_, same) == 0 && same[0].data == 0;
 }
 
 int32_t KqueuePoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
-    os::KeepErrno keep;
     struct kevent ready[batch];
     auto limit = static_cast<Count>(max < batch ? max : batch);
     timespec timeout = os::to_timeout(timeout_ns);
@@ -123,7 +118,6 @@ int32_t KqueuePoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 }
 
 void KqueuePoller::wake() {
-    os::KeepErrno keep;
     struct kevent trigger = make_change(0, EVFILT_USER, 0, 0);
     trigger.fflags = NOTE_TRIGGER;
     while (kevent(kqueue_, &trigger, 1, nullptr, 0, nullptr) < 0 && errno == EINTR) {

@@ -90,7 +90,6 @@ void PollPoller::want(intptr_t fd, void *registration, uint32_t directions) {
 // The kernel is asked about what is waited for: a hang-up that interests nobody cannot spin. As it refuses more entries
 // than there may be descriptors there are no gaps. Begins with what the last wait had no room for.
 int32_t PollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
-    os::KeepErrno keep;
     auto is_asked = [](const pollfd &asked) { return asked.fd >= 0; };
     if (timeout_ns < 0 && std::none_of(asked_, asked_ + end_, is_asked)) return ZYNTAX_EDEADLK; // it would never end
     int n = poll_for(asked_, end_, timeout_ns);
@@ -112,7 +111,6 @@ int32_t PollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 
 // EAGAIN: the pipe is full, so a wake is pending already.
 void PollPoller::wake() {
-    os::KeepErrno keep;
     const char byte = 0;
     while (::write(pipe_[1], &byte, 1) < 0 && errno == EINTR) {
     }

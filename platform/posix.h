@@ -3,17 +3,12 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "../include/zyntax_async_runtime.h"
 
 namespace zyntax::os {
-
-// Puts errno back at the end of the scope.
-struct KeepErrno {
-    int saved = errno;
-    ~KeepErrno() { errno = saved; }
-};
 
 // The code of a system's error. One that has no name in the header is named as the nearest that has; without one, it
 // keeps its number on Linux and is ZYNTAX_EIO elsewhere.
@@ -43,6 +38,11 @@ inline timespec to_timeout(int64_t timeout_ns) {
 // What poll(2) is asked for, and what its answer means.
 short to_poll_events(uint32_t directions);
 uint32_t to_readiness(short events);
+
+// Whether a socket's short reads tell that there is no more.
+bool is_plain_tcp(int fd);
+
+ssize_t write_without_sigpipe(int fd, const void *buf, size_t len);
 
 // What a poller without a better way is woken through. Both ends are non-blocking and close-on-exec.
 int32_t open_pipe(int (&ends)[2]);

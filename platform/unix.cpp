@@ -75,13 +75,25 @@ uint64_t clock_ns() {
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
-void release(void *at) {
-    KeepErrno keep;
-    ::free(at);
+void release(void *at) { ::free(at); }
+
+int32_t kind_of(intptr_t fd, Kind *kind) {
+    struct stat info;
+    if (fd != static_cast<int>(fd)) return ZYNTAX_EBADF;
+    if (fstat(static_cast<int>(fd), &info) != 0) return last_error();
+    // Some kernels refuse these when they are registered, others call them ready for ever.
+    if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) || S_ISBLK(info.st_mode)) return ZYNTAX_EPERM;
+#if defined(F_SETNOSIGPIPE)
+    // macOS sends SIGPIPE to the process: blocking it in the thread that writes would not do.
+    if (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) fcntl(static_cast<int>(fd), F_SETNOSIGPIPE, 1);
+#endif
+    *kind = S_ISFIFO(info.st_mode) ? Kind::pipe : Kind::other;
+    if (!S_ISSOCK(info.st_mode)) return 0;
+    *kind = is_plain_tcp(static_cast<int>(fd)) ? Kind::tcp : Kind::socket;
+    return 0;
 }
 
 int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
-    KeepErrno keep;
     int flags = fcntl(static_cast<int>(fd), F_GETFL);
     if (flags < 0) return last_error();
     *was_blocking = !(flags & O_NONBLOCK);
@@ -90,19 +102,16 @@ int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
 }
 
 void set_blocking(intptr_t fd) {
-    KeepErrno keep;
     int flags = fcntl(static_cast<int>(fd), F_GETFL);
     if (flags >= 0 && (flags & O_NONBLOCK)) fcntl(static_cast<int>(fd), F_SETFL, flags & ~O_NONBLOCK);
 }
 
 bool is_blocking(intptr_t fd) {
-    KeepErrno keep;
     int flags = fcntl(static_cast<int>(fd), F_GETFL);
     return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
 uint64_t file_identity(intptr_t fd) {
-    KeepErrno keep;
     struct stat info = {};
     fstat(static_cast<int>(fd), &info);
     constexpr uint64_t odd = 0x9e3779b97f4a7c15;
@@ -132,7 +141,6 @@ uint32_t to_readiness(short events) {
 }
 
 uint32_t poll_now(intptr_t fd, uint32_t interest) {
-    KeepErrno keep;
     pollfd p = {static_cast<int>(fd), to_poll_events(interest), 0};
     while (poll(&p, 1, 0) < 0) {
         if (errno != EINTR) return interest; // let the operation itself find out
@@ -140,13 +148,43 @@ uint32_t poll_now(intptr_t fd, uint32_t interest) {
     return to_readiness(p.revents) & interest;
 }
 
+// MSG_DONTWAIT: others that have the socket may make it blocking behind our back.
+#if defined(__wasi__)
+constexpr int receive_flags = 0, send_flags = 0;
+#elif defined(MSG_NOSIGNAL)
+constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+#else
+constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOSIGPIPE is set on the socket instead
+#endif
+
+// recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
+static bool is_received(Kind kind) { return receive_flags && (kind == Kind::tcp || kind == Kind::socket); }
+
+int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
+    int number = static_cast<int>(fd);
+    for (;;) {
+        ssize_t n = is_received(kind) ? recv(number, buf, len, receive_flags) : ::read(number, buf, len);
+        if (n >= 0) return n;
+        if (errno != EINTR) return last_error();
+    }
+}
+
+int64_t write(intptr_t fd, Kind kind, const void *buf, size_t len) {
+    int number = static_cast<int>(fd);
+    for (;;) {
+        ssize_t n = is_received(kind)    ? send(number, buf, len, send_flags)
+                    : kind == Kind::pipe ? write_without_sigpipe(number, buf, len)
+                                         : ::write(number, buf, len);
+        if (n >= 0) return n;
+        if (errno != EINTR) return last_error();
+    }
+}
+
 void close(intptr_t fd) {
-    KeepErrno keep;
     ::close(static_cast<int>(fd)); // after EINTR the descriptor is gone on Linux and the BSDs: never retried
 }
 
 int32_t shut_down_writes(intptr_t fd) {
-    KeepErrno keep;
     if (shutdown(static_cast<int>(fd), SHUT_WR) == 0) return 0;
     return errno == ENOTSOCK ? ZYNTAX_EOPNOTSUPP : last_error();
 }

@@ -8,14 +8,12 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace zyntax::os {
 
 // A module's memory has no addresses without memory: what is reserved here is there, so that it has to stay modest.
 void *reserve_pages(size_t size) {
-    KeepErrno keep;
     constexpr size_t most = size_t{16} << 20, page = size_t{64} << 10;
     if (size > most) return nullptr;
     void *at = sbrk(static_cast<intptr_t>((size + page - 1) / page * page)); // zeroed: it has never been used
@@ -28,7 +26,6 @@ size_t address_limit() { return SIZE_MAX; } // reserve_pages has its own
 uint64_t process_id() { return 0; }
 
 void *allocate(size_t size, size_t align) {
-    KeepErrno keep;
     if (align <= alignof(max_align_t)) return malloc(size);
     void *at = nullptr;
     return posix_memalign(&at, align, size) == 0 ? at : nullptr;
@@ -48,33 +45,13 @@ bool Monitor::wait_for(uint64_t) { return false; }
 void Monitor::signal() {}
 void Monitor::broadcast() {}
 
+bool is_plain_tcp(int) { return false; }
+ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
+
 // Nobody could write to it while the loop waits.
 int32_t open_pipe(int (&)[2]) { return 0; }
 
-int32_t kind_of(intptr_t fd, Kind *kind) {
-    KeepErrno keep;
-    struct stat info;
-    if (fd < 0) return ZYNTAX_EBADF;
-    if (fstat(static_cast<int>(fd), &info) != 0) return last_error();
-    if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) || S_ISBLK(info.st_mode)) return ZYNTAX_EPERM;
-    *kind = S_ISSOCK(info.st_mode) ? Kind::socket : Kind::other;
-    return 0;
-}
-
-int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
-    KeepErrno keep;
-    ssize_t n = ::read(static_cast<int>(fd), buf, len);
-    return n >= 0 ? n : last_error();
-}
-
-int64_t write(intptr_t fd, Kind, const void *buf, size_t len) {
-    KeepErrno keep;
-    ssize_t n = ::write(static_cast<int>(fd), buf, len);
-    return n >= 0 ? n : last_error();
-}
-
 intptr_t accept(intptr_t listener, bool) {
-    KeepErrno keep;
     int fd = accept4(static_cast<int>(listener), nullptr, nullptr, SOCK_NONBLOCK);
     if (fd >= 0) return fd;
     return errno == ENOTSOCK ? int32_t{ZYNTAX_EINVAL} : last_error();

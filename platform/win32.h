@@ -10,7 +10,6 @@
 
 #include <winsock2.h> // before windows.h, which brings the old one
 
-#include <errno.h>
 #include <mswsock.h>
 #include <windows.h>
 #include <ws2tcpip.h>
@@ -19,20 +18,10 @@
 
 namespace zyntax::os {
 
-// Puts what GetLastError, WSAGetLastError (the same word) and errno tell back at the end of the scope.
-struct KeepErrors {
-    DWORD last = GetLastError();
-    int number = errno;
-    ~KeepErrors() {
-        errno = number;
-        SetLastError(last);
-    }
-};
-
 // The ZYNTAX_E code, or else Linux's number, for an error of Windows or of Winsock.
-int32_t error_of(DWORD code);
+int32_t code_of(int error);
 
-inline int32_t last_error() { return error_of(GetLastError()); }
+inline int32_t last_error() { return code_of(static_cast<int>(GetLastError())); }
 
 // Milliseconds for the system's waits, which count in nothing finer: never fewer than asked for, nor INFINITE.
 inline DWORD to_ms_rounded_up(uint64_t ns) {

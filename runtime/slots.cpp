@@ -11,10 +11,9 @@ constinit Inboxes inboxes;
 
 namespace {
 
-// A spin lock is enough: nothing that another thread waits for happens while it is held, though the system is called.
-// It is held by a process, so that a child that was forked meanwhile, where the holder does not exist, takes it over.
-// What it guards is changed by one store a step, and whatever step the holder had come to, the child loses some objects
-// at most.
+// A spin lock is enough: nothing that another thread waits for happens while it is held. It is held by a process, so
+// that a child that was forked meanwhile, where the holder does not exist, takes it over. What it guards is changed by
+// one store a step, and whatever step the holder had come to, the child loses some objects at most.
 class Lock {
 public:
     Lock() : process_(static_cast<uint32_t>(os::process_id()) + 1) {
@@ -32,7 +31,7 @@ public:
 
 private:
     static constinit std::atomic<uint32_t> held_by;
-    os::KeepErrors keep_;
+    os::KeepErrors keep_; // the system is asked for memory meanwhile
     uint32_t process_;
 };
 constinit std::atomic<uint32_t> Lock::held_by;

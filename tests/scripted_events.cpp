@@ -40,7 +40,7 @@ TEST_CASE("a_stale_report_is_counted_and_wakes_nobody") {
     uintptr_t known = sim.world.registered.at(zyntax_io_fd(both.io)).word;
     constexpr uintptr_t generation = uintptr_t(1) << (sizeof(uintptr_t) == 8 ? 32 : 20);
     for (uintptr_t word : {of_closed, known - generation, known + generation, known + 1, known % generation,
-                           UINTPTR_MAX, uintptr_t(1) << 24, sim.world.registered.at(zyntax_io_fd(elsewhere)).word,
+                           ~uintptr_t(0), uintptr_t(1) << 24, sim.world.registered.at(zyntax_io_fd(elsewhere)).word,
                            reinterpret_cast<uintptr_t>(channel)})
         sim.world.reports.push_back({word, every_bit});
     sim.settle();

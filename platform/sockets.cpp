@@ -1,0 +1,124 @@
+// TCP: what POSIX and Winsock have alike, over the names of sockets.h in which they differ.
+#include "sockets.h"
+
+#if !defined(__wasi__)
+
+#include <string.h>
+
+namespace zyntax::os {
+
+namespace {
+
+const sockaddr *as_sockaddr(const Address *address) { return reinterpret_cast<const sockaddr *>(address->bytes); }
+
+// Closes a socket of ours that has come to nothing, and passes the reason on.
+int32_t give_up(intptr_t fd, int32_t error) {
+    close(fd);
+    return error;
+}
+
+// Small writes go out at once, and none raises a signal.
+intptr_t tuned(intptr_t fd) {
+    if (fd < 0) return fd;
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+#ifdef SO_NOSIGPIPE
+    set_option(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#endif
+    return fd;
+}
+
+} // namespace
+
+intptr_t listen(const Address *address, bool dual_stack, bool shared) {
+    if (shared && !sharing) return ZYNTAX_ENOSYS;
+    int family = as_sockaddr(address)->sa_family;
+    intptr_t fd = tuned(new_stream(family));
+    if (fd < 0) return fd;
+    set_option(fd, SOL_SOCKET, claiming, 1);
+    if (shared) set_option(fd, SOL_SOCKET, sharing, 1);
+    if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual_stack);
+    bool is_bound = bind(to_socket(fd), as_sockaddr(address), static_cast<socklen_t>(address->size)) == 0;
+    if (is_bound && ::listen(to_socket(fd), SOMAXCONN) == 0) return fd;
+    int32_t error = last_error();
+    return give_up(fd, forbidden_is_taken && error == ZYNTAX_EACCES ? int32_t{ZYNTAX_EADDRINUSE} : error);
+}
+
+bool listens(intptr_t fd) {
+    int on = 0;
+    return get_option(fd, SOL_SOCKET, SO_ACCEPTCONN, &on) && on;
+}
+
+intptr_t accept(intptr_t listener, bool set_no_delay) {
+    intptr_t fd = accept_stream(listener);
+    return set_no_delay ? tuned(fd) : fd;
+}
+
+bool accept_passes(int64_t error) {
+    for (int32_t code : passing) {
+        if (error == code) return true;
+    }
+    return false;
+}
+
+intptr_t connect(const Address *address, bool *in_progress) {
+    intptr_t fd = tuned(new_stream(as_sockaddr(address)->sa_family));
+    if (fd < 0) return fd;
+    *in_progress = ::connect(to_socket(fd), as_sockaddr(address), static_cast<socklen_t>(address->size)) != 0;
+    return *in_progress && !connect_goes_on() ? give_up(fd, last_error()) : fd;
+}
+
+// SO_ERROR alone does not tell "connected" from "not yet": only a peer's name proves the connection.
+int32_t connect_result(intptr_t fd) {
+    int error = 0;
+    if (!get_option(fd, SOL_SOCKET, SO_ERROR, &error)) return last_error();
+    if (error) return code_of(error);
+    sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    if (getpeername(to_socket(fd), reinterpret_cast<sockaddr *>(&peer), &size) == 0) return 0;
+    int32_t code = last_error();
+    return code == ZYNTAX_ENOTCONN ? int32_t{ZYNTAX_EAGAIN} : code;
+}
+
+// The port has the same place in both families.
+static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+
+int32_t local_port(intptr_t fd) {
+    sockaddr_storage name = {};
+    socklen_t size = sizeof name;
+    if (getsockname(to_socket(fd), reinterpret_cast<sockaddr *>(&name), &size) != 0) return ZYNTAX_EINVAL;
+    bool is_ip = name.ss_family == AF_INET || name.ss_family == AF_INET6;
+    return is_ip ? ntohs(reinterpret_cast<sockaddr_in *>(&name)->sin_port) : int32_t{ZYNTAX_EINVAL};
+}
+
+static_assert(sizeof(sockaddr_in6) <= sizeof(Address::bytes));
+
+int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uint32_t max) {
+    in_addr strict; // getaddrinfo takes 1.2.3 and 0x7f.1 for addresses, too, and Windows [::1]
+    if (numeric && !strchr(host, ':') && inet_pton(AF_INET, host, &strict) != 1) return ZYNTAX_ENOENT;
+    if (strchr(host, '[')) return ZYNTAX_ENOENT;
+    addrinfo hints = {};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = numeric ? AI_NUMERICHOST : 0;
+    addrinfo *found = nullptr;
+    int code = getaddrinfo(host, nullptr, &hints, &found);
+#ifdef EAI_SYSTEM
+    if (code == EAI_SYSTEM) return last_error();
+#endif
+    if (code == EAI_MEMORY) return ZYNTAX_ENOMEM;
+    if (code == EAI_AGAIN) return ZYNTAX_EAGAIN;
+    if (code != 0) return ZYNTAX_ENOENT;
+    int32_t n = 0;
+    for (addrinfo *a = found; a; a = a->ai_next) {
+        if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
+        if (static_cast<uint32_t>(n++) >= max) continue;
+        reinterpret_cast<sockaddr_in *>(a->ai_addr)->sin_port = htons(port);
+        memcpy(out->bytes, a->ai_addr, static_cast<size_t>(a->ai_addrlen));
+        (out++)->size = static_cast<uint32_t>(a->ai_addrlen);
+    }
+    freeaddrinfo(found);
+    return n > 0 ? n : int32_t{ZYNTAX_ENOENT};
+}
+
+} // namespace zyntax::os
+
+#endif // !__wasi__
