@@ -96,7 +96,7 @@ void call_later(Runtime *runtime, Node *node) {
     if (runtime->host_waits && !runtime->is_driving) poke(runtime->inbox);
 }
 
-void abandon(Runtime *runtime, Node *node) {
+void give_up(Runtime *runtime, Node *node) {
     assert(is_in_use(node) && is_mine(runtime, node));
     stop_waiting(runtime, node);
     if (node->source) node->source->abandoned(runtime, node);
@@ -260,7 +260,7 @@ Node *find_unused_turn(const Slot *slot) {
 // Giving one up may give another of the same task its turn.
 void end_turns(Runtime *runtime, Slot *slot) {
     assert(runtime->current == nullptr);
-    while (Node *node = find_unused_turn(slot)) abandon(runtime, node);
+    while (Node *node = find_unused_turn(slot)) give_up(runtime, node);
     slot->flags &= static_cast<uint8_t>(~Slot::has_turn);
     for (Node *node = first_of(slot->ops); node; node = next_of(slot->ops, node, &Node::of_task)) {
         if (node->place == Node::turn) slot->flags |= Slot::has_turn;
@@ -277,7 +277,7 @@ void forget_ops(Runtime *runtime, Slot *slot) {
     while (Node *node = first_of(slot->ops)) {
         remove(&slot->ops, node, &Node::of_task);
         node->holder = Node::nobody;
-        if (node->place == Node::turn) abandon(runtime, node);
+        if (node->place == Node::turn) give_up(runtime, node);
         else if (!is_sleep(node)) hold(runtime, node, Node::forgotten);
     }
 }
@@ -292,7 +292,7 @@ void give_up_forgotten(Runtime *runtime) {
         let_go(runtime, stray);
         if (!is_sleep(stray)) hold(runtime, stray, Node::forgotten);
     }
-    while (Node *node = first_of(runtime->forgotten)) abandon(runtime, node);
+    while (Node *node = first_of(runtime->forgotten)) give_up(runtime, node);
 }
 
 bool waits_for_something(const Slot *slot) {
@@ -335,5 +335,5 @@ void zyntax_op_cancel(zyntax_op *op) noexcept {
     Runtime *runtime = node ? usable_runtime(node->owner.load(std::memory_order_relaxed)) : nullptr;
     if (!runtime) return;
     check_thread(runtime);
-    abandon(runtime, node);
+    give_up(runtime, node);
 }

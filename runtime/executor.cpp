@@ -159,7 +159,7 @@ void take_what_came(Runtime *runtime) {
 } // namespace
 
 // User code runs before the question whether there is anything to wait for, or after the sleep.
-int32_t look(Runtime *runtime, int64_t timeout_ns) {
+int32_t look_around(Runtime *runtime, int64_t timeout_ns) {
     assert(runtime->is_driving && !runtime->current);
     int32_t error = 0;
     take_what_came(runtime);
@@ -219,7 +219,7 @@ int32_t drive(Runtime *runtime, uintptr_t task) {
     for (;;) {
         if (take_stop(runtime)) return ZYNTAX_ECANCELED;
         if (is_over(runtime, task)) return 0;
-        int32_t error = look(runtime, -1);
+        int32_t error = look_around(runtime, -1);
         if (error) return error;
         if (!is_over(runtime, task)) poll_ready(runtime);
         drop_canceled(runtime);

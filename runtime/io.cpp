@@ -30,8 +30,8 @@ void restore_blocking(Runtime *runtime, const Io *io) {
 intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t fd = io->fd;
     runtime->poller.remove(fd, io->registration);
-    Io **place = runtime->ios.place_of(fd);
-    if (*place == io) *place = io->next;
+    Io **link = runtime->ios.link_of(fd);
+    if (*link == io) *link = io->next;
     restore_blocking(runtime, io);
     if (io->unregistered >= 0) os::close(io->unregistered);
     if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
@@ -72,7 +72,7 @@ bool IoTable::reserve(uint64_t count) {
         while (Io *io = before[i]) {
             before[i] = io->next;
             io->next = nullptr;
-            *place_of(io->fd) = io;
+            *link_of(io->fd) = io;
         }
     }
     memory_.give(before, count_before * sizeof(Io *));
@@ -103,15 +103,15 @@ void unreserve_io(Runtime *runtime, Io *io) {
 int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
     io->fd = fd;
     io->kind = kind;
-    io->ready = ready;
+    io->readiness = ready;
     int32_t error = runtime->poller.add(fd, to_bits(io->handle), &io->registration);
     if (error) {
         unreserve_io(runtime, io);
         return error;
     }
-    Io **place = runtime->ios.place_of(fd); // one that is there was closed behind our back
-    io->next = *place ? (*place)->next : nullptr;
-    *place = io;
+    Io **link = runtime->ios.link_of(fd); // one that is there was closed behind our back
+    io->next = *link ? (*link)->next : nullptr;
+    *link = io;
     *out = static_cast<zyntax_io *>(io->handle);
     return 0;
 }
@@ -141,7 +141,7 @@ Node *join_waiters(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *
 }
 
 PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *waker, int64_t *result) {
-    if (!join_waiters(ref, directions, op, waker)) return ready(op, result, ZYNTAX_ENOMEM);
+    if (!join_waiters(ref, directions, op, waker)) return complete(op, result, ZYNTAX_ENOMEM);
     ref.runtime->poller.want(ref.object->fd, ref.object->registration, directions);
     return POLL_PENDING;
 }
@@ -155,7 +155,7 @@ void dispatch(Runtime *runtime, const Event &event) {
         return;
     }
     auto *io = static_cast<Io *>(handle->object);
-    io->ready |= event.ready;
+    io->readiness |= event.ready;
     // Reads stop there: short no longer means empty.
     if (event.ready & urgent && io->kind == os::Kind::tcp) io->kind = os::Kind::socket;
     if (event.ready & bits_of(readable)) fire_all(runtime, &io->readers);

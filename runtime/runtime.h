@@ -25,7 +25,7 @@ struct Io {
     intptr_t unregistered = -1; // a connection that a listener accepted when the kernel had no registrations left
     zyntax_op retry = 0;        // of a listener's timer, until which its accepts rest
     uint64_t file = 0;          // identity of one that was given non-blocking: others that were not may share it; or 0
-    uint32_t ready = 0;         // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
+    uint32_t readiness = 0;     // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
     Ring readers, writers, either; // nodes of those who wait
 };
 
@@ -40,11 +40,11 @@ public:
     bool reserve(uint64_t count); // room for so many; false without memory
 
     // With room: the pointer to the one with that descriptor, or to null, where it would be.
-    Io **place_of(intptr_t fd) const {
+    Io **link_of(intptr_t fd) const {
         uint64_t hash = static_cast<uint64_t>(fd) * 0x9E3779B97F4A7C15u; // Windows' numbers are multiples of 4
-        Io **place = &chains_[(hash >> 32) & (count_ - 1)];
-        while (*place && (*place)->fd != fd) place = &(*place)->next;
-        return place;
+        Io **link = &chains_[(hash >> 32) & (count_ - 1)];
+        while (*link && (*link)->fd != fd) link = &(*link)->next;
+        return link;
     }
 
 private:
@@ -144,7 +144,7 @@ void poll_ready(Runtime *);    // at most poll_budget tasks, none after the awai
 
 // ---- executor.cpp ----
 
-int32_t look(Runtime *, int64_t timeout_ns); // I/O, timers, other threads; 0 or an error of the kernel's wait
+int32_t look_around(Runtime *, int64_t timeout_ns); // I/O, timers, other threads; 0 or an error of the kernel's wait
 void take_inbox_work(Runtime *);
 void wait_for_inbox(Runtime *); // sleeps until another thread has sent something
 bool has_work(const Runtime *);
@@ -249,17 +249,17 @@ inline bool valid(zyntax_op *op, const Waker *waker, int64_t *result) {
 }
 
 // Ends a call of an await point with a result. `result` may be null.
-inline PollStatus ready(zyntax_op *op, int64_t *result, int64_t value) {
+inline PollStatus complete(zyntax_op *op, int64_t *result, int64_t value) {
     if (Runtime *polling = driven()) polling->await_calls++;
     *op = 0;
     if (result) *result = value;
     return POLL_READY;
 }
 
-// As ready, for a call that cannot go on with what its op may be waiting for.
+// As complete, for a call that cannot go on with what its op may be waiting for.
 inline PollStatus refuse(zyntax_op *op, int64_t *result, int64_t error) {
     zyntax_op_cancel(op);
-    return ready(op, result, error);
+    return complete(op, result, error);
 }
 
 } // namespace zyntax

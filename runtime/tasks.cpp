@@ -19,7 +19,7 @@ namespace {
 
 // The handle is stale and the slot free before drop runs, so that drop may do everything. A slot that is still in the
 // ready queue becomes free when the queue comes to it.
-inline void release(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
+inline void drop_task(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
     assert(slot->joiners.empty() && slot->ops.empty());
     size_t owned = size_t{slot->owned} * Arena::unit;
     slot->flags &= Slot::queued;
@@ -32,7 +32,7 @@ inline void release(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcom
 [[gnu::noinline]] void finish_waited(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
     fire_all(runtime, &slot->joiners);
     forget_ops(runtime, slot);
-    release(runtime, index, slot, outcome);
+    drop_task(runtime, index, slot, outcome);
 }
 
 } // namespace
@@ -42,7 +42,7 @@ void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
     assert(slot != runtime->current && slot == slots.at(index));
     runtime->tasks.end(slot);
     if (slot->joiners.first | slot->ops.first) finish_waited(runtime, index, slot, outcome);
-    else release(runtime, index, slot, outcome);
+    else drop_task(runtime, index, slot, outcome);
 }
 
 // Whom a drop cancels is dropped in the next round.

@@ -13,7 +13,7 @@ constexpr uint32_t crowd = 64;
 
 } // namespace
 
-void Timers::place(Node *node) {
+void Timers::put(Node *node) {
     assert(node->deadline_ns >= last_);
     auto level = static_cast<uint32_t>(63 - std::countl_zero((node->deadline_ns ^ last_) | 1)) / digit_bits;
     auto bucket = static_cast<uint32_t>(node->deadline_ns >> (level * digit_bits)) % buckets;
@@ -44,7 +44,7 @@ void Timers::insert(Node *node, uint64_t deadline_ns) {
     node->place = Node::timer_wheel;
     node->deadline_ns = deadline_ns;
     count_++;
-    place(node);
+    put(node);
 }
 
 void Timers::remove(Node *node) {
@@ -89,7 +89,7 @@ void Timers::move_down(const Lowest &at) {
         Node *next = next_of(ring, node, &Node::in_ring);
         if (next) os::prefetch(next);
         os::prefetch(slots.at(handle_index(to_bits(node->waker.data))));
-        place(node);
+        put(node);
         node = next;
     }
 }

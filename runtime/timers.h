@@ -44,7 +44,7 @@ private:
         uint64_t start_ns; // no deadline in it is before that
     };
     bool find_lowest(Lowest *) const;
-    void place(Node *);
+    void put(Node *);
     void take_out(Node *);
     void mark_empty(uint32_t level, uint32_t bucket);
     void move_down(const Lowest &);

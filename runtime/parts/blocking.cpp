@@ -245,12 +245,12 @@ Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void *arg, size_t arg_siz
     return job;
 }
 
-PollStatus begin(Runtime *runtime, zyntax_op *op, Job *job, Waker *waker, int64_t *result) {
+PollStatus begin_job(Runtime *runtime, zyntax_op *op, Job *job, Waker *waker, int64_t *result) {
     Pool *pool = job ? pool_of(runtime) : nullptr;
     Node *node = pool ? arm(runtime, op, ZYNTAX_WAIT_BLOCKING, waker) : nullptr;
     if (!node) {
         if (job) free_job(runtime, job);
-        return ready(op, result, ZYNTAX_ENOMEM);
+        return complete(op, result, ZYNTAX_ENOMEM);
     }
     node->source = job;
     job->node = node;
@@ -258,7 +258,7 @@ PollStatus begin(Runtime *runtime, zyntax_op *op, Job *job, Waker *waker, int64_
     if (error) {
         free_node(runtime, node);
         free_job(runtime, job);
-        return ready(op, result, error);
+        return complete(op, result, error);
     }
     runtime->counts.blocking_pending++;
     return POLL_PENDING;
@@ -280,15 +280,15 @@ PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)
     if (!runtime || !fn || (!arg && arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
     if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);
-    if (!*op) return begin(runtime, op, make_job(runtime, fn, arg, arg_size), waker, result);
+    if (!*op) return begin_job(runtime, op, make_job(runtime, fn, arg, arg_size), waker, result);
 
     Node *node = my_node(runtime, op, [fn](const Node *n) { return is_job(n, fn); });
-    if (!node) return ready(op, result, ZYNTAX_ECANCELED);
+    if (!node) return complete(op, result, ZYNTAX_ECANCELED);
     Job *job = static_cast<Job *>(node->source);
     if (job->state != Job::done) return still_pending(runtime, node, waker);
     int64_t outcome = job->outcome;
     if (arg_size && job->arg_size == arg_size) memcpy(arg, job->copy(), arg_size);
     free_node(runtime, node);
     free_job(runtime, job);
-    return ready(op, result, outcome);
+    return complete(op, result, outcome);
 }

@@ -79,19 +79,19 @@ bool may_take(const Side *side, const Node *node, size_t available) {
 PollStatus wait(Runtime *runtime, Side *side, Node *node, zyntax_op *op, Waker *waker, int64_t *result) {
     if (node) return still_pending(runtime, node, waker);
     node = arm(runtime, op, ZYNTAX_WAIT_CHANNEL, waker);
-    if (!node) return ready(op, result, ZYNTAX_ENOMEM);
+    if (!node) return complete(op, result, ZYNTAX_ENOMEM);
     node->source = side;
     wait_in(&side->queue, node, Node::waiting);
     return POLL_PENDING;
 }
 
-PollStatus finish(Runtime *runtime, Side *side, Node *node, zyntax_op *op, int64_t *result, int64_t value) {
+PollStatus end_call(Runtime *runtime, Side *side, Node *node, zyntax_op *op, int64_t *result, int64_t value) {
     if (node) {
         side->turns -= node->woken;
         free_node(runtime, node);
     }
     settle(runtime, side->channel);
-    return ready(op, result, value);
+    return complete(op, result, value);
 }
 
 unsigned char *item_at(Channel *channel, size_t i) {
@@ -181,11 +181,11 @@ PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op, const void
     if (!item && channel->item_size) return refuse(op, result, ZYNTAX_EINVAL);
     Side *side = &channel->senders;
     Node *node = waiter_of(runtime, op, side);
-    if (channel->closed) return finish(runtime, side, node, op, result, ZYNTAX_EPIPE);
+    if (channel->closed) return end_call(runtime, side, node, op, result, ZYNTAX_EPIPE);
     if (!may_take(side, node, channel->room())) return wait(runtime, side, node, op, waker, result);
     if (item && channel->item_size) memcpy(item_at(channel, channel->count), item, channel->item_size);
     channel->count++;
-    return finish(runtime, side, node, op, result, 0);
+    return end_call(runtime, side, node, op, result, 0);
 }
 
 PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op, void *item, Waker *waker,
@@ -196,12 +196,12 @@ PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op, void *item
     if (!item && channel->item_size) return refuse(op, result, ZYNTAX_EINVAL);
     Side *side = &channel->receivers;
     Node *node = waiter_of(runtime, op, side);
-    if (channel->closed && channel->count == 0) return finish(runtime, side, node, op, result, 0);
+    if (channel->closed && channel->count == 0) return end_call(runtime, side, node, op, result, 0);
     if (!may_take(side, node, channel->count)) return wait(runtime, side, node, op, waker, result);
     if (item && channel->item_size) memcpy(item, item_at(channel, 0), channel->item_size);
     channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
     channel->count--;
-    return finish(runtime, side, node, op, result, 1);
+    return end_call(runtime, side, node, op, result, 1);
 }
 
 int32_t zyntax_channel_close(zyntax_channel *handle) noexcept {

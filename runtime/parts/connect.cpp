@@ -30,7 +30,7 @@ struct Attempt : Source {
     int32_t error; // of the look-up, or of the last address
 };
 
-int64_t look_up(void *arg) {
+int64_t look_up_names(void *arg) {
     auto *names = static_cast<Names *>(arg);
     return os::look_up(names->host, names->port, false, names->list(), names->capacity);
 }
@@ -40,7 +40,7 @@ void free_attempt(Runtime *runtime, Attempt *attempt) {
     runtime->arena.give(attempt, sizeof(Attempt));
 }
 
-void abandon(Runtime *runtime, Node *node) {
+void attempt_abandoned(Runtime *runtime, Node *node) {
     auto *attempt = static_cast<Attempt *>(node->source);
     zyntax_op_cancel(&attempt->op);
     if (attempt->io) zyntax_io_close(attempt->io);
@@ -64,7 +64,7 @@ PollStatus find_addresses(Runtime *runtime, Attempt *attempt, Waker *waker) {
     for (;;) {
         Names *names = attempt->names;
         int64_t n = 0;
-        if (zyntax_blocking(runtime, &attempt->op, look_up, names, names->size(), waker, &n) == POLL_PENDING)
+        if (zyntax_blocking(runtime, &attempt->op, look_up_names, names, names->size(), waker, &n) == POLL_PENDING)
             return POLL_PENDING;
         auto count = static_cast<uint32_t>(n < 0 ? 0 : n);
         attempt->error = n < 0 ? static_cast<int32_t>(n) : 0;
@@ -79,7 +79,7 @@ PollStatus find_addresses(Runtime *runtime, Attempt *attempt, Waker *waker) {
     }
 }
 
-bool is_attempt(const Node *node) { return node->source && node->source->abandoned == abandon; }
+bool is_attempt(const Node *node) { return node->source && node->source->abandoned == attempt_abandoned; }
 
 // Opens a socket towards the next address. 0: *io is connected; ZYNTAX_EAGAIN: in progress.
 int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io) {
@@ -112,7 +112,7 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
             }
             zyntax_op_cancel(&attempt->op);
             if (ref.object && attempt->error == 0) {
-                ref.object->ready = readable | writable;
+                ref.object->readiness = readable | writable;
                 return POLL_READY;
             }
             zyntax_io_close(attempt->io);
@@ -127,12 +127,12 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
 }
 
 // A new attempt behind *op; null without memory.
-Node *begin(Runtime *runtime, zyntax_op *op, const char *host, uint16_t port, Waker *waker) {
+Node *begin_attempt(Runtime *runtime, zyntax_op *op, const char *host, uint16_t port, Waker *waker) {
     void *memory = runtime->arena.take(sizeof(Attempt));
     if (!memory) return nullptr;
     auto *attempt = ::new (memory) Attempt();
     attempt->fired = nullptr;
-    attempt->abandoned = abandon;
+    attempt->abandoned = attempt_abandoned;
     os::Address numeric = {};
     bool is_numeric = os::look_up(host, port, true, &numeric, 1) == 1;
     Node *node = nullptr;
@@ -160,9 +160,9 @@ PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char
     os::KeepErrors keep;
     Node *node = my_node(runtime, op, is_attempt);
     if (!node) {
-        if (!host || strlen(host) >= sizeof Names::host) return ready(op, result, ZYNTAX_EINVAL);
-        node = begin(runtime, op, host, port, waker);
-        if (!node) return ready(op, result, ZYNTAX_ENOMEM);
+        if (!host || strlen(host) >= sizeof Names::host) return complete(op, result, ZYNTAX_EINVAL);
+        node = begin_attempt(runtime, op, host, port, waker);
+        if (!node) return complete(op, result, ZYNTAX_ENOMEM);
     }
 
     auto *attempt = static_cast<Attempt *>(node->source);
@@ -173,5 +173,5 @@ PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char
     if (error == 0) *out = attempt->io;
     free_attempt(runtime, attempt);
     free_node(runtime, node);
-    return ready(op, result, error);
+    return complete(op, result, error);
 }

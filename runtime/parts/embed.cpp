@@ -11,7 +11,7 @@ int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcep
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
     if (take_stop(runtime)) return ZYNTAX_ECANCELED;
     runtime->awaited = nullptr;
-    int32_t error = look(runtime, timeout_ns);
+    int32_t error = look_around(runtime, timeout_ns);
     if (error) return error;
     poll_ready(runtime);
     drop_canceled(runtime);

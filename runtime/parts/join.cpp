@@ -14,7 +14,7 @@ struct Task {
 };
 
 // A task as somebody on this thread sees it.
-Task look_at(zyntax_task *handle) {
+Task seen_from_here(zyntax_task *handle) {
     Slot *slot = find_task(handle);
     if (!slot) return {};
     uint32_t owner = slot->owner.load(std::memory_order_acquire);
@@ -104,7 +104,7 @@ bool wait_for_tasks(Runtime *runtime, const Purpose &purpose, zyntax_task *const
     Group *group = make_group(runtime, purpose, op, waker);
     if (!group) return false;
     for (size_t i = 0; i < n; i++) {
-        Task task = look_at(tasks[i]);
+        Task task = seen_from_here(tasks[i]);
         if (!task.can_be_awaited() || owner_of(task) != runtime) continue; // outside of driving several may be usable
         Node *member = add_member(runtime, group);
         if (!member) {
@@ -130,7 +130,7 @@ bool still_waits(const Purpose &purpose, zyntax_op *op, const Waker *waker) {
 
 PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
-    Task task = look_at(handle);
+    Task task = seen_from_here(handle);
     if (!task.can_be_awaited()) {
         int32_t error = !handle ? ZYNTAX_EINVAL : !task.slot ? 0 : task.is_foreign ? ZYNTAX_ESTALE : ZYNTAX_EDEADLK;
         return refuse(op, result, error);
@@ -139,7 +139,7 @@ PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, in
     Node *node = my_node(runtime, op, [&](const Node *n) { return joins(n, task.slot); });
     if (node) return still_pending(runtime, node, waker);
     node = arm(runtime, op, ZYNTAX_WAIT_JOIN, waker);
-    if (!node) return ready(op, result, ZYNTAX_ENOMEM);
+    if (!node) return complete(op, result, ZYNTAX_ENOMEM);
     wait_in(&task.slot->joiners, node, Node::waiting);
     return POLL_PENDING;
 }
@@ -150,12 +150,12 @@ PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, W
     const Purpose purpose{Purpose::join_all, n, n ? tasks[0] : nullptr};
     if (still_waits(purpose, op, waker)) return POLL_PENDING;
     for (size_t i = 0; i < n; i++) {
-        Task task = look_at(tasks[i]);
+        Task task = seen_from_here(tasks[i]);
         if (!task.can_be_awaited()) continue;
         bool waits = wait_for_tasks(owner_of(task), purpose, tasks + i, n - i, 0, op, waker);
         return waits ? POLL_PENDING : call_again(owner_of(task), op, waker);
     }
-    return ready(op, nullptr, 0);
+    return complete(op, nullptr, 0);
 }
 
 PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
@@ -166,34 +166,34 @@ PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Wak
     Task first;
     int64_t ended = -1;
     for (size_t i = 0; i < n; i++) {
-        Task task = look_at(tasks[i]);
-        if (!tasks[i]) return ready(op, result, ZYNTAX_EINVAL);
+        Task task = seen_from_here(tasks[i]);
+        if (!tasks[i]) return complete(op, result, ZYNTAX_EINVAL);
         if (!task.slot && ended < 0) ended = static_cast<int64_t>(i);
         if (!first.slot && task.can_be_awaited()) first = task;
     }
-    if (ended >= 0) return ready(op, result, ended);
-    if (!first.slot) return ready(op, result, ZYNTAX_EDEADLK);
-    if (!wait_for_tasks(owner_of(first), purpose, tasks, n, 1, op, waker)) return ready(op, result, ZYNTAX_ENOMEM);
+    if (ended >= 0) return complete(op, result, ended);
+    if (!first.slot) return complete(op, result, ZYNTAX_EDEADLK);
+    if (!wait_for_tasks(owner_of(first), purpose, tasks, n, 1, op, waker)) return complete(op, result, ZYNTAX_ENOMEM);
     return POLL_PENDING;
 }
 
 PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op, uint64_t deadline_ns, Waker *waker,
                              int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
-    Task task = look_at(handle);
+    Task task = seen_from_here(handle);
     if (!task.can_be_awaited()) return zyntax_task_join(handle, op, waker, result);
     Runtime *runtime = owner_of(task);
     const Purpose purpose{Purpose::join_until, 1, handle};
     Node *node = my_node(runtime, op, [&](const Node *n) { return is_group(n, purpose); });
     if (node) return still_pending(runtime, node, waker);
-    if (deadline_ns <= runtime->now_ns()) return ready(op, result, ZYNTAX_ETIMEDOUT);
+    if (deadline_ns <= runtime->now_ns()) return complete(op, result, ZYNTAX_ETIMEDOUT);
 
     Group *group = make_group(runtime, purpose, op, waker);
     Node *end = group ? add_member(runtime, group) : nullptr;
     Node *timer = end ? add_member(runtime, group) : nullptr;
     if (!timer) {
         if (group) zyntax_op_cancel(op);
-        return ready(op, result, ZYNTAX_ENOMEM);
+        return complete(op, result, ZYNTAX_ENOMEM);
     }
     runtime->timers.insert(timer, deadline_ns);
     group->remaining = 1;

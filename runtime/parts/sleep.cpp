@@ -14,13 +14,13 @@ bool goes_on(Runtime *runtime, zyntax_op *op, const Waker *waker, PollStatus *st
     bool is_over = !node || (is_ours && is_sleep(node) && node->place == Node::to_call);
     Node *sleep = my_node(runtime, op, is_sleep);
     if (sleep) *status = still_pending(runtime, sleep, waker);
-    else if (is_over) *status = ready(op, nullptr, 0);
+    else if (is_over) *status = complete(op, nullptr, 0);
     return sleep || is_over;
 }
 
 // While there is no memory for the node the task polls on: late is allowed, early is not.
 PollStatus sleep_to(Runtime *runtime, zyntax_op *op, uint64_t deadline_ns, Waker *waker) {
-    if (deadline_ns <= runtime->seen_ns) return ready(op, nullptr, 0);
+    if (deadline_ns <= runtime->seen_ns) return complete(op, nullptr, 0);
     bool armed = arm_timer(runtime, op, ZYNTAX_WAIT_TIMER, deadline_ns, waker);
     return armed ? POLL_PENDING : call_again(runtime, op, waker);
 }

@@ -12,7 +12,7 @@ int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) no
     Io *io;
     int32_t error = os::kind_of(fd, &kind);
     if (error || (error = reserve_io(runtime, &io))) return error;
-    const Io *twin = *runtime->ios.place_of(fd);
+    const Io *twin = *runtime->ios.link_of(fd);
     if (twin && runtime->poller.knows(fd, to_bits(twin->handle))) {
         unreserve_io(runtime, io);
         return ZYNTAX_EEXIST;
@@ -66,8 +66,8 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, 
     if (Node *node = io_waiter(ref, interest, op)) return still_pending(ref.runtime, node, waker);
     os::KeepErrors keep;
     uint32_t now = os::poll_now(ref.object->fd, interest);
-    if (now) return ready(op, result, now);
-    ref.object->ready &= ~bits_of(interest);
+    if (now) return complete(op, result, now);
+    ref.object->readiness &= ~bits_of(interest);
     return wait_io(ref, interest, op, waker, result);
 }
 
@@ -79,17 +79,17 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t le
     if (!io) return dead_handle(op, result);
     if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, readable, op)) return still_pending(ref.runtime, node, waker);
-    if (!len) return ready(op, result, 0);
-    if (io->ready & bits_of(readable)) {
+    if (!len) return complete(op, result, 0);
+    if (io->readiness & bits_of(readable)) {
         os::KeepErrors keep;
         int64_t n = os::read(io->fd, io->kind, buf, len);
         if (n != ZYNTAX_EAGAIN) {
             // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
             bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
-            if (drained) io->ready &= ~readable;
-            return ready(op, result, n);
+            if (drained) io->readiness &= ~readable;
+            return complete(op, result, n);
         }
-        io->ready &= ~bits_of(readable);
+        io->readiness &= ~bits_of(readable);
     }
     return wait_io(ref, readable, op, waker, result);
 }
@@ -102,13 +102,13 @@ PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, si
     if (!io) return dead_handle(op, result);
     if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, writable, op)) return still_pending(ref.runtime, node, waker);
-    if (!len) return ready(op, result, 0);
-    if (io->ready & bits_of(writable)) {
+    if (!len) return complete(op, result, 0);
+    if (io->readiness & bits_of(writable)) {
         os::KeepErrors keep;
         int64_t n = os::write(io->fd, io->kind, buf, len);
         // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
-        if (n != ZYNTAX_EAGAIN) return ready(op, result, n);
-        io->ready &= ~bits_of(writable);
+        if (n != ZYNTAX_EAGAIN) return complete(op, result, n);
+        io->readiness &= ~bits_of(writable);
     }
     return wait_io(ref, writable, op, waker, result);
 }

@@ -15,7 +15,7 @@ Io *listener_of(const Node *node) { return static_cast<Io *>(handles.at(node->ta
 void retry_fired(Runtime *runtime, Node *timer) {
     Io *io = listener_of(timer);
     free_node(runtime, timer);
-    io->ready |= readable;
+    io->readiness |= readable;
     fire_all(runtime, &io->readers);
 }
 void retry_abandoned(Runtime *, Node *) {} // by nobody: the op is the listener's
@@ -29,7 +29,7 @@ void resting_fired(Runtime *runtime, Node *node) {
 void resting_abandoned(Runtime *runtime, Node *node) {
     Io *io = listener_of(node);
     if (!io->readers.empty()) return;
-    io->ready |= readable;
+    io->readiness |= readable;
     if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
 }
 constinit Source resting_source = {resting_fired, resting_abandoned};
@@ -37,7 +37,7 @@ constinit Source resting_source = {resting_fired, resting_abandoned};
 // Goes on in the next poll.
 PollStatus try_again(Runtime *runtime, zyntax_op *op, Waker *waker, int64_t *result) {
     Node *node = arm(runtime, op, ZYNTAX_WAIT_READABLE, waker);
-    if (!node) return ready(op, result, ZYNTAX_ENOMEM);
+    if (!node) return complete(op, result, ZYNTAX_ENOMEM);
     fire(runtime, node);
     return POLL_PENDING;
 }
@@ -51,13 +51,13 @@ PollStatus rest(const IoRef &ref, zyntax_op *op, Waker *waker, int64_t *result) 
         uint64_t now = ref.runtime->now_ns();
         if (now >= never_ns - retry_ns) return try_again(ref.runtime, op, waker, result);
         Node *timer = arm_timer(ref.runtime, &io->retry, ZYNTAX_WAIT_READABLE, now + retry_ns, &nobody);
-        if (!timer) return ready(op, result, ZYNTAX_ENOMEM);
+        if (!timer) return complete(op, result, ZYNTAX_ENOMEM);
         timer->source = &retry_source;
         timer->tag = handle_index(to_bits(io->handle));
     }
-    io->ready &= ~readable;
+    io->readiness &= ~readable;
     Node *node = join_waiters(ref, readable, op, waker);
-    if (!node) return ready(op, result, ZYNTAX_ENOMEM);
+    if (!node) return complete(op, result, ZYNTAX_ENOMEM);
     node->source = &resting_source;
     node->tag = handle_index(to_bits(io->handle));
     return POLL_PENDING;
@@ -134,11 +134,11 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, z
     if (!out || !listens(io)) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, readable, op)) return still_pending(runtime, node, waker);
     if (pending_node(runtime, &io->retry)) return rest(ref, op, waker, result);
-    if (!(io->ready & readable) && io->unregistered < 0) return wait_io(ref, readable, op, waker, result);
+    if (!(io->readiness & readable) && io->unregistered < 0) return wait_io(ref, readable, op, waker, result);
 
     Io *made;
     int32_t error = reserve_io(runtime, &made);
-    if (error) return ready(op, result, error);
+    if (error) return complete(op, result, error);
     intptr_t fd = next_connection(io);
     if (fd >= 0) {
         error = register_io(runtime, made, fd, io->kind, readable | writable, out);
@@ -147,14 +147,14 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, z
             return rest(ref, op, waker, result);
         }
         if (error) os::close(fd);
-        return ready(op, result, error);
+        return complete(op, result, error);
     }
     unreserve_io(runtime, made);
     if (fd == ZYNTAX_EAGAIN) {
-        io->ready &= ~readable;
+        io->readiness &= ~readable;
         return wait_io(ref, readable, op, waker, result);
     }
     if (os::accept_exhausted(fd)) return rest(ref, op, waker, result);
     if (os::accept_passes(fd)) return try_again(runtime, op, waker, result);
-    return ready(op, result, fd);
+    return complete(op, result, fd);
 }
