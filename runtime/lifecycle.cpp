@@ -117,7 +117,7 @@ void forget_copy(Runtime *runtime) {
     runtime->handles.retire();
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
     discard_posts(runtime);
-    runtime->poller.close_copy();
+    runtime->poller.close(true);
     give_memory(runtime);
 }
 

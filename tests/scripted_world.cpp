@@ -124,9 +124,7 @@ int32_t ScriptedPoller::open(Memory &memory) {
     return block_ ? 0 : ZYNTAX_ENOMEM;
 }
 
-void ScriptedPoller::close() { memory_->give(block_, block_size); }
-
-void ScriptedPoller::close_copy() { close(); }
+void ScriptedPoller::close(bool) { memory_->give(block_, block_size); }
 
 int32_t ScriptedPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     World &world = World::current();
