@@ -112,7 +112,10 @@ void wait_for_visitors(Runtime *runtime) {
 // again here, as the fork may have come while another thread was writing to it.
 void forget_copy(Runtime *runtime) {
     each_task(runtime, [](uint32_t, Slot *slot) { slot->generation.fetch_add(1, std::memory_order_release); });
-    each_io(runtime, [](const Io *io) { os::close(io->fd); });
+    each_io(runtime, [](const Io *io) {
+        os::close(io->fd);
+        if (io->unregistered >= 0) os::close(io->unregistered);
+    });
     runtime->nodes.retire();
     runtime->handles.retire();
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
