@@ -40,12 +40,12 @@ constexpr uint32_t batch = 192;
 
 template <class P>
 concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uintptr_t word, void *registration, uint32_t n,
-                            Event *events, int64_t timeout_ns) {
+                            Event *events, int64_t timeout_ns, bool of_a_copy) {
     { P::name } -> std::convertible_to<const char *>;
     { p.open(memory) } -> std::same_as<int32_t>; // keeps the reference; the rest is undone by close
-    { p.close() } -> std::same_as<void>;
-    { p.close_copy() } -> std::same_as<void>; // in a child that was forked: the kernel's objects are the parent's, too
-    { p.reserve() } -> std::same_as<bool>;    // false: no memory; else the next add needs none
+    // Of a copy: in a child that was forked. The kernel's objects are the parent's, too.
+    { p.close(of_a_copy) } -> std::same_as<void>;
+    { p.reserve() } -> std::same_as<bool>; // false: no memory; else the next add needs none
     // The registration is the poller's, which may change it, until remove; it stays where it is.
     { p.add(fd, word, &registration) } -> std::same_as<int32_t>;
     { p.remove(fd, registration) } -> std::same_as<void>;

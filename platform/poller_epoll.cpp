@@ -8,7 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 namespace zyntax {
 
@@ -35,6 +34,7 @@ epoll_event every_edge(uintptr_t word) {
 } // namespace
 
 int32_t EpollPoller::open(Memory &) {
+    assert(epoll_ < 0 && wake_ < 0);
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     wake_ = epoll_ < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     // Edge-triggered, so that each write is one event and the counter never needs a read.
@@ -48,14 +48,12 @@ int32_t EpollPoller::open(Memory &) {
     return error;
 }
 
-void EpollPoller::close() {
+// What closes a kernel's object is its last number: a copy's is the parent's, too.
+void EpollPoller::close(bool) {
     if (wake_ >= 0) os::close(wake_);
     if (epoll_ >= 0) os::close(epoll_);
     epoll_ = wake_ = -1;
 }
-
-// What closes a kernel's object is its last number, and that is the parent's.
-void EpollPoller::close_copy() { close(); }
 
 int32_t EpollPoller::add(intptr_t fd, uintptr_t word, void **) {
     assert(word != wake_word);
@@ -75,6 +73,7 @@ bool EpollPoller::knows(intptr_t fd, uintptr_t word) {
 }
 
 int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
+    assert(epoll_ >= 0 && max > 0);
     epoll_event ready[batch];
     int limit = static_cast<int>(max < batch ? max : batch);
     int n = -1;
@@ -96,6 +95,7 @@ int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 }
 
 void EpollPoller::wake() {
+    assert(wake_ >= 0);
     const uint64_t one = 1;
     // EAGAIN: the counter is full, so the event is pending already.
     while (::write(wake_, &one, sizeof one) < 0 && errno == EINTR) {

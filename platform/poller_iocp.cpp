@@ -139,6 +139,7 @@ struct IocpPoller::Socket {
 };
 
 int32_t IocpPoller::open(Memory &memory) {
+    assert(!port_ && !polls_);
     memory_ = &memory;
     WSADATA unused;
     int failed = WSAStartup(MAKEWORD(2, 2), &unused); // counts; close takes it back
@@ -154,7 +155,8 @@ int32_t IocpPoller::open(Memory &memory) {
     return error;
 }
 
-void IocpPoller::close() {
+// There is no fork, and so no copy.
+void IocpPoller::close(bool) {
     if (polls_) CancelIoEx(driver_, nullptr);
     while (polls_) {
         OVERLAPPED_ENTRY entries[packets];
@@ -187,12 +189,14 @@ bool IocpPoller::reserve() {
 
 // Frees a record that was removed, unless the kernel or the list of changes still has it.
 void IocpPoller::retire(Socket *socket) {
+    assert(socket->removed);
     if (socket->pending || socket->changed) return;
     socket->next_changed = free_;
     free_ = socket;
 }
 
 int32_t IocpPoller::add(intptr_t fd, uintptr_t word, void **registration) {
+    assert(word);
     SOCKET base = base_of(static_cast<SOCKET>(fd));
     if (base == INVALID_SOCKET) return GetLastError() == WSAENOTSOCK ? ZYNTAX_EBADF : ZYNTAX_EPERM;
     if (!reserve()) return ZYNTAX_ENOMEM;
@@ -261,6 +265,7 @@ uint32_t IocpPoller::submit_changes(Event *events, uint32_t max) {
 
 // Takes a poll's packet. True when that is an event.
 bool IocpPoller::complete(Socket *socket, Event *event) {
+    assert(socket->pending && polls_ > 0);
     polls_--;
     socket->pending = false;
     NTSTATUS status = socket->status.Status;
@@ -278,6 +283,7 @@ bool IocpPoller::complete(Socket *socket, Event *event) {
 }
 
 int32_t IocpPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
+    assert(port_ && max > 0);
     auto limit = static_cast<uint64_t>(timeout_ns);
     uint64_t start = timeout_ns > 0 ? os::clock_ns() : 0;
     for (;;) {

@@ -12,8 +12,7 @@ public:
     static constexpr const char *name = "iocp";
 
     int32_t open(Memory &);
-    void close();
-    void close_copy() {} // there is no fork
+    void close(bool of_a_copy = false);
     bool reserve();
     int32_t add(intptr_t fd, uintptr_t word, void **registration);
     void remove(intptr_t, void *registration);

@@ -4,9 +4,9 @@
 
 #include "posix.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <sys/event.h>
-#include <unistd.h>
 
 #ifndef EVFILT_USER
 #error "this system's kqueue has no EVFILT_USER: -DZYNTAX_POLLER_POLL takes poll(2)"
@@ -15,12 +15,6 @@
 namespace zyntax {
 
 namespace {
-
-#if defined(__NetBSD__)
-using Count = size_t;
-#else
-using Count = int;
-#endif
 
 struct kevent make_change(intptr_t fd, int filter, int flags, uintptr_t word) {
     struct kevent change = {};
@@ -54,6 +48,7 @@ uint32_t to_readiness(const struct kevent &event) {
 } // namespace
 
 int32_t KqueuePoller::open(Memory &) {
+    assert(kqueue_ < 0);
     kqueue_ = kqueue();
     struct kevent waker = make_change(0, EVFILT_USER, EV_ADD | EV_CLEAR, 0);
     int32_t error = 0;
@@ -65,15 +60,14 @@ int32_t KqueuePoller::open(Memory &) {
     return error;
 }
 
-void KqueuePoller::close() {
-    if (kqueue_ >= 0) os::close(kqueue_);
+// Kernels do not hand a queue down: its number may be another descriptor's in the child.
+void KqueuePoller::close(bool of_a_copy) {
+    if (kqueue_ >= 0 && !of_a_copy) os::close(kqueue_);
     kqueue_ = -1;
 }
 
-// Kernels do not hand a queue down: its number may be another descriptor's in the child.
-void KqueuePoller::close_copy() { kqueue_ = -1; }
-
 int32_t KqueuePoller::add(intptr_t fd, uintptr_t word, void **) {
+    assert(word);
     // Reading comes last as libkqueue stops looking for the end of the stream when writing is added.
     struct kevent changes[] = {make_change(fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, word),
                                make_change(fd, EVFILT_READ, EV_ADD | EV_CLEAR, word)};
@@ -101,8 +95,9 @@ bool KqueuePoller::knows(intptr_t fd, uintptr_t word) {
 }
 
 int32_t KqueuePoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
+    assert(kqueue_ >= 0 && max > 0);
     struct kevent ready[batch];
-    auto limit = static_cast<Count>(max < batch ? max : batch);
+    auto limit = static_cast<int>(max < batch ? max : batch);
     timespec timeout = os::to_timeout(timeout_ns);
     int n = kevent(kqueue_, nullptr, 0, ready, limit, timeout_ns < 0 ? nullptr : &timeout);
     if (n < 0) return errno == EINTR ? 0 : os::last_error();

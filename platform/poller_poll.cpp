@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <assert.h>
 #include <poll.h>
-#include <unistd.h>
 
 namespace zyntax {
 
@@ -28,6 +27,7 @@ uint32_t to_place(void *registration) { return static_cast<uint32_t>(reinterpret
 } // namespace
 
 int32_t PollPoller::open(Memory &memory) {
+    assert(!asked_);
     memory_ = &memory;
     int32_t error = reserve() ? os::open_pipe(pipe_) : int32_t{ZYNTAX_ENOMEM};
     if (error) close();
@@ -35,16 +35,14 @@ int32_t PollPoller::open(Memory &memory) {
     return error;
 }
 
-void PollPoller::close() {
+// What closes a pipe is its last number: a copy's is the parent's, too.
+void PollPoller::close(bool) {
     for (int end : pipe_) {
         if (end >= 0) os::close(end);
     }
     memory_->give(asked_, block_size(capacity_));
     *this = {};
 }
-
-// What closes a pipe is its last number, and that is the parent's.
-void PollPoller::close_copy() { close(); }
 
 bool PollPoller::reserve() {
     if (end_ < capacity_) return true;
@@ -53,10 +51,8 @@ bool PollPoller::reserve() {
     auto *asked = static_cast<pollfd *>(memory_->take(block_size(capacity)));
     if (!asked) return false;
     auto *watched = reinterpret_cast<Watched *>(asked + capacity);
-    for (uint32_t place = 0; place < capacity_; place++) {
-        asked[place] = asked_[place];
-        watched[place] = watched_[place];
-    }
+    std::copy_n(asked_, capacity_, asked);
+    std::copy_n(watched_, capacity_, watched);
     memory_->give(asked_, block_size(capacity_));
     asked_ = asked;
     watched_ = watched;
@@ -65,6 +61,7 @@ bool PollPoller::reserve() {
 }
 
 int32_t PollPoller::add(intptr_t, uintptr_t word, void **registration) {
+    assert(word);
     if (!reserve()) return ZYNTAX_ENOMEM;
     asked_[end_] = {-1, 0, 0};
     watched_[end_] = {word, registration};
@@ -74,7 +71,7 @@ int32_t PollPoller::add(intptr_t, uintptr_t word, void **registration) {
 
 void PollPoller::remove(intptr_t, void *registration) {
     uint32_t place = to_place(registration);
-    assert(place > 0 && place < end_);
+    assert(place > 0 && place < end_ && watched_[place].word);
     asked_[place] = asked_[--end_];
     watched_[place] = watched_[end_];
     *watched_[place].registration = to_registration(place);
@@ -90,6 +87,7 @@ void PollPoller::want(intptr_t fd, void *registration, uint32_t directions) {
 // The kernel is asked about what is waited for: a hang-up that interests nobody cannot spin. As it refuses more entries
 // than there may be descriptors there are no gaps. Begins with what the last wait had no room for.
 int32_t PollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
+    assert(end_ > 0 && end_ <= capacity_ && max > 0);
     auto is_asked = [](const pollfd &asked) { return asked.fd >= 0; };
     if (timeout_ns < 0 && std::none_of(asked_, asked_ + end_, is_asked)) return ZYNTAX_EDEADLK; // it would never end
     int n = poll_for(asked_, end_, timeout_ns);
@@ -111,8 +109,7 @@ int32_t PollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 
 // EAGAIN: the pipe is full, so a wake is pending already.
 void PollPoller::wake() {
-    const char byte = 0;
-    while (::write(pipe_[1], &byte, 1) < 0 && errno == EINTR) {
+    while (::write(pipe_[1], "", 1) < 0 && errno == EINTR) {
     }
 }
 

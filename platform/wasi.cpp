@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 namespace zyntax::os {
 

@@ -109,6 +109,7 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
         unreserve_io(runtime, io);
         return error;
     }
+    assert(io->handle && io->fd >= 0);
     Io **link = runtime->ios.link_of(fd); // one that is there was closed behind our back
     io->next = *link ? (*link)->next : nullptr;
     *link = io;

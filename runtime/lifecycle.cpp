@@ -103,12 +103,15 @@ void wait_for_visitors(Runtime *runtime) {
 // again here, as the fork may have come while another thread was writing to it.
 void forget_copy(Runtime *runtime) {
     runtime->tasks.retire();
-    each_io(runtime, [](const Io *io) { os::close(io->fd); });
+    each_io(runtime, [](const Io *io) {
+        os::close(io->fd);
+        if (io->unregistered >= 0) os::close(io->unregistered);
+    });
     runtime->nodes.retire();
     runtime->handles.retire();
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
     discard_messages(runtime);
-    runtime->poller.close_copy();
+    runtime->poller.close(true);
     give_memory(runtime);
 }
 

@@ -124,9 +124,7 @@ int32_t ScriptedPoller::open(Memory &memory) {
     return block_ ? 0 : ZYNTAX_ENOMEM;
 }
 
-void ScriptedPoller::close() { memory_->give(block_, block_size); }
-
-void ScriptedPoller::close_copy() { close(); }
+void ScriptedPoller::close(bool) { memory_->give(block_, block_size); }
 
 int32_t ScriptedPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     World &world = World::current();
@@ -193,7 +191,7 @@ bool commit_pages(void *at, size_t size) { return std::memset(at, 0, size); }
 
 size_t address_limit() { return SIZE_MAX; }
 
-uint64_t process_id() { return 1; }
+uint64_t process_id() { return World::current().process; }
 
 void *allocate(size_t size, size_t) { return ::operator new(size, any_alignment, std::nothrow); }
 

@@ -92,6 +92,8 @@ public:
     void collect();
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
 
+    uint64_t process = 1; // the number of the one that runs
+
     // ---- threads: run to their end, in order, when the loop sleeps or waits for them ----
     std::deque<zyntax::os::Thread *> threads; // started, and not run yet
     size_t unjoined = 0;

@@ -4,6 +4,30 @@
 
 using namespace zyntax;
 
+namespace {
+
+// Reads or writes: tries, unless that is known to block, and waits if it does.
+template <class Try>
+inline PollStatus transfer(zyntax_io *handle, zyntax_op *op, uint32_t direction, const void *buf, size_t len,
+                           Waker *waker, int64_t *result, Try try_it) {
+    if (!valid(op, waker, result)) return POLL_READY;
+    IoRef ref = find_io(handle);
+    Io *io = ref.object;
+    if (!io) return dead_handle(op, result);
+    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
+    if (Node *node = io_waiter(ref, direction, op)) return still_pending(ref.runtime, node, waker);
+    if (!len) return complete(op, result, 0);
+    if (io->readiness & bits_of(direction)) {
+        os::KeepErrors keep;
+        int64_t n = try_it(io);
+        if (n != ZYNTAX_EAGAIN) return complete(op, result, n);
+        io->readiness &= ~bits_of(direction);
+    }
+    return wait_io(ref, direction, op, waker, result);
+}
+
+} // namespace
+
 int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) noexcept {
     if (!runtime || !out) return ZYNTAX_EINVAL;
     check_thread(runtime);
@@ -73,42 +97,18 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, 
 
 PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t len, Waker *waker,
                           int64_t *result) noexcept {
-    if (!valid(op, waker, result)) return POLL_READY;
-    IoRef ref = find_io(handle);
-    Io *io = ref.object;
-    if (!io) return dead_handle(op, result);
-    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, readable, op)) return still_pending(ref.runtime, node, waker);
-    if (!len) return complete(op, result, 0);
-    if (io->readiness & bits_of(readable)) {
-        os::KeepErrors keep;
+    return transfer(handle, op, readable, buf, len, waker, result, [=](Io *io) {
         int64_t n = os::read(io->fd, io->kind, buf, len);
-        if (n != ZYNTAX_EAGAIN) {
-            // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
-            bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
-            if (drained) io->readiness &= ~readable;
-            return complete(op, result, n);
-        }
-        io->readiness &= ~bits_of(readable);
-    }
-    return wait_io(ref, readable, op, waker, result);
+        // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
+        bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
+        if (drained) io->readiness &= ~readable;
+        return n;
+    });
 }
 
 PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, size_t len, Waker *waker,
                            int64_t *result) noexcept {
-    if (!valid(op, waker, result)) return POLL_READY;
-    IoRef ref = find_io(handle);
-    Io *io = ref.object;
-    if (!io) return dead_handle(op, result);
-    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, writable, op)) return still_pending(ref.runtime, node, waker);
-    if (!len) return complete(op, result, 0);
-    if (io->readiness & bits_of(writable)) {
-        os::KeepErrors keep;
-        int64_t n = os::write(io->fd, io->kind, buf, len);
-        // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
-        if (n != ZYNTAX_EAGAIN) return complete(op, result, n);
-        io->readiness &= ~bits_of(writable);
-    }
-    return wait_io(ref, writable, op, waker, result);
+    // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
+    return transfer(handle, op, writable, buf, len, waker, result,
+                    [=](const Io *io) { return os::write(io->fd, io->kind, buf, len); });
 }

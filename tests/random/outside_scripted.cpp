@@ -323,7 +323,7 @@ int32_t RandomPoller::open(Memory &memory) {
     return 0;
 }
 
-void RandomPoller::close() {
+void RandomPoller::close(bool) {
     memory_->give(block_, block_size);
     for (End &end : world.ends) {
         if (end.poller != number_ + 1) continue;
@@ -332,8 +332,6 @@ void RandomPoller::close() {
     }
     world.pollers[number_] = {};
 }
-
-void RandomPoller::close_copy() { close(); }
 
 int32_t RandomPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     if (world.add_error) {

@@ -10,8 +10,7 @@ public:
     static constexpr const char *name = "random";
 
     int32_t open(Memory &);
-    void close();
-    void close_copy();
+    void close(bool of_a_copy = false);
     bool reserve() { return true; }
     int32_t add(intptr_t fd, uintptr_t word, void **registration);
     void remove(intptr_t fd, void *registration);
