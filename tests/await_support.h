@@ -88,11 +88,6 @@ inline int64_t await(Runtime &rt, Operation operation, int64_t limit_ms = deadli
     return a.result;
 }
 
-// Turns until every task that is ready has been polled and waits for something.
-inline void settle(Runtime &rt) {
-    for (int round = 0; round < 5; round++) zyntax_runtime_turn(rt, 0);
-}
-
 inline Operation reading(zyntax_io *io, void *buf, size_t len) {
     return
         [=](zyntax_op *op, Waker *waker, int64_t *result) { return zyntax_io_read(io, op, buf, len, waker, result); };

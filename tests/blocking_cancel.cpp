@@ -8,10 +8,10 @@ using namespace support;
 namespace {
 
 // A runtime with one thread, which is busy until the gate opens.
-struct Busy : Runtime {
+struct Occupied : Runtime {
     Held held;
     std::unique_ptr<Await> occupier;
-    Busy() : Runtime(with_threads(1)) {
+    Occupied() : Runtime(with_threads(1)) {
         occupier = std::make_unique<Await>(rt, blocking(rt, Held::job, &held, 0));
         CHECK(drive_until([&] { return held.begun == 1; }));
     }
@@ -37,7 +37,7 @@ struct Scribble {
 } // namespace
 
 TEST_CASE("a_queued_job_that_is_cancelled_never_runs") {
-    Busy rt;
+    Occupied rt;
     std::atomic<int> runs{0};
     Await queued(rt, blocking(rt, count_run, &runs, 0));
     settle(rt);
@@ -55,7 +55,7 @@ TEST_CASE("a_queued_job_that_is_cancelled_never_runs") {
 }
 
 TEST_CASE("cancelling_one_queued_job_leaves_the_others") {
-    Busy rt;
+    Occupied rt;
     std::atomic<int> runs{0};
     std::deque<Await> queued;
     for (int i = 0; i < 10; i++) queued.emplace_back(rt, blocking(rt, count_run, &runs, 0));

@@ -10,26 +10,26 @@ using namespace support;
 namespace {
 
 #define END_OF(member) (offsetof(zyntax_runtime_config, member) + sizeof(zyntax_runtime_config::member))
-constexpr size_t ends[] = {END_OF(size),
-                           END_OF(alloc),
-                           END_OF(free),
-                           END_OF(alloc_ctx),
-                           END_OF(clock_ns),
-                           END_OF(clock_ctx),
-                           END_OF(poll_budget),
-                           END_OF(spin_us),
-                           END_OF(blocking_threads),
-                           END_OF(flags),
-                           sizeof(zyntax_runtime_config)};
+constexpr size_t member_ends[] = {END_OF(size),
+                                  END_OF(alloc),
+                                  END_OF(free),
+                                  END_OF(alloc_ctx),
+                                  END_OF(clock_ns),
+                                  END_OF(clock_ctx),
+                                  END_OF(poll_budget),
+                                  END_OF(spin_us),
+                                  END_OF(blocking_threads),
+                                  END_OF(flags),
+                                  sizeof(zyntax_runtime_config)};
 
 bool is_an_end(size_t size) {
-    for (size_t end : ends)
+    for (size_t end : member_ends)
         if (size == end) return true;
     return false;
 }
 
 // A configuration with room behind it, and what creating with it says.
-struct Given {
+struct Configured {
     alignas(zyntax_runtime_config) unsigned char bytes[1024] = {};
 
     zyntax_runtime_config &config() { return *reinterpret_cast<zyntax_runtime_config *>(bytes); }
@@ -70,15 +70,15 @@ zyntax_runtime_config full_config() {
 } // namespace
 
 TEST_CASE("every_members_end_is_a_size") {
-    Given given;
-    for (size_t end : ends) {
+    Configured given;
+    for (size_t end : member_ends) {
         CAPTURE(end);
         CHECK(given.create(end) == 0);
     }
 }
 
 TEST_CASE("a_size_that_is_no_members_end_is_invalid") {
-    Given given;
+    Configured given;
     for (size_t size = 0; size < sizeof(zyntax_runtime_config); size++) {
         CAPTURE(size);
         CHECK(given.create(size) == (is_an_end(size) ? 0 : ZYNTAX_EINVAL));
@@ -87,7 +87,7 @@ TEST_CASE("a_size_that_is_no_members_end_is_invalid") {
 
 TEST_CASE("a_size_inside_a_member_is_invalid_whatever_the_members_say") {
     blocks = 0;
-    Given given;
+    Configured given;
     given.config() = full_config();
     for (size_t size = 0; size <= sizeof(zyntax_runtime_config); size++) {
         CAPTURE(size);
@@ -98,7 +98,7 @@ TEST_CASE("a_size_inside_a_member_is_invalid_whatever_the_members_say") {
 }
 
 TEST_CASE("a_larger_size_is_taken_when_the_rest_is_zero") {
-    Given given;
+    Configured given;
     for (size_t more : {size_t(1), size_t(4), size_t(8), size_t(100), size_t(500)}) {
         size_t size = sizeof(zyntax_runtime_config) + more;
         CAPTURE(size);
@@ -116,9 +116,9 @@ TEST_CASE("a_larger_size_is_taken_when_the_rest_is_zero") {
 
 TEST_CASE("members_behind_the_size_are_not_looked_at") {
     blocks = 0;
-    for (size_t end : ends) {
+    for (size_t end : member_ends) {
         CAPTURE(end);
-        Given given;
+        Configured given;
         std::memset(given.bytes, 0xee, sizeof given.bytes);
         zyntax_runtime_config known = full_config();
         std::memcpy(given.bytes, &known, end < sizeof known ? end : sizeof known);

@@ -30,10 +30,10 @@ struct Embedded : Runtime {
 };
 
 // A task that waits for its waker, which it puts where others find it.
-struct Sleeper {
+struct Dozer {
     Waker waker{};
     ScopedTask task;
-    explicit Sleeper(Runtime &rt) : task(rt) {
+    explicit Dozer(Runtime &rt) : task(rt) {
         task.on_poll = [this](Waker *w) {
             waker = *w;
             return POLL_PENDING;
@@ -56,7 +56,7 @@ TEST_CASE("epoll_and_kqueue_have_a_descriptor_the_others_say_minus_one") {
 TEST_CASE("asking_for_a_descriptor_that_is_not_there_changes_nothing") {
     Runtime rt;
     zyntax_runtime_backend_fd(rt);
-    Sleeper sleeper(rt);
+    Dozer sleeper(rt);
     Thread([&] { sleeper.waker.wake(sleeper.waker.data); }).join();
     CHECK(rt.drive_until([&] { return sleeper.task.polls == 2; }));
     CHECK(rt.idle_waits() <= idle_budget);
@@ -65,7 +65,7 @@ TEST_CASE("asking_for_a_descriptor_that_is_not_there_changes_nothing") {
 TEST_CASE("the_descriptor_of_an_idle_runtime_is_not_readable") {
     NEEDS_DESCRIPTOR
     Embedded rt;
-    Sleeper sleeper(rt);
+    Dozer sleeper(rt);
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near);
     char byte;
@@ -79,7 +79,7 @@ TEST_CASE("the_descriptor_of_an_idle_runtime_is_not_readable") {
 TEST_CASE("a_wake_from_another_thread_makes_it_readable_and_a_turn_makes_it_quiet") {
     NEEDS_DESCRIPTOR
     Embedded rt;
-    Sleeper sleeper(rt);
+    Dozer sleeper(rt);
     for (int round = 1; round <= 20; round++) {
         CHECK_FALSE(readable(rt));
         Thread([&] { sleeper.waker.wake(sleeper.waker.data); }).join();
@@ -108,7 +108,7 @@ TEST_CASE("a_post_from_another_thread_makes_it_readable") {
 TEST_CASE("a_cancel_from_another_thread_makes_it_readable") {
     NEEDS_DESCRIPTOR
     Embedded rt;
-    Sleeper sleeper(rt);
+    Dozer sleeper(rt);
     Thread([&] { CHECK(zyntax_task_cancel(sleeper.task.handle) == 0); }).join();
     CHECK(rt.readable_soon());
     settle(rt);
@@ -132,7 +132,7 @@ TEST_CASE("a_spawn_outside_the_loop_makes_it_readable") {
 TEST_CASE("a_wake_on_the_hosts_thread_outside_the_loop_makes_it_readable") {
     NEEDS_DESCRIPTOR
     Embedded rt;
-    Sleeper sleeper(rt);
+    Dozer sleeper(rt);
     sleeper.waker.wake(sleeper.waker.data);
     CHECK(readable(rt));
     settle(rt);
@@ -239,7 +239,7 @@ TEST_CASE("a_host_that_polls_the_descriptor_and_the_next_timeout_runs_everything
     zyntax_io *io = adopt(rt, pair.near);
     char buf[8];
     Await reader(rt, reading(io, buf, sizeof buf)), timer(rt, sleeping(rt, 10 * ms));
-    Sleeper sleeper(rt);
+    Dozer sleeper(rt);
     Thread other([&] {
         put(pair.far, "hi");
         sleeper.waker.wake(sleeper.waker.data);
@@ -340,7 +340,7 @@ TEST_CASE("closing_or_detaching_a_handle_outside_the_loop_makes_it_readable_if_a
 TEST_CASE("the_end_of_a_task_that_was_cancelled_outside_the_loop_makes_it_readable_if_a_host_joined_it") {
     NEEDS_DESCRIPTOR
     Embedded rt;
-    Sleeper sleeper(rt);
+    Dozer sleeper(rt);
     zyntax_task *handle = sleeper.task.handle;
     hears_of(
         rt, [handle](zyntax_op *op, Waker *w, int64_t *r) { return zyntax_task_join(handle, op, w, r); },
@@ -350,7 +350,7 @@ TEST_CASE("the_end_of_a_task_that_was_cancelled_outside_the_loop_makes_it_readab
 TEST_CASE("a_cancel_outside_the_loop_makes_it_readable_until_the_joiner_has_run") {
     NEEDS_DESCRIPTOR
     Embedded rt;
-    Sleeper sleeper(rt);
+    Dozer sleeper(rt);
     Await joiner(rt,
                  [&](zyntax_op *op, Waker *w, int64_t *r) { return zyntax_task_join(sleeper.task.handle, op, w, r); });
     settle(rt);
@@ -368,7 +368,7 @@ TEST_CASE("a_cancel_outside_the_loop_makes_it_readable_until_the_joiner_has_run"
 TEST_CASE("a_stop_outside_the_loop_makes_it_readable") {
     NEEDS_DESCRIPTOR
     Embedded rt;
-    Sleeper sleeper(rt);
+    Dozer sleeper(rt);
     zyntax_runtime_stop(rt);
     CHECK(readable(rt));
     CHECK(zyntax_runtime_turn(rt, 0) == ZYNTAX_ECANCELED);

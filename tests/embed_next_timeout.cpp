@@ -3,12 +3,6 @@
 
 using namespace support;
 
-namespace {
-
-PollStatus ready(FutureState, Waker *) { return POLL_READY; }
-
-} // namespace
-
 TEST_CASE("without_tasks_nothing_is_timed") {
     Runtime rt;
     settle(rt);
@@ -17,7 +11,7 @@ TEST_CASE("without_tasks_nothing_is_timed") {
 
 TEST_CASE("a_task_that_is_ready_is_work_now") {
     Runtime rt;
-    REQUIRE(zyntax_runtime_spawn(rt, nullptr, ready) != nullptr);
+    REQUIRE(zyntax_runtime_spawn(rt, nullptr, ends_at_once) != nullptr);
     CHECK(zyntax_runtime_next_timeout_ns(rt) == 0);
     settle(rt);
     CHECK(zyntax_runtime_next_timeout_ns(rt) == -1);
@@ -99,7 +93,7 @@ TEST_CASE("a_ready_task_counts_before_a_timer") {
     Await timer(rt, sleeping(rt, 3'600'000 * ms));
     settle(rt);
     CHECK(zyntax_runtime_next_timeout_ns(rt) > 0);
-    REQUIRE(zyntax_runtime_spawn(rt, nullptr, ready) != nullptr);
+    REQUIRE(zyntax_runtime_spawn(rt, nullptr, ends_at_once) != nullptr);
     CHECK(zyntax_runtime_next_timeout_ns(rt) == 0);
 }
 

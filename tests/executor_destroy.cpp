@@ -61,7 +61,6 @@ PollStatus destroy_from_poll(FutureState, Waker *) {
     zyntax_runtime_destroy(doomed);
     return POLL_READY;
 }
-PollStatus ready(FutureState, Waker *) { return POLL_READY; }
 void destroy_from_drop(FutureState, int32_t) { zyntax_runtime_destroy(doomed); }
 void destroy_from_call(void *) { zyntax_runtime_destroy(doomed); }
 
@@ -139,7 +138,7 @@ TEST_CASE("a_plain_spawn_from_a_drop_during_destroy_returns_NULL") {
     Task task{[](Waker *) { return POLL_PENDING; },
               [&](int32_t) {
                   tried = true;
-                  CHECK(zyntax_runtime_spawn(raw, nullptr, ready) == nullptr);
+                  CHECK(zyntax_runtime_spawn(raw, nullptr, ends_at_once) == nullptr);
               }};
     task.spawn(rt);
     rt.destroy();
@@ -175,7 +174,7 @@ TEST_CASE("owned_states_are_freed_by_destroy") {
     Runtime rt(heap.config());
     for (int i = 0; i < 100; i++) {
         void *state = zyntax_state_alloc(rt, 200);
-        REQUIRE(zyntax_runtime_spawn_with(rt, state, ready, nullptr, 200) != nullptr);
+        REQUIRE(zyntax_runtime_spawn_with(rt, state, ends_at_once, nullptr, 200) != nullptr);
     }
     REQUIRE(zyntax_state_alloc(rt, 300) != nullptr); // and one that nobody owns
     rt.destroy();
@@ -191,7 +190,7 @@ TEST_CASE("destroying_a_runtime_from_inside_itself_aborts_with_a_message") {
     }));
     CHECK(aborts_naming("destroy", [] {
         doomed = zyntax_runtime_create();
-        zyntax_runtime_spawn_with(doomed, nullptr, ready, destroy_from_drop, 0);
+        zyntax_runtime_spawn_with(doomed, nullptr, ends_at_once, destroy_from_drop, 0);
         zyntax_runtime_run(doomed);
     }));
     CHECK(aborts_naming("destroy", [] {

@@ -10,7 +10,7 @@ namespace {
 constexpr int links = scaled(most_tasks);
 constexpr ptrdiff_t stack_limit = 4096;
 
-struct Chain {
+struct WakeChain {
     std::vector<Waker> wakers;
     std::vector<zyntax_task *> tasks;
     std::vector<int> polls, drops; // of each link
@@ -82,7 +82,7 @@ PollStatus spawn_next(FutureState, Waker *) {
 }
 
 void reset(zyntax_runtime *rt) {
-    chain = Chain{};
+    chain = WakeChain{};
     chain.rt = rt;
     chain.wakers.resize(links);
     chain.tasks.resize(links);

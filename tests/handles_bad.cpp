@@ -7,8 +7,6 @@ using namespace support;
 
 namespace {
 
-constexpr int64_t unset = 77;
-
 // Handles that are good for nothing, as raw words.
 std::vector<uintptr_t> bad_words() {
     std::vector<uintptr_t> words{0, 1, 2, 3, 7, 8, 15, 16, 63, 64, 255, 4096, UINTPTR_MAX, UINTPTR_MAX - 1};
@@ -24,14 +22,14 @@ std::vector<uintptr_t> bad_words() {
 template <class T> T *as(uintptr_t word) { return reinterpret_cast<T *>(word); }
 
 // A parked task, which is alive beside the bad handles, and another that calls await points in its poll.
-struct Scene {
+struct BadScene {
     Runtime rt;
     Task task{[](Waker *) { return POLL_PENDING; }};
     std::function<void(Waker *)> calls = nullptr;
     zyntax_op op = 0;
     int64_t result = unset;
 
-    Scene() {
+    BadScene() {
         task.spawn(rt);
         zyntax_runtime_turn(rt, 0);
     }
@@ -69,20 +67,19 @@ struct Scene {
 int nop_calls;
 void nop(void *) { nop_calls++; }
 int64_t job(void *) { return 0; }
-PollStatus ready(FutureState, Waker *) { return POLL_READY; }
 
 // A socket pair and an open handle on one end.
-struct Peer {
+struct OpenPair {
     Pair pair = socket_pair();
     Descriptor fd = pair.near;
     zyntax_io *io;
-    explicit Peer(zyntax_runtime *rt) : io(adopt(rt, pair.near)) {}
+    explicit OpenPair(zyntax_runtime *rt) : io(adopt(rt, pair.near)) {}
 };
 
 } // namespace
 
 TEST_CASE("bad_task_handles_count_as_ended_and_null_is_invalid") {
-    Scene s;
+    BadScene s;
     int wrong = 0;
     for (uintptr_t word : bad_words()) {
         auto *bad = as<zyntax_task>(word);
@@ -107,8 +104,8 @@ TEST_CASE("bad_task_handles_count_as_ended_and_null_is_invalid") {
 
 TEST_CASE("bad_io_handles_are_stale") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
-    Scene s;
-    Peer peer(s.rt);
+    BadScene s;
+    OpenPair peer(s.rt);
     CHECK(zyntax_io_close(peer.io) == 0); // so that there is a place that handles could name
     int wrong = 0;
     char byte = 0;
@@ -132,7 +129,7 @@ TEST_CASE("bad_io_handles_are_stale") {
 }
 
 TEST_CASE("bad_channel_handles_are_stale") {
-    Scene s;
+    BadScene s;
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(s.rt, 1, 1, &channel) == 0);
     CHECK(zyntax_channel_destroy(channel) == 0);
@@ -152,8 +149,8 @@ TEST_CASE("bad_channel_handles_are_stale") {
 
 TEST_CASE("handles_of_one_kind_are_not_taken_for_another") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
-    Scene s;
-    Peer peer(s.rt);
+    BadScene s;
+    OpenPair peer(s.rt);
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(s.rt, 1, 1, &channel) == 0);
     auto word = [](auto *handle) { return reinterpret_cast<uintptr_t>(handle); };
@@ -171,11 +168,11 @@ TEST_CASE("handles_of_one_kind_are_not_taken_for_another") {
 TEST_CASE("handles_of_a_destroyed_runtime_are_stale") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime gone;
-    Peer peer(gone);
+    OpenPair peer(gone);
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(gone, 1, 1, &channel) == 0);
     gone.destroy();
-    Scene s; // may live where the other did
+    BadScene s; // may live where the other did
     CHECK(zyntax_io_fd(peer.io) == -1);
     CHECK(zyntax_io_close(peer.io) == ZYNTAX_ESTALE);
     CHECK(zyntax_channel_close(channel) == ZYNTAX_ESTALE);
@@ -184,8 +181,8 @@ TEST_CASE("handles_of_a_destroyed_runtime_are_stale") {
 
 TEST_CASE("a_null_op_or_waker_or_result_is_invalid") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
-    Scene s;
-    Peer peer(s.rt);
+    BadScene s;
+    OpenPair peer(s.rt);
     char byte = 0;
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(s.rt, 1, 1, &channel) == 0);
@@ -231,13 +228,13 @@ TEST_CASE("a_null_op_or_waker_or_result_is_invalid") {
 }
 
 TEST_CASE("null_runtimes_functions_and_out_pointers_give_the_documented_answer") {
-    Scene s;
+    BadScene s;
     int64_t value = 0;
     zyntax_promise no_poll{nullptr, nullptr};
     zyntax_channel *channel = nullptr;
-    CHECK(zyntax_runtime_spawn(nullptr, nullptr, ready) == nullptr);
+    CHECK(zyntax_runtime_spawn(nullptr, nullptr, ends_at_once) == nullptr);
     CHECK(zyntax_runtime_spawn(s.rt, nullptr, nullptr) == nullptr);
-    CHECK(zyntax_runtime_spawn_with(nullptr, nullptr, ready, nullptr, 0) == nullptr);
+    CHECK(zyntax_runtime_spawn_with(nullptr, nullptr, ends_at_once, nullptr, 0) == nullptr);
     CHECK(zyntax_runtime_spawn_with(s.rt, nullptr, nullptr, nullptr, 0) == nullptr);
     CHECK(zyntax_runtime_post(s.rt, nullptr, nullptr) == ZYNTAX_EINVAL);
     CHECK(zyntax_runtime_post(nullptr, nop, nullptr) == ZYNTAX_EINVAL);
@@ -261,7 +258,7 @@ TEST_CASE("null_runtimes_functions_and_out_pointers_give_the_documented_answer")
 }
 
 TEST_CASE("a_live_task_of_another_runtime_is_foreign") {
-    Scene s, other;
+    BadScene s, other;
     zyntax_task *foreign = other.task.handle;
     CHECK(zyntax_runtime_block_on(s.rt, foreign) == ZYNTAX_ESTALE);
     CHECK(s.ask([&](auto *op, auto *w, auto *r) { return zyntax_task_join(foreign, op, w, r); }) == ZYNTAX_ESTALE);
@@ -277,8 +274,8 @@ TEST_CASE("a_live_task_of_another_runtime_is_foreign") {
 
 TEST_CASE("op_words_that_were_made_up_do_no_harm") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
-    Scene s;
-    Peer peer(s.rt);
+    BadScene s;
+    OpenPair peer(s.rt);
     char byte = 0;
     int64_t result = 0;
     zyntax_task *target = s.task.handle;
@@ -313,8 +310,8 @@ TEST_CASE("op_words_that_were_made_up_do_no_harm") {
 
 TEST_CASE("an_op_of_one_kind_given_to_an_await_point_of_another_does_no_harm") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
-    Scene s;
-    Peer peer(s.rt);
+    BadScene s;
+    OpenPair peer(s.rt);
     char byte = 0;
     int64_t result = 0;
     zyntax_task *target = s.task.handle;
@@ -385,7 +382,7 @@ TEST_CASE("configurations_that_are_not_understood_are_invalid") {
 }
 
 TEST_CASE("stats_of_a_small_size_are_partly_filled_and_of_a_smaller_one_refused") {
-    Scene s;
+    BadScene s;
     zyntax_runtime_stats stats{};
     stats.size = sizeof(size_t);
     CHECK(zyntax_runtime_get_stats(s.rt, &stats) == ZYNTAX_EINVAL);

@@ -8,7 +8,7 @@ namespace {
 zyntax_io *made_up(uintptr_t bits) { return reinterpret_cast<zyntax_io *>(bits); }
 
 // Every function that takes a handle must say that this one is stale.
-void is_stale(Runtime &rt, zyntax_io *io) {
+void is_stale_io(Runtime &rt, zyntax_io *io) {
     char byte = 0;
     intptr_t fd = 77;
     zyntax_io *out = nullptr;
@@ -74,7 +74,7 @@ TEST_CASE("detach_ends_every_operation_that_waits_with_ecanceled_and_gives_the_d
     put(pair.far, "still here");
     CHECK(take(mine) == "still here");
     CHECK(rt.stats().io_open == 0);
-    is_stale(rt, io);
+    is_stale_io(rt, io);
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
@@ -120,10 +120,10 @@ TEST_CASE("a_closed_a_null_and_a_made_up_handle_are_estale_everywhere") {
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near);
     CHECK(zyntax_io_close(io) == 0);
-    is_stale(rt, io);
-    is_stale(rt, nullptr);
+    is_stale_io(rt, io);
+    is_stale_io(rt, nullptr);
     for (uintptr_t bits : {uintptr_t(1), uintptr_t(0x1000), ~uintptr_t(0), ~uintptr_t(0) / 3, uintptr_t(1) << 31})
-        is_stale(rt, made_up(bits));
+        is_stale_io(rt, made_up(bits));
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
@@ -134,8 +134,8 @@ TEST_CASE("a_handle_of_another_kind_is_estale") {
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(rt, 1, 1, &channel) == 0);
     Await sleeper(rt, sleeping(rt, UINT64_MAX));
-    is_stale(rt, made_up(reinterpret_cast<uintptr_t>(channel)));
-    is_stale(rt, made_up(reinterpret_cast<uintptr_t>(sleeper.task.handle)));
+    is_stale_io(rt, made_up(reinterpret_cast<uintptr_t>(channel)));
+    is_stale_io(rt, made_up(reinterpret_cast<uintptr_t>(sleeper.task.handle)));
     CHECK(zyntax_channel_close(reinterpret_cast<zyntax_channel *>(io)) == ZYNTAX_ESTALE);
     CHECK(zyntax_io_fd(io) >= 0);
     CHECK(rt.idle_waits() <= idle_budget);
@@ -146,7 +146,7 @@ TEST_CASE("the_handles_of_a_destroyed_runtime_are_stale") {
     Pair pair = socket_pair();
     zyntax_io *io = adopt(gone, pair.near);
     gone.destroy();
-    is_stale(rt, io);
+    is_stale_io(rt, io);
     Runtime next; // may sit where the destroyed one was
     Pair other = socket_pair();
     adopt(next, other.near);

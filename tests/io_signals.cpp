@@ -7,7 +7,7 @@ namespace {
 
 std::atomic<int> alarms{0};
 
-void count(int) { alarms++; }
+void count_alarm(int) { alarms++; }
 
 } // namespace
 
@@ -17,7 +17,7 @@ TEST_CASE("bytes_arrive_whole_while_signals_interrupt") {
         Pair pair = make();
         zyntax_io *in = adopt(rt, pair.near), *out = adopt(rt, pair.far);
         std::string text(4 * mib, 's');
-        Interruptions storm(200, count);
+        Interruptions storm(200, count_alarm);
         Reader reader(rt, in, text.size());
         Writer writer(rt, out, text);
         CHECK(rt.drain());
@@ -31,7 +31,7 @@ TEST_CASE("connections_are_made_while_signals_interrupt") {
     zyntax_io *listener = nullptr, *client = nullptr, *server = nullptr;
     REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
     {
-        Interruptions storm(200, count);
+        Interruptions storm(200, count_alarm);
         for (int i = 0; i < 50; i++) {
             Await accept(rt, accepting(listener, &server));
             const char *host = i % 5 == 0 ? "localhost" : "127.0.0.1";
@@ -50,7 +50,7 @@ TEST_CASE("a_timer_is_neither_early_nor_pushed_out_by_signals") {
     Await timer(rt, sleeping(rt, 100 * ms));
     uint64_t begin = zyntax_now_ns(rt);
     alarms = 0;
-    Interruptions storm(200, count);
+    Interruptions storm(200, count_alarm);
     Limit limit(rt);
     CHECK(zyntax_runtime_block_on(rt, timer.task.handle) == 0);
     uint64_t took = zyntax_now_ns(rt) - begin;

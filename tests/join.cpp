@@ -7,8 +7,6 @@ using namespace support;
 
 namespace {
 
-constexpr int64_t unset = 77;
-
 // Joins a task and remembers what came of it.
 struct Joiner : Task {
     int64_t result = unset;
@@ -19,10 +17,10 @@ struct Joiner : Task {
 };
 
 // Stays pending until told otherwise.
-struct Gate : Task {
+struct JoinGate : Task {
     bool open = false;
     Waker kept{};
-    explicit Gate(zyntax_runtime *rt) {
+    explicit JoinGate(zyntax_runtime *rt) {
         on_poll = [this](Waker *waker) {
             kept = *waker;
             return open ? POLL_READY : POLL_PENDING;
@@ -35,15 +33,11 @@ struct Gate : Task {
     }
 };
 
-void settle(Runtime &rt) {
-    for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);
-}
-
 } // namespace
 
 TEST_CASE("a_join_is_ready_once_the_task_has_ended_and_not_before") {
     Runtime rt;
-    Gate gate(rt);
+    JoinGate gate(rt);
     Joiner joiner(rt, gate.handle);
     settle(rt);
     CHECK(joiner.polls == 1);
@@ -82,7 +76,7 @@ TEST_CASE("a_join_sees_what_the_task_and_its_drop_wrote") {
 
 TEST_CASE("any_number_of_tasks_may_join_one") {
     Runtime rt;
-    Gate gate(rt);
+    JoinGate gate(rt);
     std::vector<std::unique_ptr<Joiner>> joiners;
     for (int i = 0; i < 1000; i++) joiners.push_back(std::make_unique<Joiner>(rt, gate.handle));
     REQUIRE(rt.drive_until([&] { return joiners.back()->polls == 1; }));
@@ -97,7 +91,7 @@ TEST_CASE("any_number_of_tasks_may_join_one") {
 
 TEST_CASE("one_task_may_join_many_with_an_op_each") {
     Runtime rt;
-    Gate a(rt), b(rt);
+    JoinGate a(rt), b(rt);
     zyntax_op ops[2] = {0, 0};
     int64_t results[2] = {unset, unset};
     Task joiner;
@@ -119,7 +113,7 @@ TEST_CASE("one_task_may_join_many_with_an_op_each") {
 
 TEST_CASE("joining_a_cancelled_task_is_ready_after_its_drop") {
     Runtime rt;
-    Gate gate(rt);
+    JoinGate gate(rt);
     Joiner joiner(rt, gate.handle);
     settle(rt);
     zyntax_task_cancel(gate.handle);
@@ -164,7 +158,7 @@ TEST_CASE("joining_no_task_is_invalid") {
 
 TEST_CASE("joining_no_task_with_a_live_op_gives_that_up") {
     Runtime rt;
-    Gate gate(rt);
+    JoinGate gate(rt);
     int64_t result = unset;
     Task joiner;
     joiner.on_poll = [&](Waker *waker) {
@@ -182,7 +176,7 @@ TEST_CASE("joining_no_task_with_a_live_op_gives_that_up") {
 
 TEST_CASE("joining_a_live_task_of_another_runtime_is_stale") {
     Runtime rt, other;
-    Gate gate(other);
+    JoinGate gate(other);
     Joiner joiner(rt, gate.handle);
     REQUIRE(rt.drain());
     CHECK(joiner.result == ZYNTAX_ESTALE);
@@ -192,7 +186,7 @@ TEST_CASE("joining_a_live_task_of_another_runtime_is_stale") {
 
 TEST_CASE("a_join_that_is_polled_without_cause_stays_pending_and_is_woken_once") {
     Runtime rt;
-    Gate gate(rt);
+    JoinGate gate(rt);
     Joiner joiner(rt, gate.handle);
     Waker kept{};
     auto inner = joiner.on_poll;
@@ -215,7 +209,7 @@ TEST_CASE("a_join_that_is_polled_without_cause_stays_pending_and_is_woken_once")
 TEST_CASE("a_chain_of_tasks_that_join_each_other_ends_from_its_head") {
     constexpr int links = scaled(50'000);
     Runtime rt;
-    Gate gate(rt);
+    JoinGate gate(rt);
     std::vector<std::unique_ptr<Joiner>> chain;
     zyntax_task *last = gate.handle;
     for (int i = 0; i < links; i++) {
@@ -232,7 +226,7 @@ TEST_CASE("a_chain_of_tasks_that_join_each_other_ends_from_its_head") {
 
 TEST_CASE("a_joiner_that_ends_first_leaves_nothing_behind") {
     Runtime rt;
-    Gate gate(rt);
+    JoinGate gate(rt);
     settle(rt);
     auto before = rt.stats();
     for (int i = 0; i < 100; i++) {

@@ -1,5 +1,5 @@
 // zyntax_join_all: ready once all of a set of tasks have ended.
-#include "support.h"
+#include "gates_support.h"
 
 #include <vector>
 
@@ -7,25 +7,8 @@ using namespace support;
 
 namespace {
 
-struct Gates {
-    std::vector<Task> tasks;
-    std::vector<Waker> wakers;
-    std::vector<zyntax_task *> handles;
-
-    Gates(zyntax_runtime *rt, size_t n) : tasks(n), wakers(n) {
-        for (size_t i = 0; i < n; i++) {
-            tasks[i].on_poll = [this, i](Waker *waker) {
-                wakers[i] = *waker;
-                return tasks[i].polls == 1 ? POLL_PENDING : POLL_READY;
-            };
-            handles.push_back(tasks[i].spawn(rt));
-        }
-    }
-    void pass(size_t i) { wakers[i].wake(wakers[i].data); }
-};
-
-struct Joiner : Task {
-    Joiner(zyntax_runtime *rt, std::vector<zyntax_task *> &handles) {
+struct AllJoiner : Task {
+    AllJoiner(zyntax_runtime *rt, std::vector<zyntax_task *> &handles) {
         on_poll = [this, &handles](Waker *waker) {
             return zyntax_join_all(handles.data(), handles.size(), &op, waker);
         };
@@ -33,16 +16,12 @@ struct Joiner : Task {
     }
 };
 
-void settle(Runtime &rt) {
-    for (int i = 0; i < 8; i++) zyntax_runtime_turn(rt, 0);
-}
-
 } // namespace
 
 TEST_CASE("join_all_waits_for_the_last_of_its_tasks") {
     Runtime rt;
     Gates gates(rt, 10);
-    Joiner joiner(rt, gates.handles);
+    AllJoiner joiner(rt, gates.handles);
     settle(rt);
     for (size_t i : {3, 9, 0, 1, 2, 4, 5, 8, 7}) {
         gates.pass(i);
@@ -60,7 +39,7 @@ TEST_CASE("join_all_waits_for_the_last_of_its_tasks") {
 TEST_CASE("join_all_of_none_is_ready_at_once") {
     Runtime rt;
     std::vector<zyntax_task *> none;
-    Joiner joiner(rt, none);
+    AllJoiner joiner(rt, none);
     settle(rt);
     CHECK(joiner.outcome == 0);
     CHECK(joiner.polls == 1);
@@ -73,7 +52,7 @@ TEST_CASE("join_all_waits_for_no_stale_own_or_foreign_handles_and_passes_over_nu
     dead.pass(0);
     settle(rt);
     std::vector<zyntax_task *> handles{nullptr, dead.handles[0], foreign.handles[0], gates.handles[0], nullptr};
-    Joiner joiner(rt, handles);
+    AllJoiner joiner(rt, handles);
     handles[4] = joiner.handle;
     settle(rt);
     CHECK(joiner.alive());
@@ -83,7 +62,7 @@ TEST_CASE("join_all_waits_for_no_stale_own_or_foreign_handles_and_passes_over_nu
     CHECK(foreign.tasks[0].alive());
 
     std::vector<zyntax_task *> ended{nullptr, dead.handles[0], foreign.handles[0]};
-    Joiner at_once(rt, ended);
+    AllJoiner at_once(rt, ended);
     settle(rt);
     CHECK(at_once.polls == 1);
     CHECK(at_once.outcome == 0);
@@ -93,7 +72,7 @@ TEST_CASE("join_all_takes_the_same_task_more_than_once") {
     Runtime rt;
     Gates gates(rt, 1);
     std::vector<zyntax_task *> handles(5, gates.handles[0]);
-    Joiner joiner(rt, handles);
+    AllJoiner joiner(rt, handles);
     settle(rt);
     CHECK(joiner.alive());
     gates.pass(0);
@@ -106,7 +85,7 @@ TEST_CASE("join_all_of_many_tasks_costs_few_polls_and_leaves_nothing_behind") {
     size_t n = scaled(5000);
     auto before = rt.stats();
     Gates gates(rt, n);
-    Joiner joiner(rt, gates.handles);
+    AllJoiner joiner(rt, gates.handles);
     REQUIRE(rt.drive_until([&] { return joiner.polls == 1; }));
     for (size_t i = 0; i < n; i++) gates.pass(n - 1 - i);
     REQUIRE(rt.drain());
@@ -119,7 +98,7 @@ TEST_CASE("a_cancelled_join_all_leaves_its_tasks_running_and_nothing_behind") {
     Gates gates(rt, 100);
     settle(rt);
     auto before = rt.stats();
-    Joiner joiner(rt, gates.handles);
+    AllJoiner joiner(rt, gates.handles);
     settle(rt);
     zyntax_task_cancel(joiner.handle);
     settle(rt);

@@ -5,9 +5,7 @@ using namespace support;
 
 namespace {
 
-constexpr int64_t unset = 77;
-
-struct Scene {
+struct JoinScene {
     Clock clock;
     Runtime rt{clock.config()};
     Waker gate_waker{};
@@ -19,7 +17,7 @@ struct Scene {
     Task joiner;
     int64_t result = unset;
 
-    explicit Scene(uint64_t deadline_ns) {
+    explicit JoinScene(uint64_t deadline_ns) {
         gate.spawn(rt);
         joiner.on_poll = [this, deadline_ns](Waker *waker) {
             return zyntax_join_until(gate.handle, &joiner.op, deadline_ns, waker, &result);
@@ -40,7 +38,7 @@ struct Scene {
 } // namespace
 
 TEST_CASE("join_until_times_out_at_its_deadline_and_not_before") {
-    Scene s(2000 * ms);
+    JoinScene s(2000 * ms);
     s.clock.now = 2000 * ms - 1;
     s.settle();
     CHECK(s.joiner.polls == 1);
@@ -56,7 +54,7 @@ TEST_CASE("join_until_times_out_at_its_deadline_and_not_before") {
 }
 
 TEST_CASE("join_until_is_ready_when_the_task_ends_first") {
-    Scene s(2000 * ms);
+    JoinScene s(2000 * ms);
     s.pass();
     CHECK(s.result == 0);
     CHECK(s.joiner.polls == 2);
@@ -67,7 +65,7 @@ TEST_CASE("join_until_is_ready_when_the_task_ends_first") {
 }
 
 TEST_CASE("a_task_that_has_ended_wins_over_a_deadline_that_has_passed") {
-    Scene s(2000 * ms);
+    JoinScene s(2000 * ms);
     s.open = true;
     s.gate_waker.wake(s.gate_waker.data);
     s.clock.now = 2000 * ms;
@@ -85,14 +83,14 @@ TEST_CASE("a_task_that_has_ended_wins_over_a_deadline_that_has_passed") {
 }
 
 TEST_CASE("a_deadline_that_has_passed_times_out_at_once") {
-    Scene s(1);
+    JoinScene s(1);
     CHECK(s.result == ZYNTAX_ETIMEDOUT);
     CHECK(s.joiner.polls == 1);
     CHECK(s.gate.alive());
 }
 
 TEST_CASE("the_deadline_never_is_a_plain_join") {
-    Scene s(UINT64_MAX);
+    JoinScene s(UINT64_MAX);
     s.clock.now = UINT64_MAX - 1;
     s.settle();
     CHECK(s.joiner.polls == 1);
@@ -101,7 +99,7 @@ TEST_CASE("the_deadline_never_is_a_plain_join") {
 }
 
 TEST_CASE("join_until_answers_as_join_does") {
-    Scene s(UINT64_MAX);
+    JoinScene s(UINT64_MAX);
     Runtime other;
     Task foreign{[](Waker *) { return POLL_PENDING; }};
     foreign.spawn(other);
@@ -124,7 +122,7 @@ TEST_CASE("join_until_answers_as_join_does") {
 }
 
 TEST_CASE("a_cancelled_join_until_leaves_nothing_behind") {
-    Scene s(2000 * ms);
+    JoinScene s(2000 * ms);
     CHECK(s.rt.stats().timers_pending == 1);
     zyntax_task_cancel(s.joiner.handle);
     s.settle();

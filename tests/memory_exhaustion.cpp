@@ -40,10 +40,10 @@ struct Subject {
 
 enum class Did { it, nothing }; // a call either did what it should, or failed as documented
 
-using Attempt = Did (*)(Subject &);
+using Trial = Did (*)(Subject &);
 
 // Calls `attempt` `times` times on a new runtime, with allocation number n failing. True if one did fail.
-bool with_failure(uint64_t n, bool persistent, int times, Attempt attempt) {
+bool with_failure(uint64_t n, bool persistent, int times, Trial attempt) {
     Heap heap;
     Clock clock;
     bool failed = false;
@@ -81,7 +81,7 @@ bool with_failure(uint64_t n, bool persistent, int times, Attempt attempt) {
 }
 
 // For n = 1, 2, ... until no allocation is left to fail. `at_least` guards against a test that tests nothing.
-void exhaust(int times, uint64_t at_least, Attempt attempt) {
+void exhaust(int times, uint64_t at_least, Trial attempt) {
     for (bool persistent : {false, true}) {
         uint64_t n = 1;
         CAPTURE(persistent);

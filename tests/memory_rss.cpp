@@ -9,7 +9,7 @@ using namespace support;
 
 namespace {
 
-constexpr uint64_t count = 1'000'000;
+constexpr uint64_t task_count = 1'000'000;
 
 PollStatus park(FutureState polls, Waker *) {
     ++*static_cast<uint64_t *>(polls);
@@ -29,11 +29,11 @@ TEST_CASE("a_million_parked_tasks_take_at_most_72_bytes_each") {
     zyntax_runtime_spawn(rt, &polls, park);
     zyntax_runtime_turn(rt, 0);
     uint64_t before = usage().resident_bytes, failed = 0;
-    for (uint64_t i = 0; i < count; i++) failed += zyntax_runtime_spawn(rt, &polls, park) == nullptr;
+    for (uint64_t i = 0; i < task_count; i++) failed += zyntax_runtime_spawn(rt, &polls, park) == nullptr;
     CHECK(failed == 0);
-    REQUIRE(rt.drive_until([&] { return polls == count + 1; }));
-    uint64_t each = (usage().resident_bytes - before) / count;
+    REQUIRE(rt.drive_until([&] { return polls == task_count + 1; }));
+    uint64_t each = (usage().resident_bytes - before) / task_count;
     CAPTURE(each);
     CHECK(each <= 72);
-    CHECK(rt.stats().tasks_alive == count + 1);
+    CHECK(rt.stats().tasks_alive == task_count + 1);
 }

@@ -5,14 +5,6 @@
 
 using namespace support;
 
-namespace {
-
-void settle(Runtime &rt) {
-    for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);
-}
-
-} // namespace
-
 TEST_CASE("a_cancelled_operation_wakes_nobody") {
     Clock clock;
     Runtime rt(clock.config());

@@ -11,7 +11,7 @@ using namespace support;
 
 namespace {
 
-enum End { returns, is_cancelled, is_cancelled_by_its_own_poll };
+enum End { returns, is_cancelled_outside, is_cancelled_by_its_own_poll };
 
 // A task that begins an operation, and ends without cancelling it.
 struct Forgetful {
@@ -30,13 +30,13 @@ struct Forgetful {
         task.start();
     }
     void leave() {
-        if (end == is_cancelled) CHECK(zyntax_task_cancel(task.handle) == 0);
+        if (end == is_cancelled_outside) CHECK(zyntax_task_cancel(task.handle) == 0);
     }
 };
 
 // Some tasks end; one turn that sleeps, however shortly, and everything is as it was before they began.
 void gives_all_back(Runtime &rt, const Operation &operation, int count = 10) {
-    for (End end : {returns, is_cancelled, is_cancelled_by_its_own_poll}) {
+    for (End end : {returns, is_cancelled_outside, is_cancelled_by_its_own_poll}) {
         CAPTURE(end);
         for (int round = 0; round < 2; round++) { // the first makes the tables grow
             auto before = rt.stats();
@@ -68,7 +68,7 @@ TEST_CASE("a_forgotten_connect_gives_its_socket_back") {
 
 TEST_CASE("a_forgotten_connect_is_no_hope_for_others") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
-    for (End end : {returns, is_cancelled, is_cancelled_by_its_own_poll}) {
+    for (End end : {returns, is_cancelled_outside, is_cancelled_by_its_own_poll}) {
         CAPTURE(end);
         zyntax_runtime_config c = config();
         c.flags = ZYNTAX_DETECT_STALL;
@@ -191,7 +191,7 @@ TEST_CASE("the_memory_of_a_forgotten_job_is_given_back_once_it_has_run") {
 }
 
 TEST_CASE("a_forgotten_sleep_stays_until_its_time_and_wakes_nobody") {
-    for (End end : {returns, is_cancelled, is_cancelled_by_its_own_poll}) {
+    for (End end : {returns, is_cancelled_outside, is_cancelled_by_its_own_poll}) {
         CAPTURE(end);
         Clock clock;
         Runtime rt(clock.config());

@@ -29,7 +29,7 @@ void stuff(Descriptor fd) {
         }
 }
 
-struct Scene {
+struct MixedScene {
     Clock clock;
     Runtime rt{clock.config()};
     std::deque<Pair> pairs;
@@ -42,7 +42,7 @@ struct Scene {
     char byte = 0;
     std::vector<Wait> waits;
 
-    explicit Scene(uint16_t silent_port) {
+    explicit MixedScene(uint16_t silent_port) {
         time_and_tasks();
         channels();
         if constexpr (has_sockets) io(silent_port);
@@ -51,7 +51,7 @@ struct Scene {
         }
         settle(rt);
     }
-    ~Scene() { held.gate.open(); }
+    ~MixedScene() { held.gate.open(); }
     zyntax_task *park() {
         ScopedTask &task = tasks.emplace_back(rt);
         task.on_poll = [](Waker *) { return POLL_PENDING; };
@@ -127,11 +127,11 @@ void check_not_early(const Wait &first, const Wait &second, HostOp &host) {
 
 TEST_CASE("an_op_of_something_else_is_given_up_and_the_call_begins_anew") {
     Silent silent;
-    size_t kinds = Scene(silent.port()).waits.size();
+    size_t kinds = MixedScene(silent.port()).waits.size();
     for (size_t i = 0; i < kinds; i++) {
         for (size_t j = 0; j < kinds; j++) {
             if (i == j) continue;
-            Scene s(silent.port());
+            MixedScene s(silent.port());
             const Wait &first = s.waits[i], &second = s.waits[j];
             CAPTURE(first.name);
             CAPTURE(second.name);
@@ -168,9 +168,9 @@ TEST_CASE("an_op_of_something_else_is_given_up_and_the_call_begins_anew") {
 
 TEST_CASE("an_op_of_something_else_is_given_up_by_a_call_that_is_ready_too") {
     Silent silent;
-    size_t kinds = Scene(silent.port()).waits.size();
+    size_t kinds = MixedScene(silent.port()).waits.size();
     for (size_t i = 0; i < kinds; i++) {
-        Scene s(silent.port());
+        MixedScene s(silent.port());
         const Wait &first = s.waits[i];
         CAPTURE(first.name);
         zyntax_channel *channel = channel_of(s.rt, 8), *dead = channel_of(s.rt, 1);
@@ -194,9 +194,9 @@ TEST_CASE("an_op_of_something_else_is_given_up_by_a_call_that_is_ready_too") {
 
 TEST_CASE("a_stale_op_is_no_op_but_for_sleeps_and_jobs") {
     Silent silent;
-    size_t kinds = Scene(silent.port()).waits.size();
+    size_t kinds = MixedScene(silent.port()).waits.size();
     for (size_t i = 0; i < kinds; i++) {
-        Scene s(silent.port());
+        MixedScene s(silent.port());
         const Wait &wait = s.waits[i];
         CAPTURE(wait.name);
         for (bool of_its_own : {true, false}) {
@@ -223,7 +223,7 @@ TEST_CASE("a_stale_op_is_no_op_but_for_sleeps_and_jobs") {
 
 TEST_CASE("an_op_of_another_runtime_is_given_up_there_and_the_call_begins_anew_here") {
     Silent silent;
-    Scene a(silent.port()), b(silent.port());
+    MixedScene a(silent.port()), b(silent.port());
     size_t kinds = a.waits.size();
     for (size_t i = 0; i < kinds; i++) {
         const Wait &there = a.waits[i], &here = b.waits[i];

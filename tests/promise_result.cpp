@@ -6,12 +6,12 @@ using namespace support;
 namespace {
 
 // A promise written as a lambda.
-struct Promise {
+struct OwnPromise {
     std::function<int64_t()> on_poll;
     int polls = 0;
 
     static int64_t poll(void *state) {
-        auto *self = static_cast<Promise *>(state);
+        auto *self = static_cast<OwnPromise *>(state);
         self->polls++;
         return self->on_poll();
     }
@@ -23,7 +23,7 @@ struct Promise {
 TEST_CASE("a_value_is_stored_in_the_result") {
     Runtime rt;
     for (int64_t value : {int64_t(1), int64_t(42), INT64_MAX}) {
-        Promise promise{[&] { return value; }};
+        OwnPromise promise{[&] { return value; }};
         zyntax_promise handle = promise.handle();
         int64_t result = 0;
         zyntax_task *task = zyntax_promise_spawn(rt, &handle, &result);
@@ -38,7 +38,7 @@ TEST_CASE("a_value_is_stored_in_the_result") {
 TEST_CASE("a_failure_is_stored_in_the_result") {
     Runtime rt;
     for (int64_t code : {int64_t(-1), int64_t(ZYNTAX_ETIMEDOUT), INT64_MIN}) {
-        Promise promise{[&] { return code; }};
+        OwnPromise promise{[&] { return code; }};
         zyntax_promise handle = promise.handle();
         int64_t result = 0;
         zyntax_task *task = zyntax_promise_spawn(rt, &handle, &result);
@@ -50,7 +50,7 @@ TEST_CASE("a_failure_is_stored_in_the_result") {
 
 TEST_CASE("the_result_is_optional_and_the_promise_is_copied") {
     Runtime rt;
-    Promise promise{[] { return int64_t(1); }};
+    OwnPromise promise{[] { return int64_t(1); }};
     zyntax_promise handle = promise.handle();
     REQUIRE(zyntax_promise_spawn(rt, &handle, nullptr) != nullptr);
     handle = {nullptr, nullptr};
@@ -62,7 +62,7 @@ TEST_CASE("the_result_is_not_touched_before_the_end") {
     Runtime rt;
     Waker waker{};
     int64_t value = 0, result = 77;
-    Promise promise{[&] {
+    OwnPromise promise{[&] {
         zyntax_current_waker(&waker);
         return value;
     }};
@@ -80,7 +80,7 @@ TEST_CASE("cancelling_a_promise_makes_its_result_ecanceled") {
     Runtime rt;
     Waker waker{};
     int64_t result = 77;
-    Promise promise{[&] {
+    OwnPromise promise{[&] {
         zyntax_current_waker(&waker);
         return int64_t(0);
     }};
@@ -97,7 +97,7 @@ TEST_CASE("a_promise_that_is_alive_when_its_runtime_is_destroyed_becomes_ecancel
     Runtime rt;
     int64_t polled = 77, fresh = 77;
     Waker waker{};
-    Promise promise{[&] {
+    OwnPromise promise{[&] {
         zyntax_current_waker(&waker);
         return int64_t(0);
     }};
@@ -113,7 +113,7 @@ TEST_CASE("a_promise_that_is_alive_when_its_runtime_is_destroyed_becomes_ecancel
 TEST_CASE("block_on_returns_the_value_or_the_failure") {
     Runtime rt;
     for (int64_t value : {int64_t(9), int64_t(-9), INT64_MAX, INT64_MIN}) {
-        Promise promise{[&] { return value; }};
+        OwnPromise promise{[&] { return value; }};
         zyntax_promise handle = promise.handle();
         CHECK(zyntax_promise_block_on(rt, &handle) == value);
         CHECK(promise.polls == 1);
@@ -125,7 +125,7 @@ TEST_CASE("block_on_drives_the_other_tasks_too") {
     Runtime rt;
     Waker waker{};
     bool woken = false;
-    Promise promise{[&] {
+    OwnPromise promise{[&] {
         zyntax_current_waker(&waker);
         return int64_t(woken ? 3 : 0);
     }};
@@ -148,7 +148,7 @@ TEST_CASE("block_on_drives_the_other_tasks_too") {
 TEST_CASE("block_on_that_is_stopped_returns_ecanceled_and_cancels_the_promise") {
     Runtime rt;
     Waker waker{};
-    Promise promise{[&] {
+    OwnPromise promise{[&] {
         zyntax_current_waker(&waker);
         zyntax_runtime_stop(rt);
         return int64_t(0);
@@ -163,7 +163,7 @@ TEST_CASE("block_on_that_is_stopped_returns_ecanceled_and_cancels_the_promise") 
 
 TEST_CASE("block_on_from_inside_a_poll_is_ebusy_and_the_promise_is_cancelled") {
     Runtime rt;
-    Promise promise{[] { return int64_t(1); }};
+    OwnPromise promise{[] { return int64_t(1); }};
     zyntax_promise handle = promise.handle();
     int64_t result = 0;
     Task task{[&](Waker *) {
@@ -181,7 +181,7 @@ TEST_CASE("block_on_of_a_promise_that_nothing_can_wake_is_edeadlk_with_stall_det
     c.flags = ZYNTAX_DETECT_STALL;
     Runtime rt(c);
     Waker waker{};
-    Promise promise{[&] {
+    OwnPromise promise{[&] {
         zyntax_current_waker(&waker);
         return int64_t(0);
     }};
@@ -194,7 +194,7 @@ TEST_CASE("block_on_of_a_promise_that_nothing_can_wake_is_edeadlk_with_stall_det
 
 TEST_CASE("null_arguments_are_refused") {
     Runtime rt;
-    Promise promise{[] { return int64_t(1); }};
+    OwnPromise promise{[] { return int64_t(1); }};
     zyntax_promise handle = promise.handle(), empty{&promise, nullptr};
     int64_t result = 77;
     CHECK(zyntax_promise_spawn(nullptr, &handle, &result) == nullptr);

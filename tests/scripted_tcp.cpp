@@ -8,8 +8,6 @@ using namespace scripted;
 
 namespace {
 
-constexpr uint64_t second = 1000 * ms;
-
 struct Listener {
     Sim &sim;
     zyntax_io *io = nullptr, *accepted = nullptr;

@@ -6,13 +6,13 @@
 #include <random>
 
 using namespace support;
+using scripted::second;
 using scripted::Sim;
 
 namespace {
 
 using Timeouts = std::vector<int64_t>;
 
-constexpr uint64_t second = 1000 * ms;
 constexpr uint64_t year = 31'557'600 * second;
 
 // A task that sleeps once, and when it went on.

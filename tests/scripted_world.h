@@ -21,6 +21,7 @@ using zyntax::readable;
 using zyntax::writable;
 using zyntax::write_closed;
 
+constexpr uint64_t second = 1000 * support::ms;
 constexpr uint32_t every_bit = readable | writable | read_closed | write_closed;
 
 // What a descriptor stands for, as its peer and the kernel would make it.

@@ -1,30 +1,11 @@
 // zyntax_select: ready once one of a set of tasks has ended, and says which.
-#include "support.h"
+#include "gates_support.h"
 
 #include <vector>
 
 using namespace support;
 
 namespace {
-
-constexpr int64_t unset = 77;
-
-struct Gates {
-    std::vector<Task> tasks;
-    std::vector<Waker> wakers;
-    std::vector<zyntax_task *> handles;
-
-    Gates(zyntax_runtime *rt, size_t n) : tasks(n), wakers(n) {
-        for (size_t i = 0; i < n; i++) {
-            tasks[i].on_poll = [this, i](Waker *waker) {
-                wakers[i] = *waker;
-                return tasks[i].polls == 1 ? POLL_PENDING : POLL_READY;
-            };
-            handles.push_back(tasks[i].spawn(rt));
-        }
-    }
-    void pass(size_t i) { wakers[i].wake(wakers[i].data); }
-};
 
 struct Selector : Task {
     int64_t result = unset;
@@ -35,10 +16,6 @@ struct Selector : Task {
         spawn(rt);
     }
 };
-
-void settle(Runtime &rt) {
-    for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);
-}
 
 } // namespace
 

@@ -4,7 +4,14 @@
 
 root=$PWD
 wrapper= # stands before `meson test`
+wanted= # what Ninja builds, by default everything
 mkdir -p build
+
+# Debian's ccache has compilers by their own names.
+[ ! -d /usr/lib/ccache ] || PATH=/usr/lib/ccache:$PATH
+
+# Most tests wait for something most of the time.
+processes=$(($(getconf _NPROCESSORS_ONLN) * 2))
 
 # record STAGE PASSED FAILED SKIPPED [NAME ...]: one line of the summary; the names are those that failed
 record() {
@@ -37,7 +44,8 @@ build() {
             return 1
         fi
     fi
-    if ! ninja -C "build/$stage" --quiet; then
+    # shellcheck disable=SC2086 # several words
+    if ! ninja -C "build/$stage" --quiet $wanted; then
         record "$stage" 0 1 0 ninja
         return 1
     fi
@@ -49,7 +57,8 @@ run() {
     shift 2
     printf '\n==== %s: test\n' "$title"
     rm -f "build/$stage/meson-logs/$title.json"
-    $wrapper meson test -C "build/$stage" --no-rebuild --print-errorlogs --logbase "$title" "$@" || true
+    $wrapper meson test -C "build/$stage" --no-rebuild --num-processes "$processes" --print-errorlogs \
+        --logbase "$title" "$@" || true
     if [ -f "build/$stage/meson-logs/$title.json" ]; then
         count "$title" "build/$stage/meson-logs/$title.json" >>"$summary"
     else

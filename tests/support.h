@@ -142,6 +142,17 @@ struct Task {
     bool alive() const { return zyntax_task_alive(handle) == 1; }
 };
 
+// Turns until every task that is ready has been polled and waits for something.
+inline void settle(Runtime &rt) {
+    for (int round = 0; round < 5; round++) zyntax_runtime_turn(rt, 0);
+}
+
+// The poll function of a task that ends at once.
+inline PollStatus ends_at_once(FutureState, Waker *) { return POLL_READY; }
+
+// What a result is that nobody wrote.
+constexpr int64_t unset = 77;
+
 // Stops a runtime that is still being driven after deadline_ms, so that a hang in run or block_on is a failed check.
 // Without threads the time limit of the whole test has to do.
 class Limit {

@@ -40,7 +40,7 @@ struct Server {
 };
 
 // Connects, sends a message and waits for it to come back, `rounds` times.
-struct Client {
+struct EchoClient {
     uint16_t port;
     int rounds;
     int right = 0; // messages that came back unchanged
@@ -49,7 +49,7 @@ struct Client {
     char out[message], in[message];
     ScopedTask task;
 
-    Client(zyntax_runtime *rt, uint16_t to, int times) : port(to), rounds(times), task(rt) {
+    EchoClient(zyntax_runtime *rt, uint16_t to, int times) : port(to), rounds(times), task(rt) {
         task.on_poll = [this](Waker *waker) { return run(waker); };
         task.start();
     }
@@ -111,11 +111,11 @@ TEST_CASE("fifty_connections_echo_every_message_unchanged") {
     const int rounds = scaled(400);
     Runtime rt;
     Acceptor acceptor(rt);
-    std::deque<Client> clients;
+    std::deque<EchoClient> clients;
     for (int i = 0; i < connections; i++)
         clients.emplace_back(rt, uint16_t(zyntax_tcp_port(acceptor.listener)), rounds);
     CHECK(rt.drain());
-    for (const Client &client : clients) CHECK(client.right == rounds);
+    for (const EchoClient &client : clients) CHECK(client.right == rounds);
 
     auto stats = rt.stats();
     uint64_t messages = uint64_t(connections) * uint64_t(rounds) * 2;
@@ -131,10 +131,10 @@ TEST_CASE("once_warm_an_echo_allocates_nothing") {
     Heap heap;
     Runtime rt(heap.config());
     Acceptor acceptor(rt);
-    std::deque<Client> clients;
+    std::deque<EchoClient> clients;
     for (int i = 0; i < connections; i++) clients.emplace_back(rt, uint16_t(zyntax_tcp_port(acceptor.listener)), 50);
     auto all_have = [&](int rounds) {
-        for (const Client &client : clients) {
+        for (const EchoClient &client : clients) {
             if (client.right < rounds) return false;
         }
         return true;

@@ -11,14 +11,10 @@ namespace {
 
 constexpr uint64_t year = 365ull * 24 * 3'600 * 1000 * ms;
 
-void settle(Runtime &rt) {
-    for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);
-}
-
-struct Scene {
+struct TimerScene {
     Clock clock;
     Runtime rt;
-    explicit Scene(uint64_t start = 1000 * ms) : rt((clock.now = start, clock.config())) {}
+    explicit TimerScene(uint64_t start = 1000 * ms) : rt((clock.now = start, clock.config())) {}
     void at(uint64_t now) {
         clock.now = now;
         settle(rt);
@@ -29,7 +25,7 @@ struct Scene {
 struct Sleeper : Task {
     uint64_t woke = 0;
     bool fired = false;
-    Sleeper(Scene &s, uint64_t duration_ns) {
+    Sleeper(TimerScene &s, uint64_t duration_ns) {
         on_poll = [this, &s, duration_ns](Waker *waker) {
             if (zyntax_sleep(s.rt, &op, duration_ns, waker) == POLL_PENDING) return POLL_PENDING;
             woke = s.clock.now;
@@ -44,7 +40,7 @@ struct Sleeper : Task {
 } // namespace
 
 TEST_CASE("a_sleep_ends_when_its_time_has_come_and_not_a_nanosecond_earlier") {
-    Scene s;
+    TimerScene s;
     uint64_t start = s.clock.now;
     CHECK(zyntax_now_ns(s.rt) == start);
     Sleeper sleeper(s, 10 * ms);
@@ -64,7 +60,7 @@ TEST_CASE("a_sleep_ends_when_its_time_has_come_and_not_a_nanosecond_earlier") {
 }
 
 TEST_CASE("a_sleep_of_zero_and_a_deadline_that_has_passed_are_ready_at_once") {
-    Scene s;
+    TimerScene s;
     Sleeper zero(s, 0);
     CHECK(zero.fired);
     CHECK(zero.polls == 1);
@@ -79,7 +75,7 @@ TEST_CASE("a_sleep_of_zero_and_a_deadline_that_has_passed_are_ready_at_once") {
 }
 
 TEST_CASE("sleep_until_waits_for_the_clock_to_reach_its_deadline") {
-    Scene s;
+    TimerScene s;
     uint64_t deadline = s.clock.now + 5;
     Task task;
     task.on_poll = [&](Waker *waker) { return zyntax_sleep_until(s.rt, &task.op, deadline, waker); };
@@ -92,7 +88,7 @@ TEST_CASE("sleep_until_waits_for_the_clock_to_reach_its_deadline") {
 }
 
 TEST_CASE("a_duration_is_counted_from_the_first_call") {
-    Scene s;
+    TimerScene s;
     uint64_t start = s.clock.now;
     Waker kept{};
     Task task;
@@ -112,7 +108,7 @@ TEST_CASE("a_duration_is_counted_from_the_first_call") {
 }
 
 TEST_CASE("timers_that_are_due_together_run_in_the_order_of_their_deadlines_and_equal_ones_of_their_arming") {
-    Scene s;
+    TimerScene s;
     uint64_t start = s.clock.now;
     std::mt19937 random(1);
     std::vector<std::unique_ptr<Task>> tasks;
@@ -136,7 +132,7 @@ TEST_CASE("timers_that_are_due_together_run_in_the_order_of_their_deadlines_and_
 }
 
 TEST_CASE("a_duration_is_counted_from_the_present_not_from_when_the_loop_last_looked") {
-    Scene s;
+    TimerScene s;
     uint64_t armed = 0;
     Task task;
     task.on_poll = [&](Waker *waker) {
@@ -166,7 +162,7 @@ TEST_CASE("huge_durations_saturate_and_never_fire_early") {
                                   UINT64_MAX};
     for (uint64_t duration : durations) {
         CAPTURE(duration);
-        Scene s;
+        TimerScene s;
         uint64_t start = s.clock.now;
         uint64_t deadline = duration > UINT64_MAX - start ? UINT64_MAX : start + duration;
         Sleeper sleeper(s, duration);
@@ -183,7 +179,7 @@ TEST_CASE("huge_durations_saturate_and_never_fire_early") {
 }
 
 TEST_CASE("the_deadline_never_does_not_come") {
-    Scene s;
+    TimerScene s;
     Task task;
     task.on_poll = [&](Waker *waker) { return zyntax_sleep_until(s.rt, &task.op, UINT64_MAX, waker); };
     task.spawn(s.rt);
@@ -197,7 +193,7 @@ TEST_CASE("the_deadline_never_does_not_come") {
 }
 
 TEST_CASE("a_clock_near_its_end_neither_wraps_nor_fires_early") {
-    Scene s(UINT64_MAX - 1000);
+    TimerScene s(UINT64_MAX - 1000);
     Sleeper in_time(s, 500), never(s, 1000), nor(s, 5000);
     s.at(UINT64_MAX - 501);
     CHECK_FALSE(in_time.fired);
@@ -209,7 +205,7 @@ TEST_CASE("a_clock_near_its_end_neither_wraps_nor_fires_early") {
 }
 
 TEST_CASE("a_clock_that_starts_at_zero_works") {
-    Scene s(0);
+    TimerScene s(0);
     Sleeper sleeper(s, 1);
     CHECK_FALSE(sleeper.fired);
     s.at(1);
@@ -217,7 +213,7 @@ TEST_CASE("a_clock_that_starts_at_zero_works") {
 }
 
 TEST_CASE("a_clock_that_runs_backwards_loses_no_timer_and_fires_none_early") {
-    Scene s;
+    TimerScene s;
     uint64_t start = s.clock.now;
     Sleeper before(s, 100 * ms);
     for (uint64_t step : {uint64_t(1), ms, 500 * ms}) {
@@ -235,7 +231,7 @@ TEST_CASE("a_clock_that_runs_backwards_loses_no_timer_and_fires_none_early") {
 }
 
 TEST_CASE("timers_that_are_due_together_may_cancel_each_other") {
-    Scene s;
+    TimerScene s;
     constexpr size_t count = 1000;
     std::mt19937 random(7);
     std::vector<Task> tasks(count);
@@ -288,7 +284,7 @@ TEST_CASE("arming_and_cancelling_for_ever_takes_no_more_memory") {
 }
 
 TEST_CASE("after_a_suspend_every_overdue_timer_fires_once") {
-    Scene s;
+    TimerScene s;
     int ticks = 0;
     Task interval;
     interval.on_poll = [&](Waker *waker) {

@@ -7,18 +7,18 @@ using namespace support;
 
 namespace {
 
-constexpr int count = scaled(10'000);
+constexpr int stale_count = scaled(10'000);
 constexpr bool wide = sizeof(void *) == 8;
 constexpr int narrow_generations = 2048; // of a task's slot that a 32-bit handle tells apart
 
-struct Keeper {
+struct Departed {
     Waker kept{};
     int polls = 0;
     zyntax_task *task = nullptr;
 };
 
 PollStatus keep_and_end(FutureState state, Waker *waker) {
-    auto *self = static_cast<Keeper *>(state);
+    auto *self = static_cast<Departed *>(state);
     self->kept = *waker;
     self->polls++;
     return POLL_READY;
@@ -29,8 +29,8 @@ PollStatus keep_and_park(FutureState state, Waker *waker) {
     return POLL_PENDING;
 }
 
-std::vector<Keeper> spawn_all(Runtime &rt, PollFn poll) {
-    std::vector<Keeper> keepers(count);
+std::vector<Departed> spawn_all(Runtime &rt, PollFn poll) {
+    std::vector<Departed> keepers(stale_count);
     for (auto &keeper : keepers) {
         keeper.task = zyntax_runtime_spawn(rt, &keeper, poll);
         REQUIRE(keeper.task != nullptr);
@@ -40,7 +40,7 @@ std::vector<Keeper> spawn_all(Runtime &rt, PollFn poll) {
 }
 
 // Every waker once from each of four threads.
-void fire_from_threads(const std::vector<Keeper> &keepers) {
+void fire_from_threads(const std::vector<Departed> &keepers) {
     std::vector<Thread> threads;
     for (size_t t = 0; t < 4; t++)
         threads.emplace_back([&, t] {
@@ -52,8 +52,8 @@ void fire_from_threads(const std::vector<Keeper> &keepers) {
     for (auto &thread : threads) thread.join();
 }
 
-void settle(Runtime &rt) {
-    for (int i = 0; i < 3 * count / 256 + 3; i++) zyntax_runtime_turn(rt, 0);
+void settle_all(Runtime &rt) {
+    for (int i = 0; i < 3 * stale_count / 256 + 3; i++) zyntax_runtime_turn(rt, 0);
 }
 
 } // namespace
@@ -64,14 +64,14 @@ TEST_CASE("stale_wakers_fired_from_four_threads_poll_none_of_the_tasks_in_the_re
     auto dead = spawn_all(rt, keep_and_end);
     REQUIRE(rt.drain());
     uint64_t reserved = rt.stats().bytes_reserved;
-    std::vector<Keeper> live = spawn_all(rt, keep_and_park);
+    std::vector<Departed> live = spawn_all(rt, keep_and_park);
     CHECK(rt.stats().bytes_reserved == reserved); // the slots really are the same
     uint64_t polls = rt.stats().polls;
     fire_from_threads(dead);
     for (auto &keeper : dead) keeper.kept.wake(keeper.kept.data);
-    settle(rt);
+    settle_all(rt);
     CHECK(rt.stats().polls == polls);
-    CHECK(rt.stats().tasks_alive == uint64_t(count));
+    CHECK(rt.stats().tasks_alive == uint64_t(stale_count));
 }
 
 TEST_CASE("stale_wakers_fired_while_the_new_tasks_run_poll_none_of_them") {
@@ -92,8 +92,8 @@ TEST_CASE("stale_wakers_fired_while_the_new_tasks_run_poll_none_of_them") {
     }
     stop = true;
     for (auto &thread : threads) thread.join();
-    settle(rt);
-    CHECK(rt.stats().polls == polls + 5 * uint64_t(count));
+    settle_all(rt);
+    CHECK(rt.stats().polls == polls + 5 * uint64_t(stale_count));
 }
 
 TEST_CASE("stale_handles_do_not_reach_the_tasks_in_the_reused_slots") {
@@ -107,19 +107,19 @@ TEST_CASE("stale_handles_do_not_reach_the_tasks_in_the_reused_slots") {
         wrong += zyntax_task_cancel(keeper.task) != ZYNTAX_ESTALE;
     }
     CHECK(wrong == 0);
-    settle(rt);
+    settle_all(rt);
     for (auto &keeper : live) wrong += zyntax_task_alive(keeper.task) != 1;
     CHECK(wrong == 0);
 }
 
 TEST_CASE("wakers_and_handles_of_many_generations_of_one_slot_are_all_different") {
     Runtime rt;
-    std::vector<Keeper> dead(wide ? scaled(100'000) : narrow_generations - 1);
+    std::vector<Departed> dead(wide ? scaled(100'000) : narrow_generations - 1);
     for (auto &keeper : dead) {
         keeper.task = zyntax_runtime_spawn(rt, &keeper, keep_and_end);
         zyntax_runtime_turn(rt, 0);
     }
-    Keeper live;
+    Departed live;
     live.task = zyntax_runtime_spawn(rt, &live, keep_and_park);
     zyntax_runtime_turn(rt, 0);
     int wrong = 0;
@@ -139,12 +139,12 @@ TEST_CASE("on_32_bits_a_waker_kept_for_2048_tasks_of_one_slot_polls_the_newest_w
         return;
     }
     Runtime rt;
-    std::vector<Keeper> dead(narrow_generations);
+    std::vector<Departed> dead(narrow_generations);
     for (auto &keeper : dead) {
         keeper.task = zyntax_runtime_spawn(rt, &keeper, keep_and_end);
         zyntax_runtime_turn(rt, 0);
     }
-    Keeper live;
+    Departed live;
     live.task = zyntax_runtime_spawn(rt, &live, keep_and_park);
     zyntax_runtime_turn(rt, 0);
     CHECK(live.task == dead[0].task);

@@ -7,7 +7,7 @@
 #   setup.sh ... cross     also compilers for the other systems, and what runs their programs
 #
 # Prints a directory to put in front of PATH where something had to be installed in build/venv (Meson where the
-# distribution's is older than 1.0; Zig, a C and C++ compiler for macOS and FreeBSD), otherwise nothing.
+# distribution's is older than 1.0; Zig, a C and C++ compiler for macOS, FreeBSD and musl), otherwise nothing.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -63,7 +63,13 @@ for purpose in "$@"; do
         want lld wasm-ld
         want llvm-14 llvm-ar-14
         [ -x /usr/lib/wine/wine64 ] || want wine64 wine64
-        printf 'int main() {}\n' | c++ -m32 -x c++ - -o /dev/null 2>/dev/null || packages="$packages g++-multilib"
+        # Versioned, as g++-multilib excludes the compilers for other processors.
+        printf 'int main() {}\n' | c++ -m32 -x c++ - -o /dev/null 2>/dev/null ||
+            packages="$packages g++-$(c++ -dumpversion | cut -d. -f1)-multilib"
+        for processor in aarch64-linux-gnu arm-linux-gnueabihf riscv64-linux-gnu s390x-linux-gnu; do
+            want "g++-$processor" "$processor-g++"
+        done
+        want qemu-user qemu-aarch64
         for package in wasi-libc libc++-14-dev-wasm32 libc++abi-14-dev-wasm32 libclang-rt-14-dev-wasm32; do
             dpkg -s "$package" >/dev/null 2>&1 || packages="$packages $package"
         done

@@ -1,2 +1,0 @@
-// What every test includes, compiled once.
-#include "../support.h"
