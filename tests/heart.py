@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict
 
 # (object, object it refers to) that are still allowed to close a circle. To be emptied.
-TOLERATED = {('await', 'executor'), ('await', 'timers')}
+TOLERATED = set()
 
 # (object, part it refers to) that are still allowed.
 TOLERATED_PARTS = set()

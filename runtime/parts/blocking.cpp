@@ -18,7 +18,6 @@ struct alignas(16) Job : Message, Source {
         unheard  // nobody will ask for the result: the message frees the job
     };
 
-    Runtime *runtime;
     Node *node;
     int64_t (*fn)(void *);
     void *arg; // the copy behind this struct, or the caller's pointer
@@ -237,7 +236,6 @@ Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void *arg, size_t arg_siz
     auto *job = ::new (memory) Job();
     job->run = job_arrived;
     job->abandoned = job_abandoned;
-    job->runtime = runtime;
     job->fn = fn;
     job->arg_size = arg_size;
     job->arg = arg_size ? job->copy() : arg;
