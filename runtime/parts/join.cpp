@@ -6,25 +6,21 @@ using namespace zyntax;
 
 namespace {
 
+// A task as somebody on this thread sees it.
 struct Task {
-    Slot *slot = nullptr; // null: ended, or never was
-    bool is_current = false;
-    bool is_foreign = false;
-    bool can_be_awaited() const { return slot && !is_current && !is_foreign; }
+    Runtime *runtime; // null: it cannot be awaited, and `result` is what a join of it says
+    Slot *slot;       // null: ended, or never was
+    int32_t result;
 };
 
-// A task as somebody on this thread sees it.
 Task seen_from_here(zyntax_task *handle) {
     Slot *slot = find_task(handle);
-    if (!slot) return {};
+    if (!slot) return {nullptr, nullptr, handle ? 0 : int32_t{ZYNTAX_EINVAL}};
     uint32_t owner = slot->owner.load(std::memory_order_acquire);
     Runtime *runtime = driving && driving->id != owner ? nullptr : usable_runtime(owner);
-    if (!runtime) return {slot, false, true};
-    return {slot, slot == runtime->current, false};
-}
-
-Runtime *owner_of(const Task &task) {
-    return inboxes.at(task.slot->owner.load(std::memory_order_relaxed))->runtime.load(std::memory_order_relaxed);
+    if (!runtime) return {nullptr, slot, ZYNTAX_ESTALE};
+    if (slot == runtime->current) return {nullptr, slot, ZYNTAX_EDEADLK};
+    return {runtime, slot, 0};
 }
 
 // What a group was begun for: the same arguments go on with it.
@@ -105,7 +101,7 @@ bool wait_for_tasks(Runtime *runtime, const Purpose &purpose, zyntax_task *const
     if (!group) return false;
     for (size_t i = 0; i < n; i++) {
         Task task = seen_from_here(tasks[i]);
-        if (!task.can_be_awaited() || owner_of(task) != runtime) continue; // outside of driving several may be usable
+        if (task.runtime != runtime) continue; // outside of driving several may be usable
         Node *member = add_member(runtime, group);
         if (!member) {
             zyntax_op_cancel(op);
@@ -131,14 +127,10 @@ bool still_waits(const Purpose &purpose, zyntax_op *op, const Waker *waker) {
 PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
     Task task = seen_from_here(handle);
-    if (!task.can_be_awaited()) {
-        int32_t error = !handle ? ZYNTAX_EINVAL : !task.slot ? 0 : task.is_foreign ? ZYNTAX_ESTALE : ZYNTAX_EDEADLK;
-        return refuse(op, result, error);
-    }
-    Runtime *runtime = owner_of(task);
-    Node *node = my_node(runtime, op, [&](const Node *n) { return joins(n, task.slot); });
-    if (node) return still_pending(runtime, node, waker);
-    node = arm(runtime, op, ZYNTAX_WAIT_JOIN, waker);
+    if (!task.runtime) return refuse(op, result, task.result);
+    Node *node = my_node(task.runtime, op, [&](const Node *n) { return joins(n, task.slot); });
+    if (node) return still_pending(task.runtime, node, waker);
+    node = arm(task.runtime, op, ZYNTAX_WAIT_JOIN, waker);
     if (!node) return complete(op, result, ZYNTAX_ENOMEM);
     wait_in(&task.slot->joiners, node, Node::waiting);
     return POLL_PENDING;
@@ -151,9 +143,9 @@ PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, W
     if (still_waits(purpose, op, waker)) return POLL_PENDING;
     for (size_t i = 0; i < n; i++) {
         Task task = seen_from_here(tasks[i]);
-        if (!task.can_be_awaited()) continue;
-        bool waits = wait_for_tasks(owner_of(task), purpose, tasks + i, n - i, 0, op, waker);
-        return waits ? POLL_PENDING : call_again(owner_of(task), op, waker);
+        if (!task.runtime) continue;
+        bool waits = wait_for_tasks(task.runtime, purpose, tasks + i, n - i, 0, op, waker);
+        return waits ? POLL_PENDING : call_again(task.runtime, op, waker);
     }
     return complete(op, nullptr, 0);
 }
@@ -163,17 +155,17 @@ PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Wak
     if (!n || !tasks) return refuse(op, result, ZYNTAX_EINVAL);
     const Purpose purpose{Purpose::select, n, tasks[0]};
     if (still_waits(purpose, op, waker)) return POLL_PENDING;
-    Task first;
+    Runtime *first = nullptr; // of a task that can be awaited
     int64_t ended = -1;
     for (size_t i = 0; i < n; i++) {
         Task task = seen_from_here(tasks[i]);
         if (!tasks[i]) return complete(op, result, ZYNTAX_EINVAL);
         if (!task.slot && ended < 0) ended = static_cast<int64_t>(i);
-        if (!first.slot && task.can_be_awaited()) first = task;
+        if (!first) first = task.runtime;
     }
     if (ended >= 0) return complete(op, result, ended);
-    if (!first.slot) return complete(op, result, ZYNTAX_EDEADLK);
-    if (!wait_for_tasks(owner_of(first), purpose, tasks, n, 1, op, waker)) return complete(op, result, ZYNTAX_ENOMEM);
+    if (!first) return complete(op, result, ZYNTAX_EDEADLK);
+    if (!wait_for_tasks(first, purpose, tasks, n, 1, op, waker)) return complete(op, result, ZYNTAX_ENOMEM);
     return POLL_PENDING;
 }
 
@@ -181,11 +173,10 @@ PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op, uint64_t deadli
                              int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
     Task task = seen_from_here(handle);
-    if (!task.can_be_awaited()) return zyntax_task_join(handle, op, waker, result);
-    Runtime *runtime = owner_of(task);
+    Runtime *runtime = task.runtime;
+    if (!runtime) return refuse(op, result, task.result);
     const Purpose purpose{Purpose::join_until, 1, handle};
-    Node *node = my_node(runtime, op, [&](const Node *n) { return is_group(n, purpose); });
-    if (node) return still_pending(runtime, node, waker);
+    if (still_waits(purpose, op, waker)) return POLL_PENDING;
     if (deadline_ns <= runtime->now_ns()) return complete(op, result, ZYNTAX_ETIMEDOUT);
 
     Group *group = make_group(runtime, purpose, op, waker);
