@@ -132,6 +132,9 @@ TEST_CASE("io_keeps_errno_whether_it_succeeds_fails_or_waits") {
     int64_t n = 0;
     for (int tries = 0; tries < 100 && n >= 0; tries++) n = kept_while_awaiting(rt, "broken", writing(dead, buf, 4));
     CHECK((n == ZYNTAX_EPIPE || n == ZYNTAX_ECONNRESET));
+    intptr_t fd = -1;
+    CHECK(kept("detach", [&] { return zyntax_io_detach(dead, &fd); }) == 0);
+    Fd mine{Descriptor(fd)};
     CHECK(kept("close", [&] { return zyntax_io_close(io); }) == 0);
     CHECK(kept("close twice", [&] { return zyntax_io_close(io); }) == ZYNTAX_ESTALE);
     CHECK(rt.idle_waits() <= idle_budget);
@@ -148,6 +151,13 @@ TEST_CASE("tcp_keeps_errno") {
     CHECK(kept_while_awaiting(rt, "accept", accepting(listener, &server)) == 0);
     CHECK(kept_while_awaiting(rt, "accept bad", accepting(client, &server)) == ZYNTAX_EINVAL);
     CHECK(kept("shutdown", [&] { return zyntax_tcp_shutdown(client); }) == 0);
+    Waker nobody{nullptr, [](void *) {}};
+    zyntax_op op = 0;
+    int64_t unused;
+    kept("connect that is given up", [&] { // and whose socket is closed
+        return zyntax_tcp_connect(rt, &op, "127.0.0.1", port, &nobody, &client, &unused);
+    });
+    kept("cancel", [&] { zyntax_op_cancel(&op); });
     Fd bound = plain_listener(-1);
     CHECK(kept_while_awaiting(rt, "refused", connecting(rt, "127.0.0.1", port_of(bound), &client)) ==
           ZYNTAX_ECONNREFUSED);
