@@ -6,8 +6,8 @@
 #   package.sh NAME ...    only these; exit 77 when all of them were skipped for want of a tool
 #   package.sh --list      their names
 #
-# Everything is built in a temporary directory. A check is a function check_NAME that runs under `set -e` in a
-# directory of its own.
+# Everything is built in a temporary directory, but for the library as it is installed: $ZYNTAX_PACKAGE_DIR keeps that.
+# A check is a function check_NAME that runs under `set -e` in a directory of its own.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -83,11 +83,20 @@ quiet_meson() {
     meson setup "$@" >meson.log 2>&1 || { cat meson.log && fail "meson setup failed"; }
 }
 
-# Builds and installs the library into ./prefix: install_library static|shared
+# Builds and installs the library into ./prefix: install_library static|shared. One check does it for all.
 install_library() {
-    quiet_meson "build-$1" "$root" --prefix="$PWD/prefix" -Dlibdir=lib -Ddefault_library="$1" --buildtype=release
-    meson install -C "build-$1" >install.log 2>&1 || { cat install.log && fail "installing failed"; }
-    export PKG_CONFIG_PATH="$PWD/prefix/lib/pkgconfig"
+    library=$ZYNTAX_PACKAGE_DIR/$1
+    mkdir -p "$library"
+    {
+        ! command -v flock >/dev/null || flock 9
+        [ -f "$library/build/build.ninja" ] ||
+            quiet_meson "$library/build" "$root" --prefix="$library/prefix" -Dlibdir=lib -Ddefault_library="$1" \
+                --buildtype=release
+        meson install -C "$library/build" --only-changed >install.log 2>&1 ||
+            { cat install.log && fail "installing failed"; }
+    } 9>"$library/lock"
+    ln -s "$library/prefix" prefix
+    export PKG_CONFIG_PATH="$library/prefix/lib/pkgconfig"
 }
 
 needs_no_cpp_library() {
@@ -406,6 +415,7 @@ case ${1:-} in
 esac
 
 work=$(mktemp -d)
+export ZYNTAX_PACKAGE_DIR="${ZYNTAX_PACKAGE_DIR:-$work/library}"
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 # shellcheck disable=SC2086 # one argument a name
