@@ -1,3 +1,4 @@
+// epoll: descriptors are registered once, edge-triggered, and never looked at again until they go.
 #include "io_poller.h"
 
 #ifdef ZYNTAX_POLLER_IS_EPOLL

@@ -1,3 +1,4 @@
+// kqueue: both filters of a descriptor are registered once and cleared as they are reported.
 #include "io_poller.h"
 
 #ifdef ZYNTAX_POLLER_IS_KQUEUE

@@ -1,3 +1,4 @@
+// poll(2): the array is what somebody waits for, and nothing else; what is reported is waited for no more.
 #include "io_poller.h"
 
 #ifdef ZYNTAX_POLLER_IS_POLL

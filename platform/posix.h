@@ -1,4 +1,4 @@
-// What the POSIX files of this directory share.
+// What the POSIX files of this directory share. No other file may include it.
 #pragma once
 
 #include <errno.h>

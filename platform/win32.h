@@ -1,4 +1,4 @@
-// What the Windows files of this directory share.
+// What the Windows files of this directory share. No other file may include it.
 #pragma once
 
 #if !defined(WIN32_LEAN_AND_MEAN)

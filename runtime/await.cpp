@@ -1,3 +1,5 @@
+// How an operation begins, fires, is given up and forgotten. No user code runs from here but from call_hosts, and
+// nothing here is a task's turn to run: firing only puts it into the ready queue.
 #include "runtime.h"
 
 namespace zyntax {

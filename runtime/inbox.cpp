@@ -1,5 +1,5 @@
-// The side of the inbox that other threads are on: posting, stopping, holding, and waking a loop that sleeps. No
-// function here waits for anything.
+// The side of the inbox that other threads are on: sending, and waking a loop that sleeps. Nothing here waits, or looks
+// at what the loop owns.
 #include "runtime.h"
 
 namespace zyntax {

@@ -1,4 +1,5 @@
-// Creating and destroying runtimes.
+// Creating and destroying runtimes, and giving up the copy of one in a child that was forked. What a runtime does in
+// between is not decided here.
 #include "runtime.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+// The arena's chunks. What is freed stays here for its next use; nothing is given back before the end.
 #include "memory.h"
 
 namespace zyntax {

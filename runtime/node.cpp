@@ -1,4 +1,4 @@
-// Rings of nodes.
+// Rings of nodes: in, and out. They never look at what a node is for.
 #include "node.h"
 
 #include <assert.h>

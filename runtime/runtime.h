@@ -1,4 +1,5 @@
-// The runtime itself: what the executor, the await points and the optional parts share.
+// The runtime itself, and what the rooms of the heart offer to each other and to the parts, lower rooms first. Nothing
+// here names a part.
 #pragma once
 
 #include <assert.h>

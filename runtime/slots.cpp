@@ -1,4 +1,5 @@
-// The pools, each behind one lock that is only taken when a runtime begins, ends, or grows by a block.
+// The pools, each behind one lock that is only taken when a runtime begins, ends, or grows by a block; never to find an
+// object, and never while anything else is waited for.
 #include "await.h"
 #include "inbox.h"
 

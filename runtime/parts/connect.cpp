@@ -1,4 +1,5 @@
-// Connecting: look the name up, unless it is an address, then try one address after the other.
+// Connecting: look the name up, unless it is an address, then try one address after the other. It never blocks: names
+// are looked up in the pool.
 #include "../runtime.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-// For a host with a loop of its own: one round at a time, how long it may sleep, and what it may sleep on.
+// For a host with a loop of its own: one round at a time, how long it may sleep, and what it may sleep on. The loop
+// itself is executor.cpp's.
 #include "../runtime.h"
 
 using namespace zyntax;

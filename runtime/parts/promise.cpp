@@ -1,4 +1,5 @@
 // Zyntax promises: 16 bytes, a poll without a waker argument, and 0 for both "pending" and "advanced, poll me again".
+// The promise itself is never touched but through its poll.
 #include "../runtime.h"
 
 using namespace zyntax;

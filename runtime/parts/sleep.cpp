@@ -1,4 +1,4 @@
-// Time as tasks see it: the clock, and the two sleeps.
+// Time as tasks see it: the clock, and the two sleeps, which are never early.
 #include "../runtime.h"
 
 using namespace zyntax;

@@ -1,4 +1,5 @@
-// Listening, accepting, half-closing. Connecting is in a file of its own, as it brings the blocking pool.
+// Listening, accepting, half-closing; a connection that was accepted is never lost. Connecting is in a file of its own,
+// as it brings the blocking pool.
 #include "../runtime.h"
 
 using namespace zyntax;
