@@ -242,7 +242,8 @@ class Life {
             auto it = world_.registered.begin();
             std::advance(it, below(world_.registered.size()));
             constexpr uintptr_t generation = uintptr_t(1) << (sizeof(uintptr_t) == 8 ? 32 : 20);
-            uintptr_t word = it->second.word - generation * below(3); // late, or of a handle that was there before
+            uintptr_t word = it->second.word - generation * below(3);
+            if (chance(8)) word = ~word; // nobody's, whatever the other runtimes of the process have
             reports.push_back({word, uint32_t(below(32))});
         }
         if (chance(4) && !reports.empty()) reports.push_back(reports[below(reports.size())]);
