@@ -83,7 +83,8 @@ int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
         const int64_t timespec64[] = {timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
         n = static_cast<int>(syscall(SYS_epoll_pwait2, epoll_, ready, limit, timespec64, nullptr, size_t{0}));
         coarse_ = n < 0 && (errno == ENOSYS || errno == EPERM); // EPERM: a seccomp filter of before 5.11
-    } else
+    }
+    if (timeout_ns <= 0 || coarse_)
 #endif
         n = epoll_wait(epoll_, ready, limit, os::to_ms_rounded_up(timeout_ns));
     if (n < 0) return errno == EINTR || errno == ENOSYS || errno == EPERM ? 0 : os::last_error();

@@ -40,7 +40,7 @@ template <class Make> double cost_of(Make make, int size, int runs) {
 
 // A step among 64,000 costs less than eight times what it costs among 1,000: if it grew with them it were 64 times.
 template <class Make> void cost_does_not_grow(Make make) {
-    if (sanitized || on_windows) { // the steps alone
+    if (sanitized || on_windows || under_emulation()) { // the steps alone
         cost_of(make, 2'000, 1);
         return;
     }

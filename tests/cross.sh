@@ -3,25 +3,30 @@
 # the examples and the benchmarks for each target, and runs them where this machine can. Ends with a line `ok TARGET`
 # or `FAIL TARGET` each; `skip TARGET` says what is missing.
 #
-#   cross.sh              every target, the emulated processors and musl in short: see in_short below
-#   cross.sh TARGET ...   only these, and all of it
-#   cross.sh --list       their names
+#   cross.sh                  every target, the emulated processors and musl in short: see in_short below
+#   cross.sh --runs, --links  only those that run here, in short, or that do not
+#   cross.sh TARGET ...       only these, and all of it
+#   cross.sh --list           their names
 set -eu
 cd "$(dirname "$0")/.."
 
-targets='poll kqueue i686-linux-gnu x86_64-w64-mingw32 wasm32-wasi aarch64-linux-gnu arm-linux-gnueabihf
-    riscv64-linux-gnu s390x-linux-gnu x86_64-linux-musl aarch64-macos x86_64-macos x86_64-freebsd'
-short=1
+runs='poll kqueue i686-linux-gnu x86_64-w64-mingw32 wasm32-wasi aarch64-linux-gnu arm-linux-gnueabihf
+    riscv64-linux-gnu s390x-linux-gnu x86_64-linux-musl'
+links='aarch64-macos x86_64-macos x86_64-freebsd'
+targets="$runs $links" short=1
 case ${1:-} in
+'') ;;
+--runs) targets=$runs ;;
+--links) targets=$links ;;
 --list)
+    # shellcheck disable=SC2086 # one name a line
     printf '%s\n' $targets
     exit
     ;;
 -*)
-    sed -n '2,9s/^# \{0,1\}//p' "$0"
+    sed -n '2,10s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
-'') ;;
 *) targets=$* short= ;;
 esac
 

@@ -19,11 +19,19 @@ case ${1:-} in
     ;;
 esac
 
-path=$(sh tools/setup.sh build test)
+path=$(sh tools/setup.sh build test ${cross:+cross})
 PATH=${path:+$path:}$PATH
 summary=$(mktemp)
 trap 'rm -f "$summary"' EXIT
 . tests/stages.sh
+
+# What only links fills the time in which tests wait.
+if [ -n "$cross" ]; then
+    links=$(mktemp)
+    trap 'rm -f "$summary" "$links"' EXIT
+    ZYNTAX_CROSS_SUMMARY=$links nice -n 19 sh tests/cross.sh --links >build/links.log 2>&1 &
+    links_job=$!
+fi
 
 export CC=gcc CXX=g++
 
@@ -82,6 +90,9 @@ if [ -n "$native" ]; then
 fi
 
 if [ -n "$cross" ]; then
-    ZYNTAX_CROSS_SUMMARY=$summary sh tests/cross.sh || true
+    ZYNTAX_CROSS_SUMMARY=$summary sh tests/cross.sh --runs || true
+    wait "$links_job" || awk '$3 > 0 { failed = 1 } END { exit !failed }' "$links" || record links 0 1 0 cross.sh
+    cat build/links.log
+    cat "$links" >>"$summary"
 fi
 conclude

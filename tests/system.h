@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <utility>
 
@@ -34,6 +35,13 @@ constexpr bool on_windows = true;
 #else
 constexpr bool on_windows = false;
 #endif
+
+// Another processor, by qemu-user, as the cross files start it: slow, and a process with threads of its own, which a
+// child of fork loses, without a limit of its address space, and with buffers looked at before the kernel does.
+inline bool under_emulation() {
+    static const bool told = std::getenv("ZYNTAX_TEST_EMULATED") != nullptr;
+    return told;
+}
 
 } // namespace sys
 
