@@ -106,8 +106,10 @@ for target in $targets; do
     aarch64-macos | x86_64-freebsd) links_only "$target" all ;;
     x86_64-w64-mingw32)
         start_wine
+        processes=$(getconf _NPROCESSORS_ONLN) # they wait for one server
         for_target "$target" --cross-file "platform/cross/$target.ini"
         "$wine_server" -k || true
+        processes=$((processes * 2))
         ;;
     *)
         if ! [ -f "platform/cross/$target.ini" ]; then
