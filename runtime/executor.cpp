@@ -189,7 +189,7 @@ Driving::Driving(Runtime *runtime) : runtime_(runtime), outer_(driving) {
 
 // When a host sleeps on the backend's descriptor, what happens from here on has to reach it through that.
 Driving::~Driving() {
-    assert(driving == runtime_->inbox && runtime_->is_valid());
+    assert(driving == runtime_->inbox && runtime_->is_valid_by_and_by());
     driving = outer_;
     runtime_->is_driving = false;
     runtime_->inbox->driver.store(nullptr, std::memory_order_release);

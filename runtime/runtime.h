@@ -121,6 +121,8 @@ struct zyntax_runtime {
 
 #ifndef NDEBUG
     bool is_valid() const;
+    bool is_valid_by_and_by(); // left out while that would cost more than what was done since it was asked last
+    uint64_t recount_credit = 0, recounted_polls = 0;
 #endif
 };
 

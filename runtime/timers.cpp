@@ -115,9 +115,10 @@ bool Timers::is_valid() const {
     bool good = true;
     for (uint32_t level = 0; level < levels; level++) {
         good = good && (used_levels_ >> level & 1) == (used_[level] != 0);
-        for (uint32_t bucket = 0; bucket < buckets; bucket++) {
+        for (uint64_t left = used_[level]; left; left &= left - 1) {
+            auto bucket = static_cast<uint32_t>(std::countr_zero(left));
             const Ring &ring = wheel_[level][bucket];
-            good = good && (used_[level] >> bucket & 1) == !ring.empty();
+            good = good && !ring.empty();
             for (const Node *node = first_of(ring); node; node = next_of(ring, node, &Node::in_ring)) {
                 uint64_t above = (node->deadline_ns ^ last_) >> (level * digit_bits);
                 good = good && node->place == Node::timer_wheel && node->level == level && node->bucket == bucket &&

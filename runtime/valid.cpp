@@ -58,4 +58,12 @@ bool zyntax_runtime::is_valid() const {
            in_wheel == timers.count() && tasks.is_valid() && nodes.is_valid() && handles.is_valid() &&
            (tasks.most() == 0 || tasks.most() <= queue_mask + 1);
 }
+
+bool zyntax_runtime::is_valid_by_and_by() {
+    recount_credit += 256 + counts.polls - recounted_polls;
+    recounted_polls = counts.polls;
+    if (recount_credit < tasks.used() + nodes.used() + handles.used()) return true;
+    recount_credit = 0;
+    return is_valid();
+}
 #endif

@@ -25,7 +25,7 @@ using namespace zyntax;
 int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *stats) noexcept {
     if (!runtime || !stats || stats->size < offsetof(zyntax_runtime_stats, tasks_spawned)) return ZYNTAX_EINVAL;
     check_thread(runtime);
-    assert(runtime->is_valid());
+    assert(runtime->is_valid_by_and_by());
     constexpr size_t first = offsetof(zyntax_runtime_stats, tasks_alive), member = sizeof(uint64_t);
     size_t whole = stats->size - (stats->size - first) % member;
     size_t pooled = runtime->tasks.bytes() + runtime->nodes.bytes() + runtime->handles.bytes();
