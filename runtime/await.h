@@ -44,6 +44,10 @@ template <class T> struct Ref {
 
 // The object of a handle of that kind that this thread may use.
 Ref<void> find_object(const void *number, const HandleKind *kind);
+template <class T> Ref<T> find(const void *number, const HandleKind *kind) {
+    Ref<void> ref = find_object(number, kind);
+    return {ref.runtime, static_cast<T *>(ref.object)};
+}
 
 // The handle of an object, or null without memory. give_handle makes it stale.
 void *take_handle(Runtime *, const HandleKind *kind, void *object);

@@ -22,38 +22,29 @@ bool has_work(const Runtime *runtime) {
 
 namespace {
 
-// Stacks are taken whole and turned round: first in, first out, and no ABA.
-uint32_t take_woken(Inbox *inbox) {
-    uint32_t newest = inbox->woken.exchange(0, std::memory_order_seq_cst);
-    uint32_t oldest = 0;
+// A stack is taken whole and turned round: first in, first out, and no ABA.
+template <class T, class Link> T take_all(std::atomic<T> *stack, Link link_of) {
+    T newest = stack->exchange({}, std::memory_order_seq_cst), oldest = {};
     while (newest) {
-        Slot *slot = slots.at(newest);
-        uint32_t next = slot->next_in_inbox;
-        slot->next_in_inbox = oldest;
+        T &link = link_of(newest);
+        T next = link;
+        link = oldest;
         oldest = newest;
         newest = next;
     }
     return oldest;
 }
 
-Message *take_messages(Inbox *inbox) {
-    Message *newest = inbox->messages.exchange(nullptr, std::memory_order_seq_cst);
-    Message *oldest = nullptr;
-    while (newest) {
-        Message *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    return oldest;
-}
+uint32_t &next_woken(uint32_t index) { return slots.at(index)->next_in_inbox; }
+Message *&next_message(Message *message) { return message->next; }
 
 } // namespace
 
 void take_inbox_work(Runtime *runtime) {
     Inbox *inbox = runtime->inbox;
     assert(driving == inbox && !runtime->current);
-    for (uint32_t index = inbox->woken.load(std::memory_order_relaxed) ? take_woken(inbox) : 0; index;) {
+    bool any = inbox->woken.load(std::memory_order_relaxed);
+    for (uint32_t index = any ? take_all(&inbox->woken, next_woken) : 0; index;) {
         Slot *slot = slots.at(index);
         uint32_t woken = index;
         index = slot->next_in_inbox; // before others may push it again
@@ -65,7 +56,7 @@ void take_inbox_work(Runtime *runtime) {
         else enqueue(runtime, woken, slot);
     }
     if (!inbox->messages.load(std::memory_order_relaxed)) return;
-    for (Message *message = take_messages(inbox); message;) {
+    for (Message *message = take_all(&inbox->messages, next_message); message;) {
         Message *next = message->next;
         message->run(runtime, message);
         message = next;

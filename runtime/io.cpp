@@ -117,11 +117,6 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
     return 0;
 }
 
-IoRef find_io(zyntax_io *handle) {
-    Ref<void> ref = find_object(handle, &io_kind);
-    return {ref.runtime, static_cast<Io *>(ref.object)};
-}
-
 static Ring *waiters_of(Io *io, uint32_t directions) {
     return directions == readable ? &io->readers : directions == writable ? &io->writers : &io->either;
 }

@@ -196,7 +196,7 @@ constexpr uint32_t bits_of(uint32_t directions) {
 
 void dispatch(Runtime *, const Event &);
 
-IoRef find_io(zyntax_io *);
+inline IoRef find_io(zyntax_io *handle) { return find<Io>(handle, &io_kind); }
 
 // The node of an op that waits for this handle and these directions.
 Node *io_waiter(const IoRef &, uint32_t directions, zyntax_op *op);

@@ -13,9 +13,8 @@ constexpr uint64_t broken = UINT64_C(1) << 63; // more than there are nodes
 template <class Belongs> uint64_t count_ring(const Ring &ring, Links Node::*links, Belongs belongs) {
     uint64_t count = 0;
     for (const Node *node = first_of(ring); node; node = next_of(ring, node, links)) {
-        bool in_use = node->generation.load(std::memory_order_relaxed) & 1;
         const Node *next = nodes.at((node->*links).next);
-        if (!in_use || (next->*links).prev != nodes.index_of(node) || !belongs(node)) return broken;
+        if (!is_in_use(node) || (next->*links).prev != nodes.index_of(node) || !belongs(node)) return broken;
         count++;
     }
     return count;

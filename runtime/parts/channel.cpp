@@ -134,10 +134,7 @@ uint64_t count_in_queues([[maybe_unused]] const void *object) {
 
 const HandleKind channel_kind = {destroy_channel, count_in_queues};
 
-Ref<Channel> find_channel(zyntax_channel *handle) {
-    Ref<void> ref = find_object(handle, &channel_kind);
-    return {ref.runtime, static_cast<Channel *>(ref.object)};
-}
+Ref<Channel> find_channel(zyntax_channel *handle) { return find<Channel>(handle, &channel_kind); }
 
 } // namespace
 
