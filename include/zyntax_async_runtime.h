@@ -78,8 +78,8 @@
  *  Signals          Windows runs handlers on threads of their own. With kqueue on Linux zyntax_wake_from_signal is not
  *                   safe, as libkqueue locks.
  *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: there is no way to do both at once.
- *  poll             The cost of a wait grows with the number of handles that are waited for. On Linux a drive ends with
- *                   ZYNTAX_EINVAL, and nothing is lost, while RLIMIT_NOFILE is below that number.
+ *  poll             The cost of a wait grows with the number of open handles. On Linux a drive ends with ZYNTAX_EINVAL,
+ *                   and nothing is lost, while RLIMIT_NOFILE is not above that number.
  *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN. No new sockets: zyntax_tcp_listen, _listen_with,
  *                   _connect and _port are ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK also without
  *                   ZYNTAX_DETECT_STALL. At most 262,144 tasks and as many operations. Timeouts are rounded up to
