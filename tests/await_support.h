@@ -14,9 +14,11 @@ constexpr int64_t unfinished = INT64_MIN;
 constexpr size_t kib = 1024;
 constexpr size_t mib = 1024 * kib;
 
-// Fills a non-blocking descriptor until the kernel takes not a byte more, and none 20 ms later either: what TCP has on
-// its way to the peer makes room, and a byte finds some long before POLLOUT tells of it. The number of bytes.
+// Fills a non-blocking descriptor until the kernel takes not a byte more, and none a while later either: what TCP has
+// on its way to the peer makes room, and a byte finds some long before POLLOUT tells of it. Where pairs of sockets are
+// TCP's that is longer than acknowledgements are held back. The number of bytes.
 inline size_t fill(Descriptor fd) {
+    constexpr int while_ms = has_local_sockets ? 20 : 60;
     std::string block(64 * kib, 'f');
     size_t total = 0, size = block.size();
     for (bool paused = false;;) {
@@ -30,7 +32,7 @@ inline size_t fill(Descriptor fd) {
         } else if (size > 1) {
             size /= 2; // a pipe takes what fits in its last page
         } else {
-            wait_for(fd, POLLOUT, 20);
+            wait_for(fd, POLLOUT, while_ms);
             paused = true;
         }
     }
