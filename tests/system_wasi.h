@@ -11,6 +11,7 @@
 namespace sys {
 
 constexpr bool has_threads = false;
+constexpr bool has_local_sockets = false;
 constexpr bool has_files = false;
 constexpr bool has_sockets = false;
 constexpr bool has_pipes = false;
