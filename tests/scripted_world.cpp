@@ -174,7 +174,7 @@ Endpoint *find(intptr_t fd) {
 }
 
 constexpr size_t most_memory = size_t{1} << 26;
-constexpr std::align_val_t any_alignment{64};
+constexpr std::align_val_t any_alignment{128};
 
 } // namespace
 
@@ -185,7 +185,7 @@ void panic(const char *message) {
 
 uint64_t clock_ns() { return World::current().now_ns; }
 
-void *reserve_pages(size_t size) { return size > most_memory ? nullptr : allocate(size, 64); }
+void *reserve_pages(size_t size) { return size > most_memory ? nullptr : allocate(size, 128); }
 
 bool commit_pages(void *at, size_t size) { return std::memset(at, 0, size); }
 

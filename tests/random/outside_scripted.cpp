@@ -399,7 +399,7 @@ namespace zyntax::os {
 namespace {
 
 constexpr size_t most_memory = size_t{1} << 26;
-constexpr std::align_val_t any_alignment{64};
+constexpr std::align_val_t any_alignment{128};
 
 } // namespace
 
