@@ -5,9 +5,14 @@ using namespace zyntax;
 
 namespace {
 
-// Goes on with a sleep that was begun; true when that was all, and *status is the answer. An op that has ended, as one
-// that was made up, has slept; one that waits for something else is given up, and the sleep begins anew.
-bool goes_on(Runtime *runtime, zyntax_op *op, const Waker *waker, PollStatus *status) {
+// Refuses what cannot be used, and goes on with a sleep that was begun; true when that was all, and *status is the
+// answer. An op that has ended, as one that was made up, has slept; one that waits for something else is given up, and
+// the sleep begins anew.
+bool is_answered(Runtime *runtime, zyntax_op *op, const Waker *waker, PollStatus *status) {
+    int64_t unused;
+    *status = POLL_READY;
+    if (!runtime || !valid(op, waker, &unused)) return true;
+    check_thread(runtime);
     if (!*op) return false;
     const Node *node = find_node(*op);
     bool is_ours = node && node->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
@@ -34,20 +39,14 @@ uint64_t zyntax_now_ns(zyntax_runtime *runtime) noexcept {
 }
 
 PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op, uint64_t duration_ns, Waker *waker) noexcept {
-    int64_t unused;
     PollStatus status;
-    if (!runtime || !valid(op, waker, &unused)) return POLL_READY;
-    check_thread(runtime);
-    if (goes_on(runtime, op, waker, &status)) return status;
+    if (is_answered(runtime, op, waker, &status)) return status;
     uint64_t now = duration_ns ? runtime->now_ns() : 0;
     return sleep_to(runtime, op, duration_ns > never_ns - now ? never_ns : now + duration_ns, waker);
 }
 
 PollStatus zyntax_sleep_until(zyntax_runtime *runtime, zyntax_op *op, uint64_t deadline_ns, Waker *waker) noexcept {
-    int64_t unused;
     PollStatus status;
-    if (!runtime || !valid(op, waker, &unused)) return POLL_READY;
-    check_thread(runtime);
-    if (goes_on(runtime, op, waker, &status)) return status;
+    if (is_answered(runtime, op, waker, &status)) return status;
     return sleep_to(runtime, op, deadline_ns, waker);
 }
