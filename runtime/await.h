@@ -58,10 +58,10 @@ void give_handle(Runtime *, const void *number);
 // The node of this runtime behind an op; null, and *op zero, when there is none or it has been fired.
 Node *pending_node(Runtime *, zyntax_op *op);
 
-// As pending_node, when `is_mine(node)`. An op that waits for something else is given up: the call begins anew.
-template <class IsMine> Node *my_node(Runtime *runtime, zyntax_op *op, IsMine is_mine) {
+// As pending_node, when `is_it(node)`. An op that waits for something else is given up: the call begins anew.
+template <class IsIt> Node *my_node(Runtime *runtime, zyntax_op *op, IsIt is_it) {
     Node *node = pending_node(runtime, op);
-    if (!node || is_mine(node)) return node;
+    if (!node || is_it(node)) return node;
     zyntax_op_cancel(op);
     return nullptr;
 }

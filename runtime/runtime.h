@@ -139,34 +139,6 @@ void wake(void *data);                           // the wake function of every w
 void enqueue(Runtime *, uint32_t index, Slot *); // no-op when queued already
 void cancel_task(Runtime *, uint32_t index, Slot *);
 
-// ---- tasks.cpp ----
-
-void finish(Runtime *, uint32_t index, Slot *, int32_t outcome);
-void drop_canceled(Runtime *); // those that were there when it began
-void poll_ready(Runtime *);    // at most poll_budget tasks, none after the awaited one has ended
-
-// ---- executor.cpp ----
-
-int32_t look_around(Runtime *, int64_t timeout_ns); // I/O, timers, other threads; 0 or an error of the kernel's wait
-void take_inbox_work(Runtime *);
-void wait_for_inbox(Runtime *); // sleeps until another thread has sent something
-bool has_work(const Runtime *);
-bool take_stop(Runtime *); // whether a stop was asked for, which is then done
-int64_t until_next_timer(Runtime *, int64_t timeout_ns);
-
-// Marks the thread as the one that drives, for a scope.
-class Driving {
-public:
-    explicit Driving(Runtime *);
-    ~Driving();
-    Driving(const Driving &) = delete;
-    Driving &operator=(const Driving &) = delete;
-
-private:
-    Runtime *runtime_;
-    Inbox *outer_;
-};
-
 // ---- io.cpp ----
 
 using IoRef = Ref<Io>;
@@ -206,6 +178,34 @@ Node *join_waiters(const IoRef &, uint32_t directions, zyntax_op *, Waker *);
 
 // Ends a call that has to wait for the poller to report a direction.
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *, Waker *, int64_t *result);
+
+// ---- tasks.cpp ----
+
+void finish(Runtime *, uint32_t index, Slot *, int32_t outcome);
+void drop_canceled(Runtime *); // those that were there when it began
+void poll_ready(Runtime *);    // at most poll_budget tasks, none after the awaited one has ended
+
+// ---- executor.cpp ----
+
+int32_t look_around(Runtime *, int64_t timeout_ns); // I/O, timers, other threads; 0 or an error of the kernel's wait
+void take_inbox_work(Runtime *);
+void wait_for_inbox(Runtime *); // sleeps until another thread has sent something
+bool has_work(const Runtime *);
+bool take_stop(Runtime *); // whether a stop was asked for, which is then done
+int64_t until_next_timer(Runtime *, int64_t timeout_ns);
+
+// Marks the thread as the one that drives, for a scope.
+class Driving {
+public:
+    explicit Driving(Runtime *);
+    ~Driving();
+    Driving(const Driving &) = delete;
+    Driving &operator=(const Driving &) = delete;
+
+private:
+    Runtime *runtime_;
+    Inbox *outer_;
+};
 
 // ---- parts ----
 

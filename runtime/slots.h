@@ -94,7 +94,7 @@ struct alignas(64) Slot {
     std::atomic<uint32_t> cancel_generation; // the newest generation that another thread wants canceled; only grows
     union {                                  // owner only
         Ring joiners;                        //   alive: nodes that wait for the end
-        uint32_t link;                       //   free: next free
+        uint32_t link;                       //   in a block's header: see Pool
     };
     Ring ops;            // owner only. Operations that store this task's waker: what it forgets at its end
     uint32_t owned;      // owner only. Size of the state in units of 16 bytes, 0 when not owned

@@ -93,13 +93,7 @@ void poll_ready(Runtime *runtime) {
     }
 }
 
-} // namespace zyntax
-
-using namespace zyntax;
-
 // ---- spawn ----
-
-namespace zyntax {
 
 namespace {
 
@@ -144,6 +138,8 @@ bool reserve_queue(Runtime *runtime, uint32_t needed) {
 } // namespace
 
 } // namespace zyntax
+
+using namespace zyntax;
 
 zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState state, PollFn poll, DropFn drop,
                                        size_t owned) noexcept {
