@@ -10,12 +10,6 @@ import subprocess
 import sys
 from collections import defaultdict
 
-# (object, object it refers to) that are still allowed to close a circle. To be emptied.
-TOLERATED = set()
-
-# (object, part it refers to) that are still allowed.
-TOLERATED_PARTS = set()
-
 # Of nm's letters: defined once, for everybody. Inline functions are in every object that uses them, and are weak.
 DEFINED = set('TDBRGSC')
 
@@ -73,7 +67,7 @@ def circle(graph):
     return None
 
 
-def check(nm_output, tolerated, tolerated_parts):
+def check(nm_output):
     """(message) of every violation."""
     graph = references(nm_output)
     heart = {name: {target: symbol for target, symbol in targets.items() if not target.startswith('parts/')}
@@ -82,16 +76,14 @@ def check(nm_output, tolerated, tolerated_parts):
         yield 'there is no object of runtime/ in it'
     for name in sorted(heart):
         for target, symbol in sorted(graph[name].items()):
-            if target.startswith('parts/') and (name, target) not in tolerated_parts:
+            if target.startswith('parts/'):
                 yield f'{name} refers to {target}, which may be left out: {symbol}'
-    free = {name: {target: symbol for target, symbol in targets.items() if (name, target) not in tolerated}
-            for name, targets in heart.items()}
-    found = circle(free)
+    found = circle(heart)
     while found:
         steps = list(zip(found, found[1:] + found[:1]))
-        yield 'a circle: ' + ', '.join(f'{name} refers to {target} ({free[name][target]})' for name, target in steps)
-        del free[found[-1]][found[0]]
-        found = circle(free)
+        yield 'a circle: ' + ', '.join(f'{name} refers to {target} ({heart[name][target]})' for name, target in steps)
+        del heart[found[-1]][found[0]]
+        found = circle(heart)
 
 
 def nm_lines(member, text):
@@ -106,22 +98,18 @@ def self_test():
     two = ring + nm_lines('runtime_d', '+d -e') + nm_lines('runtime_e', '+e -d')
     part = nm_lines('runtime_parts_x', '+x -a')
     cases = [
-        ('a line', line + nm_lines('runtime_c', '+c -strlen'), [], []),
-        ('a circle', ring, [], ['a circle: a refers to b (b), b refers to c (c), c refers to a (a)']),
-        ('two circles', two, [], ['a circle: a ', 'a circle: d ']),
-        ('one that is tolerated', two, [('c', 'a')], ['a circle: d refers to e (e), e refers to d (d)']),
-        ('a circle of an edge less', ring, [('a', 'c')], ['a circle: a ']),
-        ('a part that needs the heart', line + part, [], []),
-        ('a part that the heart needs', line.replace(' c U', ' x U') + part, [], ['b refers to parts/x, which may']),
-        ('a part that is tolerated', line.replace(' c U', ' x U') + part, [('b', 'parts/x')], []),
-        ('a circle through a part', line.replace(' c U', ' x U') + part, [('b', 'parts/x')], []),
-        ('inline functions', line + nm_lines('runtime_c', '?a ?c -d') + nm_lines('runtime_d', '+d ?a'), [], []),
-        ('a circle through platform/', line.replace(' c U', ' p U'), [], []),
-        ('nothing', nm_lines('platform_p', '+p'), [], ['there is no object']),
+        ('a line', line + nm_lines('runtime_c', '+c -strlen'), []),
+        ('a circle', ring, ['a circle: a refers to b (b), b refers to c (c), c refers to a (a)']),
+        ('two circles', two, ['a circle: a ', 'a circle: d ']),
+        ('a part that needs the heart', line + part, []),
+        ('a part that the heart needs', line.replace(' c U', ' x U') + part, ['b refers to parts/x, which may']),
+        ('inline functions', line + nm_lines('runtime_c', '?a ?c -d') + nm_lines('runtime_d', '+d ?a'), []),
+        ('a circle through platform/', line.replace(' c U', ' p U'), []),
+        ('nothing', nm_lines('platform_p', '+p'), ['there is no object']),
     ]
     failures = 0
-    for what, text, tolerated, expected in cases:
-        found = list(check(text, tolerated, tolerated))
+    for what, text, expected in cases:
+        found = list(check(text))
         if len(found) != len(expected) or not all(map(str.startswith, found, expected)):
             failures += 1
             print(f'FAIL {what}: expected {expected}, found {found}')
@@ -138,10 +126,7 @@ def main():
     nm = sys.argv[2] if len(sys.argv) == 3 else 'nm'
     output = subprocess.run([nm, '-A', '-P', sys.argv[1]], stdout=subprocess.PIPE, check=True, text=True).stdout
     graph = references(output)
-    for name, target in sorted(TOLERATED | TOLERATED_PARTS):
-        if target not in graph.get(name, {}):
-            print(f'no longer to be tolerated: {name} refers to {target}')
-    violations = list(check(output, TOLERATED, TOLERATED_PARTS))
+    violations = list(check(output))
     print('\n'.join(violations + [f'{len(violations)} violations; {len(graph)} objects']))
     return 1 if violations else 0
 
