@@ -653,6 +653,21 @@ typedef struct zyntax_symbol {
  * the table links the whole archive in. Since 0.1. */
 ZYNTAX_API const zyntax_symbol *zyntax_runtime_symbols(size_t *count) ZYNTAX_NOEXCEPT;
 
+/* A function of this header with its types, from which a code generator declares it. `types` has one letter for the
+ * result and one for each parameter, in order:
+ *   v  no value (as a result)      i  int32_t and every enum      q  uint64_t
+ *   h  uint16_t                    u  uint32_t                    z  size_t and intptr_t, as wide as a pointer
+ *                                  l  int64_t                     p  a pointer, to data or to a function
+ * So zyntax_sleep, "ippqp", gives an int32_t and takes two pointers, a uint64_t and a pointer. */
+typedef struct zyntax_signature {
+    const char *name;
+    void *address;
+    const char *types;
+} zyntax_signature;
+
+/* As zyntax_runtime_symbols, with types. [any] Since 0.2. */
+ZYNTAX_API const zyntax_signature *zyntax_runtime_signatures(size_t *count) ZYNTAX_NOEXCEPT;
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

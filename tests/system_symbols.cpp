@@ -4,6 +4,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <type_traits>
 
 namespace {
 
@@ -74,6 +75,60 @@ TEST_CASE("a_function_found_in_the_table_can_be_called") {
     auto name = reinterpret_cast<const char *(*)(int64_t)>(const_cast<void *>(address_of("zyntax_error_name")));
     REQUIRE((name != nullptr));
     CHECK(std::string(name(-110)) == "ETIMEDOUT");
+}
+
+TEST_CASE("the_signatures_are_the_symbols_with_their_types") {
+    size_t count = 0, count_with_types = 0;
+    const zyntax_symbol *symbols = zyntax_runtime_symbols(&count);
+    const zyntax_signature *signatures = zyntax_runtime_signatures(&count_with_types);
+    REQUIRE(count == count_with_types);
+    CHECK(signatures[count].name == nullptr);
+    for (size_t i = 0; i < count; i++) {
+        CAPTURE(symbols[i].name);
+        CHECK(std::string(signatures[i].name) == symbols[i].name);
+        CHECK(signatures[i].address == symbols[i].address);
+        std::string types = signatures[i].types;
+        CHECK((types.size() >= 1 && types.size() <= 9)); // at most eight parameters
+        CHECK(types.find_first_not_of("vhiulqzp") == std::string::npos);
+        CHECK(types.find('v', 1) == std::string::npos);
+    }
+}
+
+namespace {
+
+// The types of a function as its signature has them, as far as a compiler can tell: by kind and width.
+template <class T> char letter() {
+    if (std::is_void_v<T>) return 'v';
+    if (std::is_pointer_v<T>) return 'p';
+    if (std::is_enum_v<T>) return 'i';
+    using Width = std::conditional_t<std::is_void_v<T>, int, T>;
+    if (sizeof(Width) == 2) return 'h';
+    if (sizeof(Width) == 4) return std::is_signed_v<T> ? 'i' : 'u';
+    return std::is_signed_v<T> ? 'l' : 'q';
+}
+template <class R, class... P> std::string types_of(R (*)(P...) noexcept) { return {letter<R>(), letter<P>()...}; }
+
+std::string types_in_table(const char *name) {
+    for (const zyntax_signature *s = zyntax_runtime_signatures(nullptr); s->name != nullptr; s++) {
+        if (std::strcmp(name, s->name) == 0) return s->types;
+    }
+    return "";
+}
+
+} // namespace
+
+// The other functions are compared with the text of the header by tests/tidy.py.
+TEST_CASE("the_types_are_those_that_the_compiler_sees") {
+#define CHECK_TYPES(name) CHECK(types_in_table(#name) == types_of(&name))
+    CHECK_TYPES(zyntax_sleep);
+    CHECK_TYPES(zyntax_runtime_stop);
+    CHECK_TYPES(zyntax_runtime_version);
+    CHECK_TYPES(zyntax_error_name);
+    CHECK_TYPES(zyntax_tcp_connect);
+    CHECK_TYPES(zyntax_promise_block_on);
+    CHECK_TYPES(zyntax_runtime_turn);
+    CHECK_TYPES(zyntax_task_join);
+#undef CHECK_TYPES
 }
 
 TEST_CASE("the_version_and_the_backend_are_told") {

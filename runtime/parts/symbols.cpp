@@ -1,76 +1,85 @@
 // Every function of the header, for a JIT's symbol table. Taking it links everything in, so it is a file of its own.
 #include "../../include/zyntax_async_runtime.h"
 
+// X(name, types), sorted by name. The types: the result's, then the parameters' (see zyntax_signature).
+// clang-format off
+#define SIGNATURES(X) \
+    X(zyntax_blocking, "ippppzpp") \
+    X(zyntax_channel_close, "ip") \
+    X(zyntax_channel_create, "ipzzp") \
+    X(zyntax_channel_destroy, "ip") \
+    X(zyntax_channel_recv, "ippppp") \
+    X(zyntax_channel_send, "ippppp") \
+    X(zyntax_current_runtime, "p") \
+    X(zyntax_current_waker, "ip") \
+    X(zyntax_error_name, "pl") \
+    X(zyntax_io_close, "ip") \
+    X(zyntax_io_detach, "ipp") \
+    X(zyntax_io_fd, "zp") \
+    X(zyntax_io_open, "ipzp") \
+    X(zyntax_io_read, "ipppzpp") \
+    X(zyntax_io_ready, "ippupp") \
+    X(zyntax_io_write, "ipppzpp") \
+    X(zyntax_join_all, "ipzpp") \
+    X(zyntax_join_until, "ippqpp") \
+    X(zyntax_now_ns, "qp") \
+    X(zyntax_op_cancel, "vp") \
+    X(zyntax_promise_block_on, "lpp") \
+    X(zyntax_promise_spawn, "pppp") \
+    X(zyntax_runtime_backend, "p") \
+    X(zyntax_runtime_backend_fd, "zp") \
+    X(zyntax_runtime_block_on, "ipp") \
+    X(zyntax_runtime_create, "p") \
+    X(zyntax_runtime_create_with, "ppp") \
+    X(zyntax_runtime_destroy, "vp") \
+    X(zyntax_runtime_dump, "ippp") \
+    X(zyntax_runtime_get_stats, "ipp") \
+    X(zyntax_runtime_hold, "vp") \
+    X(zyntax_runtime_next_timeout_ns, "lp") \
+    X(zyntax_runtime_post, "ippp") \
+    X(zyntax_runtime_release, "vp") \
+    X(zyntax_runtime_run, "ip") \
+    X(zyntax_runtime_signatures, "pp") \
+    X(zyntax_runtime_spawn, "pppp") \
+    X(zyntax_runtime_spawn_with, "pppppz") \
+    X(zyntax_runtime_stop, "vp") \
+    X(zyntax_runtime_symbols, "pp") \
+    X(zyntax_runtime_turn, "ipl") \
+    X(zyntax_runtime_version, "u") \
+    X(zyntax_select, "ipzppp") \
+    X(zyntax_sleep, "ippqp") \
+    X(zyntax_sleep_until, "ippqp") \
+    X(zyntax_state_alloc, "ppz") \
+    X(zyntax_state_free, "vppz") \
+    X(zyntax_strerror, "pl") \
+    X(zyntax_task_alive, "ip") \
+    X(zyntax_task_cancel, "ip") \
+    X(zyntax_task_join, "ipppp") \
+    X(zyntax_tcp_accept, "ippppp") \
+    X(zyntax_tcp_connect, "ippphppp") \
+    X(zyntax_tcp_listen, "ipphp") \
+    X(zyntax_tcp_listen_with, "ipphup") \
+    X(zyntax_tcp_port, "ip") \
+    X(zyntax_tcp_shutdown, "ip") \
+    X(zyntax_wake_from_signal, "vp")
+// clang-format on
+
 namespace {
 
-// Sorted by name; ended by a null.
-const zyntax_symbol table[] = {
-#define SYMBOL(name) \
-    { #name, reinterpret_cast < void *>(name) }
-    SYMBOL(zyntax_blocking),
-    SYMBOL(zyntax_channel_close),
-    SYMBOL(zyntax_channel_create),
-    SYMBOL(zyntax_channel_destroy),
-    SYMBOL(zyntax_channel_recv),
-    SYMBOL(zyntax_channel_send),
-    SYMBOL(zyntax_current_runtime),
-    SYMBOL(zyntax_current_waker),
-    SYMBOL(zyntax_error_name),
-    SYMBOL(zyntax_io_close),
-    SYMBOL(zyntax_io_detach),
-    SYMBOL(zyntax_io_fd),
-    SYMBOL(zyntax_io_open),
-    SYMBOL(zyntax_io_read),
-    SYMBOL(zyntax_io_ready),
-    SYMBOL(zyntax_io_write),
-    SYMBOL(zyntax_join_all),
-    SYMBOL(zyntax_join_until),
-    SYMBOL(zyntax_now_ns),
-    SYMBOL(zyntax_op_cancel),
-    SYMBOL(zyntax_promise_block_on),
-    SYMBOL(zyntax_promise_spawn),
-    SYMBOL(zyntax_runtime_backend),
-    SYMBOL(zyntax_runtime_backend_fd),
-    SYMBOL(zyntax_runtime_block_on),
-    SYMBOL(zyntax_runtime_create),
-    SYMBOL(zyntax_runtime_create_with),
-    SYMBOL(zyntax_runtime_destroy),
-    SYMBOL(zyntax_runtime_dump),
-    SYMBOL(zyntax_runtime_get_stats),
-    SYMBOL(zyntax_runtime_hold),
-    SYMBOL(zyntax_runtime_next_timeout_ns),
-    SYMBOL(zyntax_runtime_post),
-    SYMBOL(zyntax_runtime_release),
-    SYMBOL(zyntax_runtime_run),
-    SYMBOL(zyntax_runtime_spawn),
-    SYMBOL(zyntax_runtime_spawn_with),
-    SYMBOL(zyntax_runtime_stop),
-    SYMBOL(zyntax_runtime_symbols),
-    SYMBOL(zyntax_runtime_turn),
-    SYMBOL(zyntax_runtime_version),
-    SYMBOL(zyntax_select),
-    SYMBOL(zyntax_sleep),
-    SYMBOL(zyntax_sleep_until),
-    SYMBOL(zyntax_state_alloc),
-    SYMBOL(zyntax_state_free),
-    SYMBOL(zyntax_strerror),
-    SYMBOL(zyntax_task_alive),
-    SYMBOL(zyntax_task_cancel),
-    SYMBOL(zyntax_task_join),
-    SYMBOL(zyntax_tcp_accept),
-    SYMBOL(zyntax_tcp_connect),
-    SYMBOL(zyntax_tcp_listen),
-    SYMBOL(zyntax_tcp_listen_with),
-    SYMBOL(zyntax_tcp_port),
-    SYMBOL(zyntax_tcp_shutdown),
-    SYMBOL(zyntax_wake_from_signal),
-#undef SYMBOL
-    {nullptr, nullptr},
-};
+#define SYMBOL(name, types) {#name, reinterpret_cast<void *>(name)},
+#define SIGNATURE(name, types) {#name, reinterpret_cast<void *>(name), types},
+const zyntax_symbol symbols[] = {SIGNATURES(SYMBOL){nullptr, nullptr}};
+const zyntax_signature signatures[] = {SIGNATURES(SIGNATURE){nullptr, nullptr, nullptr}};
+constexpr size_t functions = sizeof symbols / sizeof symbols[0] - 1;
 
 } // namespace
 
 const zyntax_symbol *zyntax_runtime_symbols(size_t *count) noexcept {
-    if (count) *count = sizeof table / sizeof table[0] - 1;
-    return table;
+    if (count) *count = functions;
+    return symbols;
+}
+
+const zyntax_signature *zyntax_runtime_signatures(size_t *count) noexcept {
+    if (count) *count = functions;
+    return signatures;
 }
