@@ -70,12 +70,11 @@ in_short() {
     for program; do run "$target" "$target-${program##*/}" -t 5 --suite "${program##*/}"; done
 }
 
-# links_only TARGET [WHAT]: what can be built but not run here: the programs in C, with `objects` also what all the
-# others are made of, with `all` all of them. The first program in C++ costs a C++ library.
+# links_only TARGET [objects]: what can be built but not run here: the programs in C, and what all the others are made
+# of. A program in C++ would cost a C++ library.
 links_only() {
     target=$1
     wanted=$c_programs
-    [ "${2:-}" != all ] || wanted=
     # shellcheck disable=SC2086
     build "$target" $link_options --cross-file "platform/cross/$target.ini" || return 0
     if [ "${2:-}" = objects ]; then
@@ -110,8 +109,7 @@ for target in $targets; do
         fi
         ;;
     x86_64-macos) links_only "$target" ;;
-    aarch64-macos) links_only "$target" objects ;;
-    x86_64-freebsd) links_only "$target" all ;;
+    aarch64-macos | x86_64-freebsd) links_only "$target" objects ;;
     x86_64-w64-mingw32)
         start_wine
         processes=$(getconf _NPROCESSORS_ONLN) # they wait for one server
