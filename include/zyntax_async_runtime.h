@@ -54,7 +54,7 @@
  *     Alive at once in a process, on 64-bit targets: 67 million tasks, 67 million operations, 16 million I/O handles
  *     and channels, 65,535 runtimes; then ZYNTAX_ENOMEM. Under a limit of address space (ulimit -v) the addresses for
  *     all of them take an eighth of it at most, and there are as many as find room there. No number is ever used
- *     twice: a place that has served two billion tasks, operations or handles is given up.
+ *     twice: a place that has served a billion tasks, operations or handles is given up.
  * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
  *     blocking call (and those take no signals but for faults of their own), close-on-exec descriptors, no output but
  *     the message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
@@ -581,8 +581,95 @@ ZYNTAX_API zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zynt
  * promise is then cancelled). Since 0.1. */
 ZYNTAX_API int64_t zyntax_promise_block_on(zyntax_runtime *runtime, const zyntax_promise *promise) ZYNTAX_NOEXCEPT;
 
+/* What a host may do around a promise's polls. All of it is called on the runtime's thread; NULL: nothing. */
+typedef struct zyntax_promise_hooks {
+    size_t size;                              /* sizeof(zyntax_promise_hooks) */
+    void (*enter)(void *ctx);                 /* before each poll */
+    void (*leave)(void *ctx);                 /* after it */
+    void (*drop)(void *ctx, int32_t outcome); /* once, at the end, as a DropFn: frees the promise's state */
+    void *ctx;
+} zyntax_promise_hooks;
+
+/* As zyntax_promise_spawn, with hooks (copied; NULL: none). [rt]
+ * Returns NULL also for hooks whose size is less than this header's, or more with anything but zeros behind it. When it
+ * returns NULL nothing was changed and no hook was called; but during destroy drop was, with ZYNTAX_ECANCELED.
+ * Since 0.2. */
+ZYNTAX_API zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const zyntax_promise *promise,
+                                                  int64_t *result, const zyntax_promise_hooks *hooks) ZYNTAX_NOEXCEPT;
+
 /* ------------------------------------------------------------------------------------------------------------------
- * 10. Seeing inside, versions, JITs
+ * 10. Promises that compiled code awaits
+ *
+ * Compiled code of Zyntax awaits by calling something that returns a zyntax_promise *, and polling that on every poll
+ * of its own until it is not 0. It has no waker, no op and no runtime at hand. These functions are called from inside a
+ * poll of a promise task (zyntax_promise_spawn, _spawn_with or _block_on), however deep, and what they return belongs
+ * to that task: it is freed when it has given its value, or with the task. Its poll is called by that task only.
+ *  - A value is never 0. Handles come as positive numbers: what the functions of sections 5 and 7 take, as an int64_t.
+ *  - A late poll, of one that was freed, is ZYNTAX_ESTALE: through the pointer until 64 more have been freed and its
+ *    place may be a new one's; with a copy of the two words for ever. So is a poll outside its task.
+ *  - They return NULL outside a promise task, when memory is short, and for a NULL that may not be.
+ *  - Buffers and items that are passed have to live until the value has come, but for those that are copied.
+ *  - A task's poll that answered 0 is followed by another at once when one of these has given its value during it, or
+ *    nothing that it polled is pending; so nobody's progress waits for something else.
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* The end of a stream, as 0 cannot be a value. No error: zyntax_error_name does not know it. */
+enum { ZYNTAX_EOF = -4095 };
+
+/* 1 after a duration, which begins with this call. [rt] Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_sleep(uint64_t duration_ns) ZYNTAX_NOEXCEPT;
+
+/* 1 when every other task that is ready has been polled. [rt] Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_yield(void) ZYNTAX_NOEXCEPT;
+
+/* Reads up to `len` bytes. [rt] Bytes read, ZYNTAX_EOF, ZYNTAX_EINVAL for a `len` of 0, or as zyntax_io_read.
+ * Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_read(zyntax_io *io, void *buf, size_t len) ZYNTAX_NOEXCEPT;
+
+/* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0, or as zyntax_io_write. Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_write(zyntax_io *io, const void *buf, size_t len) ZYNTAX_NOEXCEPT;
+
+/* The set that is ready, as zyntax_io_ready. [rt] Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_ready(zyntax_io *io, uint32_t interest) ZYNTAX_NOEXCEPT;
+
+/* A connection: its zyntax_io * as a number, or an error as zyntax_tcp_accept. [rt] One that has come when the promise
+ * is cancelled or its task ends is closed. Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_accept(zyntax_io *listener) ZYNTAX_NOEXCEPT;
+
+/* The same for zyntax_tcp_connect, which begins with this call. [rt] `host` is copied. Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_connect(const char *host, uint16_t port) ZYNTAX_NOEXCEPT;
+
+/* 1, or an error as zyntax_channel_send, which begins with this call. [rt] The item is copied. Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_send(zyntax_channel *channel, const void *item) ZYNTAX_NOEXCEPT;
+
+/* 1 with an item, ZYNTAX_EOF when the channel is closed and empty, or an error. [rt] Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_recv(zyntax_channel *channel, void *item) ZYNTAX_NOEXCEPT;
+
+/* What fn(arg) returned on the blocking pool, 1 where that was 0, or an error as zyntax_blocking, which begins with
+ * this call. [rt] With an arg_size the argument is copied, and the copy thrown away; else `arg` is passed through.
+ * Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_blocking(int64_t (*fn)(void *), void *arg, size_t arg_size) ZYNTAX_NOEXCEPT;
+
+/* The value of a promise of this section or a compiled one (the two words are copied), or ZYNTAX_ETIMEDOUT when the
+ * duration is over, which begins with this call. [rt] A promise of this section is then cancelled; a compiled one is
+ * not polled any more. Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_timeout(zyntax_promise *promise, uint64_t duration_ns) ZYNTAX_NOEXCEPT;
+
+/* 1 + the lowest index of one that is ready, of n promises of this section or compiled ones (their words are copied).
+ * [rt] One of this section keeps its value, for whoever awaits it next; that of a compiled one is lost (make it a child
+ * to keep it). The others go on. NULL for n == 0 or a NULL among them. Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises, size_t n) ZYNTAX_NOEXCEPT;
+
+/* Spawns a promise (its two words are copied) as a task of its own, without hooks, and gives its value. [rt] The task
+ * goes on when the promise that is returned, or the task that it belongs to, does not. Since 0.2. */
+ZYNTAX_API zyntax_promise *zyntax_promise_spawn_child(const zyntax_promise *promise) ZYNTAX_NOEXCEPT;
+
+/* Ends what a promise of this section waits for: its value is ZYNTAX_ECANCELED, unless it has come. A child's task is
+ * cancelled. [rt] Returns 0, or ZYNTAX_ESTALE for NULL, one that was freed and a compiled one. Since 0.2. */
+ZYNTAX_API int32_t zyntax_promise_cancel(zyntax_promise *promise) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 11. Seeing inside, versions, JITs
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* Counters since creation, and gauges of now. Set `size` before the call. */
@@ -629,6 +716,9 @@ typedef struct zyntax_task_info {
     PollFn poll;
     uint64_t polls;    /* so far */
     zyntax_wait waits; /* the last thing that its last poll began to wait for, unless running or queued */
+    /* Since 0.2: of the polls, those that were followed by another at once, as a promise answered 0 and nothing that it
+     * polled was pending. Many of them and no end: somebody awaits a value of 0. */
+    uint64_t polls_again;
 } zyntax_task_info;
 
 /* Calls visit for every live task. [rt] `visit` must not call this API but zyntax_error_name, zyntax_strerror and

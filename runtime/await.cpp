@@ -116,6 +116,7 @@ Node *take_node(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker 
     node->place = Node::nowhere;
     node->holder = Node::nobody;
     node->woken = false;
+    node->quiet = runtime->quiet;
     if (op) *op = op_bits(index, generation);
     return node;
 }
@@ -299,7 +300,7 @@ void give_up_forgotten(Runtime *runtime) {
 
 bool waits_for_something(const Slot *slot) {
     const Node *node = first_of(slot->ops);
-    while (node && node->woken) node = next_of(slot->ops, node, &Node::of_task);
+    while (node && (node->woken || node->quiet)) node = next_of(slot->ops, node, &Node::of_task);
     return node;
 }
 

@@ -2,8 +2,6 @@
 // between is not decided here.
 #include "runtime.h"
 
-#include <string.h>
-
 using namespace zyntax;
 
 namespace {
@@ -16,41 +14,6 @@ void *default_alloc(void *, size_t size, size_t align) {
 void default_free(void *, void *ptr, size_t, size_t) {
     os::KeepErrors keep;
     os::release(ptr);
-}
-
-// Whether a shorter configuration of that size has whole members only.
-bool ends_a_member(size_t size) {
-    using Config = zyntax_runtime_config;
-    constexpr size_t ends[] = {offsetof(Config, alloc),     offsetof(Config, free),
-                               offsetof(Config, alloc_ctx), offsetof(Config, clock_ns),
-                               offsetof(Config, clock_ctx), offsetof(Config, poll_budget),
-                               offsetof(Config, spin_us),   offsetof(Config, blocking_threads),
-                               offsetof(Config, flags),     offsetof(Config, flags) + sizeof(Config::flags)};
-    for (size_t end : ends) {
-        if (size == end) return true;
-    }
-    return false;
-}
-
-// Copies a configuration that may be shorter or longer than ours; false when it says something we do not know.
-bool understand(const zyntax_runtime_config *from, zyntax_runtime_config *to) {
-    *to = {};
-    if (from) {
-        if (from->size > 4096 || (from->size < sizeof *from && !ends_a_member(from->size))) return false;
-        auto *bytes = reinterpret_cast<const unsigned char *>(from);
-        for (size_t i = sizeof *to; i < from->size; i++) {
-            if (bytes[i]) return false;
-        }
-        memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
-    }
-    if (!to->alloc != !to->free || (to->flags & ~uint32_t{ZYNTAX_DETECT_STALL})) return false;
-    if (!to->alloc) {
-        to->alloc = default_alloc;
-        to->free = default_free;
-    }
-    if (!to->poll_budget) to->poll_budget = 256;
-    if (!to->blocking_threads) to->blocking_threads = 16;
-    return true;
 }
 
 // Messages that nobody will run.
@@ -110,6 +73,9 @@ void forget_copy(Runtime *runtime) {
     });
     runtime->nodes.retire();
     runtime->handles.retire();
+    for (Part *part = runtime->parts; part; part = part->next) {
+        if (part->forget) part->forget(part);
+    }
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
     discard_messages(runtime);
     runtime->poller.close(true);
@@ -118,14 +84,14 @@ void forget_copy(Runtime *runtime) {
 
 } // namespace
 
-zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_config *given, int32_t *error) noexcept {
-    os::KeepErrors keep;
-    int32_t ignored;
-    int32_t &result = error ? *error : ignored;
-    zyntax_runtime_config config;
-    result = ZYNTAX_EINVAL;
-    if (!understand(given, &config)) return nullptr;
-    result = ZYNTAX_ENOMEM;
+Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
+    if (!config.alloc) {
+        config.alloc = default_alloc;
+        config.free = default_free;
+    }
+    if (!config.poll_budget) config.poll_budget = 256;
+    if (!config.blocking_threads) config.blocking_threads = 16;
+    *error = ZYNTAX_ENOMEM;
     void *memory = config.alloc(config.alloc_ctx, sizeof(Runtime), alignof(Runtime));
     if (!memory) return nullptr;
     auto *runtime = ::new (memory) Runtime();
@@ -136,13 +102,13 @@ zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_config *given, i
     runtime->memory.reserved.store(sizeof(Runtime), std::memory_order_relaxed);
     runtime->waker.wake = wake;
     runtime->process = os::process_id();
-    result = runtime->poller.open(runtime->memory);
-    if (result == 0) {
-        result = ZYNTAX_ENOMEM;
+    *error = runtime->poller.open(runtime->memory);
+    if (*error == 0) {
+        *error = ZYNTAX_ENOMEM;
         runtime->inbox = take_inbox(runtime);
         if (runtime->inbox && runtime->nodes.refill(runtime->inbox->id)) {
             runtime->now_ns();
-            result = 0;
+            *error = 0;
             return runtime;
         }
         if (runtime->inbox) give_inbox(runtime->inbox);
@@ -152,7 +118,11 @@ zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_config *given, i
     return nullptr;
 }
 
-zyntax_runtime *zyntax_runtime_create(void) noexcept { return zyntax_runtime_create_with(nullptr, nullptr); }
+zyntax_runtime *zyntax_runtime_create(void) noexcept {
+    os::KeepErrors keep;
+    int32_t error;
+    return create({}, &error);
+}
 
 // The order: user code that may begin something, then what ends its waiting, then user code that may not; and what
 // another thread sent by a call that began in time is not lost.

@@ -44,7 +44,7 @@ struct alignas(64) Node {
         io_waiting, // in a ring of an I/O handle
         to_call,    // in the runtime's, of those whose waker is a host's and is called by the loop
         turn        // its task was woken, and has it until it was polled
-    } place : 4;
+    } place : 3;
     enum Holder : uint8_t {
         nobody,   // a host's waker, or none that matters
         task,     // in the ring `ops` of the task that its waker wakes
@@ -52,6 +52,7 @@ struct alignas(64) Node {
         forgotten // in the runtime's, of those whose task has ended
     } holder : 2;
     uint8_t woken : 1;     // its task was woken and the node stays: it is not what the task waits for now
+    uint8_t quiet : 1;     // somebody else tells whether its task waits for it
     uint8_t level, bucket; // where in the timer wheel
 };
 static_assert(sizeof(Node) == 64 || !wide);

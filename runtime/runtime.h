@@ -58,6 +58,7 @@ private:
 struct Part {
     Part *next;
     void (*destroy)(Runtime *, Part *);
+    void (*forget)(Part *); // instead, in a copy after fork: gives memory back. Null: nothing
 };
 
 } // namespace zyntax
@@ -81,6 +82,7 @@ struct zyntax_runtime {
     uint64_t wakers_taken = 0;    // zyntax_current_waker calls
     uint64_t await_calls = 0;     // of await points, with the polled task's waker, or that were ready
     int64_t stored_elsewhere = 0; // how often other runtimes have come to store the polled task's waker
+    bool quiet = false;           // what is armed now is not what the polled task says it waits for
 
     uint32_t canceled_first = 0, canceled_last = 0; // tasks that wait for their drop, through next_canceled
     uint32_t polls_left = 0;                        // of this round
@@ -207,7 +209,22 @@ private:
     Inbox *outer_;
 };
 
+// ---- lifecycle.cpp ----
+
+// Null with *error; zeros are defaults.
+Runtime *create(zyntax_runtime_config, int32_t *error);
+
 // ---- parts ----
+
+// Whether a struct of a caller says nothing behind what we know of it.
+inline bool is_known(const void *given, size_t size, size_t known) {
+    if (size > 4096) return false;
+    auto *bytes = static_cast<const unsigned char *>(given);
+    for (size_t i = known; i < size; i++) {
+        if (bytes[i]) return false;
+    }
+    return true;
+}
 
 // The runtime's part with that end, made when it is needed first; null without memory.
 template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtime *, Part *)) {
@@ -216,7 +233,7 @@ template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtim
     }
     void *memory = runtime->arena.take(sizeof(P));
     if (!memory) return nullptr;
-    auto *part = ::new (memory) P();
+    auto *part = ::new (memory) P(runtime);
     part->destroy = destroy;
     part->next = runtime->parts;
     runtime->parts = part;

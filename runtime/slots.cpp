@@ -39,57 +39,56 @@ constinit std::atomic<uint32_t> Lock::held_by;
 
 } // namespace
 
+void *PoolMemory::address_of(uint32_t index) const {
+    return static_cast<char *>(base_.load(std::memory_order_relaxed)) + index * layout_.object_size;
+}
+
 // Where addresses are limited, fewer objects than there are numbers have to do: all pools together leave seven eighths
 // of the limit to the host.
-template <class T, uint32_t block_size, uint32_t max> bool Pool<T, block_size, max>::reserve() {
-    size_t limit = os::address_limit() / 32;
-    for (uint32_t count = max; count >= 2 * block_size; count /= 2) {
-        if (size_t{count} * sizeof(T) > limit) continue;
-        void *memory = os::reserve_pages(size_t{count} * sizeof(T));
+bool PoolMemory::reserve() {
+    size_t limit = os::address_limit() / 40;
+    for (uint32_t count = layout_.most; count >= 2 * layout_.block; count /= 2) {
+        if (count * layout_.object_size > limit) continue;
+        void *memory = os::reserve_pages(count * layout_.object_size);
         if (!memory) continue;
-        base_.store(static_cast<T *>(memory), std::memory_order_relaxed);
+        base_.store(memory, std::memory_order_relaxed);
         reserved_ = count;
         return true;
     }
     return false;
 }
 
-template <class T, uint32_t block_size, uint32_t max> bool Pool<T, block_size, max>::add() {
+bool PoolMemory::add() {
     if (!reserved_ && !reserve()) return false;
     uint32_t count = count_.load(std::memory_order_relaxed);
     constexpr size_t small = size_t{1} << 20, large = size_t{4} << 20; // the latter: worth huge pages
-    auto step = static_cast<uint32_t>((count * sizeof(T) < large ? small : large) / sizeof(T));
+    auto step = static_cast<uint32_t>((count * layout_.object_size < large ? small : large) / layout_.object_size);
     uint32_t more = reserved_ - count < step ? reserved_ - count : step;
-    if (!more || !os::commit_pages(at(count), size_t{more} * sizeof(T))) return false;
+    if (!more || !os::commit_pages(address_of(count), more * layout_.object_size)) return false;
     count_.store(count + more, std::memory_order_release);
     return true;
 }
 
-template <class T, uint32_t block_size, uint32_t max> uint32_t Pool<T, block_size, max>::take_block() {
+uint32_t PoolMemory::take_block() {
     Lock lock;
     if (uint32_t first = free_) {
-        free_ = at(first)->link;
+        free_ = link(first);
         return first;
     }
-    uint32_t first = fresh_ ? fresh_ : T::first_block; // 0 means "none": what is below is given up, untouched
-    if (first + block_size > count_.load(std::memory_order_relaxed) && !add()) return 0;
-    fresh_ = first + block_size;
+    uint32_t first = fresh_ ? fresh_ : layout_.first_block; // 0 means "none": what is below is given up, untouched
+    if (first + layout_.block > count_.load(std::memory_order_relaxed) && !add()) return 0;
+    fresh_ = first + layout_.block;
     return first;
 }
 
-template <class T, uint32_t block_size, uint32_t max> void Pool<T, block_size, max>::give_blocks(uint32_t first) {
+void PoolMemory::give_blocks(uint32_t first) {
     Lock lock;
     while (first) {
-        uint32_t next = at(first)->link;
-        at(first)->link = free_;
+        uint32_t next = link(first);
+        link(first) = free_;
         free_ = first;
         first = next;
     }
 }
-
-template class Pool<Slot, Slots::block, Slots::most>;
-template class Pool<Node, Nodes::block, Nodes::most>;
-template class Pool<Handle, Handles::block, Handles::most>;
-template class Pool<Inbox, Inboxes::block, Inboxes::most>;
 
 } // namespace zyntax

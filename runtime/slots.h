@@ -21,35 +21,54 @@ constexpr bool wide = sizeof(void *) == 8; // handles are numbers of pointer siz
 
 // Objects of one type in one range of addresses, reserved at the first use and backed with memory as they are needed: a
 // number is an offset. They go from runtime to runtime in blocks. The first of a block (of more than one) is its
-// header. T has a `generation`, a `link` that belongs to the pool while the block is free and to its owner's list of
-// blocks otherwise, and the number of its `first_block`: above 0, so that 0 is no object, and such that what is used
-// together is at different places in its pages, as loads wait for stores to the same place in another page.
-template <class T, uint32_t block_size, uint32_t max> class Pool {
+// header.
+class PoolMemory {
 public:
-    static constexpr uint32_t block = block_size, most = max;
-
-    // An object that was given out once.
-    T *at(uint32_t index) const { return base_.load(std::memory_order_relaxed) + index; }
-
-    // The object of any number at all, or null. Number 0 is no object of anybody.
-    T *find(uint32_t index) const { return index < count_.load(std::memory_order_acquire) ? at(index) : nullptr; }
-
-    uint32_t index_of(const T *object) const {
-        return static_cast<uint32_t>(object - base_.load(std::memory_order_relaxed));
-    }
+    struct Layout {
+        size_t object_size;
+        uint32_t block, most, first_block;
+        uint32_t *(*link_of)(void *object);
+    };
+    explicit constexpr PoolMemory(const Layout &layout) : layout_(layout) {}
 
     uint32_t take_block();            // recycled if there is one; its first number, or 0 without memory. Any thread
     void give_blocks(uint32_t first); // a list through `link`. Any thread
 
+protected:
+    std::atomic<void *> base_{nullptr}; // constant once there is an object
+    std::atomic<uint32_t> count_{0};    // of objects with memory; only grows
+
 private:
+    void *address_of(uint32_t index) const;
+    uint32_t &link(uint32_t index) const { return *layout_.link_of(address_of(index)); }
     bool reserve();
     bool add();
 
-    std::atomic<T *> base_{nullptr}; // constant once there is an object
-    std::atomic<uint32_t> count_{0}; // of objects with memory; only grows
-    uint32_t reserved_ = 0;          // of objects that there are addresses for
-    uint32_t fresh_ = 0;             // first number that was never given out
-    uint32_t free_ = 0;              // list of blocks through `link`
+    const Layout layout_;
+    uint32_t reserved_ = 0; // of objects that there are addresses for
+    uint32_t fresh_ = 0;    // first number that was never given out
+    uint32_t free_ = 0;     // list of blocks through `link`
+};
+
+// T has a `generation`, a `link` that belongs to the pool while the block is free and to its owner's list of blocks
+// otherwise, and the number of its `first_block`: above 0, so that 0 is no object, and such that what is used together
+// is at different places in its pages, as loads wait for stores to the same place in another page.
+template <class T, uint32_t block_size, uint32_t max> class Pool : public PoolMemory {
+public:
+    static constexpr uint32_t block = block_size;
+
+    constexpr Pool() : PoolMemory({sizeof(T), block_size, max, T::first_block, link_of}) {}
+
+    // An object that was given out once.
+    T *at(uint32_t index) const { return static_cast<T *>(base_.load(std::memory_order_relaxed)) + index; }
+
+    // The object of any number at all, or null. Number 0 is no object of anybody.
+    T *find(uint32_t index) const { return index < count_.load(std::memory_order_acquire) ? at(index) : nullptr; }
+
+    uint32_t index_of(const T *object) const { return static_cast<uint32_t>(object - at(0)); }
+
+private:
+    static uint32_t *link_of(void *object) { return &static_cast<T *>(object)->link; }
 };
 
 // Named by some bits of a number that an object's generation, or its low bits, must match. Alive is odd.
@@ -57,8 +76,9 @@ inline bool names(uint32_t number_generation, uint32_t mask, uint32_t generation
     return (generation & mask) == number_generation && (number_generation & 1);
 }
 
-// A generation never comes again: an object that has come to this one is not used any more.
-constexpr uint32_t last_generation = UINT32_MAX - 1;
+// A generation never comes again: an object that has come to this one is not used any more. Handles of 64 bits stay
+// positive as an int64_t.
+constexpr uint32_t last_generation = INT32_MAX - 1;
 
 // The oldest of a ring of nodes (see await.h), or 0.
 struct Ring {
@@ -77,7 +97,7 @@ struct alignas(64) Slot {
     enum Flag : uint8_t {
         queued = 1,   // in the ready queue. Set by whoever queues it, cleared when taken out; survives the task's end
         canceled = 2, // poll is not called again. Set by cancel, cleared by finish
-        tracked = 4,  // its sleeps, too, are in `ops`. Set after spawn
+        tracked = 4,  // polls a promise: its sleeps, too, are in `ops`. Set after spawn
         has_turn = 8  // an operation of `ops` has its turn. Set by give_turn, cleared when its poll has used or lost it
     };
 

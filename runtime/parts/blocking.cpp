@@ -35,15 +35,17 @@ static_assert(sizeof(Job) % 16 == 0);
 
 // threads == workers that were started and not joined
 struct Pool : Part {
+    explicit Pool(Runtime *runtime) : Part(), inbox(runtime->inbox) { monitor.init(); }
+
     Inbox *inbox;
     os::Monitor monitor;
-    uint32_t threads; // runtime's thread
+    uint32_t threads = 0; // runtime's thread
     // Guarded by the monitor.
-    Job *oldest, *newest;
-    uint32_t waiting; // jobs in the queue
-    uint32_t idle;    // threads that wait for one
-    uint32_t ended;   // threads that take no more
-    bool ending;
+    Job *oldest = nullptr, *newest = nullptr;
+    uint32_t waiting = 0; // jobs in the queue
+    uint32_t idle = 0;    // threads that wait for one
+    uint32_t ended = 0;   // threads that take no more
+    bool ending = false;
 
     void push(Job *job) {
         job->next_queued = nullptr;
@@ -151,14 +153,7 @@ void job_arrived(Runtime *runtime, Message *message) {
 
 void end_pool(Runtime *, Part *);
 
-Pool *pool_of(Runtime *runtime) {
-    Pool *pool = find_or_make_part<Pool>(runtime, end_pool);
-    if (pool && !pool->inbox) {
-        pool->inbox = runtime->inbox;
-        pool->monitor.init();
-    }
-    return pool;
-}
+Pool *pool_of(Runtime *runtime) { return find_or_make_part<Pool>(runtime, end_pool); }
 
 void job_abandoned(Runtime *runtime, Node *node) {
     Job *job = static_cast<Job *>(node->source);

@@ -7,7 +7,7 @@
 //
 //   turns <= available, and turns == available while anybody is in the queue, where available means room for senders
 //   and items for receivers; what is closed has room without limit (for an error), and once empty, items (for the end).
-#include "../runtime.h"
+#include "channel.h"
 
 #include <initializer_list>
 #include <string.h>
@@ -137,6 +137,11 @@ const HandleKind channel_kind = {destroy_channel, count_in_queues};
 Ref<Channel> find_channel(zyntax_channel *handle) { return find<Channel>(handle, &channel_kind); }
 
 } // namespace
+
+size_t item_size_of(zyntax_channel *handle) {
+    const Channel *channel = find_channel(handle).object;
+    return channel ? channel->item_size : 0;
+}
 
 } // namespace zyntax
 

@@ -1,5 +1,5 @@
 // Seeing inside: statistics and the dump. Reads, and changes nothing.
-#include "../runtime.h"
+#include "promise.h"
 
 #include <string.h>
 
@@ -55,6 +55,7 @@ int32_t zyntax_runtime_dump(zyntax_runtime *runtime, void (*visit)(void *user, c
         info.poll = will_poll ? slot->poll : nullptr;
         info.polls = uint64_t{slot->polls_high} << 32 | slot->polls_low;
         info.waits = doing(runtime, slot);
+        if (slot->flags & Slot::tracked) info.polls_again = static_cast<PromiseTask *>(slot->state)->polls_again;
         visit(user, &info);
     });
     return to_count(runtime->tasks.used());

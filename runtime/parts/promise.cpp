@@ -1,56 +1,111 @@
-// Zyntax promises: 16 bytes, a poll without a waker argument, and 0 for both "pending" and "advanced, poll me again".
-// The promise itself is never touched but through its poll.
-#include "../runtime.h"
+// Zyntax promises as tasks: 16 bytes, a poll without a waker argument, and 0 for both "pending" and "advanced, poll me
+// again". The promise itself is never touched but through its poll.
+#include "leaf.h"
 
-using namespace zyntax;
+namespace zyntax {
+
+PromiseTask *polled_promise_task() {
+    Runtime *runtime = zyntax_current_runtime();
+    bool is_ours = runtime && runtime->current->poll == poll_promise;
+    return is_ours ? static_cast<PromiseTask *>(runtime->current->state) : nullptr;
+}
+
+// After a 0 somebody has to have the waker, or nobody would ever poll again: a leaf that was polled; or an operation of
+// this task that is still pending, here or in another runtime; or a host, when the waker was taken and no operation was
+// called with it. A promise that a leaf has told its value is polled again whatever else is pending.
+int64_t poll_in(PromiseTask *task, const zyntax_promise &promise) {
+    Runtime *runtime = task->runtime;
+    bool was_pending = task->is_pending, went_on = task->goes_on, was_quiet = runtime->quiet;
+    uint64_t taken = runtime->wakers_taken, calls = runtime->await_calls;
+    task->is_pending = task->goes_on = runtime->quiet = false;
+    runtime->stored_elsewhere = 0;
+    int64_t value = promise.poll(promise.state);
+    if (!value && !task->is_pending) {
+        bool is_stored = waits_for_something(runtime->current) || runtime->stored_elsewhere > 0;
+        bool is_kept = runtime->wakers_taken != taken && runtime->await_calls == calls;
+        task->goes_on = task->goes_on || (!is_stored && !is_kept);
+    }
+    task->is_pending = task->is_pending || was_pending;
+    task->goes_on = task->goes_on || went_on;
+    runtime->quiet = was_quiet;
+    return value;
+}
 
 namespace {
 
-struct Promise {
-    zyntax_promise promise;
-    Runtime *runtime;
-    int64_t *result;
-};
-
-// After a 0 somebody has to have the waker, or nobody would ever poll again: an operation of this task that is still
-// pending, here or in another runtime; or a host, when the waker was taken and no operation was called with it.
-PollStatus poll_promise(FutureState state, Waker *waker) {
-    auto *task = static_cast<Promise *>(state);
-    Runtime *runtime = task->runtime;
-    uint64_t taken = runtime->wakers_taken, calls = runtime->await_calls;
-    runtime->stored_elsewhere = 0;
-    int64_t value = task->promise.poll(task->promise.state);
-    if (value != 0) {
-        if (task->result) *task->result = value;
-        return POLL_READY;
-    }
-    bool is_stored = waits_for_something(runtime->current) || runtime->stored_elsewhere > 0;
-    bool is_kept = runtime->wakers_taken != taken && runtime->await_calls == calls;
-    if (!is_stored && !is_kept) waker->wake(waker->data);
-    return POLL_PENDING;
+// The value goes to whoever asked for it: the host's word, and the leaf whose child this is.
+void give_value(PromiseTask *task, int64_t value) {
+    if (task->result) *task->result = value;
+    Leaf *parent = task->child_of ? find_leaf(task->child_of) : nullptr;
+    if (parent) parent->value = value;
 }
 
 void drop_promise(FutureState state, int32_t outcome) {
-    auto *task = static_cast<Promise *>(state);
-    if (outcome && task->result) *task->result = outcome;
+    auto *task = static_cast<PromiseTask *>(state);
+    while (task->leaves) free_leaf(task->leaves);
+    if (outcome) give_value(task, outcome);
+    if (task->hooks.drop) task->hooks.drop(task->hooks.ctx, outcome);
 }
 
 } // namespace
 
-zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result) noexcept {
+PollStatus poll_promise(FutureState state, Waker *waker) {
+    auto *task = static_cast<PromiseTask *>(state);
+    task->is_pending = task->goes_on = false;
+    if (task->hooks.enter) task->hooks.enter(task->hooks.ctx);
+    int64_t value = poll_in(task, task->promise);
+    if (task->hooks.leave) task->hooks.leave(task->hooks.ctx);
+    if (value != 0) {
+        give_value(task, value);
+        return POLL_READY;
+    }
+    if (task->goes_on) {
+        task->polls_again++;
+        waker->wake(waker->data);
+    }
+    return POLL_PENDING;
+}
+
+zyntax_task *spawn_promise(Runtime *runtime, const zyntax_promise *promise, int64_t *result,
+                           const zyntax_promise_hooks *given, uintptr_t child_of) {
     if (!runtime || !promise || !promise->poll) return nullptr;
+    if (given && (given->size < sizeof *given || !is_known(given, given->size, sizeof *given))) return nullptr;
+    zyntax_promise_hooks hooks = given ? *given : zyntax_promise_hooks{};
     check_thread(runtime);
     if (runtime->is_ending) {
         if (result) *result = ZYNTAX_ECANCELED;
+        if (hooks.drop) hooks.drop(hooks.ctx, ZYNTAX_ECANCELED);
         return nullptr;
     }
-    auto *state = static_cast<Promise *>(runtime->arena.take(sizeof(Promise)));
-    if (!state) return nullptr;
-    *state = {*promise, runtime, result};
-    zyntax_task *task = zyntax_runtime_spawn_with(runtime, state, poll_promise, drop_promise, sizeof(Promise));
-    if (task) find_task(task)->flags |= Slot::tracked;
-    else runtime->arena.give(state, sizeof(Promise));
+    void *memory = runtime->arena.take(sizeof(PromiseTask));
+    if (!memory) return nullptr;
+    auto *state = ::new (memory) PromiseTask();
+    state->promise = *promise;
+    state->runtime = runtime;
+    state->result = result;
+    state->hooks = hooks;
+    state->child_of = child_of;
+    zyntax_task *task = zyntax_runtime_spawn_with(runtime, state, poll_promise, drop_promise, sizeof(PromiseTask));
+    if (!task) {
+        runtime->arena.give(state, sizeof(PromiseTask));
+        return nullptr;
+    }
+    state->self = task;
+    find_task(task)->flags |= Slot::tracked;
     return task;
+}
+
+} // namespace zyntax
+
+using namespace zyntax;
+
+zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result) noexcept {
+    return spawn_promise(runtime, promise, result, nullptr, 0);
+}
+
+zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result,
+                                       const zyntax_promise_hooks *hooks) noexcept {
+    return spawn_promise(runtime, promise, result, hooks, 0);
 }
 
 int64_t zyntax_promise_block_on(zyntax_runtime *runtime, const zyntax_promise *promise) noexcept {

@@ -24,8 +24,23 @@
     X(zyntax_join_until, "ippqpp") \
     X(zyntax_now_ns, "qp") \
     X(zyntax_op_cancel, "vp") \
+    X(zyntax_promise_accept, "pp") \
     X(zyntax_promise_block_on, "lpp") \
+    X(zyntax_promise_blocking, "pppz") \
+    X(zyntax_promise_cancel, "ip") \
+    X(zyntax_promise_connect, "pph") \
+    X(zyntax_promise_read, "pppz") \
+    X(zyntax_promise_ready, "ppu") \
+    X(zyntax_promise_recv, "ppp") \
+    X(zyntax_promise_select, "ppz") \
+    X(zyntax_promise_send, "ppp") \
+    X(zyntax_promise_sleep, "pq") \
     X(zyntax_promise_spawn, "pppp") \
+    X(zyntax_promise_spawn_child, "pp") \
+    X(zyntax_promise_spawn_with, "ppppp") \
+    X(zyntax_promise_timeout, "ppq") \
+    X(zyntax_promise_write, "pppz") \
+    X(zyntax_promise_yield, "p") \
     X(zyntax_runtime_backend, "p") \
     X(zyntax_runtime_backend_fd, "zp") \
     X(zyntax_runtime_block_on, "ipp") \

@@ -1,0 +1,43 @@
+// Configurations as callers give them, of versions before and after this one. What they mean is decided where it is
+// used.
+#include "../runtime.h"
+
+#include <string.h>
+
+using namespace zyntax;
+
+namespace {
+
+// Whether a shorter configuration of that size has whole members only.
+bool ends_a_member(size_t size) {
+    using Config = zyntax_runtime_config;
+    constexpr size_t ends[] = {offsetof(Config, alloc),     offsetof(Config, free),
+                               offsetof(Config, alloc_ctx), offsetof(Config, clock_ns),
+                               offsetof(Config, clock_ctx), offsetof(Config, poll_budget),
+                               offsetof(Config, spin_us),   offsetof(Config, blocking_threads),
+                               offsetof(Config, flags),     offsetof(Config, flags) + sizeof(Config::flags)};
+    for (size_t end : ends) {
+        if (size == end) return true;
+    }
+    return false;
+}
+
+// Copies a configuration that may be shorter or longer than ours; false when it says something we do not know.
+bool understand(const zyntax_runtime_config *from, zyntax_runtime_config *to) {
+    if (!from) return true;
+    if (from->size < sizeof *from && !ends_a_member(from->size)) return false;
+    if (!is_known(from, from->size, sizeof *from)) return false;
+    memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
+    return !to->alloc == !to->free && !(to->flags & ~uint32_t{ZYNTAX_DETECT_STALL});
+}
+
+} // namespace
+
+zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_config *given, int32_t *error) noexcept {
+    os::KeepErrors keep;
+    int32_t ignored;
+    zyntax_runtime_config config = {};
+    if (!error) error = &ignored;
+    *error = ZYNTAX_EINVAL;
+    return understand(given, &config) ? create(config, error) : nullptr;
+}

@@ -1,0 +1,62 @@
+// Leaves that wait for channels. A send begins at once; its item is copied only if it has to wait.
+#include "channel.h"
+#include "leaf.h"
+
+#include <string.h>
+
+using namespace zyntax;
+
+namespace {
+
+struct Send {
+    zyntax_channel *channel;
+    const void *item;
+    void *copy; // in the arena; null: none
+    size_t size;
+};
+struct Receive {
+    zyntax_channel *channel;
+    void *item;
+};
+
+int64_t poll_send(Leaf *leaf, Runtime *, Waker *waker) {
+    const auto *send = data_of<Send>(leaf);
+    int64_t result;
+    if (zyntax_channel_send(send->channel, &leaf->op, send->item, waker, &result) == POLL_PENDING) return 0;
+    return result ? result : 1;
+}
+
+void drop_send(Leaf *leaf, Runtime *runtime) {
+    auto *send = data_of<Send>(leaf);
+    if (send->copy) runtime->arena.give(send->copy, send->size);
+    send->copy = nullptr;
+}
+constexpr LeafKind send_kind = {poll_send, drop_send};
+
+int64_t poll_receive(Leaf *leaf, Runtime *, Waker *waker) {
+    const auto *receive = data_of<Receive>(leaf);
+    int64_t result;
+    if (zyntax_channel_recv(receive->channel, &leaf->op, receive->item, waker, &result) == POLL_PENDING) return 0;
+    return result ? result : int64_t{ZYNTAX_EOF};
+}
+constexpr LeafKind receive_kind = {poll_receive};
+
+} // namespace
+
+zyntax_promise *zyntax_promise_send(zyntax_channel *channel, const void *item) noexcept {
+    Leaf *leaf = make_leaf(&send_kind, Send{channel, item, nullptr, item_size_of(channel)});
+    if (!begin_leaf(leaf)) return nullptr;
+    auto *send = data_of<Send>(leaf);
+    if (leaf->value || !send->size) return &leaf->promise;
+    send->copy = leaf->task->runtime->arena.take(send->size);
+    if (!send->copy) {
+        free_leaf(leaf);
+        return nullptr;
+    }
+    send->item = memcpy(send->copy, item, send->size);
+    return &leaf->promise;
+}
+
+zyntax_promise *zyntax_promise_recv(zyntax_channel *channel, void *item) noexcept {
+    return promise_of(make_leaf(&receive_kind, Receive{channel, item}));
+}
