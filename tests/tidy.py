@@ -31,7 +31,7 @@ SYMBOLS = 'runtime/parts/symbols.cpp'
 SOURCE_SUFFIXES = {'.c', '.cpp', '.h'}
 TEXT_SUFFIXES = SOURCE_SUFFIXES | {'.py', '.sh', '.md', '.build', '.txt', '.svg', '.yml'}
 TEXT_NAMES = {'meson.build', 'LICENSE', 'run', '.clang-format', '.clang-tidy', '.editorconfig', '.gitignore'}
-FOLDERS = ['runtime', 'platform', 'include', 'tests', 'bench', 'examples', 'docs', 'tools', '.ci']
+FOLDERS = ['runtime', 'platform', 'include', 'tests', 'bench', 'examples', 'bindings', 'docs', 'tools', '.ci']
 
 # Spelled in two halves so that this file does not carry the marks it looks for.
 MARKS = [a + b for a, b in [('TO', 'DO'), ('FIX', 'ME'), ('XX', 'X'), ('HA', 'CK')]]

@@ -1,0 +1,340 @@
+// zyntax_async.zrtl under a model of Zyntax's own executor, which knows nothing of it: it polls every pending root in
+// turn, without a pause. An executable of its own, which is not linked with the library.
+#include "compiled_support.h"
+
+#include <ctime>
+#include <dlfcn.h>
+#include <sys/resource.h>
+
+using namespace support;
+
+namespace {
+
+// What Zyntax's loader reads.
+struct Signature {
+    uint8_t parameters, flags;
+    uint32_t result, types[16];
+};
+struct Symbol {
+    const char *name;
+    const void *function;
+    const Signature *signature;
+};
+struct Info {
+    uint32_t version;
+    const char *name;
+};
+
+struct Plugin {
+    void *handle = dlopen(ZYNTAX_PLUGIN, RTLD_NOW | RTLD_LOCAL);
+    const Symbol *symbols = nullptr;
+
+    Plugin() {
+        REQUIRE(handle != nullptr);
+        symbols = static_cast<const Symbol *>(dlsym(handle, "_zrtl_symbols"));
+        REQUIRE(symbols != nullptr);
+    }
+    ~Plugin() { dlclose(handle); }
+    Plugin(const Plugin &) = delete;
+    Plugin &operator=(const Plugin &) = delete;
+
+    template <class Function> Function *find(const char *name) const {
+        for (const Symbol *symbol = symbols; symbol->name != nullptr; symbol++) {
+            if (std::strcmp(symbol->name, name) == 0)
+                return reinterpret_cast<Function *>(const_cast<void *>(symbol->function));
+        }
+        FAIL("no symbol ", name);
+        return nullptr;
+    }
+
+    using Number = int64_t(int64_t);
+    using Await = zyntax_promise *(int64_t);
+    using Transfer = zyntax_promise *(int64_t, void *, int64_t);
+
+    zyntax_promise *sleep(int64_t ms_) const { return find<Await>("$Async$sleep")(ms_); }
+    zyntax_promise *yield() const { return find<zyntax_promise *()>("$Async$yield")(); }
+    zyntax_promise *accept(int64_t l) const { return find<Await>("$Async$tcp_accept")(l); }
+    zyntax_promise *read(int64_t io, void *buf, int64_t n) const {
+        return find<Transfer>("$Async$tcp_read")(io, buf, n);
+    }
+    zyntax_promise *write(int64_t io, const void *buf, int64_t n) const {
+        return find<Transfer>("$Async$tcp_write")(io, const_cast<void *>(buf), n);
+    }
+    zyntax_promise *join(int64_t task) const { return find<Await>("$Async$join")(task); }
+    int64_t close(int64_t io) const { return find<Number>("$Async$tcp_close")(io); }
+    int64_t port(int64_t io) const { return find<Number>("$Async$tcp_port")(io); }
+    int64_t cancel(int64_t task) const { return find<Number>("$Async$cancel")(task); }
+    int64_t spawn(const zyntax_promise *p) const { return find<int64_t(const zyntax_promise *)>("$Async$spawn")(p); }
+    int64_t block_on(const zyntax_promise *p) const {
+        return find<int64_t(const zyntax_promise *)>("$Async$block_on")(p);
+    }
+};
+
+// A string as Zyntax passes it.
+struct String {
+    std::vector<char> bytes;
+    explicit String(const std::string &text) : bytes(sizeof(int32_t) + text.size()) {
+        auto length = int32_t(text.size());
+        std::memcpy(bytes.data(), &length, sizeof length);
+        std::memcpy(bytes.data() + sizeof length, text.data(), text.size());
+    }
+    const int32_t *get() const { return reinterpret_cast<const int32_t *>(bytes.data()); }
+};
+
+int64_t listen(const Plugin &plugin) {
+    String address("127.0.0.1");
+    int64_t listener = plugin.find<int64_t(const int32_t *, int64_t)>("$Async$tcp_listen")(address.get(), 0);
+    REQUIRE(listener > 0);
+    return listener;
+}
+zyntax_promise *connect(const Plugin &plugin, const std::string &host, int64_t port) {
+    String text(host);
+    return plugin.find<zyntax_promise *(const int32_t *, int64_t)>("$Async$tcp_connect")(text.get(), port);
+}
+
+// Zyntax's drive_until: every pending root is polled, again and again. The number of rounds, or 0 after deadline_ms.
+uint64_t drive_until(std::vector<Compiled *> roots) {
+    auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(deadline_ms);
+    for (uint64_t rounds = 1;; rounds++) {
+        bool pending = false;
+        for (Compiled *root : roots) {
+            if (root->result != unfinished) continue;
+            int64_t value = Compiled::poll(root);
+            if (value != 0) root->result = value;
+            pending = pending || value == 0;
+        }
+        if (!pending) return rounds;
+        if (std::chrono::steady_clock::now() >= end) return 0;
+    }
+}
+
+double cpu_ms() {
+    rusage usage{};
+    getrusage(RUSAGE_THREAD, &usage);
+    auto milliseconds = [](const timeval &t) { return double(t.tv_sec) * 1e3 + double(t.tv_usec) / 1e3; };
+    return milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime);
+}
+double now_ms() {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+} // namespace
+
+TEST_CASE("the_loader_finds_what_it_reads_and_nothing_else_is_exported") {
+    Plugin plugin;
+    auto *info = static_cast<const Info *>(dlsym(plugin.handle, "_zrtl_info"));
+    REQUIRE(info != nullptr);
+    CHECK(info->version == 1);
+    CHECK(std::string(info->name) == "zyntax_async");
+    static_assert(sizeof(Symbol) == 24 && sizeof(Signature) == 72);
+    size_t count = 0;
+    for (const Symbol *symbol = plugin.symbols; symbol->name != nullptr; symbol++, count++) {
+        CAPTURE(symbol->name);
+        CHECK(std::strncmp(symbol->name, "$Async$", 7) == 0);
+        CHECK(symbol->function != nullptr);
+        REQUIRE(symbol->signature != nullptr);
+        CHECK(symbol->signature->parameters <= 3);
+        CHECK(symbol->signature->result != 0);
+        for (int i = 0; i < 16; i++) CHECK((symbol->signature->types[i] != 0) == (i < symbol->signature->parameters));
+    }
+    CHECK(count == 14);
+    for (const char *name : {"zyntax_runtime_create", "zyntax_promise_sleep", "zyntax_runtime_symbols"})
+        CHECK(dlsym(plugin.handle, name) == nullptr);
+}
+
+TEST_CASE("two_sleeps_take_the_time_of_the_longer_and_next_to_no_work") {
+    Plugin plugin;
+    Compiled warm({[&] { return plugin.sleep(1); }});
+    drive_until({&warm});
+    Compiled first({[&] { return plugin.sleep(120); }}), second({[&] { return plugin.sleep(60); }});
+    double begin = now_ms(), cpu = cpu_ms();
+    uint64_t rounds = drive_until({&first, &second});
+    double took = now_ms() - begin;
+    CHECK(first.result == 1);
+    CHECK(second.result == 1);
+    CHECK(took >= 120);
+    CHECK(took < 120 + 100);
+    CHECK(rounds > 0);
+    CHECK(rounds < 500); // a host that spins makes millions
+    CHECK(cpu_ms() - cpu < 20);
+}
+
+TEST_CASE("a_read_beside_a_sleep_is_answered_when_it_is_there") {
+    Plugin plugin;
+    int64_t listener = listen(plugin);
+    char buf[16];
+    int64_t port = plugin.port(listener);
+    double answered = 0, begin = now_ms();
+    Compiled server({[&] { return plugin.accept(listener); },
+                     [&] { return plugin.read(server.values[0], buf, sizeof buf); },
+                     [&] { return plugin.read(server.values[0], buf, sizeof buf); }});
+    server.returns = [&](Compiled &self) {
+        answered = now_ms() - begin;
+        return self.values[1] * 10000 - self.values[2];
+    };
+    Compiled client({[&] { return connect(plugin, "127.0.0.1", port); }, [&] { return plugin.sleep(50); },
+                     [&] { return plugin.write(client.values[0], "hello", 5); }});
+    client.returns = [&](Compiled &self) { return plugin.close(self.values[0]); };
+    Compiled sleeper({[&] { return plugin.sleep(300); }});
+    double cpu = cpu_ms();
+    uint64_t rounds = drive_until({&server, &client, &sleeper});
+    CHECK(server.result == 5 * 10000 + 4095); // five bytes, then the end
+    CHECK(client.result == 1);
+    CHECK(answered >= 50);
+    CHECK(answered < 150); // not when the sleep is over
+    CHECK(now_ms() - begin >= 300);
+    CHECK(rounds < 2000);
+    CHECK(cpu_ms() - cpu < 50);
+    CHECK(plugin.close(server.values[0]) == 1);
+    CHECK(plugin.close(listener) == 1);
+    CHECK(plugin.close(listener) == ZYNTAX_ESTALE);
+}
+
+TEST_CASE("a_thousand_reads_at_once_wait_without_work") {
+    Plugin plugin;
+    int64_t listener = listen(plugin);
+    int64_t port = plugin.port(listener);
+    constexpr size_t count = 1000;
+    std::vector<std::unique_ptr<Compiled>> roots;
+    std::vector<char> bytes(2 * count);
+    std::vector<Compiled *> all;
+    std::vector<int64_t> handles;
+    for (size_t i = 0; i < count; i++) {
+        roots.push_back(std::make_unique<Compiled>(
+            std::vector<Maker>{[&] { return plugin.accept(listener); },
+                               [&, i] { return plugin.read(roots[2 * i]->values[0], &bytes[2 * i], 1); }}));
+        roots.push_back(std::make_unique<Compiled>(
+            std::vector<Maker>{[&] { return connect(plugin, "127.0.0.1", port); }, [&] { return plugin.sleep(400); },
+                               [&, i] { return plugin.write(roots[2 * i + 1]->values[0], "x", 1); }}));
+    }
+    for (auto &root : roots) all.push_back(root.get());
+    // Until all of them wait: what is measured is the waiting.
+    auto everybody_waits = [&] {
+        for (auto &root : roots) {
+            if (root->values.empty()) return false;
+        }
+        return true;
+    };
+    for (int i = 0; i < 100'000 && !everybody_waits(); i++) {
+        for (Compiled *root : all) Compiled::poll(root);
+    }
+    REQUIRE(everybody_waits());
+    double begin = now_ms(), cpu = cpu_ms();
+    while (now_ms() - begin < 200) {
+        for (Compiled *root : all) Compiled::poll(root);
+    }
+    CHECK(cpu_ms() - cpu < 100); // of 200; most of it are the rounds before the first wait
+    begin = now_ms();
+    CHECK(drive_until(all) > 0);
+    CHECK(now_ms() - begin < 2000);
+    for (auto &root : roots) {
+        REQUIRE(root->result == 1);
+        plugin.close(root->values[0]);
+    }
+    plugin.close(listener);
+}
+
+TEST_CASE("tasks_are_spawned_joined_and_cancelled") {
+    Plugin plugin;
+    Compiled child(
+        {[&] { return plugin.sleep(10); }, [&] { return plugin.yield(); }, [&] { return plugin.sleep(10); }});
+    child.returns = [](Compiled &) { return int64_t(77); };
+    Compiled endless({[&] { return plugin.sleep(1'000'000); }});
+    int64_t task = plugin.spawn(&child.entry), doomed = plugin.spawn(&endless.entry);
+    CHECK(task > 0);
+    CHECK(doomed > 0);
+    Compiled main({[&] { return plugin.join(task); },
+                   [&] {
+                       CHECK(plugin.cancel(doomed) == 1);
+                       return plugin.join(doomed);
+                   },
+                   [&] { return plugin.join(task); }});
+    double cpu = cpu_ms();
+    CHECK(drive_until({&main}) > 0);
+    CHECK(main.values == std::vector<int64_t>{77, ZYNTAX_ECANCELED, ZYNTAX_ESTALE});
+    CHECK(cpu_ms() - cpu < 20);
+    CHECK(plugin.cancel(task) == ZYNTAX_ESTALE);
+    CHECK(plugin.cancel(-1) == ZYNTAX_ESTALE);
+    CHECK(plugin.spawn(nullptr) == ZYNTAX_EINVAL);
+}
+
+TEST_CASE("a_task_awaits_what_the_plugin_gives_and_other_tasks") {
+    Plugin plugin;
+    Compiled inner({[&] { return plugin.sleep(20); }});
+    inner.returns = [](Compiled &) { return int64_t(5); };
+    int64_t first = 0;
+    Compiled outer({[&] {
+                        first = plugin.spawn(&inner.entry);
+                        return plugin.sleep(5);
+                    },
+                    [&] { return plugin.join(first); }});
+    outer.returns = [](Compiled &self) { return self.awaited_value + 1; };
+    int64_t second = plugin.spawn(&outer.entry);
+    Compiled main({[&] { return plugin.join(second); }});
+    double cpu = cpu_ms();
+    CHECK(drive_until({&main}) > 0);
+    CHECK(main.result == 6);
+    CHECK(outer.polls < 20); // it does not spin inside either
+    CHECK(cpu_ms() - cpu < 20);
+}
+
+TEST_CASE("block_on_needs_no_executor") {
+    Plugin plugin;
+    Compiled code({[&] { return plugin.sleep(20); }, [&] { return plugin.sleep(20); }});
+    code.returns = [](Compiled &) { return int64_t(-9); };
+    double begin = now_ms(), cpu = cpu_ms();
+    CHECK(plugin.block_on(&code.entry) == -9);
+    CHECK(now_ms() - begin >= 40);
+    CHECK(cpu_ms() - cpu < 20);
+    CHECK(code.polls < 10);
+}
+
+TEST_CASE("names_are_looked_up_and_errors_are_values") {
+    Plugin plugin;
+    auto *resolve = plugin.find<zyntax_promise *(const int32_t *)>("$Async$resolve");
+    String loopback("127.0.0.1"), none(""), too_long(std::string(300, 'x'));
+    Compiled code({[&] { return resolve(loopback.get()); }, [&] { return resolve(none.get()); },
+                   [&] { return resolve(too_long.get()); }, [&] { return connect(plugin, "127.0.0.1", 0); },
+                   [&] { return plugin.read(0, &loopback, 1); }, [&] { return plugin.read(1, nullptr, 1); },
+                   [&] { return plugin.accept(12345); }});
+    CHECK(drive_until({&code}) > 0);
+    REQUIRE(code.values.size() == 7);
+    auto *string = reinterpret_cast<int32_t *>(uintptr_t(code.values[0]));
+    CHECK(std::string(reinterpret_cast<char *>(string + 1), size_t(*string)) == "127.0.0.1");
+    std::free(string);
+    CHECK(
+        std::vector<int64_t>(code.values.begin() + 1, code.values.end()) ==
+        std::vector<int64_t>{ZYNTAX_EINVAL, ZYNTAX_EINVAL, ZYNTAX_EINVAL, ZYNTAX_ESTALE, ZYNTAX_EINVAL, ZYNTAX_ESTALE});
+}
+
+TEST_CASE("a_late_poll_is_stale_and_a_driver_that_nobody_polls_is_replaced") {
+    Plugin plugin;
+    zyntax_promise *abandoned = plugin.sleep(1'000'000);
+    CHECK(abandoned->poll(abandoned->state) == 0); // it drives, and is never polled again
+    Compiled code({[&] { return plugin.sleep(20); }});
+    CHECK(drive_until({&code}) > 0);
+    CHECK(code.result == 1);
+    zyntax_promise *late = plugin.yield();
+    while (late->poll(late->state) == 0) {
+    }
+    CHECK(late->poll(late->state) == ZYNTAX_ESTALE);
+}
+
+TEST_CASE("threads_have_runtimes_of_their_own_and_unloading_leaves_nothing") {
+    int before = fd_count();
+    for (int round = 0; round < 20; round++) {
+        Plugin plugin;
+        Compiled here({[&] { return plugin.sleep(1); }}), there({[&] { return plugin.sleep(1); }});
+        std::thread other([&] { drive_until({&there}); });
+        drive_until({&here});
+        other.join();
+        CHECK(here.result == 1);
+        CHECK(there.result == 1);
+        int64_t listener = listen(plugin);
+        zyntax_promise *pending = plugin.accept(listener);
+        CHECK(pending->poll(pending->state) == 0);
+    }
+    void *loaded = dlopen(ZYNTAX_PLUGIN, RTLD_NOW | RTLD_NOLOAD);
+    CHECK(loaded == nullptr);
+    CHECK(fd_count() == before);
+}
