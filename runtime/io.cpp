@@ -121,7 +121,7 @@ static Ring *waiters_of(Io *io, uint32_t directions) {
     return directions == readable ? &io->readers : directions == writable ? &io->writers : &io->either;
 }
 
-Node *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op) {
+Node *find_io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op) {
     const Ring *ring = waiters_of(ref.object, directions);
     return my_node(ref.runtime, op,
                    [ring](const Node *node) { return node->place == Node::io_waiting && node->ring == ring; });

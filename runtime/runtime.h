@@ -172,8 +172,11 @@ void dispatch(Runtime *, const Event &);
 
 inline IoRef find_io(zyntax_io *handle) { return find<Io>(handle, &io_kind); }
 
-// The node of an op that waits for this handle and these directions.
-Node *io_waiter(const IoRef &, uint32_t directions, zyntax_op *op);
+// The node of an op that waits for this handle and these directions. Most ops are zero.
+Node *find_io_waiter(const IoRef &, uint32_t directions, zyntax_op *op);
+inline Node *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op) {
+    return *op ? find_io_waiter(ref, directions, op) : nullptr;
+}
 
 // Puts the waker among those that wait for a direction (or for both: whichever comes first); null without memory.
 Node *join_waiters(const IoRef &, uint32_t directions, zyntax_op *, Waker *);
