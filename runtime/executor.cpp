@@ -97,14 +97,23 @@ bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
     return false;
 }
 
-// Sleeps until something happens, at most timeout_ns. `sleeping` is raised before the last look at the inbox, and a
-// waker looks at it after its push, all of it sequentially consistent: one of the two sees the other.
+// Live tasks, and nothing that could ever wake one, for a wait without an end.
+bool is_stalled(const Runtime *runtime, int64_t timeout_ns) {
+    return (runtime->config.flags & ZYNTAX_DETECT_STALL) && timeout_ns < 0 && runtime->tasks.used() &&
+           !has_work(runtime) && runtime->timers.count() == 0 && runtime->io_waiting == 0 &&
+           runtime->counts.blocking_pending == 0 && runtime->inbox->holds.load(std::memory_order_seq_cst) <= 0;
+}
+
+// Sleeps until something happens, at most timeout_ns. `sleeping` is raised before the last look at the inbox and at
+// what would wake the loop; a waker, or who releases a hold, looks at it afterwards, all of it sequentially consistent:
+// one of the two sees the other.
 int32_t park(Runtime *runtime, int64_t timeout_ns) {
     int32_t error = 0;
     if (runtime->config.spin_us && spin(runtime, &timeout_ns, &error)) return error;
     Inbox *inbox = runtime->inbox;
     inbox->sleeping.store(1, std::memory_order_seq_cst);
-    error = ask_kernel(runtime, has_work(runtime) ? 0 : timeout_ns);
+    if (is_stalled(runtime, timeout_ns)) error = ZYNTAX_EDEADLK;
+    else error = ask_kernel(runtime, has_work(runtime) ? 0 : timeout_ns);
     inbox->sleeping.store(0, std::memory_order_relaxed);
     return error;
 }
@@ -132,12 +141,6 @@ int64_t until_next_timer(Runtime *runtime, int64_t timeout_ns) {
 
 namespace {
 
-// Live tasks, and nothing that could ever wake one.
-bool is_stalled(const Runtime *runtime) {
-    return runtime->tasks.used() && !has_work(runtime) && runtime->timers.count() == 0 && runtime->io_waiting == 0 &&
-           runtime->counts.blocking_pending == 0 && runtime->inbox->holds.load(std::memory_order_seq_cst) <= 0;
-}
-
 void take_what_came(Runtime *runtime) {
     take_inbox_work(runtime);
     if (!runtime->timers.count()) return;
@@ -158,8 +161,6 @@ int32_t look_around(Runtime *runtime, int64_t timeout_ns) {
     if (timeout_ns == 0 || has_work(runtime)) {
         if (runtime->counts.io_open || runtime->host_waits) error = ask_kernel(runtime, 0);
     } else {
-        if ((runtime->config.flags & ZYNTAX_DETECT_STALL) && timeout_ns < 0 && is_stalled(runtime))
-            return ZYNTAX_EDEADLK;
         error = park(runtime, until_next_timer(runtime, timeout_ns));
         take_what_came(runtime);
     }

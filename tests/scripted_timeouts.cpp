@@ -288,3 +288,22 @@ TEST_CASE("a_clock_that_goes_back_takes_no_time_back") {
     CHECK(sleeper.await.result == 0);
     CHECK(sim.world.now_ns >= sleeper.begun_ns + second);
 }
+
+TEST_CASE("a_hold_that_is_released_just_before_the_loop_sleeps_is_a_stall_and_no_sleep") {
+    zyntax_runtime_config config = support::config();
+    config.flags = ZYNTAX_DETECT_STALL;
+    config.spin_us = 10;
+    Sim sim(config);
+    Task parked;
+    parked.on_poll = [](Waker *) { return POLL_PENDING; };
+    parked.spawn(sim.rt);
+    zyntax_runtime_hold(sim.rt);
+    sim.world.before_wait = [&](int64_t timeout_ns) { // while it spins: it has asked whether there is a hold already
+        sim.world.now_ns += second;
+        if (timeout_ns == 0 && parked.polls == 1) zyntax_runtime_release(sim.rt);
+    };
+    CHECK(zyntax_runtime_run(sim.rt) == ZYNTAX_EDEADLK);
+    CHECK(parked.polls == 1);
+    CHECK(all_zero(sim.world.timeouts));
+    sim.world.before_wait = nullptr;
+}
