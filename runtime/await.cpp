@@ -248,17 +248,13 @@ void give_turn(Runtime *runtime, Node *node) {
     node->tag = slot->polls_low;
 }
 
-namespace {
-
 // A turn that came during the poll has its own poll to come, as the task was woken.
-Node *find_unused_turn(const Slot *slot) {
+static Node *find_unused_turn(const Slot *slot) {
     Node *node = first_of(slot->ops);
     while (node && (node->place != Node::turn || node->tag == slot->polls_low))
         node = next_of(slot->ops, node, &Node::of_task);
     return node;
 }
-
-} // namespace
 
 // Giving one up may give another of the same task its turn.
 void end_turns(Runtime *runtime, Slot *slot) {

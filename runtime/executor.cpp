@@ -7,13 +7,9 @@ namespace zyntax {
 
 // ---- the inbox ----
 
-namespace {
-
-bool has_inbox_work(const Inbox *inbox) {
+static bool has_inbox_work(const Inbox *inbox) {
     return inbox->woken.load(std::memory_order_seq_cst) || inbox->messages.load(std::memory_order_seq_cst);
 }
-
-} // namespace
 
 bool has_work(const Runtime *runtime) {
     return runtime->has_queued() || runtime->canceled_first || runtime->calls || has_inbox_work(runtime->inbox) ||
@@ -139,9 +135,7 @@ int64_t until_next_timer(Runtime *runtime, int64_t timeout_ns) {
     return timeout_ns < 0 || rest_ns < timeout_ns ? rest_ns : timeout_ns;
 }
 
-namespace {
-
-void take_what_came(Runtime *runtime) {
+static void take_what_came(Runtime *runtime) {
     take_inbox_work(runtime);
     if (!runtime->timers.count()) return;
     for (uint64_t now = runtime->now_ns(); Node *node = runtime->timers.pop(now);) {
@@ -149,8 +143,6 @@ void take_what_came(Runtime *runtime) {
         fire(runtime, node);
     }
 }
-
-} // namespace
 
 // User code runs before the question whether there is anything to wait for, or after the sleep.
 int32_t look_around(Runtime *runtime, int64_t timeout_ns) {

@@ -7,12 +7,10 @@
 
 namespace zyntax {
 
-namespace {
-
 // A descriptor that was blocking is so again when its handle goes: others may have it, too, as the shell has a
 // terminal. But the flag belongs to the open file. If another handle shares that, it stays as the loop needs it, and
 // the duty is the other handle's from then on.
-void restore_blocking(Runtime *runtime, const Io *io) {
+static void restore_blocking(Runtime *runtime, const Io *io) {
     if (!io->was_blocking) return;
     uint64_t file = runtime->given_nonblocking ? os::file_identity(io->fd) : 0;
     os::set_blocking(io->fd);
@@ -24,8 +22,6 @@ void restore_blocking(Runtime *runtime, const Io *io) {
         file = 0;
     });
 }
-
-} // namespace
 
 intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t fd = io->fd;

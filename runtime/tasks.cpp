@@ -58,9 +58,7 @@ void drop_canceled(Runtime *runtime) {
 
 // ---- polling ----
 
-namespace {
-
-inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
+static inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
     assert(slot->flags & Slot::queued);
     uint32_t generation = slot->generation.load(std::memory_order_relaxed);
     slot->flags &= static_cast<uint8_t>(~Slot::queued); // a wake from here on queues it again
@@ -78,8 +76,6 @@ inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
     else if (slot->flags & Slot::canceled) finish(runtime, index, slot, ZYNTAX_ECANCELED);
     else if (slot->flags & Slot::has_turn) end_turns(runtime, slot);
 }
-
-} // namespace
 
 void poll_ready(Runtime *runtime) {
     assert(runtime->is_driving && !runtime->current);

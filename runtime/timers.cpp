@@ -6,12 +6,8 @@
 
 namespace zyntax {
 
-namespace {
-
 // Most nodes that next_ns looks through; a longer ring is timed by its bucket, and dissolves when that time comes.
 constexpr uint32_t crowd = 64;
-
-} // namespace
 
 void Timers::put(Node *node) {
     assert(node->deadline_ns >= last_);

@@ -4,8 +4,6 @@
 
 namespace zyntax {
 
-namespace {
-
 // Puts a task of another thread's runtime, or of one that nobody drives, into its inbox.
 //
 // Why this is safe although nothing keeps the runtime alive: we are visitors before the generation is looked at.
@@ -15,7 +13,7 @@ namespace {
 //
 // Why no wake is lost: whoever turns in_inbox to 1 pushes the slot. The owner turns it to 0 before it queues the task,
 // with an exchange, so that it sees what every waker wrote that found the 1.
-bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
+static bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
     // On its way already: one read-modify-write that changes nothing hands our writes to whoever takes it out.
     uint32_t one = 1;
     if (!cancel && slot->in_inbox.load(std::memory_order_relaxed) &&
@@ -43,8 +41,6 @@ bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
     }
     return alive;
 }
-
-} // namespace
 
 void wake(void *data) {
     uintptr_t handle = to_bits(data);
