@@ -66,6 +66,7 @@ bool PoolMemory::add() {
     uint32_t more = reserved_ - count < step ? reserved_ - count : step;
     if (!more || !os::commit_pages(address_of(count), more * layout_.object_size)) return false;
     count_.store(count + more, std::memory_order_release);
+    if (!count) link(0) = 0; // number 0 is what is fetched ahead where nothing is: a page that is not there takes long
     return true;
 }
 
