@@ -91,6 +91,18 @@ private:
     [[maybe_unused]] alignas(16) unsigned char memory_[128];
 };
 
+// Holds a monitor for a scope.
+class Locked {
+public:
+    explicit Locked(Monitor *monitor) : monitor_(monitor) { monitor->lock(); }
+    ~Locked() { monitor_->unlock(); }
+    Locked(const Locked &) = delete;
+    Locked &operator=(const Locked &) = delete;
+
+private:
+    Monitor *monitor_;
+};
+
 // ---- descriptors ----
 
 // What reads and writes need to know about a descriptor.

@@ -1,0 +1,167 @@
+// The blocking pool: threads that start on demand, take work in order, and end after idling. What is done comes back to
+// the runtime's thread as a message, and so does a thread that ends, to be joined: nothing of the library runs in a
+// thread once the runtime is gone.
+#include "pool.h"
+
+namespace zyntax {
+
+namespace {
+
+constexpr uint64_t idle_ns = 5'000'000'000;
+
+// threads == workers that were started and not joined
+struct ThreadPool : Part {
+    explicit ThreadPool(Runtime *runtime) : Part(), inbox(runtime->inbox) { monitor.init(); }
+
+    Inbox *inbox;
+    os::Monitor monitor;
+    uint32_t threads = 0; // runtime's thread
+    // Guarded by the monitor.
+    Work *oldest = nullptr, *newest = nullptr;
+    uint32_t waiting = 0; // in the queue
+    uint32_t idle = 0;    // threads that wait for one
+    uint32_t ended = 0;   // threads that take no more
+    bool ending = false;
+
+    void push(Work *work) {
+        work->next_queued = nullptr;
+        work->prev_queued = newest;
+        (newest ? newest->next_queued : oldest) = work;
+        newest = work;
+        work->is_queued = true;
+        waiting++;
+    }
+    void take_out(Work *work) {
+        (work->prev_queued ? work->prev_queued->next_queued : oldest) = work->next_queued;
+        (work->next_queued ? work->next_queued->prev_queued : newest) = work->prev_queued;
+        work->is_queued = false;
+        waiting--;
+    }
+};
+
+// A thread of the pool.
+struct Worker : Message {
+    ThreadPool *pool;
+    os::Thread thread;
+};
+
+void worker_ended(Runtime *, Message *);
+
+// ---- in the pool's threads ----
+
+// Null: there is nothing more to do for this thread.
+Work *take_work(ThreadPool *pool) {
+    os::Locked lock(&pool->monitor);
+    bool timed_out = false;
+    while (!pool->oldest && !pool->ending && !timed_out) {
+        pool->idle++;
+        timed_out = !pool->monitor.wait_for(idle_ns);
+        pool->idle--;
+    }
+    Work *work = pool->oldest;
+    if (work) pool->take_out(work);
+    else pool->ended++;
+    return work;
+}
+
+void run_worker(void *arg) {
+    auto *worker = static_cast<Worker *>(arg);
+    ThreadPool *pool = worker->pool;
+    while (Work *work = take_work(pool)) {
+        work->outcome = work->fn(work->arg);
+        send(pool->inbox, work);
+    }
+    send(pool->inbox, worker);
+}
+
+// ---- on the runtime's thread ----
+
+void free_worker(Runtime *runtime, Worker *worker) {
+    runtime->memory.in_use += Arena::rounded(sizeof(Worker));
+    runtime->arena.give(worker, sizeof(Worker));
+}
+
+void worker_ended(Runtime *runtime, Message *message) {
+    auto *worker = static_cast<Worker *>(message);
+    ThreadPool *pool = worker->pool;
+    os::KeepErrors keep;
+    os::join_thread(&worker->thread);
+    pool->threads--;
+    {
+        os::Locked lock(&pool->monitor);
+        pool->ended--;
+    }
+    free_worker(runtime, worker);
+}
+
+// Discards what is queued and waits for what runs, which may wait for a function that it has posted.
+void end_pool(Runtime *runtime, Part *part) {
+    auto *pool = static_cast<ThreadPool *>(part);
+    Work *discarded;
+    {
+        os::Locked lock(&pool->monitor);
+        pool->ending = true;
+        discarded = pool->oldest;
+        pool->oldest = pool->newest = nullptr;
+        pool->waiting = 0;
+        pool->monitor.broadcast();
+    }
+    while (Work *work = discarded) {
+        discarded = work->next_queued;
+        runtime->counts.blocking_pending--;
+        work->discard(runtime, work);
+    }
+    for (take_inbox_work(runtime); pool->threads; take_inbox_work(runtime)) wait_for_inbox(runtime);
+    pool->monitor.destroy();
+}
+
+ThreadPool *pool_of(Runtime *runtime) { return find_or_make_part<ThreadPool>(runtime, end_pool); }
+
+// One more thread for the pool, which is nobody's operation: its memory does not count as in use. 0 or an error: no
+// memory, or the system has no threads left.
+int32_t start_worker(Runtime *runtime, ThreadPool *pool) {
+    os::KeepErrors keep;
+    void *memory = runtime->arena.take(sizeof(Worker));
+    if (!memory) return ZYNTAX_ENOMEM;
+    runtime->memory.in_use -= Arena::rounded(sizeof(Worker));
+    auto *worker = ::new (memory) Worker();
+    worker->run = worker_ended;
+    worker->pool = pool;
+    worker->thread = {run_worker, worker, 0};
+    if (os::start_thread(&worker->thread)) {
+        pool->threads++;
+        return 0;
+    }
+    free_worker(runtime, worker);
+    return ZYNTAX_EAGAIN;
+}
+
+} // namespace
+
+int32_t submit(Runtime *runtime, Work *work) {
+    ThreadPool *pool = pool_of(runtime);
+    if (!pool) return ZYNTAX_ENOMEM;
+    os::Locked lock(&pool->monitor);
+    pool->push(work);
+    uint32_t working = pool->threads - pool->ended;
+    bool wants_more = pool->waiting > pool->idle && working < runtime->config.blocking_threads;
+    int32_t error = wants_more ? start_worker(runtime, pool) : 0;
+    if (error && working == 0) {
+        pool->take_out(work);
+        return error;
+    }
+    pool->monitor.signal();
+    runtime->counts.blocking_pending++;
+    return 0;
+}
+
+bool withdraw(Runtime *runtime, Work *work) {
+    ThreadPool *pool = pool_of(runtime);
+    os::Locked lock(&pool->monitor);
+    if (!work->is_queued) return false;
+    pool->take_out(work);
+    runtime->counts.blocking_pending--;
+    return true;
+}
+
+} // namespace zyntax
