@@ -304,6 +304,11 @@ check_readme_program() {
     cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include emitted.c prefix/lib/libzyntax_async_runtime.a \
         -pthread -o emitted
     timeout 30 ./emitted
+    snippet zyntax-c >zyntax.c
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include zyntax.c prefix/lib/libzyntax_async_runtime.a \
+        -pthread -o zyntax
+    timeout 30 ./zyntax | tee zyntax.out
+    printf 'dropped with 0\nthe value is 7\n' | cmp - zyntax.out || fail "another output"
 }
 
 # ---- What is inside -------------------------------------------------------------------------------------------------
