@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The state struct of each async function: where everything lies, and why it is there.
+//!
+//!     +0   state id: 0 at the start, then the number of the await point it stands at, or DONE
+//!     +8   result: the value, or the item that an iterator yielded
+//!     +16  the arguments, and the captures of a closure
+//!          the runtime's word for the operation that is awaited, if any ever is
+//!          what lives across awaits; values that no await has in common share a place
+//!          regions for the frames of async calls, a stack (see flow::Region)
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write;
+
+use crate::check::{Checked, Program};
+use crate::flow::{is_async, Callee, Flow, Inst, Point, Reg, RegionId, Wait};
+use crate::liveness;
+use crate::parse::Color;
+
+pub const RESULT: i32 = 8;
+pub const ARGS: i32 = 16;
+
+/// A call whose frame is larger has it elsewhere, so that no frame grows without end.
+const INLINE_MAX: i32 = 16 << 10;
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Place {
+    /// The callee's frame itself.
+    Inline,
+    /// A pointer to it: the callee calls back into this function, or is large.
+    Boxed,
+    /// A pointer to it and one to the closure.
+    Closure,
+}
+
+pub struct Spot<'a> {
+    pub point: &'a Point,
+    /// What lives across the point.
+    pub live: BTreeSet<Reg>,
+}
+
+pub struct Frame<'a> {
+    pub size: i32,
+    pub op: Option<i32>,
+    pub slots: BTreeMap<Reg, i32>,
+    /// Parameters and captures in the order of the arguments.
+    pub args: Vec<Reg>,
+    pub regions: Vec<(i32, Place)>,
+    pub spots: Vec<Spot<'a>>,
+    /// It can call itself, by whatever way.
+    pub recursive: bool,
+}
+
+pub struct Layouts<'a> {
+    program: &'a Program<'a>,
+    flows: &'a [Flow],
+    /// Which functions each function can reach by calls.
+    reach: Vec<HashSet<usize>>,
+    pub frames: Vec<Option<Frame<'a>>>,
+}
+
+pub fn layouts<'a>(program: &'a Program, flows: &'a [Flow]) -> Layouts<'a> {
+    let count = flows.len();
+    let closures: Vec<usize> = (0..count).filter(|index| program.functions[*index].color == Color::Closure).collect();
+    let callees: Vec<Vec<usize>> = flows.iter().map(|flow| callees(flow, &closures)).collect();
+    let reach = (0..count).map(|index| reachable(index, &callees)).collect();
+    let mut layouts = Layouts { program, flows, reach, frames: (0..count).map(|_| None).collect() };
+    for index in 0..count {
+        layouts.place(index);
+    }
+    layouts
+}
+
+/// What the function calls or awaits, but not what it spawns; a closure may be any.
+fn callees(flow: &Flow, closures: &[usize]) -> Vec<usize> {
+    let mut found = Vec::new();
+    for inst in flow.blocks.iter().flat_map(|block| &block.insts) {
+        match inst {
+            Inst::Call(_, function, _) | Inst::Begin { callee: Callee::Function(function), .. } => found.push(*function),
+            Inst::Begin { callee: Callee::Closure(_), .. } => found.extend(closures),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn reachable(from: usize, callees: &[Vec<usize>]) -> HashSet<usize> {
+    let mut seen = HashSet::new();
+    let mut rest = callees[from].clone();
+    while let Some(next) = rest.pop() {
+        if seen.insert(next) {
+            rest.extend(&callees[next]);
+        }
+    }
+    seen
+}
+
+impl<'a> Layouts<'a> {
+    pub fn recursive(&self, index: usize) -> bool {
+        self.reach[index].contains(&index)
+    }
+
+    /// Lays out the function's frame, after those of the calls that lie in it.
+    fn place(&mut self, index: usize) {
+        let function: &Checked = &self.program.functions[index];
+        if !is_async(function.color) || self.frames[index].is_some() {
+            return;
+        }
+        let flow = &self.flows[index];
+        let spots: Vec<Spot> =
+            liveness::across_awaits(flow).into_iter().map(|(point, live)| Spot { point, live }).collect();
+        let mut size = ARGS;
+        let mut take = |bytes: i32| {
+            size += bytes;
+            size - bytes
+        };
+        let args: Vec<Reg> = (0..function.params).chain(function.captures.iter().map(|(_, inner)| *inner)).collect();
+        let mut slots: BTreeMap<Reg, i32> = args.iter().map(|arg| (*arg, take(8))).collect();
+        let op = spots.iter().any(|spot| matches!(spot.point.wait, Wait::Op(_))).then(|| take(8));
+        // Values share a place when no await has both.
+        let mut places: Vec<(i32, BTreeSet<usize>)> = Vec::new();
+        for reg in 0..flow.regs {
+            let held: BTreeSet<usize> = (0..spots.len()).filter(|spot| spots[*spot].holds(reg)).collect();
+            if held.is_empty() || slots.contains_key(&reg) {
+                continue;
+            }
+            let free = places.iter_mut().find(|(_, taken)| taken.is_disjoint(&held));
+            let offset = match free {
+                Some((offset, taken)) => {
+                    taken.extend(&held);
+                    *offset
+                }
+                None => {
+                    places.push((take(8), held));
+                    places[places.len() - 1].0
+                }
+            };
+            slots.insert(reg, offset);
+        }
+        let start = size;
+        let mut regions = Vec::new();
+        let mut ends: Vec<i32> = Vec::new();
+        for region in &flow.regions {
+            let (place, bytes) = self.region(index, region.callee);
+            let offset = region.inside.map_or(start, |inside: RegionId| ends[inside]);
+            regions.push((offset, place));
+            ends.push(offset + bytes);
+            size = size.max(offset + bytes);
+        }
+        let recursive = self.recursive(index) || function.color == Color::Closure;
+        self.frames[index] = Some(Frame { size, op, slots, args, regions, spots, recursive });
+    }
+
+    fn region(&mut self, index: usize, callee: Callee) -> (Place, i32) {
+        let Callee::Function(callee) = callee else { return (Place::Closure, 16) };
+        if self.reach[callee].contains(&index) || callee == index {
+            return (Place::Boxed, 8);
+        }
+        self.place(callee);
+        match &self.frames[callee] {
+            Some(frame) if frame.size <= INLINE_MAX => (Place::Inline, frame.size),
+            _ => (Place::Boxed, 8),
+        }
+    }
+
+    /// The table that --dump-state shows.
+    pub fn describe(&self, index: usize) -> Option<String> {
+        let (function, frame) = (&self.program.functions[index], self.frames[index].as_ref()?);
+        let mut rows = vec![
+            (0, "state_id".into(), "where to go on: 0 is the start, n is await point n".into()),
+            (RESULT, "result".into(), "the value, once it is there".to_string()),
+        ];
+        if let Some(op) = frame.op {
+            rows.push((op, "op".into(), "the runtime's word for the operation that is awaited".into()));
+        }
+        for (reg, offset) in &frame.slots {
+            let held: Vec<String> = frame.spots.iter().enumerate().filter(|(_, spot)| spot.holds(*reg)).map(|(number, _)| (number + 1).to_string()).collect();
+            let origin = match frame.args.iter().position(|arg| arg == reg) {
+                Some(number) if number < function.params => "argument",
+                Some(_) => "capture",
+                None if *reg < function.variables.len() => "variable",
+                None => "temporary",
+            };
+            let lives = if held.is_empty() { String::new() } else { format!(", lives across await {}", held.join(", ")) };
+            let name = function.variables.get(*reg).cloned().unwrap_or(format!("%{reg}"));
+            rows.push((*offset, name, origin.to_string() + &lives));
+        }
+        for (number, spot) in frame.spots.iter().enumerate() {
+            let (Wait::Call(region) | Wait::Next(region, _)) = spot.point.wait else { continue };
+            let (offset, place) = frame.regions[region];
+            let callee = match self.flows[index].regions[region].callee {
+                Callee::Function(callee) => self.program.functions[callee].name.clone(),
+                Callee::Closure(reg) => function.variables[reg].clone(),
+            };
+            let what = match place {
+                Place::Inline => "its frame",
+                Place::Boxed => "a pointer to its frame",
+                Place::Closure => "pointers to its frame and to the closure",
+            };
+            rows.push((offset, callee, format!("{what}, awaited at {} (line {})", number + 1, spot.point.line)));
+        }
+        rows.sort();
+        let mut text = format!("{}: {} bytes\n", function.name, frame.size);
+        for (offset, name, why) in rows {
+            let _ = writeln!(text, "  +{offset:<4} {name:<12} {why}");
+        }
+        Some(text)
+    }
+}
+
+impl Spot<'_> {
+    /// Whether the frame holds the register while it stands here: it lives across, or the operation is called with it
+    /// again.
+    pub fn holds(&self, reg: Reg) -> bool {
+        self.live.contains(&reg) || matches!(self.point.wait, Wait::Op(_)) && self.point.args.contains(&reg)
+    }
+}
