@@ -58,7 +58,21 @@ impl<'b, 'u> Body<'b, 'u> {
         builder.switch_to_block(entry);
         let params = builder.block_params(entry).to_vec();
         let (vars, blocks, resumes, refs) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
-        Body { unit, builder, index, function, flow, frame, vars, blocks, resumes, pending: None, params, scratch: None, refs }
+        Body {
+            unit,
+            builder,
+            index,
+            function,
+            flow,
+            frame,
+            vars,
+            blocks,
+            resumes,
+            pending: None,
+            params,
+            scratch: None,
+            refs,
+        }
     }
 
     // ---- Small things ----
@@ -671,7 +685,8 @@ impl<'b, 'u> Body<'b, 'u> {
             }
             Convert::Duration | Convert::Deadline => {
                 // Bounded by 9e18 ns, 285 years, so that nothing overflows, also not when now is added.
-                let (none, most, nanoseconds) = (self.constant(0), self.constant(9_000_000_000_000), self.constant(1_000_000));
+                let (none, most, nanoseconds) =
+                    (self.constant(0), self.constant(9_000_000_000_000), self.constant(1_000_000));
                 let positive = self.builder.ins().smax(value, none);
                 let bounded = self.builder.ins().smin(positive, most);
                 let duration = self.builder.ins().imul(bounded, nanoseconds);

@@ -53,9 +53,3 @@ const BUILTINS: [(&str, Builtin, usize, bool); 19] = [
 pub fn find(name: &str) -> Option<(Builtin, usize, bool)> {
     BUILTINS.iter().find(|row| row.0 == name).map(|row| (row.1, row.2, row.3))
 }
-
-impl Builtin {
-    pub fn name(self) -> &'static str {
-        BUILTINS.iter().find(|row| row.1 == self).map_or("", |row| row.0)
-    }
-}

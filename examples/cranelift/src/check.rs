@@ -60,13 +60,13 @@ pub fn check(functions: &[Function], names: usize) -> Result<Program<'_>, Error>
         }
         checker.program.functions.push(checked(function));
     }
+    for (index, function) in functions.iter().enumerate() {
+        checker.function(index, function)?;
+    }
     match checker.globals.get("main") {
         Some((index, main)) if main.color == Color::Async && main.params.is_empty() => checker.program.main = *index,
         Some((_, main)) => return error(main.name.at, "expected `async fn main()`, without parameters"),
         None => return error(0, "expected a function `async fn main()`, found none"),
-    }
-    for (index, function) in functions.iter().enumerate() {
-        checker.function(index, function)?;
     }
     Ok(checker.program)
 }
@@ -174,7 +174,10 @@ impl<'a> Checker<'a> {
                     return error(item.at, "expected `for` in an async function, not in a plain `fn`");
                 }
                 if self.call(call)? != Color::Iter {
-                    return error(call.callee.at, format!("expected an async iterator, `{}` is none", call.callee.text));
+                    return error(
+                        call.callee.at,
+                        format!("expected an async iterator, `{}` is none", call.callee.text),
+                    );
                 }
                 self.enter();
                 self.declare(item);
@@ -215,7 +218,9 @@ impl<'a> Checker<'a> {
             }
             ExprKind::Call(call) => match self.call(call)? {
                 Color::Plain => Ok(()),
-                Color::Iter => error(call.callee.at, format!("expected `for x in {}(…)` for an iterator", call.callee.text)),
+                Color::Iter => {
+                    error(call.callee.at, format!("expected `for x in {}(…)` for an iterator", call.callee.text))
+                }
                 _ => error(
                     call.callee.at,
                     format!("expected `{0}(…).await` or `spawn {0}(…)`, as `{0}` is async", call.callee.text),
@@ -229,9 +234,10 @@ impl<'a> Checker<'a> {
                     ExprKind::Call(call) => match self.call(call)? {
                         Color::Async | Color::Closure => Ok(()),
                         Color::Iter => error(expr.at, "expected `for` to consume an iterator, not `.await`"),
-                        Color::Plain => {
-                            error(expr.at, format!("expected an async call before `.await`, `{}` is plain", call.callee.text))
-                        }
+                        Color::Plain => error(
+                            expr.at,
+                            format!("expected an async call before `.await`, `{}` is plain", call.callee.text),
+                        ),
                     },
                     _ => error(expr.at, "expected an async call before `.await`"),
                 }
@@ -272,7 +278,10 @@ impl<'a> Checker<'a> {
         };
         if call.args.len() != params {
             let s = if params == 1 { "" } else { "s" };
-            return error(name.at, format!("expected {params} argument{s} for `{}`, found {}", name.text, call.args.len()));
+            return error(
+                name.at,
+                format!("expected {params} argument{s} for `{}`, found {}", name.text, call.args.len()),
+            );
         }
         self.program.meanings[name.id] = meaning;
         call.args.iter().try_for_each(|arg| self.expr(arg))?;

@@ -60,7 +60,9 @@ pub fn compile<'a>(
 ) -> Result<Unit<'a>, String> {
     let mut flags = settings::builder();
     // Who hands out state ids is this compiler only, so no table access needs a guard against speculation.
-    for (name, value) in [("opt_level", "speed"), ("is_pic", "false"), ("enable_table_access_spectre_mitigation", "false")] {
+    for (name, value) in
+        [("opt_level", "speed"), ("is_pic", "false"), ("enable_table_access_spectre_mitigation", "false")]
+    {
         flags.set(name, value).map_err(|error| error.to_string())?;
     }
     let isa = cranelift_native::builder()?.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())?;
@@ -133,7 +135,8 @@ impl Unit<'_> {
         let (poll, end) =
             (self.module.get_finalized_function(codes.poll), self.module.get_finalized_function(codes.end));
         // SAFETY: declared with these types above.
-        let (poll, end) = unsafe { (std::mem::transmute::<*const u8, PollFn>(poll), std::mem::transmute::<*const u8, DropFn>(end)) };
+        let (poll, end) =
+            unsafe { (std::mem::transmute::<*const u8, PollFn>(poll), std::mem::transmute::<*const u8, DropFn>(end)) };
         (poll, end, frame.as_ref().map_or(0, |frame| frame.size as usize + 8))
     }
 

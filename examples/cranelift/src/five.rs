@@ -58,12 +58,16 @@ struct Channel {
 }
 
 /// A copy of a Waker.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 struct AnyThread(Waker);
 // SAFETY: a copy of a Waker may be woken from any thread, for ever: the document's contract.
 unsafe impl Send for AnyThread {}
 
 impl AnyThread {
+    fn same(&self, other: &AnyThread) -> bool {
+        self.0.data == other.0.data
+    }
+
     fn wake(self) {
         (self.0.wake)(self.0.data)
     }
@@ -217,7 +221,11 @@ extern "C" fn alive(task: *mut c_void) -> i32 {
 extern "C" fn cancel(task: *mut c_void) -> i32 {
     let waker = with_task(task, |task| {
         task.canceled = true;
-        if task.ended { Err(ESTALE) } else { Ok(task.waker) }
+        if task.ended {
+            Err(ESTALE)
+        } else {
+            Ok(task.waker)
+        }
     });
     match waker {
         Some(Ok(waker)) => {
@@ -232,7 +240,7 @@ extern "C" fn cancel(task: *mut c_void) -> i32 {
 fn ended(task: *mut c_void, waker: &Waker) -> bool {
     let waker = AnyThread(*waker);
     let ended = with_task(task, |task| {
-        if !task.ended && !task.joiners.contains(&waker) {
+        if !task.ended && !task.joiners.iter().any(|joiner| joiner.same(&waker)) {
             task.joiners.push(waker);
         }
         task.ended
@@ -242,7 +250,11 @@ fn ended(task: *mut c_void, waker: &Waker) -> bool {
 
 extern "C" fn join(task: *mut c_void, _: *mut u64, waker: &Waker, result: &mut i64) -> i32 {
     *result = 0;
-    if ended(task, waker) { READY } else { PENDING }
+    if ended(task, waker) {
+        READY
+    } else {
+        PENDING
+    }
 }
 
 extern "C" fn select(tasks: *const *mut c_void, n: usize, _: *mut u64, waker: &Waker, result: &mut i64) -> i32 {
@@ -327,7 +339,7 @@ fn with_channel(number: usize, waker: &Waker, result: &mut i64, act: impl FnOnce
     let mut woken = Vec::new();
     let code = match world().channels.get_mut(number ^ CHANNEL_MARK) {
         Some(channel) => act(channel).inspect(|_| woken = std::mem::take(&mut channel.waiting)).or_else(|| {
-            if !channel.waiting.contains(&AnyThread(*waker)) {
+            if !channel.waiting.iter().any(|other| other.same(&AnyThread(*waker))) {
                 channel.waiting.push(AnyThread(*waker));
             }
             None
@@ -336,7 +348,11 @@ fn with_channel(number: usize, waker: &Waker, result: &mut i64, act: impl FnOnce
     };
     woken.into_iter().for_each(AnyThread::wake);
     *result = code.unwrap_or(0).into();
-    if code.is_some() { READY } else { PENDING }
+    if code.is_some() {
+        READY
+    } else {
+        PENDING
+    }
 }
 
 extern "C" fn send(channel: usize, _: *mut u64, item: &i64, waker: &Waker, result: &mut i64) -> i32 {

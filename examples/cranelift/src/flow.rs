@@ -45,11 +45,25 @@ pub enum Inst {
     Builtin(Builtin, Reg, Vec<Reg>),
     Convert(Convert, Reg, Reg, u32),
     Closure(Reg, usize, Vec<Reg>, u32),
-    Spawn { dst: Reg, callee: Callee, args: Vec<Reg>, line: u32, wanted: bool },
+    Spawn {
+        dst: Reg,
+        callee: Callee,
+        args: Vec<Reg>,
+        line: u32,
+        wanted: bool,
+    },
     /// Begins an async call: its frame, in this one's region, gets its arguments.
-    Begin { region: RegionId, callee: Callee, args: Vec<Reg>, line: u32 },
+    Begin {
+        region: RegionId,
+        callee: Callee,
+        args: Vec<Reg>,
+        line: u32,
+    },
     /// Ends it; a frame that did not run to its end is dropped.
-    End { region: RegionId, drop: bool },
+    End {
+        region: RegionId,
+        drop: bool,
+    },
 }
 
 /// What an await point waits for.

@@ -46,8 +46,6 @@ pub struct Frame<'a> {
     pub args: Vec<Reg>,
     pub regions: Vec<(i32, Place)>,
     pub spots: Vec<Spot<'a>>,
-    /// It can call itself, by whatever way.
-    pub recursive: bool,
 }
 
 pub struct Layouts<'a> {
@@ -75,7 +73,9 @@ fn callees(flow: &Flow, closures: &[usize]) -> Vec<usize> {
     let mut found = Vec::new();
     for inst in flow.blocks.iter().flat_map(|block| &block.insts) {
         match inst {
-            Inst::Call(_, function, _) | Inst::Begin { callee: Callee::Function(function), .. } => found.push(*function),
+            Inst::Call(_, function, _) | Inst::Begin { callee: Callee::Function(function), .. } => {
+                found.push(*function)
+            }
             Inst::Begin { callee: Callee::Closure(_), .. } => found.extend(closures),
             _ => {}
         }
@@ -95,6 +95,7 @@ fn reachable(from: usize, callees: &[Vec<usize>]) -> HashSet<usize> {
 }
 
 impl<'a> Layouts<'a> {
+    /// Whether the function can call itself, by whatever way.
     pub fn recursive(&self, index: usize) -> bool {
         self.reach[index].contains(&index)
     }
@@ -146,8 +147,7 @@ impl<'a> Layouts<'a> {
             ends.push(offset + bytes);
             size = size.max(offset + bytes);
         }
-        let recursive = self.recursive(index) || function.color == Color::Closure;
-        self.frames[index] = Some(Frame { size, op, slots, args, regions, spots, recursive });
+        self.frames[index] = Some(Frame { size, op, slots, args, regions, spots });
     }
 
     fn region(&mut self, index: usize, callee: Callee) -> (Place, i32) {
@@ -173,14 +173,21 @@ impl<'a> Layouts<'a> {
             rows.push((op, "op".into(), "the runtime's word for the operation that is awaited".into()));
         }
         for (reg, offset) in &frame.slots {
-            let held: Vec<String> = frame.spots.iter().enumerate().filter(|(_, spot)| spot.holds(*reg)).map(|(number, _)| (number + 1).to_string()).collect();
+            let held: Vec<String> = frame
+                .spots
+                .iter()
+                .enumerate()
+                .filter(|(_, spot)| spot.holds(*reg))
+                .map(|(number, _)| (number + 1).to_string())
+                .collect();
             let origin = match frame.args.iter().position(|arg| arg == reg) {
                 Some(number) if number < function.params => "argument",
                 Some(_) => "capture",
                 None if *reg < function.variables.len() => "variable",
                 None => "temporary",
             };
-            let lives = if held.is_empty() { String::new() } else { format!(", lives across await {}", held.join(", ")) };
+            let lives =
+                if held.is_empty() { String::new() } else { format!(", lives across await {}", held.join(", ")) };
             let name = function.variables.get(*reg).cloned().unwrap_or(format!("%{reg}"));
             rows.push((*offset, name, origin.to_string() + &lives));
         }

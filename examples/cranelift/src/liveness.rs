@@ -18,9 +18,7 @@ pub fn across_awaits(flow: &Flow) -> Vec<(&Point, BTreeSet<Reg>)> {
                     live
                 }
                 Some(End::Jump(next)) => entry[*next].clone(),
-                Some(End::Branch(value, yes, no)) => {
-                    entry[*yes].union(&entry[*no]).chain([value]).copied().collect()
-                }
+                Some(End::Branch(value, yes, no)) => entry[*yes].union(&entry[*no]).chain([value]).copied().collect(),
                 Some(End::Return(value)) => [*value].into(),
                 None => BTreeSet::new(),
             };

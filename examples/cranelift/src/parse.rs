@@ -182,7 +182,11 @@ impl<'a> Parser<'a> {
         let color = if is_async && self.accept("iter") {
             Color::Iter
         } else if !self.accept("fn") {
-            return self.wrong(if is_async { "`fn` or `iter` after `async`" } else { "`fn`, `async fn` or `async iter`" });
+            return self.wrong(if is_async {
+                "`fn` or `iter` after `async`"
+            } else {
+                "`fn`, `async fn` or `async iter`"
+            });
         } else if is_async {
             Color::Async
         } else {

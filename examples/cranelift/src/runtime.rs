@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_void, CStr};
 
 use crate::host::Import;
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Waker {
     pub data: *mut c_void,
@@ -68,8 +68,15 @@ pub fn create(poll_budget: u32) -> Result<*mut c_void, String> {
     let null = std::ptr::null();
     let (size, mut error) = (std::mem::size_of::<Config>(), 0);
     let (spin_us, blocking_threads) = (0, 0);
-    let config =
-        Config { size, allocator: [null; 3], clock: [null; 2], poll_budget, spin_us, blocking_threads, flags: DETECT_STALL };
+    let config = Config {
+        size,
+        allocator: [null; 3],
+        clock: [null; 2],
+        poll_budget,
+        spin_us,
+        blocking_threads,
+        flags: DETECT_STALL,
+    };
     // SAFETY: the config is the one that its size says, and is copied.
     let runtime = unsafe { zyntax_runtime_create_with(&config, &mut error) };
     if runtime.is_null() {
