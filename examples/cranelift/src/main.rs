@@ -138,7 +138,11 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     let (poll, end, size) = unit.main();
     // SAFETY: every import has the types that the runtime's header gives its name.
     let driver = unsafe { runtime::Driver::new(&imports, runtime) }.ok_or("the runtime lacks a function")?;
+    let start = Instant::now();
     let result = driver.run(poll, end, size, options.polls);
+    if options.timing {
+        eprintln!("{} ns to run", start.elapsed().as_nanos());
+    }
     // SAFETY: the runtime is gone, with every task; nothing calls compiled code any more.
     unsafe { unit.module.free_memory() };
     result.map_err(|message| format!("{file}: {message}"))?;
