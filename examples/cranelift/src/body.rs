@@ -17,11 +17,11 @@ use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_module::{DataId, FuncId, Module};
 
 use crate::check::Checked;
-use crate::codegen::{signature, Unit};
+use crate::codegen::{signature, Codes, Unit};
 use crate::flow::{Callee, Convert, End, Flow, Inst, Point, Reg, RegionId, Wait};
 use crate::host::{cell, kind, Failure};
 use crate::layout::{Frame, Place, Spot, ARGS, RESULT};
-use crate::parse::Op;
+use crate::parse::{Color, Op};
 
 pub const READY: i64 = 0;
 pub const PENDING: i64 = 1;
@@ -41,8 +41,6 @@ pub struct Body<'b, 'u> {
     blocks: Vec<Block>,
     /// Where the poll function goes on, by await point.
     resumes: Vec<Block>,
-    /// Returns POLL_PENDING.
-    pending: Option<Block>,
     params: Vec<Value>,
     /// Room for results and items of the runtime's operations.
     scratch: Option<StackSlot>,
@@ -57,22 +55,11 @@ impl<'b, 'u> Body<'b, 'u> {
         builder.append_block_params_for_function_params(entry);
         builder.switch_to_block(entry);
         let params = builder.block_params(entry).to_vec();
-        let (vars, blocks, resumes, refs) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
-        Body {
-            unit,
-            builder,
-            index,
-            function,
-            flow,
-            frame,
-            vars,
-            blocks,
-            resumes,
-            pending: None,
-            params,
-            scratch: None,
-            refs,
-        }
+        let vars = (0..flow.regs).map(|_| builder.declare_var(types::I64)).collect();
+        let mut create = |count: usize| -> Vec<Block> { (0..count).map(|_| builder.create_block()).collect() };
+        let (blocks, resumes) = (create(flow.blocks.len()), create(frame.map_or(0, |frame| frame.spots.len())));
+        let refs = HashMap::new();
+        Body { unit, builder, index, function, flow, frame, vars, blocks, resumes, params, scratch: None, refs }
     }
 
     // ---- Small things ----
@@ -144,41 +131,32 @@ impl<'b, 'u> Body<'b, 'u> {
         *self.refs.entry(id).or_insert_with(|| module.declare_func_in_func(id, func))
     }
 
-    fn result(&mut self, call: Call) -> Option<Value> {
-        self.builder.inst_results(call).first().copied()
+    /// The call's result; of a function without one, some value that means nothing.
+    fn result(&mut self, call: Call) -> Value {
+        self.builder.inst_results(call).first().copied().unwrap_or(Value::from_u32(0))
     }
 
-    fn call_code(&mut self, id: FuncId, args: &[Value]) -> Option<Value> {
+    fn call_code(&mut self, id: FuncId, args: &[Value]) -> Value {
         let func = self.func_ref(id);
         let call = self.builder.ins().call(func, args);
         self.result(call)
     }
 
-    fn call_pointer(&mut self, pointer: Value, letters: &str, args: &[Value]) -> Option<Value> {
+    fn call_pointer(&mut self, pointer: Value, letters: &str, args: &[Value]) -> Value {
         let types = signature(&self.unit.module, letters);
         let types = self.builder.import_signature(types);
         let call = self.builder.ins().call_indirect(types, pointer, args);
         self.result(call)
     }
 
-    pub fn import_address(&mut self, name: &str) -> Value {
-        self.address_of(self.unit.imports[name])
-    }
-
-    fn address_of(&mut self, id: FuncId) -> Value {
-        let func = self.func_ref(id);
-        self.builder.ins().func_addr(types::I64, func)
-    }
-
-    /// Calls a function of the runtime's or of the host's that has no result.
-    pub fn call_void(&mut self, name: &str, args: &[Value]) {
-        self.call_code(self.unit.imports[name], args);
-    }
-
     /// Calls a function of the runtime's or of the host's.
     pub fn call(&mut self, name: &str, args: &[Value]) -> Value {
-        let result = self.call_code(self.unit.imports[name], args);
-        result.unwrap_or_else(|| unreachable!("{name} has no result"))
+        self.call_code(self.unit.imports[name], args)
+    }
+
+    pub fn import_address(&mut self, name: &str) -> Value {
+        let func = self.func_ref(self.unit.imports[name]);
+        self.builder.ins().func_addr(types::I64, func)
     }
 
     /// Ends the program when the condition holds.
@@ -190,7 +168,7 @@ impl<'b, 'u> Body<'b, 'u> {
         let host = self.host();
         let failure = self.builder.ins().iconst(types::I32, failure as i64);
         let line = self.builder.ins().iconst(types::I32, i64::from(line));
-        self.call_void("zy_fail", &[host, failure, line]);
+        self.call("zy_fail", &[host, failure, line]);
         self.builder.ins().trap(TrapCode::unwrap_user(1));
         self.builder.switch_to_block(go_on);
     }
@@ -220,21 +198,17 @@ impl<'b, 'u> Body<'b, 'u> {
 
     pub fn plain(&mut self) {
         self.check_stack();
-        self.begin_flow();
         for number in 0..self.function.params {
             self.set(number, self.params[number]);
         }
         self.builder.ins().jump(self.blocks[0], &[]);
-        self.flow();
+        self.flow(None);
     }
 
     pub fn poll(&mut self) {
         let Some(frame) = self.frame else { return };
         self.check_stack();
-        self.begin_flow();
-        self.resumes = frame.spots.iter().map(|_| self.builder.create_block()).collect();
-        self.pending = Some(self.builder.create_block());
-        let start = self.builder.create_block();
+        let (start, pending) = (self.builder.create_block(), self.builder.create_block());
         let mut targets = vec![start];
         targets.extend(&self.resumes);
         self.dispatch(&targets, None);
@@ -244,11 +218,9 @@ impl<'b, 'u> Body<'b, 'u> {
             self.set(*reg, value);
         }
         self.builder.ins().jump(self.blocks[0], &[]);
-        self.flow();
-        if let Some(pending) = self.pending {
-            self.builder.switch_to_block(pending);
-            self.give_status(PENDING);
-        }
+        self.flow(Some(pending));
+        self.builder.switch_to_block(pending);
+        self.give_status(PENDING);
     }
 
     /// Jumps to the target that the state id names, and returns if there is none.
@@ -274,14 +246,14 @@ impl<'b, 'u> Body<'b, 'u> {
         self.check_stack();
         let nothing = self.builder.create_block();
         let mut targets = vec![nothing];
-        targets.extend(frame.spots.iter().map(|_| self.builder.create_block()));
+        targets.extend(&self.resumes);
         self.dispatch(&targets, Some(nothing));
         for (spot, block) in frame.spots.iter().zip(&targets[1..]) {
             self.builder.switch_to_block(*block);
             match spot.point.wait {
                 Wait::Op(_) => {
                     let op = self.op();
-                    self.call_void("zyntax_op_cancel", &[op]);
+                    self.call("zyntax_op_cancel", &[op]);
                 }
                 Wait::Call(region) => self.end_call(region, true),
                 Wait::Next(..) | Wait::Poll | Wait::Consumer => {}
@@ -317,12 +289,7 @@ impl<'b, 'u> Body<'b, 'u> {
 
     // ---- Blocks ----
 
-    fn begin_flow(&mut self) {
-        self.vars = (0..self.flow.regs).map(|_| self.builder.declare_var(types::I64)).collect();
-        self.blocks = self.flow.blocks.iter().map(|_| self.builder.create_block()).collect();
-    }
-
-    fn flow(&mut self) {
+    fn flow(&mut self, pending: Option<Block>) {
         let mut spot = 0;
         for (index, block) in self.flow.blocks.iter().enumerate() {
             self.builder.switch_to_block(self.blocks[index]);
@@ -337,7 +304,9 @@ impl<'b, 'u> Body<'b, 'u> {
                 }
                 Some(End::Return(value)) => self.give_value(*value),
                 Some(End::Await(_)) => {
-                    self.await_point(spot);
+                    if let (Some(frame), Some(pending)) = (self.frame, pending) {
+                        self.await_point(frame, pending, spot);
+                    }
                     spot += 1;
                 }
                 None => unreachable!("flow.rs ends every block"),
@@ -351,7 +320,7 @@ impl<'b, 'u> Body<'b, 'u> {
             self.builder.ins().return_(&[value]);
             return;
         }
-        if self.function.color == crate::parse::Color::Iter {
+        if self.function.color == Color::Iter {
             self.set_state_id(DONE);
         } else {
             self.store(value, self.state(), RESULT);
@@ -366,8 +335,7 @@ impl<'b, 'u> Body<'b, 'u> {
 
     // ---- Await points ----
 
-    fn await_point(&mut self, number: usize) {
-        let (Some(frame), Some(pending)) = (self.frame, self.pending) else { return };
+    fn await_point(&mut self, frame: &'u Frame, pending: Block, number: usize) {
         let spot: &Spot = &frame.spots[number];
         let point: &Point = spot.point;
         let (resume, next) = (self.resumes[number], self.blocks[point.next]);
@@ -429,7 +397,7 @@ impl<'b, 'u> Body<'b, 'u> {
     /// Stores what the frame has to hold at this point. An argument that is never set anew is where it was.
     fn suspend(&mut self, frame: &Frame, number: usize) {
         for (reg, offset) in &frame.slots {
-            if frame.spots[number].holds(*reg) && !(frame.args.contains(reg) && !self.flow.sets(*reg)) {
+            if frame.spots[number].holds(*reg) && !frame.constant.contains(reg) {
                 let value = self.get(*reg);
                 self.store(value, self.state(), *offset);
             }
@@ -454,19 +422,12 @@ impl<'b, 'u> Body<'b, 'u> {
             Wait::Poll | Wait::Consumer => unreachable!("they have no call"),
         };
         let args = [self.callee_frame(region), self.waker()];
-        let status = match self.flow.regions[region].callee {
-            Callee::Function(callee) => self.call_code(self.unit.codes[callee].poll, &args),
-            Callee::Closure(_) => {
-                let kind = self.callee_kind(region);
-                let poll = self.load(kind, kind::POLL);
-                self.call_pointer(poll, "ipp", &args)
-            }
-        };
-        status.unwrap_or_else(|| unreachable!("a poll function has a status"))
+        self.call_callee(region, |codes| codes.poll, kind::POLL, "ipp", &args)
     }
 
     // ---- Async calls ----
 
+    /// Where the frame of a call in this frame is, or the pointer to it, followed by one to its kind.
     fn region(&self, region: RegionId) -> (i32, Place) {
         self.frame.map_or((0, Place::Inline), |frame| frame.regions[region])
     }
@@ -474,7 +435,7 @@ impl<'b, 'u> Body<'b, 'u> {
     fn callee_frame(&mut self, region: RegionId) -> Value {
         match self.region(region) {
             (offset, Place::Inline) => self.add(self.state(), offset),
-            (offset, _) => self.load(self.state(), offset),
+            (offset, Place::Elsewhere) => self.load(self.state(), offset),
         }
     }
 
@@ -483,23 +444,23 @@ impl<'b, 'u> Body<'b, 'u> {
         self.load(self.state(), offset + 8)
     }
 
-    fn alloc(&mut self, size: Value, line: u32) -> Value {
-        let runtime = self.runtime();
-        let state = self.call("zyntax_state_alloc", &[runtime, size]);
-        self.check_memory(state, line);
-        state
-    }
-
-    fn frame_of(&self, function: usize) -> (i32, Option<i32>) {
-        self.unit.layouts.frames[function].as_ref().map_or((0, None), |frame| (frame.size, frame.op))
-    }
-
-    /// Looks the closure up; gives it and its kind.
-    fn find_closure(&mut self, closure: Reg, args: usize, line: u32) -> (Value, Value) {
-        let (host, closure, args) = (self.host(), self.get(closure), self.constant(args as i64));
-        let line = self.builder.ins().iconst(types::I32, i64::from(line));
-        let found = self.call("zy_closure_find", &[host, closure, args, line]);
-        (found, self.load(found, 0))
+    /// Calls one of a callee's functions: directly, or through its kind.
+    fn call_callee(
+        &mut self,
+        region: RegionId,
+        code: fn(&Codes) -> FuncId,
+        offset: i32,
+        letters: &str,
+        args: &[Value],
+    ) -> Value {
+        match self.flow.regions[region].callee {
+            Callee::Function(callee) => self.call_code(code(&self.unit.codes[callee]), args),
+            Callee::Closure(_) => {
+                let kind = self.callee_kind(region);
+                let code = self.load(kind, offset);
+                self.call_pointer(code, letters, args)
+            }
+        }
     }
 
     fn store_args(&mut self, args: &[Reg], frame: Value) {
@@ -509,103 +470,74 @@ impl<'b, 'u> Body<'b, 'u> {
         }
     }
 
-    fn begin_call(&mut self, region: RegionId, callee: Callee, args: &[Reg], line: u32) {
-        let (offset, place) = self.region(region);
-        let frame = match callee {
-            Callee::Function(function) => {
-                let (size, op) = self.frame_of(function);
-                if place == Place::Inline {
-                    let (frame, zero) = (self.add(self.state(), offset), self.constant(0));
-                    self.store(zero, frame, 0);
-                    op.into_iter().for_each(|op| self.store(zero, frame, op));
-                    frame
-                } else {
-                    let size = self.constant(i64::from(size));
-                    self.alloc(size, line)
-                }
-            }
+    /// A frame of its own, of its size and `more` bytes, and the callee's kind.
+    fn new_frame(&mut self, callee: Callee, args: &[Reg], more: i32, line: u32) -> (Value, Value) {
+        let (found, kind) = match callee {
+            Callee::Function(function) => (None, self.data(self.unit.codes[function].kind)),
             Callee::Closure(closure) => {
-                let (found, kind) = self.find_closure(closure, args.len(), line);
-                let size = self.load(kind, kind::SIZE);
-                let frame = self.alloc(size, line);
-                self.call_void("zy_closure_fill", &[found, frame]);
-                self.store(kind, self.state(), offset + 8);
-                frame
+                let (host, closure, count) = (self.host(), self.get(closure), self.constant(args.len() as i64));
+                let line = self.builder.ins().iconst(types::I32, i64::from(line));
+                let found = self.call("zy_closure_find", &[host, closure, count, line]);
+                (Some(found), self.load(found, 0))
             }
         };
-        if place != Place::Inline {
-            self.store(frame, self.state(), offset);
+        let (runtime, size) = (self.runtime(), self.load(kind, kind::SIZE));
+        let size = self.add(size, more);
+        let frame = self.call("zyntax_state_alloc", &[runtime, size]);
+        self.check_memory(frame, line);
+        if let Some(found) = found {
+            self.call("zy_closure_fill", &[found, frame]);
         }
         self.store_args(args, frame);
+        (frame, kind)
+    }
+
+    fn begin_call(&mut self, region: RegionId, callee: Callee, args: &[Reg], line: u32) {
+        let (offset, place) = self.region(region);
+        if let (Place::Inline, Callee::Function(function)) = (place, callee) {
+            let (frame, zero) = (self.add(self.state(), offset), self.constant(0));
+            self.store(zero, frame, 0);
+            if let Some(op) = self.unit.layouts.frames[function].as_ref().and_then(|frame| frame.op) {
+                self.store(zero, frame, op);
+            }
+            return self.store_args(args, frame);
+        }
+        let (frame, kind) = self.new_frame(callee, args, 0, line);
+        self.store(frame, self.state(), offset);
+        self.store(kind, self.state(), offset + 8);
     }
 
     fn end_call(&mut self, region: RegionId, drop: bool) {
         let (_, place) = self.region(region);
-        if place == Place::Inline && !drop {
-            return;
-        }
         let frame = self.callee_frame(region);
-        let size = match self.flow.regions[region].callee {
-            Callee::Function(function) => {
-                if drop {
-                    self.call_code(self.unit.codes[function].drop, &[frame]);
-                }
-                let (size, _) = self.frame_of(function);
-                self.constant(i64::from(size))
-            }
-            Callee::Closure(_) => {
-                let kind = self.callee_kind(region);
-                if drop {
-                    let code = self.load(kind, kind::DROP);
-                    self.call_pointer(code, "vp", &[frame]);
-                }
-                self.load(kind, kind::SIZE)
-            }
-        };
-        if place != Place::Inline {
-            let runtime = self.runtime();
-            self.call_void("zyntax_state_free", &[runtime, frame, size]);
+        if drop {
+            self.call_callee(region, |codes| codes.drop, kind::DROP, "vp", &[frame]);
+        }
+        if place == Place::Elsewhere {
+            let (runtime, kind) = (self.runtime(), self.callee_kind(region));
+            let size = self.load(kind, kind::SIZE);
+            self.call("zyntax_state_free", &[runtime, frame, size]);
         }
     }
 
-    fn spawn(&mut self, dst: Reg, callee: Callee, args: &[Reg], line: u32, wanted: bool) {
-        let (frame, size, poll, end) = match callee {
-            Callee::Function(function) => {
-                let codes = self.unit.codes[function];
-                let size = self.constant(i64::from(self.frame_of(function).0));
-                let with_cell = self.add(size, 8);
-                (self.alloc(with_cell, line), size, self.address_of(codes.poll), self.address_of(codes.end))
-            }
-            Callee::Closure(closure) => {
-                let (found, kind) = self.find_closure(closure, args.len(), line);
-                let size = self.load(kind, kind::SIZE);
-                let with_cell = self.add(size, 8);
-                let frame = self.alloc(with_cell, line);
-                self.call_void("zy_closure_fill", &[found, frame]);
-                (frame, size, self.load(kind, kind::POLL), self.load(kind, kind::END))
-            }
-        };
-        self.store_args(args, frame);
-        let cell = if wanted {
+    /// The frame of a task is followed by a pointer to its cell, null when nobody wants the value.
+    fn spawn(&mut self, callee: Callee, args: &[Reg], line: u32, wanted: bool) -> Value {
+        let (frame, kind) = self.new_frame(callee, args, 8, line);
+        let (runtime, size) = (self.runtime(), self.load(kind, kind::SIZE));
+        let (poll, end, owned) = (self.load(kind, kind::POLL), self.load(kind, kind::END), self.add(size, 8));
+        let cell = wanted.then(|| {
             let host = self.host();
-            self.call("zy_task_new", &[host])
-        } else {
-            self.constant(0)
-        };
-        if wanted {
+            let cell = self.call("zy_task_new", &[host]);
             self.check_memory(cell, line);
             let place = self.builder.ins().iadd(frame, size);
             self.store(cell, place, 0);
-        }
-        let (runtime, owned) = (self.runtime(), self.add(size, 8));
+            cell
+        });
         let task = self.call("zyntax_runtime_spawn_with", &[runtime, frame, poll, end, owned]);
         self.check_memory(task, line);
-        let mut number = cell;
-        if wanted {
-            self.store(task, cell, cell::TASK);
-            number = self.load(cell, cell::NUMBER);
-        }
-        self.set(dst, number);
+        let Some(cell) = cell else { return task };
+        self.store(task, cell, cell::TASK);
+        self.load(cell, cell::NUMBER)
     }
 
     // ---- Instructions ----
@@ -629,8 +561,7 @@ impl<'b, 'u> Body<'b, 'u> {
             }
             Inst::Call(dst, function, args) => {
                 let args: Vec<Value> = args.iter().map(|arg| self.get(*arg)).collect();
-                let value = self.call_code(self.unit.codes[*function].poll, &args);
-                (*dst, value.unwrap_or_else(|| unreachable!("every function has a value")))
+                (*dst, self.call_code(self.unit.codes[*function].poll, &args))
             }
             Inst::Builtin(builtin, dst, args) => (*dst, self.builtin(*builtin, args)),
             Inst::Convert(convert, dst, value, line) => {
@@ -638,7 +569,7 @@ impl<'b, 'u> Body<'b, 'u> {
                 (*dst, self.convert(*convert, value, *line))
             }
             Inst::Closure(dst, function, captures, line) => (*dst, self.closure(*function, captures, *line)),
-            Inst::Spawn { dst, callee, args, line, wanted } => return self.spawn(*dst, *callee, args, *line, *wanted),
+            Inst::Spawn { dst, callee, args, line, wanted } => (*dst, self.spawn(*callee, args, *line, *wanted)),
             Inst::Begin { region, callee, args, line } => return self.begin_call(*region, *callee, args, *line),
             Inst::End { region, drop } => return self.end_call(*region, *drop),
         };
@@ -707,8 +638,11 @@ impl<'b, 'u> Body<'b, 'u> {
             let value = self.get(*capture);
             self.builder.ins().stack_store(types::I64, value, slot, 8 * number as i32);
         }
-        let kind = self.unit.codes[function].kind.unwrap_or_else(|| unreachable!("closures have a kind"));
-        let args = [self.host(), self.data(kind), self.builder.ins().stack_addr(types::I64, slot, 0)];
+        let args = [
+            self.host(),
+            self.data(self.unit.codes[function].kind),
+            self.builder.ins().stack_addr(types::I64, slot, 0),
+        ];
         let closure = self.call("zy_closure_new", &args);
         self.check_memory(closure, line);
         closure

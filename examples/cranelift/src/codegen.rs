@@ -21,7 +21,6 @@ use crate::check::Program;
 use crate::flow::{is_async, Flow};
 use crate::host::Import;
 use crate::layout::Layouts;
-use crate::parse::Color;
 use crate::runtime::{DropFn, PollFn};
 
 /// The functions made of one in the source. Of a plain one `poll` is the function itself, and there are no others.
@@ -30,8 +29,8 @@ pub struct Codes {
     pub poll: FuncId,
     pub drop: FuncId,
     pub end: FuncId,
-    /// Of a closure: a host::ClosureKind.
-    pub kind: Option<DataId>,
+    /// A host::Kind with all that a call needs.
+    pub kind: DataId,
 }
 
 pub struct Unit<'a> {
@@ -49,6 +48,8 @@ pub struct Unit<'a> {
     pub code_bytes: usize,
 }
 
+const CHECKED: &str = if cfg!(debug_assertions) { "true" } else { "false" };
+
 /// Compiles everything. `imports` is what the code may call, `host` what the symbol "program" stands for in it.
 pub fn compile<'a>(
     program: &'a Program<'a>,
@@ -61,7 +62,7 @@ pub fn compile<'a>(
     let mut flags = settings::builder();
     // Who hands out state ids is this compiler only, so no table access needs a guard against speculation.
     for (name, value) in
-        [("opt_level", "speed"), ("is_pic", "false"), ("enable_table_access_spectre_mitigation", "false")]
+        [("opt_level", "speed"), ("enable_verifier", CHECKED), ("enable_table_access_spectre_mitigation", "false")]
     {
         flags.set(name, value).map_err(|error| error.to_string())?;
     }
@@ -88,6 +89,8 @@ fn declare<'a>(
         let types = signature(&module, import.types);
         import_ids.insert(import.name, module.declare_function(import.name, Linkage::Import, &types)?);
     }
+    let host = module.declare_data("program", Linkage::Import, false, false)?;
+    let localhost = module.declare_data("localhost", Linkage::Local, false, false)?;
     let mut codes = Vec::new();
     for function in &program.functions {
         let mut declare = |suffix: &str, types: &str| {
@@ -96,16 +99,13 @@ fn declare<'a>(
         };
         codes.push(if is_async(function.color) {
             let (poll, drop, end) = (declare(".poll", "ipp")?, declare(".drop", "vp")?, declare(".end", "vpi")?);
-            let is_closure = function.color == Color::Closure;
-            let kind = is_closure.then(|| module.declare_data(&function.name, Linkage::Local, false, false));
-            Codes { poll, drop, end, kind: kind.transpose()? }
+            let kind = module.declare_data(&(function.name.clone() + ".kind"), Linkage::Local, false, false)?;
+            Codes { poll, drop, end, kind }
         } else {
             let poll = declare("", &"l".repeat(1 + function.params))?;
-            Codes { poll, drop: poll, end: poll, kind: None }
+            Codes { poll, drop: poll, end: poll, kind: host }
         });
     }
-    let host = module.declare_data("program", Linkage::Import, false, false)?;
-    let localhost = module.declare_data("localhost", Linkage::Local, false, false)?;
     let dump = dump.then(String::new);
     Ok(Unit { program, flows, layouts, module, imports: import_ids, codes, host, localhost, dump, code_bytes: 0 })
 }
@@ -182,12 +182,14 @@ impl Unit<'_> {
     fn readable(&self, function: &Function) -> String {
         let mut text = format!("{}\n", function.display());
         let mut names: Vec<(String, String)> = Vec::new();
-        for (_, name) in function.params.user_named_funcs().iter() {
+        for (number, name) in function.params.user_named_funcs().iter() {
             let found = match name.namespace {
                 0 => self.module.declarations().get_function_decl(FuncId::from_u32(name.index)).name.clone(),
                 _ => self.module.declarations().get_data_decl(DataId::from_u32(name.index)).name.clone(),
             };
-            names.push((format!("u{}:{}", name.namespace, name.index), format!("%{}", found.unwrap_or_default())));
+            let found = format!("%{}", found.unwrap_or_default());
+            names.push((format!("u{}:{}", name.namespace, name.index), found.clone()));
+            names.push((number.to_string(), found));
         }
         names.sort_by_key(|(number, _)| std::cmp::Reverse(number.len()));
         for (number, name) in names {
@@ -198,7 +200,7 @@ impl Unit<'_> {
 
     fn define_kind(&mut self, index: usize) -> ModuleResult<()> {
         let (codes, function) = (self.codes[index], &self.program.functions[index]);
-        let (Some(kind), Some(frame)) = (codes.kind, &self.layouts.frames[index]) else { return Ok(()) };
+        let Some(frame) = &self.layouts.frames[index] else { return Ok(()) };
         let mut data = DataDescription::new();
         data.set_align(8);
         let numbers = [0, 0, 0, frame.size as u64, function.params as u64, function.captures.len() as u64];
@@ -207,6 +209,6 @@ impl Unit<'_> {
             let code = self.module.declare_func_in_data(code, &mut data);
             data.write_function_addr(offset, code);
         }
-        self.module.define_data(kind, &data)
+        self.module.define_data(codes.kind, &data)
     }
 }

@@ -34,6 +34,8 @@ struct Five {
 struct World {
     tasks: Vec<Task>,
     channels: Vec<Channel>,
+    /// Whoever waits for a task's end or for a channel: all are woken at each change, and look again.
+    waiting: Vec<AnyThread>,
 }
 
 struct Task {
@@ -44,7 +46,6 @@ struct Task {
     /// What the library's spawn returned.
     handle: usize,
     waker: Option<AnyThread>,
-    joiners: Vec<AnyThread>,
     canceled: bool,
     ended: bool,
 }
@@ -54,7 +55,6 @@ struct Channel {
     capacity: usize,
     items: VecDeque<i64>,
     closed: bool,
-    waiting: Vec<AnyThread>,
 }
 
 /// A copy of a Waker.
@@ -64,10 +64,6 @@ struct AnyThread(Waker);
 unsafe impl Send for AnyThread {}
 
 impl AnyThread {
-    fn same(&self, other: &AnyThread) -> bool {
-        self.0.data == other.0.data
-    }
-
     fn wake(self) {
         (self.0.wake)(self.0.data)
     }
@@ -136,28 +132,19 @@ fn timer_thread(start: Instant, due: Receiver<(u64, AnyThread)>) {
 // ---- Tasks ----
 
 extern "C" fn spawn(runtime: *mut c_void, state: *mut c_void, poll: PollFn, drop: DropFn, owned: usize) -> *mut c_void {
-    let task = Task {
-        state: state as usize,
-        poll,
-        drop,
-        owned,
-        handle: 0,
-        waker: None,
-        joiners: Vec::new(),
-        canceled: false,
-        ended: false,
-    };
     let number = {
-        let mut world = world();
-        world.tasks.push(task);
-        world.tasks.len()
+        let tasks = &mut world().tasks;
+        let state = state as usize;
+        tasks.push(Task { state, poll, drop, owned, handle: 0, waker: None, canceled: false, ended: false });
+        tasks.len()
     };
     let handle = (five().spawn)(runtime, number as *mut c_void, poll_task);
-    if handle.is_null() {
-        return handle;
-    }
     world().tasks[number - 1].handle = handle as usize;
-    number as *mut c_void
+    if handle.is_null() {
+        handle
+    } else {
+        number as *mut c_void
+    }
 }
 
 extern "C" fn poll_task(number: *mut c_void, waker: *const Waker) -> i32 {
@@ -186,12 +173,21 @@ fn end_task(index: usize, outcome: i32) {
     };
     drop(state, outcome);
     state_free(std::ptr::null_mut(), state, owned);
-    let joiners = {
-        let task = &mut world().tasks[index];
-        task.ended = true;
-        std::mem::take(&mut task.joiners)
-    };
-    joiners.into_iter().for_each(AnyThread::wake);
+    world().tasks[index].ended = true;
+    changed();
+}
+
+fn changed() {
+    let woken = std::mem::take(&mut world().waiting);
+    woken.into_iter().for_each(AnyThread::wake);
+}
+
+fn wait_for_change(waker: &Waker) -> i32 {
+    let waiting = &mut world().waiting;
+    if !waiting.iter().any(|other| other.0.data == waker.data) {
+        waiting.push(AnyThread(*waker));
+    }
+    PENDING
 }
 
 extern "C" fn block_on(runtime: *mut c_void, task: *mut c_void) -> i32 {
@@ -210,63 +206,39 @@ extern "C" fn destroy(runtime: *mut c_void) {
     live.into_iter().for_each(|index| end_task(index, ECANCELED));
 }
 
-fn with_task<T>(task: *mut c_void, use_it: impl FnOnce(&mut Task) -> T) -> Option<T> {
-    world().tasks.get_mut((task as usize).wrapping_sub(1)).map(use_it)
-}
-
 extern "C" fn alive(task: *mut c_void) -> i32 {
-    with_task(task, |task| !task.ended).unwrap_or(false).into()
+    let index = (task as usize).wrapping_sub(1);
+    world().tasks.get(index).is_some_and(|task| !task.ended).into()
 }
 
-extern "C" fn cancel(task: *mut c_void) -> i32 {
-    let waker = with_task(task, |task| {
-        task.canceled = true;
-        if task.ended {
-            Err(ESTALE)
-        } else {
-            Ok(task.waker)
-        }
-    });
-    match waker {
-        Some(Ok(waker)) => {
-            waker.into_iter().for_each(AnyThread::wake);
-            0
-        }
-        _ => ESTALE,
+extern "C" fn cancel(number: *mut c_void) -> i32 {
+    if alive(number) == 0 {
+        return ESTALE;
     }
-}
-
-/// Whether the task has ended; if not, the waker is woken when it does.
-fn ended(task: *mut c_void, waker: &Waker) -> bool {
-    let waker = AnyThread(*waker);
-    let ended = with_task(task, |task| {
-        if !task.ended && !task.joiners.iter().any(|joiner| joiner.same(&waker)) {
-            task.joiners.push(waker);
-        }
-        task.ended
-    });
-    ended.unwrap_or(true)
+    let waker = {
+        let task = &mut world().tasks[number as usize - 1];
+        task.canceled = true;
+        task.waker
+    };
+    waker.into_iter().for_each(AnyThread::wake);
+    0
 }
 
 extern "C" fn join(task: *mut c_void, _: *mut u64, waker: &Waker, result: &mut i64) -> i32 {
     *result = 0;
-    if ended(task, waker) {
-        READY
+    if alive(task) == 1 {
+        wait_for_change(waker)
     } else {
-        PENDING
+        READY
     }
 }
 
 extern "C" fn select(tasks: *const *mut c_void, n: usize, _: *mut u64, waker: &Waker, result: &mut i64) -> i32 {
     // SAFETY: compiled code passes an array of that length.
     let tasks = unsafe { std::slice::from_raw_parts(tasks, n) };
-    match tasks.iter().position(|task| ended(*task, waker)) {
-        Some(index) => {
-            *result = index as i64;
-            READY
-        }
-        None => PENDING,
-    }
+    let Some(index) = tasks.iter().position(|task| alive(*task) == 0) else { return wait_for_change(waker) };
+    *result = index as i64;
+    READY
 }
 
 // ---- Time. An op is the deadline that a timer runs to. ----
@@ -293,10 +265,9 @@ fn sleep_until(op: &mut u64, deadline: u64, waker: &Waker) -> i32 {
 }
 
 extern "C" fn join_until(task: *mut c_void, op: &mut u64, deadline: u64, waker: &Waker, result: &mut i64) -> i32 {
-    let ended = ended(task, waker);
-    *result = if ended { 0 } else { ETIMEDOUT.into() };
-    if !ended {
-        return sleep_until(op, deadline, waker);
+    *result = if alive(task) == 1 { ETIMEDOUT.into() } else { 0 };
+    if alive(task) == 1 && sleep_until(op, deadline, waker) == PENDING {
+        return wait_for_change(waker);
     }
     *op = 0;
     READY
@@ -322,70 +293,62 @@ extern "C" fn state_free(_: *mut c_void, state: *mut c_void, size: usize) {
     unsafe { dealloc(state.cast(), layout(size)) }
 }
 
-// ---- Channels. Whoever waits is woken at each change, and looks again. ----
+// ---- Channels ----
 
 extern "C" fn channel_create(_: *mut c_void, capacity: usize, _: usize, out: &mut usize) -> i32 {
     if capacity == 0 {
         return EINVAL;
     }
-    let mut world = world();
-    world.channels.push(Channel { capacity, ..Channel::default() });
-    *out = CHANNEL_MARK | (world.channels.len() - 1);
+    let channels = &mut world().channels;
+    channels.push(Channel { capacity, ..Channel::default() });
+    *out = CHANNEL_MARK | (channels.len() - 1);
     0
 }
 
-/// Does something to a channel; None is pending.
-fn with_channel(number: usize, waker: &Waker, result: &mut i64, act: impl FnOnce(&mut Channel) -> Option<i32>) -> i32 {
-    let mut woken = Vec::new();
-    let code = match world().channels.get_mut(number ^ CHANNEL_MARK) {
-        Some(channel) => act(channel).inspect(|_| woken = std::mem::take(&mut channel.waiting)).or_else(|| {
-            if !channel.waiting.iter().any(|other| other.same(&AnyThread(*waker))) {
-                channel.waiting.push(AnyThread(*waker));
-            }
-            None
-        }),
-        None => Some(ESTALE),
-    };
-    woken.into_iter().for_each(AnyThread::wake);
+/// Does something to a channel, which gives a code, or None while it has to wait.
+fn with_channel(number: usize, act: impl FnOnce(&mut Channel) -> Option<i32>) -> Option<i32> {
+    let code = world().channels.get_mut(number ^ CHANNEL_MARK).map_or(Some(ESTALE), act);
+    code.inspect(|_| changed())
+}
+
+fn ready_or_wait(code: Option<i32>, waker: &Waker, result: &mut i64) -> i32 {
     *result = code.unwrap_or(0).into();
     if code.is_some() {
         READY
     } else {
-        PENDING
+        wait_for_change(waker)
     }
 }
 
-extern "C" fn send(channel: usize, _: *mut u64, item: &i64, waker: &Waker, result: &mut i64) -> i32 {
-    with_channel(channel, waker, result, |channel| {
-        if channel.closed {
-            return Some(EPIPE);
-        }
-        (channel.items.len() < channel.capacity).then(|| {
+extern "C" fn send(number: usize, _: *mut u64, item: &i64, waker: &Waker, result: &mut i64) -> i32 {
+    let code = with_channel(number, |channel| match channel {
+        Channel { closed: true, .. } => Some(EPIPE),
+        full if full.items.len() >= full.capacity => None,
+        channel => {
             channel.items.push_back(*item);
-            0
-        })
-    })
+            Some(0)
+        }
+    });
+    ready_or_wait(code, waker, result)
 }
 
-extern "C" fn recv(channel: usize, _: *mut u64, item: &mut i64, waker: &Waker, result: &mut i64) -> i32 {
-    with_channel(channel, waker, result, |channel| match channel.items.pop_front() {
+extern "C" fn recv(number: usize, _: *mut u64, item: &mut i64, waker: &Waker, result: &mut i64) -> i32 {
+    let code = with_channel(number, |channel| match channel.items.pop_front() {
         Some(first) => {
             *item = first;
             Some(1)
         }
         None => channel.closed.then_some(0),
-    })
+    });
+    ready_or_wait(code, waker, result)
 }
 
 extern "C" fn close(number: usize) -> i32 {
-    extern "C" fn ignore(_: *mut c_void) {}
-    let waker = Waker { data: std::ptr::null_mut(), wake: ignore };
-    let mut code = 0;
-    with_channel(number, &waker, &mut code, |channel| {
+    let code = with_channel(number, |channel| {
         channel.closed = true;
         Some(0)
     });
-    code as i32
+    code.unwrap_or(0)
 }
 
 extern "C" fn missing() {

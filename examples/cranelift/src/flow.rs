@@ -434,13 +434,6 @@ impl Inst {
     }
 }
 
-impl Flow {
-    /// Whether any instruction sets the register.
-    pub fn sets(&self, reg: Reg) -> bool {
-        self.blocks.iter().flat_map(|block| &block.insts).any(|inst| inst.registers().0 == Some(reg))
-    }
-}
-
 /// Whether the color has a frame and a poll function.
 pub fn is_async(color: Color) -> bool {
     color != Color::Plain

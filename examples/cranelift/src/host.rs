@@ -47,16 +47,16 @@ pub mod cell {
     pub const NUMBER: i32 = 16;
 }
 
-/// One for each closure in the source, made by codegen.rs: the triple of C functions and what a call has to know.
+/// One for each async function, made by codegen.rs: its triple of C functions, and what else a call of a closure needs.
 #[repr(C)]
-pub struct ClosureKind {
+pub struct Kind {
     codes: [*const c_void; 3],
     size: u64,
     params: u64,
     captures: u64,
 }
 
-/// Offsets in a ClosureKind.
+/// Offsets in a Kind.
 pub mod kind {
     pub const POLL: i32 = 0;
     pub const DROP: i32 = 8;
@@ -67,7 +67,7 @@ pub mod kind {
 /// A closure value's object.
 #[repr(C)]
 pub struct Closure {
-    kind: *const ClosureKind,
+    kind: *const Kind,
     captures: Box<[i64]>,
 }
 
@@ -157,7 +157,7 @@ extern "C" fn task_find(program: &Program, value: i64, line: u32) -> *const Task
 }
 
 /// A closure with copies of what it captures, or 0.
-extern "C" fn closure_new(program: &Program, kind: &ClosureKind, captures: *const i64) -> i64 {
+extern "C" fn closure_new(program: &Program, kind: &Kind, captures: *const i64) -> i64 {
     let mut closures = program.closures.borrow_mut();
     let mut copies = Vec::new();
     if copies.try_reserve_exact(kind.captures as usize).is_err() || closures.try_reserve(1).is_err() {

@@ -26,10 +26,8 @@ const INLINE_MAX: i32 = 16 << 10;
 pub enum Place {
     /// The callee's frame itself.
     Inline,
-    /// A pointer to it: the callee calls back into this function, or is large.
-    Boxed,
-    /// A pointer to it and one to the closure.
-    Closure,
+    /// Pointers to it and to its kind: it is a closure's, calls back into this function, or is large.
+    Elsewhere,
 }
 
 pub struct Spot<'a> {
@@ -44,6 +42,8 @@ pub struct Frame<'a> {
     pub slots: BTreeMap<Reg, i32>,
     /// Parameters and captures in the order of the arguments.
     pub args: Vec<Reg>,
+    /// Those that nothing sets anew.
+    pub constant: BTreeSet<Reg>,
     pub regions: Vec<(i32, Place)>,
     pub spots: Vec<Spot<'a>>,
 }
@@ -147,18 +147,21 @@ impl<'a> Layouts<'a> {
             ends.push(offset + bytes);
             size = size.max(offset + bytes);
         }
-        self.frames[index] = Some(Frame { size, op, slots, args, regions, spots });
+        let insts = flow.blocks.iter().flat_map(|block| &block.insts);
+        let set: BTreeSet<Reg> = insts.filter_map(|inst| inst.registers().0).collect();
+        let constant = args.iter().copied().filter(|arg| !set.contains(arg)).collect();
+        self.frames[index] = Some(Frame { size, op, slots, args, constant, regions, spots });
     }
 
     fn region(&mut self, index: usize, callee: Callee) -> (Place, i32) {
-        let Callee::Function(callee) = callee else { return (Place::Closure, 16) };
+        let Callee::Function(callee) = callee else { return (Place::Elsewhere, 16) };
         if self.reach[callee].contains(&index) || callee == index {
-            return (Place::Boxed, 8);
+            return (Place::Elsewhere, 16);
         }
         self.place(callee);
         match &self.frames[callee] {
             Some(frame) if frame.size <= INLINE_MAX => (Place::Inline, frame.size),
-            _ => (Place::Boxed, 8),
+            _ => (Place::Elsewhere, 16),
         }
     }
 
@@ -200,8 +203,7 @@ impl<'a> Layouts<'a> {
             };
             let what = match place {
                 Place::Inline => "its frame",
-                Place::Boxed => "a pointer to its frame",
-                Place::Closure => "pointers to its frame and to the closure",
+                Place::Elsewhere => "pointers to its frame and its kind",
             };
             rows.push((offset, callee, format!("{what}, awaited at {} (line {})", number + 1, spot.point.line)));
         }

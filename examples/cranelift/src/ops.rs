@@ -17,13 +17,13 @@ impl Body<'_, '_> {
     /// A builtin that does not wait.
     pub fn builtin(&mut self, builtin: Builtin, args: &[Reg]) -> Value {
         let args: Vec<Value> = args.iter().map(|arg| self.get(*arg)).collect();
+        if builtin == Builtin::Print {
+            let host = self.host();
+            self.call("zy_print", &[host, args[0]]);
+            return self.constant(0);
+        }
         let item = self.scratch(ITEM);
         match builtin {
-            Builtin::Print => {
-                let host = self.host();
-                self.call_void("zy_print", &[host, args[0]]);
-                self.constant(0)
-            }
             Builtin::Cancel => {
                 let task = self.load(args[0], cell::TASK);
                 self.code_of("zyntax_task_cancel", &[task])
@@ -66,12 +66,12 @@ impl Body<'_, '_> {
     pub fn operation(&mut self, builtin: Builtin, args: &[Reg]) -> Value {
         let args: Vec<Value> = args.iter().map(|arg| self.get(*arg)).collect();
         let (op, waker) = (self.op(), self.waker());
+        if builtin == Builtin::SleepMs {
+            let runtime = self.runtime();
+            return self.call("zyntax_sleep", &[runtime, op, args[0], waker]);
+        }
         let (result, item) = (self.scratch(RESULT), self.scratch(ITEM));
         match builtin {
-            Builtin::SleepMs => {
-                let runtime = self.runtime();
-                self.call("zyntax_sleep", &[runtime, op, args[0], waker])
-            }
             Builtin::Join => {
                 let task = self.load(args[0], cell::TASK);
                 self.call("zyntax_task_join", &[task, op, waker, result])
