@@ -14,7 +14,7 @@ use cranelift_codegen::ir::{types, AbiParam, Function, Signature, Type, UserFunc
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, ModuleResult};
+use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, ModuleError};
 
 use crate::body::Body;
 use crate::check::Program;
@@ -22,6 +22,8 @@ use crate::flow::{is_async, Flow};
 use crate::host::Import;
 use crate::layout::Layouts;
 use crate::runtime::{DropFn, PollFn};
+
+type Compiled<T> = Result<T, Box<ModuleError>>;
 
 /// The functions made of one in the source. Of a plain one `poll` is the function itself, and there are no others.
 #[derive(Clone, Copy)]
@@ -83,7 +85,7 @@ fn declare<'a>(
     imports: &[Import],
     mut module: JITModule,
     dump: bool,
-) -> ModuleResult<Unit<'a>> {
+) -> Compiled<Unit<'a>> {
     let mut import_ids = HashMap::new();
     for import in imports {
         let types = signature(&module, import.types);
@@ -93,9 +95,9 @@ fn declare<'a>(
     let localhost = module.declare_data("localhost", Linkage::Local, false, false)?;
     let mut codes = Vec::new();
     for function in &program.functions {
-        let mut declare = |suffix: &str, types: &str| {
+        let mut declare = |suffix: &str, types: &str| -> Compiled<FuncId> {
             let types = signature(&module, types);
-            module.declare_function(&(function.name.clone() + suffix), Linkage::Local, &types)
+            Ok(module.declare_function(&(function.name.clone() + suffix), Linkage::Local, &types)?)
         };
         codes.push(if is_async(function.color) {
             let (poll, drop, end) = (declare(".poll", "ipp")?, declare(".drop", "vp")?, declare(".end", "vpi")?);
@@ -140,7 +142,7 @@ impl Unit<'_> {
         (poll, end, frame.as_ref().map_or(0, |frame| frame.size as usize + 8))
     }
 
-    fn define(&mut self) -> ModuleResult<()> {
+    fn define(&mut self) -> Compiled<()> {
         let mut address = DataDescription::new();
         address.define(b"127.0.0.1\0".as_slice().into());
         self.module.define_data(self.localhost, &address)?;
@@ -155,10 +157,10 @@ impl Unit<'_> {
             self.function(index, codes.end, |body| body.end_of_task())?;
             self.define_kind(index)?;
         }
-        self.module.finalize_definitions()
+        Ok(self.module.finalize_definitions()?)
     }
 
-    fn function(&mut self, index: usize, id: FuncId, fill: impl FnOnce(&mut Body)) -> ModuleResult<()> {
+    fn function(&mut self, index: usize, id: FuncId, fill: impl FnOnce(&mut Body)) -> Compiled<()> {
         let mut context = self.module.make_context();
         let declaration = self.module.declarations().get_function_decl(id);
         context.func.signature = declaration.signature.clone();
@@ -198,7 +200,7 @@ impl Unit<'_> {
         text
     }
 
-    fn define_kind(&mut self, index: usize) -> ModuleResult<()> {
+    fn define_kind(&mut self, index: usize) -> Compiled<()> {
         let (codes, function) = (self.codes[index], &self.program.functions[index]);
         let Some(frame) = &self.layouts.frames[index] else { return Ok(()) };
         let mut data = DataDescription::new();
@@ -209,6 +211,6 @@ impl Unit<'_> {
             let code = self.module.declare_func_in_data(code, &mut data);
             data.write_function_addr(offset, code);
         }
-        self.module.define_data(codes.kind, &data)
+        Ok(self.module.define_data(codes.kind, &data)?)
     }
 }

@@ -21,6 +21,7 @@ const ETIMEDOUT: i32 = -110;
 const ESTALE: i32 = -116;
 
 struct Five {
+    _library: Library,
     destroy: extern "C" fn(*mut c_void),
     spawn: extern "C" fn(*mut c_void, *mut c_void, PollFn) -> *mut c_void,
     block_on: extern "C" fn(*mut c_void, *mut c_void),
@@ -89,19 +90,18 @@ pub fn create(backend: &str) -> Result<*mut c_void, String> {
         format!("--backend {backend}: {error}\nbuild it with `cargo build --release --workspace` in examples/")
     };
     // SAFETY: the library is one of this workspace's, and its functions have the types that the design document says.
-    let (create, destroy, spawn, block_on) = unsafe {
-        let library: &'static Library = Box::leak(Box::new(Library::new(&path).map_err(missing)?));
-        (
-            *library.get::<extern "C" fn() -> *mut c_void>(b"zyntax_runtime_create").map_err(missing)?,
-            *library.get(b"zyntax_runtime_destroy").map_err(missing)?,
-            *library.get(b"zyntax_runtime_spawn").map_err(missing)?,
-            *library.get(b"zyntax_runtime_block_on").map_err(missing)?,
-        )
+    let (library, create, destroy, spawn, block_on) = unsafe {
+        let library = Library::new(&path).map_err(missing)?;
+        let create = *library.get::<extern "C" fn() -> *mut c_void>(b"zyntax_runtime_create").map_err(missing)?;
+        let destroy = *library.get(b"zyntax_runtime_destroy").map_err(missing)?;
+        let spawn = *library.get(b"zyntax_runtime_spawn").map_err(missing)?;
+        let block_on = *library.get(b"zyntax_runtime_block_on").map_err(missing)?;
+        (library, create, destroy, spawn, block_on)
     };
     let (timers, due) = channel();
     let start = Instant::now();
     std::thread::Builder::new().spawn(move || timer_thread(start, due)).map_err(|error| error.to_string())?;
-    let five = Five { destroy, spawn, block_on, start, timers, world: Mutex::default() };
+    let five = Five { _library: library, destroy, spawn, block_on, start, timers, world: Mutex::default() };
     if FIVE.set(five).is_err() {
         return Err("one runtime a process".into());
     }

@@ -10,6 +10,8 @@ use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::io::Write;
 
+use crate::layout::ARGS;
+
 /// A function that compiled code can call; `types` as in zyntax_runtime_signatures.
 #[derive(Clone, Copy)]
 pub struct Import {
@@ -27,9 +29,8 @@ pub struct Program {
     file: String,
     /// In blocks that never move.
     tasks: RefCell<Vec<Vec<TaskCell>>>,
-    // Boxed, as compiled code has pointers to them.
-    #[allow(clippy::vec_box)]
-    closures: RefCell<Vec<Box<Closure>>>,
+    /// For each the address of its Kind and what it captured.
+    closures: RefCell<Vec<Vec<i64>>>,
 }
 
 /// What is left of a task when it has ended.
@@ -51,9 +52,9 @@ pub mod cell {
 #[repr(C)]
 pub struct Kind {
     codes: [*const c_void; 3],
-    size: u64,
-    params: u64,
-    captures: u64,
+    size: usize,
+    params: usize,
+    captures: usize,
 }
 
 /// Offsets in a Kind.
@@ -62,13 +63,6 @@ pub mod kind {
     pub const DROP: i32 = 8;
     pub const END: i32 = 16;
     pub const SIZE: i32 = 24;
-}
-
-/// A closure value's object.
-#[repr(C)]
-pub struct Closure {
-    kind: *const Kind,
-    captures: Box<[i64]>,
 }
 
 const TASK_MARK: i64 = 0x7a74 << 48;
@@ -157,38 +151,43 @@ extern "C" fn task_find(program: &Program, value: i64, line: u32) -> *const Task
 }
 
 /// A closure with copies of what it captures, or 0.
-extern "C" fn closure_new(program: &Program, kind: &Kind, captures: *const i64) -> i64 {
+extern "C" fn closure_new(program: &Program, kind: &'static Kind, captures: *const i64) -> i64 {
     let mut closures = program.closures.borrow_mut();
-    let mut copies = Vec::new();
-    if copies.try_reserve_exact(kind.captures as usize).is_err() || closures.try_reserve(1).is_err() {
+    let mut words = Vec::new();
+    if words.try_reserve_exact(1 + kind.captures).is_err() || closures.try_reserve(1).is_err() {
         return 0;
     }
+    words.push(std::ptr::from_ref(kind) as i64);
     // SAFETY: compiled code has put as many values there as the closure's kind says.
-    copies.extend_from_slice(unsafe { std::slice::from_raw_parts(captures, kind.captures as usize) });
-    closures.push(Box::new(Closure { kind, captures: copies.into() }));
+    words.extend_from_slice(unsafe { std::slice::from_raw_parts(captures, kind.captures) });
+    closures.push(words);
     CLOSURE_MARK | (closures.len() - 1) as i64
 }
 
-extern "C" fn closure_find(program: &Program, value: i64, args: u64, line: u32) -> *const Closure {
+/// The closure's words.
+extern "C" fn closure_find(program: &Program, value: i64, args: usize, line: u32) -> *const i64 {
     let closures = program.closures.borrow();
-    let Some(closure) = closures.get((value ^ CLOSURE_MARK) as usize) else {
+    let Some(words) = closures.get((value ^ CLOSURE_MARK) as usize) else {
         program.fail(line, &format!("expected a closure to call, {value} is none"))
     };
-    // SAFETY: a closure's kind is static data of the compiled module, which outlives the program.
-    let params = unsafe { &*closure.kind }.params;
-    if params != args {
+    let Kind { params, .. } = kind_of(words[0]);
+    if *params != args {
         program.fail(line, &format!("expected {params} arguments for the closure, found {args}"));
     }
-    &**closure
+    words.as_ptr()
+}
+
+fn kind_of(word: i64) -> &'static Kind {
+    // SAFETY: a closure's first word is the address of its kind, data of the compiled module, which outlives it.
+    unsafe { &*(word as *const Kind) }
 }
 
 /// Copies the captures into a new frame, behind the arguments.
-extern "C" fn closure_fill(closure: &Closure, frame: *mut u8) {
-    // SAFETY: the frame is one of this closure, new, and has room for its arguments and captures; for the kind see
-    // closure_find.
+extern "C" fn closure_fill(words: *const i64, frame: *mut i64) {
+    // SAFETY: the words are a closure's, and the frame is a new one of it, with room for arguments and captures.
     unsafe {
-        let place = frame.add(crate::layout::ARGS as usize + 8 * (*closure.kind).params as usize);
-        std::ptr::copy_nonoverlapping(closure.captures.as_ptr(), place.cast(), closure.captures.len());
+        let kind = kind_of(*words);
+        frame.add(ARGS as usize / 8 + kind.params).copy_from_nonoverlapping(words.add(1), kind.captures);
     }
 }
 

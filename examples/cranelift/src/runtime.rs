@@ -104,14 +104,17 @@ impl Driver {
     /// # Safety
     /// The imports have the addresses of functions with the types of the runtime's header.
     pub unsafe fn new(imports: &[Import], runtime: *mut c_void) -> Option<Driver> {
-        let find = |name: &str| imports.iter().find(|import| import.name == name).map(|import| import.address);
+        unsafe fn find<F>(imports: &[Import], name: &str) -> Option<F> {
+            let import = imports.iter().find(|import| import.name == name)?;
+            Some(std::mem::transmute_copy(&import.address))
+        }
         Some(Driver {
             runtime,
-            alloc: std::mem::transmute::<*const u8, _>(find("zyntax_state_alloc")?),
-            spawn: std::mem::transmute::<*const u8, _>(find("zyntax_runtime_spawn_with")?),
-            block_on: std::mem::transmute::<*const u8, _>(find("zyntax_runtime_block_on")?),
-            alive: std::mem::transmute::<*const u8, _>(find("zyntax_task_alive")?),
-            destroy: std::mem::transmute::<*const u8, _>(find("zyntax_runtime_destroy")?),
+            alloc: find(imports, "zyntax_state_alloc")?,
+            spawn: find(imports, "zyntax_runtime_spawn_with")?,
+            block_on: find(imports, "zyntax_runtime_block_on")?,
+            alive: find(imports, "zyntax_task_alive")?,
+            destroy: find(imports, "zyntax_runtime_destroy")?,
         })
     }
 
