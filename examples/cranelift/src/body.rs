@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     types, Block, BlockCall, FuncRef, Inst as Call, InstBuilder, JumpTableData, MemFlagsData, StackSlot, StackSlotData,
-    StackSlotKind, TrapCode, Type, Value,
+    StackSlotKind, TrapCode, Value,
 };
 use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_module::{DataId, FuncId, Module};
 
-use crate::check::Checked;
+use crate::check::Target;
 use crate::codegen::{signature, Codes, Unit};
-use crate::flow::{Callee, Convert, End, Flow, Inst, Point, Reg, RegionId, Wait};
+use crate::flow::{Convert, End, Flow, Inst, Point, Reg, RegionId, Wait};
 use crate::host::{cell, kind, Failure};
 use crate::layout::{Frame, Place, Spot, ARGS, RESULT};
 use crate::parse::{Color, Op};
@@ -33,7 +33,6 @@ pub struct Body<'b, 'u> {
     unit: &'b mut Unit<'u>,
     pub builder: FunctionBuilder<'b>,
     index: usize,
-    function: &'u Checked<'u>,
     flow: &'u Flow,
     frame: Option<&'u Frame<'u>>,
     vars: Vec<Variable>,
@@ -49,8 +48,7 @@ pub struct Body<'b, 'u> {
 
 impl<'b, 'u> Body<'b, 'u> {
     pub fn new(unit: &'b mut Unit<'u>, index: usize, mut builder: FunctionBuilder<'b>) -> Self {
-        let (function, flow) = (&unit.program.functions[index], &unit.flows[index]);
-        let frame = unit.layouts.frames[index].as_ref();
+        let (flow, frame) = (&unit.flows[index], unit.layouts.frames[index].as_ref());
         let entry = builder.create_block();
         builder.append_block_params_for_function_params(entry);
         builder.switch_to_block(entry);
@@ -59,7 +57,7 @@ impl<'b, 'u> Body<'b, 'u> {
         let mut create = |count: usize| -> Vec<Block> { (0..count).map(|_| builder.create_block()).collect() };
         let (blocks, resumes) = (create(flow.blocks.len()), create(frame.map_or(0, |frame| frame.spots.len())));
         let refs = HashMap::new();
-        Body { unit, builder, index, function, flow, frame, vars, blocks, resumes, params, scratch: None, refs }
+        Body { unit, builder, index, flow, frame, vars, blocks, resumes, params, scratch: None, refs }
     }
 
     // ---- Small things ----
@@ -198,7 +196,7 @@ impl<'b, 'u> Body<'b, 'u> {
 
     pub fn plain(&mut self) {
         self.check_stack();
-        for number in 0..self.function.params {
+        for number in 0..self.flow.params {
             self.set(number, self.params[number]);
         }
         self.builder.ins().jump(self.blocks[0], &[]);
@@ -320,7 +318,7 @@ impl<'b, 'u> Body<'b, 'u> {
             self.builder.ins().return_(&[value]);
             return;
         }
-        if self.function.color == Color::Iter {
+        if self.flow.color == Color::Iter {
             self.set_state_id(DONE);
         } else {
             self.store(value, self.state(), RESULT);
@@ -454,8 +452,8 @@ impl<'b, 'u> Body<'b, 'u> {
         args: &[Value],
     ) -> Value {
         match self.flow.regions[region].callee {
-            Callee::Function(callee) => self.call_code(code(&self.unit.codes[callee]), args),
-            Callee::Closure(_) => {
+            Target::Function(callee) => self.call_code(code(&self.unit.codes[callee]), args),
+            _ => {
                 let kind = self.callee_kind(region);
                 let code = self.load(kind, offset);
                 self.call_pointer(code, letters, args)
@@ -471,15 +469,16 @@ impl<'b, 'u> Body<'b, 'u> {
     }
 
     /// A frame of its own, of its size and `more` bytes, and the callee's kind.
-    fn new_frame(&mut self, callee: Callee, args: &[Reg], more: i32, line: u32) -> (Value, Value) {
+    fn new_frame(&mut self, callee: Target, args: &[Reg], more: i32, line: u32) -> (Value, Value) {
         let (found, kind) = match callee {
-            Callee::Function(function) => (None, self.data(self.unit.codes[function].kind)),
-            Callee::Closure(closure) => {
+            Target::Function(function) => (None, self.data(self.unit.codes[function].kind)),
+            Target::Closure(closure) => {
                 let (host, closure, count) = (self.host(), self.get(closure), self.constant(args.len() as i64));
                 let line = self.builder.ins().iconst(types::I32, i64::from(line));
                 let found = self.call("zy_closure_find", &[host, closure, count, line]);
                 (Some(found), self.load(found, 0))
             }
+            Target::Builtin(_) => unreachable!("builtins have no frame"),
         };
         let (runtime, size) = (self.runtime(), self.load(kind, kind::SIZE));
         let size = self.add(size, more);
@@ -492,9 +491,9 @@ impl<'b, 'u> Body<'b, 'u> {
         (frame, kind)
     }
 
-    fn begin_call(&mut self, region: RegionId, callee: Callee, args: &[Reg], line: u32) {
+    fn begin_call(&mut self, region: RegionId, callee: Target, args: &[Reg], line: u32) {
         let (offset, place) = self.region(region);
-        if let (Place::Inline, Callee::Function(function)) = (place, callee) {
+        if let (Place::Inline, Target::Function(function)) = (place, callee) {
             let (frame, zero) = (self.add(self.state(), offset), self.constant(0));
             self.store(zero, frame, 0);
             if let Some(op) = self.unit.layouts.frames[function].as_ref().and_then(|frame| frame.op) {
@@ -521,7 +520,7 @@ impl<'b, 'u> Body<'b, 'u> {
     }
 
     /// The frame of a task is followed by a pointer to its cell, null when nobody wants the value.
-    fn spawn(&mut self, callee: Callee, args: &[Reg], line: u32, wanted: bool) -> Value {
+    fn spawn(&mut self, callee: Target, args: &[Reg], line: u32, wanted: bool) -> Value {
         let (frame, kind) = self.new_frame(callee, args, 8, line);
         let (runtime, size) = (self.runtime(), self.load(kind, kind::SIZE));
         let (poll, end, owned) = (self.load(kind, kind::POLL), self.load(kind, kind::END), self.add(size, 8));
@@ -563,7 +562,7 @@ impl<'b, 'u> Body<'b, 'u> {
                 let args: Vec<Value> = args.iter().map(|arg| self.get(*arg)).collect();
                 (*dst, self.call_code(self.unit.codes[*function].poll, &args))
             }
-            Inst::Builtin(builtin, dst, args) => (*dst, self.builtin(*builtin, args)),
+            Inst::Builtin(builtin, dst, args, line) => (*dst, self.builtin(*builtin, args, *line)),
             Inst::Convert(convert, dst, value, line) => {
                 let value = self.get(*value);
                 (*dst, self.convert(*convert, value, *line))
@@ -646,13 +645,5 @@ impl<'b, 'u> Body<'b, 'u> {
         let closure = self.call("zy_closure_new", &args);
         self.check_memory(closure, line);
         closure
-    }
-
-    pub fn extend(&mut self, value: Value) -> Value {
-        self.builder.ins().sextend(types::I64, value)
-    }
-
-    pub fn narrow(&mut self, ty: Type, value: Value) -> Value {
-        self.builder.ins().ireduce(ty, value)
     }
 }

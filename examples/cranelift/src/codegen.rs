@@ -17,7 +17,6 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, ModuleError};
 
 use crate::body::Body;
-use crate::check::Program;
 use crate::flow::{is_async, Flow};
 use crate::host::Import;
 use crate::layout::Layouts;
@@ -36,7 +35,8 @@ pub struct Codes {
 }
 
 pub struct Unit<'a> {
-    pub program: &'a Program<'a>,
+    /// The number of `main`.
+    main: usize,
     pub flows: &'a [Flow],
     pub layouts: &'a Layouts<'a>,
     pub module: JITModule,
@@ -54,8 +54,7 @@ const CHECKED: &str = if cfg!(debug_assertions) { "true" } else { "false" };
 
 /// Compiles everything. `imports` is what the code may call, `host` what the symbol "program" stands for in it.
 pub fn compile<'a>(
-    program: &'a Program<'a>,
-    flows: &'a [Flow],
+    (flows, main): (&'a [Flow], usize),
     layouts: &'a Layouts<'a>,
     imports: &[Import],
     host: *const u8,
@@ -73,14 +72,13 @@ pub fn compile<'a>(
     builder.symbol("program", host);
     builder.symbols(imports.iter().map(|import| (import.name, import.address)));
     let module = JITModule::new(builder);
-    declare(program, flows, layouts, imports, module, dump)
+    declare((flows, main), layouts, imports, module, dump)
         .and_then(|mut unit| unit.define().map(|()| unit))
         .map_err(|error| format!("{error:?}"))
 }
 
 fn declare<'a>(
-    program: &'a Program<'a>,
-    flows: &'a [Flow],
+    (flows, main): (&'a [Flow], usize),
     layouts: &'a Layouts<'a>,
     imports: &[Import],
     mut module: JITModule,
@@ -94,7 +92,7 @@ fn declare<'a>(
     let host = module.declare_data("program", Linkage::Import, false, false)?;
     let localhost = module.declare_data("localhost", Linkage::Local, false, false)?;
     let mut codes = Vec::new();
-    for function in &program.functions {
+    for function in flows {
         let mut declare = |suffix: &str, types: &str| -> Compiled<FuncId> {
             let types = signature(&module, types);
             Ok(module.declare_function(&(function.name.clone() + suffix), Linkage::Local, &types)?)
@@ -109,7 +107,7 @@ fn declare<'a>(
         });
     }
     let dump = dump.then(String::new);
-    Ok(Unit { program, flows, layouts, module, imports: import_ids, codes, host, localhost, dump, code_bytes: 0 })
+    Ok(Unit { main, flows, layouts, module, imports: import_ids, codes, host, localhost, dump, code_bytes: 0 })
 }
 
 /// A signature from the letters that zyntax_runtime_signatures uses: the result's, then those of the parameters.
@@ -133,7 +131,7 @@ pub fn signature(module: &JITModule, letters: &str) -> Signature {
 impl Unit<'_> {
     /// The poll function of `main`, its drop function as a task, and the size of its state.
     pub fn main(&self) -> (PollFn, DropFn, usize) {
-        let (codes, frame) = (self.codes[self.program.main], &self.layouts.frames[self.program.main]);
+        let (codes, frame) = (self.codes[self.main], &self.layouts.frames[self.main]);
         let (poll, end) =
             (self.module.get_finalized_function(codes.poll), self.module.get_finalized_function(codes.end));
         // SAFETY: declared with these types above.
@@ -148,7 +146,7 @@ impl Unit<'_> {
         self.module.define_data(self.localhost, &address)?;
         for index in 0..self.codes.len() {
             let codes = self.codes[index];
-            if !is_async(self.program.functions[index].color) {
+            if !is_async(self.flows[index].color) {
                 self.function(index, codes.poll, |body| body.plain())?;
                 continue;
             }
@@ -201,7 +199,7 @@ impl Unit<'_> {
     }
 
     fn define_kind(&mut self, index: usize) -> Compiled<()> {
-        let (codes, function) = (self.codes[index], &self.program.functions[index]);
+        let (codes, function) = (self.codes[index], &self.flows[index]);
         let Some(frame) = &self.layouts.frames[index] else { return Ok(()) };
         let mut data = DataDescription::new();
         data.set_align(8);

@@ -5,21 +5,16 @@
 //! Every value, a variable as well as an operand that waits for the next one, is a register. What lives across an await
 //! is then one question for all of them (liveness.rs).
 
+use std::collections::BTreeMap;
+
 use crate::builtins::Builtin;
-use crate::check::{Meaning, Program};
-use crate::lex::Source;
-use crate::parse::{Call, Color, Expr, ExprKind, Op, Stmt};
+use crate::check::{self, Globals, How, Scopes, Target};
+use crate::lex::{error, Error, Source};
+use crate::parse::{Call, Color, Expr, ExprKind, Function, Name, Op, Stmt};
 
 pub type Reg = usize;
 pub type BlockId = usize;
 pub type RegionId = usize;
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Callee {
-    Function(usize),
-    /// The closure that a register names.
-    Closure(Reg),
-}
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Convert {
@@ -42,12 +37,12 @@ pub enum Inst {
     /// With its line when a division has to be checked.
     Binary(Op, Reg, Reg, Reg, Option<u32>),
     Call(Reg, usize, Vec<Reg>),
-    Builtin(Builtin, Reg, Vec<Reg>),
+    Builtin(Builtin, Reg, Vec<Reg>, u32),
     Convert(Convert, Reg, Reg, u32),
     Closure(Reg, usize, Vec<Reg>, u32),
     Spawn {
         dst: Reg,
-        callee: Callee,
+        callee: Target,
         args: Vec<Reg>,
         line: u32,
         wanted: bool,
@@ -55,7 +50,7 @@ pub enum Inst {
     /// Begins an async call: its frame, in this one's region, gets its arguments.
     Begin {
         region: RegionId,
-        callee: Callee,
+        callee: Target,
         args: Vec<Reg>,
         line: u32,
     },
@@ -111,60 +106,111 @@ pub struct Block {
 #[derive(Debug)]
 pub struct Region {
     pub inside: Option<RegionId>,
-    pub callee: Callee,
+    pub callee: Target,
 }
 
-#[derive(Debug)]
+/// A function, lowered.
 pub struct Flow {
-    /// Where the function stands.
+    pub color: Color,
+    pub name: String,
     pub line: u32,
-    pub blocks: Vec<Block>,
-    /// Registers: first the function's variables, then temporaries.
+    pub params: usize,
+    /// See check::Scopes.
+    pub captures: Vec<(Reg, Reg)>,
+    pub names: BTreeMap<Reg, String>,
     pub regs: usize,
+    pub blocks: Vec<Block>,
     pub regions: Vec<Region>,
 }
 
-struct Lower<'a> {
-    program: &'a Program<'a>,
-    source: &'a Source,
-    flow: Flow,
+/// A function that is being lowered.
+struct Open {
+    color: Color,
+    name: String,
+    blocks: Vec<Block>,
+    regions: Vec<Region>,
     here: BlockId,
+    /// The iterators of the loops around.
     iterators: Vec<RegionId>,
 }
 
-pub fn lower(program: &Program, source: &Source, index: usize) -> Flow {
-    let function = &program.functions[index];
-    let (line, blocks) = (source.line(function.at), vec![Block::default()]);
-    let flow = Flow { line, blocks, regs: function.variables.len(), regions: Vec::new() };
-    let mut lower = Lower { program, source, flow, here: 0, iterators: Vec::new() };
-    lower.block(function.body);
-    let zero = lower.number(0);
-    lower.end(End::Return(zero));
-    lower.flow
+struct Lower<'a> {
+    source: &'a Source,
+    globals: Globals<'a>,
+    /// By number; closures come behind the functions of the source.
+    done: Vec<Option<Flow>>,
+    this: Open,
+    /// Of this function and, if it is a closure, of those around it.
+    scopes: Vec<Scopes>,
+}
+
+/// Every function of the program, and the number of `main`.
+pub fn lower(functions: &[Function], source: &Source) -> Result<(Vec<Flow>, usize), Error> {
+    let (globals, done) = (check::globals(functions)?, functions.iter().map(|_| None).collect());
+    let mut lower = Lower { source, globals, done, this: Open::new(Color::Plain, String::new()), scopes: Vec::new() };
+    for (index, function) in functions.iter().enumerate() {
+        lower.function(index, function, function.name.text.clone())?;
+    }
+    let main = check::main(&lower.globals)?;
+    Ok((lower.done.into_iter().flatten().collect(), main))
+}
+
+impl Open {
+    fn new(color: Color, name: String) -> Open {
+        Open { color, name, blocks: vec![Block::default()], regions: Vec::new(), here: 0, iterators: Vec::new() }
+    }
 }
 
 impl Lower<'_> {
+    /// Lowers a function; gives the registers around it that it captures.
+    fn function(&mut self, index: usize, function: &Function, name: String) -> Result<Vec<Reg>, Error> {
+        let around = std::mem::replace(&mut self.this, Open::new(function.color, name));
+        self.scopes.push(Scopes::new(&function.params)?);
+        self.block(&function.body)?;
+        let zero = self.number(0);
+        self.end(End::Return(zero));
+        let this = std::mem::replace(&mut self.this, around);
+        let Scopes { captures, names, regs, .. } = self.scopes.pop().unwrap_or_default();
+        let outer = captures.iter().map(|(outer, _)| *outer).collect();
+        let (line, params) = (self.source.line(function.name.at), function.params.len());
+        let Open { color, name, blocks, regions, .. } = this;
+        self.done[index] = Some(Flow { color, name, line, params, captures, names, regs, blocks, regions });
+        Ok(outer)
+    }
+
+    fn scope(&mut self) -> &mut Scopes {
+        let last = self.scopes.len() - 1;
+        &mut self.scopes[last]
+    }
+
     fn temp(&mut self) -> Reg {
-        self.flow.regs += 1;
-        self.flow.regs - 1
+        self.scope().temp()
+    }
+
+    fn variable(&mut self, name: &Name) -> Result<Reg, Error> {
+        check::variable(&mut self.scopes, &self.globals, name)
+    }
+
+    fn target(&mut self, call: &Call, how: How) -> Result<Target, Error> {
+        check::call(&mut self.scopes, &self.globals, self.this.color, call, how)
     }
 
     fn new_block(&mut self) -> BlockId {
-        self.flow.blocks.push(Block::default());
-        self.flow.blocks.len() - 1
+        self.this.blocks.push(Block::default());
+        self.this.blocks.len() - 1
     }
 
     fn emit(&mut self, inst: Inst) {
-        self.flow.blocks[self.here].insts.push(inst);
+        self.this.blocks[self.this.here].insts.push(inst);
     }
 
     fn end(&mut self, end: End) {
-        self.flow.blocks[self.here].end = Some(end);
+        self.this.blocks[self.this.here].end = Some(end);
     }
 
     fn goto(&mut self, block: BlockId) {
         self.end(End::Jump(block));
-        self.here = block;
+        self.this.here = block;
     }
 
     fn number(&mut self, number: i64) -> Reg {
@@ -173,227 +219,231 @@ impl Lower<'_> {
         dst
     }
 
-    fn variable(&self, id: usize) -> Reg {
-        match self.program.meanings[id] {
-            Meaning::Variable(variable) => variable,
-            other => unreachable!("check.rs made {other:?} of a variable"),
-        }
+    fn block(&mut self, body: &[Stmt]) -> Result<(), Error> {
+        self.scope().enter();
+        body.iter().try_for_each(|stmt| self.stmt(stmt))?;
+        self.scope().leave();
+        Ok(())
     }
 
-    fn block(&mut self, body: &[Stmt]) {
-        body.iter().for_each(|stmt| self.stmt(stmt));
-    }
-
-    fn stmt(&mut self, stmt: &Stmt) {
+    fn stmt(&mut self, stmt: &Stmt) -> Result<(), Error> {
         match stmt {
-            Stmt::Let(name, value) | Stmt::Assign(name, value) => {
-                let value = self.expr(value);
-                self.emit(Inst::Copy(self.variable(name.id), value));
+            Stmt::Let(name, value) => {
+                let value = self.expr(value)?;
+                let variable = self.scope().declare(&name.text);
+                self.emit(Inst::Copy(variable, value));
+            }
+            Stmt::Assign(name, value) => {
+                let variable = self.variable(name)?;
+                let value = self.expr(value)?;
+                self.emit(Inst::Copy(variable, value));
             }
             Stmt::If(condition, then, otherwise) => {
                 let (yes, no, end) = (self.new_block(), self.new_block(), self.new_block());
-                self.branch(condition, yes, no);
+                self.branch(condition, yes, no)?;
                 for (block, body) in [(yes, then), (no, otherwise)] {
-                    self.here = block;
-                    self.block(body);
+                    self.this.here = block;
+                    self.block(body)?;
                     self.end(End::Jump(end));
                 }
-                self.here = end;
+                self.this.here = end;
             }
             Stmt::While(condition, body) => {
                 let (head, again, end) = (self.new_block(), self.new_block(), self.new_block());
                 self.goto(head);
-                self.branch(condition, again, end);
-                self.here = again;
-                self.block(body);
+                self.branch(condition, again, end)?;
+                self.this.here = again;
+                self.block(body)?;
                 self.end(End::Jump(head));
-                self.here = end;
+                self.this.here = end;
             }
-            Stmt::For(item, call, body) => self.for_loop(self.variable(item.id), call, body),
+            Stmt::For(item, call, body) => self.for_loop(item, call, body)?,
             Stmt::Return(value) => {
                 let value = match value {
-                    Some(value) => self.expr(value),
+                    Some(value) => self.expr(value)?,
                     None => self.number(0),
                 };
-                for region in self.iterators.clone().into_iter().rev() {
+                for region in self.this.iterators.clone().into_iter().rev() {
                     self.emit(Inst::End { region, drop: true });
                 }
                 self.end(End::Return(value));
-                self.here = self.new_block(); // unreachable
+                self.this.here = self.new_block(); // unreachable
+            }
+            Stmt::Yield(at, _) if self.this.color != Color::Iter => {
+                return error(*at, "expected `yield` in an `async iter` only");
             }
             Stmt::Yield(at, value) => {
-                let value = self.expr(value);
+                let value = self.expr(value)?;
                 self.wait(Wait::Consumer, vec![value], *at);
             }
             Stmt::Expr(Expr { at, kind: ExprKind::Spawn(call) }) => {
-                self.spawn(call, *at, false);
+                self.spawn(call, *at, false)?;
             }
             Stmt::Expr(value) => {
-                self.expr(value);
+                self.expr(value)?;
             }
         }
+        Ok(())
     }
 
-    fn for_loop(&mut self, item: Reg, call: &Call, body: &[Stmt]) {
-        let region = self.begin(call);
-        self.iterators.push(region);
+    fn for_loop(&mut self, item: &Name, call: &Call, body: &[Stmt]) -> Result<(), Error> {
+        let target = self.target(call, How::For)?;
+        let region = self.begin(target, call)?;
+        self.this.iterators.push(region);
         let (head, exit) = (self.new_block(), self.new_block());
         self.goto(head);
         let next = self.wait(Wait::Next(region, exit), Vec::new(), call.callee.at);
+        self.scope().enter();
+        let item = self.scope().declare(&item.text);
         self.emit(Inst::Copy(item, next));
-        self.block(body);
+        self.block(body)?;
+        self.scope().leave();
         self.end(End::Jump(head));
-        self.iterators.pop();
-        self.here = exit;
+        self.this.iterators.pop();
+        self.this.here = exit;
         self.emit(Inst::End { region, drop: false });
+        Ok(())
     }
 
     /// Goes to `yes` or `no`; && and || need no value for that.
-    fn branch(&mut self, condition: &Expr, yes: BlockId, no: BlockId) {
+    fn branch(&mut self, condition: &Expr, yes: BlockId, no: BlockId) -> Result<(), Error> {
         match &condition.kind {
             ExprKind::Binary(op @ (Op::And | Op::Or), left, right) => {
                 let middle = self.new_block();
                 match op {
-                    Op::And => self.branch(left, middle, no),
-                    _ => self.branch(left, yes, middle),
+                    Op::And => self.branch(left, middle, no)?,
+                    _ => self.branch(left, yes, middle)?,
                 }
-                self.here = middle;
-                self.branch(right, yes, no);
+                self.this.here = middle;
+                self.branch(right, yes, no)
             }
             ExprKind::Not(value) => self.branch(value, no, yes),
             _ => {
-                let value = self.expr(condition);
+                let value = self.expr(condition)?;
                 self.end(End::Branch(value, yes, no));
+                Ok(())
             }
         }
     }
 
-    fn expr(&mut self, expr: &Expr) -> Reg {
-        match &expr.kind {
+    fn expr(&mut self, expr: &Expr) -> Result<Reg, Error> {
+        let dst = match &expr.kind {
             ExprKind::Number(number) => self.number(*number),
-            ExprKind::Variable(name) => self.variable(name.id),
-            ExprKind::Negate(value) => self.unary(value, Inst::Negate),
-            ExprKind::Not(value) => self.unary(value, Inst::Not),
+            ExprKind::Variable(name) => self.variable(name)?,
+            ExprKind::Negate(value) => self.unary(value, Inst::Negate)?,
+            ExprKind::Not(value) => self.unary(value, Inst::Not)?,
             ExprKind::Binary(Op::And | Op::Or, ..) => {
                 let (yes, no, end, dst) = (self.new_block(), self.new_block(), self.new_block(), self.temp());
-                self.branch(expr, yes, no);
+                self.branch(expr, yes, no)?;
                 for (block, value) in [(yes, 1), (no, 0)] {
-                    self.here = block;
+                    self.this.here = block;
                     self.emit(Inst::Const(dst, value));
                     self.end(End::Jump(end));
                 }
-                self.here = end;
+                self.this.here = end;
                 dst
             }
             ExprKind::Binary(op, left, right) => {
-                let checked = match right.kind {
-                    ExprKind::Number(number) => number == 0 || number == -1,
-                    _ => true,
-                };
-                let line = (checked && matches!(op, Op::Div | Op::Rem)).then(|| self.source.line(expr.at));
-                let (left, right, dst) = (self.expr(left), self.expr(right), self.temp());
+                let safe = matches!(right.kind, ExprKind::Number(number) if number != 0 && number != -1);
+                let line = (!safe && matches!(op, Op::Div | Op::Rem)).then(|| self.source.line(expr.at));
+                let (left, right, dst) = (self.expr(left)?, self.expr(right)?, self.temp());
                 self.emit(Inst::Binary(*op, dst, left, right, line));
                 dst
             }
             ExprKind::Call(call) => {
-                let args = self.args(call);
-                let dst = self.temp();
-                match self.program.meanings[call.callee.id] {
-                    Meaning::Function(function) => self.emit(Inst::Call(dst, function, args)),
-                    Meaning::Builtin(builtin) => {
-                        let args = self.convert(builtin, args, call.callee.at);
-                        self.emit(Inst::Builtin(builtin, dst, args));
+                let target = self.target(call, How::Plain)?;
+                let (args, dst, line) = (self.args(call)?, self.temp(), self.source.line(call.callee.at));
+                match target {
+                    Target::Function(function) => self.emit(Inst::Call(dst, function, args)),
+                    Target::Builtin(builtin) => {
+                        let args = self.convert(builtin, args, line);
+                        self.emit(Inst::Builtin(builtin, dst, args, line));
                     }
-                    Meaning::Variable(_) => unreachable!("check.rs wants closures awaited"),
+                    Target::Closure(_) => unreachable!("check.rs wants closures awaited"),
                 }
                 dst
             }
             ExprKind::Await(value) => match &value.kind {
-                ExprKind::Call(call) => self.await_call(call, expr.at),
-                other => unreachable!("check.rs lets only calls be awaited, not {other:?}"),
+                ExprKind::Call(call) => self.await_call(call, expr.at)?,
+                _ if self.this.color == Color::Plain => {
+                    return error(expr.at, "expected `.await` in an async function, not in a plain `fn`");
+                }
+                _ => return error(expr.at, "expected an async call before `.await`"),
             },
-            ExprKind::Spawn(call) => self.spawn(call, expr.at, true),
+            ExprKind::Spawn(call) => self.spawn(call, expr.at, true)?,
             ExprKind::Closure(function) => {
-                let Meaning::Function(index) = self.program.meanings[function.name.id] else {
-                    unreachable!("check.rs made a function of the closure")
-                };
-                let captures = self.program.functions[index].captures.iter().map(|(outer, _)| *outer).collect();
+                let index = self.done.len();
+                self.done.push(None);
+                let name = format!("{}.closure{index}", self.this.name);
+                let captures = self.function(index, function, name)?;
                 let dst = self.temp();
                 self.emit(Inst::Closure(dst, index, captures, self.source.line(expr.at)));
                 dst
             }
-        }
+        };
+        Ok(dst)
     }
 
-    fn unary(&mut self, value: &Expr, inst: fn(Reg, Reg) -> Inst) -> Reg {
-        let (value, dst) = (self.expr(value), self.temp());
+    fn unary(&mut self, value: &Expr, inst: fn(Reg, Reg) -> Inst) -> Result<Reg, Error> {
+        let (value, dst) = (self.expr(value)?, self.temp());
         self.emit(inst(dst, value));
-        dst
+        Ok(dst)
     }
 
-    fn args(&mut self, call: &Call) -> Vec<Reg> {
+    fn args(&mut self, call: &Call) -> Result<Vec<Reg>, Error> {
         call.args.iter().map(|arg| self.expr(arg)).collect()
     }
 
-    fn callee(&self, call: &Call) -> Callee {
-        match self.program.meanings[call.callee.id] {
-            Meaning::Function(function) => Callee::Function(function),
-            Meaning::Variable(variable) => Callee::Closure(variable),
-            Meaning::Builtin(builtin) => unreachable!("{builtin:?} has no frame"),
-        }
-    }
-
-    fn spawn(&mut self, call: &Call, at: usize, wanted: bool) -> Reg {
-        let (args, callee, line) = (self.args(call), self.callee(call), self.source.line(at));
-        let dst = self.temp();
+    fn spawn(&mut self, call: &Call, at: usize, wanted: bool) -> Result<Reg, Error> {
+        let callee = self.target(call, How::Spawn)?;
+        let (args, dst, line) = (self.args(call)?, self.temp(), self.source.line(at));
         self.emit(Inst::Spawn { dst, callee, args, line, wanted });
-        dst
+        Ok(dst)
     }
 
-    fn begin(&mut self, call: &Call) -> RegionId {
-        let (args, callee, line) = (self.args(call), self.callee(call), self.source.line(call.callee.at));
-        let region = self.flow.regions.len();
-        self.flow.regions.push(Region { inside: self.iterators.last().copied(), callee });
+    fn begin(&mut self, callee: Target, call: &Call) -> Result<RegionId, Error> {
+        let (args, line) = (self.args(call)?, self.source.line(call.callee.at));
+        let region = self.this.regions.len();
+        self.this.regions.push(Region { inside: self.this.iterators.last().copied(), callee });
         self.emit(Inst::Begin { region, callee, args, line });
-        region
+        Ok(region)
     }
 
     /// Ends the block at an await point and goes on behind it.
     fn wait(&mut self, wait: Wait, args: Vec<Reg>, at: usize) -> Reg {
         let (dst, next, line) = (self.temp(), self.new_block(), self.source.line(at));
-        self.end(End::Await(Point { wait, dst, args, next, line, iterators: self.iterators.clone() }));
-        self.here = next;
+        self.end(End::Await(Point { wait, dst, args, next, line, iterators: self.this.iterators.clone() }));
+        self.this.here = next;
         dst
     }
 
-    fn await_call(&mut self, call: &Call, at: usize) -> Reg {
-        let Meaning::Builtin(builtin) = self.program.meanings[call.callee.id] else {
-            let region = self.begin(call);
+    fn await_call(&mut self, call: &Call, at: usize) -> Result<Reg, Error> {
+        let target = self.target(call, How::Await(at))?;
+        let Target::Builtin(builtin) = target else {
+            let region = self.begin(target, call)?;
             let dst = self.wait(Wait::Call(region), Vec::new(), at);
             self.emit(Inst::End { region, drop: false });
-            return dst;
+            return Ok(dst);
         };
-        let args = self.args(call);
-        let args = self.convert(builtin, args, call.callee.at);
-        match builtin {
-            Builtin::YieldNow => self.wait(Wait::Poll, args, at),
-            Builtin::Timeout => {
-                let task = args[0];
-                let in_time = self.wait(Wait::Op(builtin), args, at);
-                let (late, end) = (self.new_block(), self.new_block());
-                self.end(End::Branch(in_time, end, late));
-                self.here = late;
-                let dst = self.temp();
-                self.emit(Inst::Builtin(Builtin::Cancel, dst, vec![task]));
-                self.goto(end);
-                in_time
-            }
-            _ => self.wait(Wait::Op(builtin), args, at),
+        let (args, line) = (self.args(call)?, self.source.line(call.callee.at));
+        let args = self.convert(builtin, args, line);
+        if builtin == Builtin::YieldNow {
+            return Ok(self.wait(Wait::Poll, args, at));
         }
+        let task = args.first().copied();
+        let dst = self.wait(Wait::Op(builtin), args, at);
+        if let (Builtin::Timeout, Some(task)) = (builtin, task) {
+            let (late, end, code) = (self.new_block(), self.new_block(), self.temp());
+            self.end(End::Branch(dst, end, late));
+            self.this.here = late;
+            self.emit(Inst::Builtin(Builtin::Cancel, code, vec![task], line));
+            self.goto(end);
+        }
+        Ok(dst)
     }
 
     /// Turns a builtin's arguments into what the runtime takes.
-    fn convert(&mut self, builtin: Builtin, mut args: Vec<Reg>, at: usize) -> Vec<Reg> {
+    fn convert(&mut self, builtin: Builtin, mut args: Vec<Reg>, line: u32) -> Vec<Reg> {
         let converts: &[Convert] = match builtin {
             Builtin::Join | Builtin::Cancel => &[Convert::Task],
             Builtin::Select => &[Convert::Task, Convert::Task],
@@ -404,7 +454,7 @@ impl Lower<'_> {
         };
         for (arg, convert) in args.iter_mut().zip(converts) {
             let dst = self.temp();
-            self.emit(Inst::Convert(*convert, dst, *arg, self.source.line(at)));
+            self.emit(Inst::Convert(*convert, dst, *arg, line));
             *arg = dst;
         }
         args
@@ -414,9 +464,9 @@ impl Lower<'_> {
 impl Inst {
     /// The register that it sets, and those that it reads.
     pub fn registers(&self) -> (Option<Reg>, Vec<Reg>) {
-        let with_callee = |callee: &Callee, args: &Vec<Reg>| match callee {
-            Callee::Closure(closure) => args.iter().chain([closure]).copied().collect(),
-            Callee::Function(_) => args.clone(),
+        let with_callee = |callee: &Target, args: &Vec<Reg>| match callee {
+            Target::Closure(closure) => args.iter().chain([closure]).copied().collect(),
+            _ => args.clone(),
         };
         match self {
             Inst::Const(dst, _) => (Some(*dst), Vec::new()),
@@ -424,7 +474,7 @@ impl Inst {
                 (Some(*dst), vec![*a])
             }
             Inst::Binary(_, dst, a, b, _) => (Some(*dst), vec![*a, *b]),
-            Inst::Call(dst, _, args) | Inst::Builtin(_, dst, args) | Inst::Closure(dst, _, args, _) => {
+            Inst::Call(dst, _, args) | Inst::Builtin(_, dst, args, _) | Inst::Closure(dst, _, args, _) => {
                 (Some(*dst), args.clone())
             }
             Inst::Spawn { dst, callee, args, .. } => (Some(*dst), with_callee(callee, args)),

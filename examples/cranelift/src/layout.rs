@@ -11,8 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 
-use crate::check::{Checked, Program};
-use crate::flow::{is_async, Callee, Flow, Inst, Point, Reg, RegionId, Wait};
+use crate::check::Target;
+use crate::flow::{is_async, Flow, Inst, Point, Reg, RegionId, Wait};
 use crate::liveness;
 use crate::parse::Color;
 
@@ -49,19 +49,18 @@ pub struct Frame<'a> {
 }
 
 pub struct Layouts<'a> {
-    program: &'a Program<'a>,
     flows: &'a [Flow],
     /// Which functions each function can reach by calls.
     reach: Vec<HashSet<usize>>,
     pub frames: Vec<Option<Frame<'a>>>,
 }
 
-pub fn layouts<'a>(program: &'a Program, flows: &'a [Flow]) -> Layouts<'a> {
+pub fn layouts(flows: &[Flow]) -> Layouts<'_> {
     let count = flows.len();
-    let closures: Vec<usize> = (0..count).filter(|index| program.functions[*index].color == Color::Closure).collect();
+    let closures: Vec<usize> = (0..count).filter(|index| flows[*index].color == Color::Closure).collect();
     let callees: Vec<Vec<usize>> = flows.iter().map(|flow| callees(flow, &closures)).collect();
     let reach = (0..count).map(|index| reachable(index, &callees)).collect();
-    let mut layouts = Layouts { program, flows, reach, frames: (0..count).map(|_| None).collect() };
+    let mut layouts = Layouts { flows, reach, frames: (0..count).map(|_| None).collect() };
     for index in 0..count {
         layouts.place(index);
     }
@@ -73,10 +72,10 @@ fn callees(flow: &Flow, closures: &[usize]) -> Vec<usize> {
     let mut found = Vec::new();
     for inst in flow.blocks.iter().flat_map(|block| &block.insts) {
         match inst {
-            Inst::Call(_, function, _) | Inst::Begin { callee: Callee::Function(function), .. } => {
+            Inst::Call(_, function, _) | Inst::Begin { callee: Target::Function(function), .. } => {
                 found.push(*function)
             }
-            Inst::Begin { callee: Callee::Closure(_), .. } => found.extend(closures),
+            Inst::Begin { callee: Target::Closure(_), .. } => found.extend(closures),
             _ => {}
         }
     }
@@ -102,11 +101,10 @@ impl<'a> Layouts<'a> {
 
     /// Lays out the function's frame, after those of the calls that lie in it.
     fn place(&mut self, index: usize) {
-        let function: &Checked = &self.program.functions[index];
-        if !is_async(function.color) || self.frames[index].is_some() {
+        let flow = &self.flows[index];
+        if !is_async(flow.color) || self.frames[index].is_some() {
             return;
         }
-        let flow = &self.flows[index];
         let spots: Vec<Spot> =
             liveness::across_awaits(flow).into_iter().map(|(point, live)| Spot { point, live }).collect();
         let mut size = ARGS;
@@ -114,7 +112,7 @@ impl<'a> Layouts<'a> {
             size += bytes;
             size - bytes
         };
-        let args: Vec<Reg> = (0..function.params).chain(function.captures.iter().map(|(_, inner)| *inner)).collect();
+        let args: Vec<Reg> = (0..flow.params).chain(flow.captures.iter().map(|(_, inner)| *inner)).collect();
         let mut slots: BTreeMap<Reg, i32> = args.iter().map(|arg| (*arg, take(8))).collect();
         let op = spots.iter().any(|spot| matches!(spot.point.wait, Wait::Op(_))).then(|| take(8));
         // Values share a place when no await has both.
@@ -153,8 +151,8 @@ impl<'a> Layouts<'a> {
         self.frames[index] = Some(Frame { size, op, slots, args, constant, regions, spots });
     }
 
-    fn region(&mut self, index: usize, callee: Callee) -> (Place, i32) {
-        let Callee::Function(callee) = callee else { return (Place::Elsewhere, 16) };
+    fn region(&mut self, index: usize, callee: Target) -> (Place, i32) {
+        let Target::Function(callee) = callee else { return (Place::Elsewhere, 16) };
         if self.reach[callee].contains(&index) || callee == index {
             return (Place::Elsewhere, 16);
         }
@@ -167,7 +165,7 @@ impl<'a> Layouts<'a> {
 
     /// The table that --dump-state shows.
     pub fn describe(&self, index: usize) -> Option<String> {
-        let (function, frame) = (&self.program.functions[index], self.frames[index].as_ref()?);
+        let (flow, frame) = (&self.flows[index], self.frames[index].as_ref()?);
         let mut rows = vec![
             (0, "state_id".into(), "where to go on: 0 is the start, n is await point n".into()),
             (RESULT, "result".into(), "the value, once it is there".to_string()),
@@ -184,22 +182,23 @@ impl<'a> Layouts<'a> {
                 .map(|(number, _)| (number + 1).to_string())
                 .collect();
             let origin = match frame.args.iter().position(|arg| arg == reg) {
-                Some(number) if number < function.params => "argument",
+                Some(number) if number < flow.params => "argument",
                 Some(_) => "capture",
-                None if *reg < function.variables.len() => "variable",
+                None if flow.names.contains_key(reg) => "variable",
                 None => "temporary",
             };
             let lives =
                 if held.is_empty() { String::new() } else { format!(", lives across await {}", held.join(", ")) };
-            let name = function.variables.get(*reg).cloned().unwrap_or(format!("%{reg}"));
+            let name = flow.names.get(reg).cloned().unwrap_or(format!("%{reg}"));
             rows.push((*offset, name, origin.to_string() + &lives));
         }
         for (number, spot) in frame.spots.iter().enumerate() {
             let (Wait::Call(region) | Wait::Next(region, _)) = spot.point.wait else { continue };
             let (offset, place) = frame.regions[region];
-            let callee = match self.flows[index].regions[region].callee {
-                Callee::Function(callee) => self.program.functions[callee].name.clone(),
-                Callee::Closure(reg) => function.variables[reg].clone(),
+            let callee = match flow.regions[region].callee {
+                Target::Function(callee) => self.flows[callee].name.clone(),
+                Target::Closure(reg) => flow.names[&reg].clone(),
+                Target::Builtin(_) => unreachable!("builtins have no frame"),
             };
             let what = match place {
                 Place::Inline => "its frame",
@@ -208,7 +207,7 @@ impl<'a> Layouts<'a> {
             rows.push((offset, callee, format!("{what}, awaited at {} (line {})", number + 1, spot.point.line)));
         }
         rows.sort();
-        let mut text = format!("{}: {} bytes\n", function.name, frame.size);
+        let mut text = format!("{}: {} bytes\n", flow.name, frame.size);
         for (offset, name, why) in rows {
             let _ = writeln!(text, "  +{offset:<4} {name:<12} {why}");
         }

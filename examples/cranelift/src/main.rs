@@ -98,11 +98,9 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     let start = Instant::now();
 
     let render = |error: lex::Error| source.render(&error);
-    let (functions, names) = lex::lex(&source.text).and_then(parse::parse).map_err(render)?;
-    let checked = check::check(&functions, names).map_err(render)?;
-    let flows: Vec<flow::Flow> =
-        (0..checked.functions.len()).map(|index| flow::lower(&checked, &source, index)).collect();
-    let layouts = layout::layouts(&checked, &flows);
+    let functions = lex::lex(&source.text).and_then(parse::parse).map_err(render)?;
+    let (flows, main) = flow::lower(&functions, &source).map_err(render)?;
+    let layouts = layout::layouts(&flows);
 
     let host = host::Program::new(file);
     let here = std::ptr::from_ref(&options) as usize; // about where this thread's stack begins
@@ -115,7 +113,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     }
     imports.extend(host::imports());
     let address = std::ptr::from_ref(&host).cast();
-    let unit = codegen::compile(&checked, &flows, &layouts, &imports, address, options.dump_clif)?;
+    let unit = codegen::compile((&flows, main), &layouts, &imports, address, options.dump_clif)?;
 
     if options.dump_state || options.dump_clif {
         if options.dump_state {

@@ -3,12 +3,11 @@
 
 use crate::lex::{error, Error, Kind, Token};
 
-/// A name as it stands in the source. `id` is its number among all names, under which check.rs files what it means.
+/// A name as it stands in the source.
 #[derive(Clone, Debug)]
 pub struct Name {
     pub text: String,
     pub at: usize,
-    pub id: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -97,18 +96,17 @@ const DEPTH_MAX: usize = 1000;
 struct Parser<'a> {
     tokens: Vec<Token<'a>>,
     next: usize,
-    names: usize,
     depth: usize,
 }
 
-/// The functions of a program, and how many names are in it.
-pub fn parse(tokens: Vec<Token>) -> Result<(Vec<Function>, usize), Error> {
-    let mut parser = Parser { tokens, next: 0, names: 0, depth: 0 };
+/// The functions of a program.
+pub fn parse(tokens: Vec<Token>) -> Result<Vec<Function>, Error> {
+    let mut parser = Parser { tokens, next: 0, depth: 0 };
     let mut functions = Vec::new();
     while parser.peek().kind != Kind::End {
         functions.push(parser.function()?);
     }
-    Ok((functions, parser.names))
+    Ok(functions)
 }
 
 impl<'a> Parser<'a> {
@@ -151,8 +149,7 @@ impl<'a> Parser<'a> {
             return self.wrong(what);
         }
         let token = self.advance();
-        self.names += 1;
-        Ok(Name { text: token.text.into(), at: token.at, id: self.names - 1 })
+        Ok(Name { text: token.text.into(), at: token.at })
     }
 
     fn list<T>(&mut self, end: &str, mut item: impl FnMut(&mut Self) -> Result<T, Error>) -> Result<Vec<T>, Error> {
@@ -339,8 +336,7 @@ impl<'a> Parser<'a> {
                 self.expect("|", "before the closure's parameters")?;
                 self.list("|", |parser| parser.name("a parameter's name"))?
             };
-            let name = Name { text: "async ||".into(), at, id: self.names };
-            self.names += 1;
+            let name = Name { text: "async ||".into(), at };
             let body = self.block()?;
             return Ok(Expr { at, kind: ExprKind::Closure(Function { color: Color::Closure, name, params, body }) });
         }
