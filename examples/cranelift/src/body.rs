@@ -6,7 +6,7 @@
 //! where the next poll comes in; while it is pending too there is nothing to store, and when it is ready the registers
 //! are filled again and both ways join.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -44,6 +44,9 @@ pub struct Body<'b, 'u> {
     /// Room for results and items of the runtime's operations.
     scratch: Option<StackSlot>,
     refs: HashMap<FuncId, FuncRef>,
+    /// Calls of compiled functions that go straight on.
+    pub straight_calls: HashSet<Call>,
+    straight: bool,
 }
 
 impl<'b, 'u> Body<'b, 'u> {
@@ -57,7 +60,21 @@ impl<'b, 'u> Body<'b, 'u> {
         let mut create = |count: usize| -> Vec<Block> { (0..count).map(|_| builder.create_block()).collect() };
         let (blocks, resumes) = (create(flow.blocks.len()), create(frame.map_or(0, |frame| frame.spots.len())));
         let refs = HashMap::new();
-        Body { unit, builder, index, flow, frame, vars, blocks, resumes, params, scratch: None, refs }
+        Body {
+            unit,
+            builder,
+            index,
+            flow,
+            frame,
+            vars,
+            blocks,
+            resumes,
+            params,
+            scratch: None,
+            refs,
+            straight_calls: HashSet::new(),
+            straight: true,
+        }
     }
 
     // ---- Small things ----
@@ -137,6 +154,9 @@ impl<'b, 'u> Body<'b, 'u> {
     fn call_code(&mut self, id: FuncId, args: &[Value]) -> Value {
         let func = self.func_ref(id);
         let call = self.builder.ins().call(func, args);
+        if self.straight {
+            self.straight_calls.insert(call);
+        }
         self.result(call)
     }
 
@@ -364,7 +384,9 @@ impl<'b, 'u> Body<'b, 'u> {
 
         self.builder.switch_to_block(resume);
         self.refill(frame, again);
+        self.straight = false;
         let status = self.attempt(point);
+        self.straight = true;
         self.builder.ins().brif(status, pending, &[], refill, &[]);
         self.builder.switch_to_block(refill);
         self.refill(frame, |reg| spot.live.contains(&reg) && !again(reg));
@@ -494,10 +516,11 @@ impl<'b, 'u> Body<'b, 'u> {
     fn begin_call(&mut self, region: RegionId, callee: Target, args: &[Reg], line: u32) {
         let (offset, place) = self.region(region);
         if let (Place::Inline, Target::Function(function)) = (place, callee) {
-            let (frame, zero) = (self.add(self.state(), offset), self.constant(0));
-            self.store(zero, frame, 0);
+            let (frame, start) = (self.add(self.state(), offset), self.builder.ins().iconst(types::I32, 0));
+            self.store(start, frame, 0);
             if let Some(op) = self.unit.layouts.frames[function].as_ref().and_then(|frame| frame.op) {
-                self.store(zero, frame, op);
+                let none = self.constant(0);
+                self.store(none, frame, op);
             }
             return self.store_args(args, frame);
         }

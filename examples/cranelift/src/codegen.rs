@@ -8,9 +8,13 @@
 //!
 //! body.rs fills them in.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
-use cranelift_codegen::ir::{types, AbiParam, Function, Signature, Type, UserFuncName};
+use cranelift_codegen::inline::{Inline, InlineCommand};
+use cranelift_codegen::ir::{
+    types, AbiParam, ExternalName, FuncRef, Function, Inst, Opcode, Signature, Type, UserFuncName, Value,
+};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
@@ -48,6 +52,30 @@ pub struct Unit<'a> {
     /// The Cranelift IR, if it is wanted.
     pub dump: Option<String>,
     pub code_bytes: usize,
+    /// Small functions that are compiled already: calls of them vanish.
+    bodies: HashMap<u32, Function>,
+}
+
+/// Instructions of a function that is put in the place of a call of it.
+const INLINE_MAX: usize = 80;
+
+/// Inlines the calls that go straight on, and of them those of `bodies`. With that an async call that need not wait is
+/// straight-line code; where it was pending and is polled again it stays a call.
+struct Inliner<'a> {
+    bodies: &'a HashMap<u32, Function>,
+    calls: &'a HashSet<Inst>,
+}
+
+impl Inline for Inliner<'_> {
+    fn inline(&mut self, caller: &Function, call: Inst, _: Opcode, func: FuncRef, _: &[Value]) -> InlineCommand<'_> {
+        let ExternalName::User(name) = caller.dfg.ext_funcs[func].name else { return InlineCommand::KeepCall };
+        match self.bodies.get(&caller.params.user_named_funcs()[name].index) {
+            Some(body) if self.calls.contains(&call) => {
+                InlineCommand::Inline { callee: Cow::Borrowed(body), visit_callee: false }
+            }
+            _ => InlineCommand::KeepCall,
+        }
+    }
 }
 
 const CHECKED: &str = if cfg!(debug_assertions) { "true" } else { "false" };
@@ -107,7 +135,19 @@ fn declare<'a>(
         });
     }
     let dump = dump.then(String::new);
-    Ok(Unit { main, flows, layouts, module, imports: import_ids, codes, host, localhost, dump, code_bytes: 0 })
+    Ok(Unit {
+        main,
+        flows,
+        layouts,
+        module,
+        imports: import_ids,
+        codes,
+        host,
+        localhost,
+        dump,
+        code_bytes: 0,
+        bodies: HashMap::new(),
+    })
 }
 
 /// A signature from the letters that zyntax_runtime_signatures uses: the result's, then those of the parameters.
@@ -144,7 +184,9 @@ impl Unit<'_> {
         let mut address = DataDescription::new();
         address.define(b"127.0.0.1\0".as_slice().into());
         self.module.define_data(self.localhost, &address)?;
-        for index in 0..self.codes.len() {
+        // Plain functions, then each async one behind those that it awaits.
+        let plain = (0..self.codes.len()).filter(|index| !is_async(self.flows[*index].color));
+        for index in plain.chain(self.layouts.order.iter().copied()) {
             let codes = self.codes[index];
             if !is_async(self.flows[index].color) {
                 self.function(index, codes.poll, |body| body.plain())?;
@@ -167,13 +209,21 @@ impl Unit<'_> {
         let config = self.module.target_config();
         let mut body = Body::new(self, index, FunctionBuilder::new(&mut context.func, &mut builder_context));
         fill(&mut body);
+        let calls = std::mem::take(&mut body.straight_calls);
         body.builder.seal_all_blocks();
         body.builder.finalize(config);
         if self.dump.is_some() {
             let text = self.readable(&context.func);
             self.dump.iter_mut().for_each(|dump| *dump += &text);
         }
+        context.inline(Inliner { bodies: &self.bodies, calls: &calls }).map_err(|error| Box::new(error.into()))?;
         self.module.define_function(id, &mut context)?;
+        // Cranelift's inliner (0.135) does not carry names of data over, so what uses the runtime stays a call.
+        let layout = &context.func.layout;
+        let insts: usize = layout.blocks().map(|block| layout.block_insts(block).count()).sum();
+        if insts <= INLINE_MAX && context.func.global_values.is_empty() {
+            self.bodies.insert(id.as_u32(), context.func.clone());
+        }
         self.code_bytes += context.compiled_code().map_or(0, |code| code.code_buffer().len());
         Ok(())
     }

@@ -53,6 +53,8 @@ pub struct Layouts<'a> {
     /// Which functions each function can reach by calls.
     reach: Vec<HashSet<usize>>,
     pub frames: Vec<Option<Frame<'a>>>,
+    /// The async functions, each behind those whose frames lie in its own.
+    pub order: Vec<usize>,
 }
 
 pub fn layouts(flows: &[Flow]) -> Layouts<'_> {
@@ -60,7 +62,7 @@ pub fn layouts(flows: &[Flow]) -> Layouts<'_> {
     let closures: Vec<usize> = (0..count).filter(|index| flows[*index].color == Color::Closure).collect();
     let callees: Vec<Vec<usize>> = flows.iter().map(|flow| callees(flow, &closures)).collect();
     let reach = (0..count).map(|index| reachable(index, &callees)).collect();
-    let mut layouts = Layouts { flows, reach, frames: (0..count).map(|_| None).collect() };
+    let mut layouts = Layouts { flows, reach, frames: (0..count).map(|_| None).collect(), order: Vec::new() };
     for index in 0..count {
         layouts.place(index);
     }
@@ -148,6 +150,7 @@ impl<'a> Layouts<'a> {
         let insts = flow.blocks.iter().flat_map(|block| &block.insts);
         let set: BTreeSet<Reg> = insts.filter_map(|inst| inst.registers().0).collect();
         let constant = args.iter().copied().filter(|arg| !set.contains(arg)).collect();
+        self.order.push(index);
         self.frames[index] = Some(Frame { size, op, slots, args, constant, regions, spots });
     }
 

@@ -24,6 +24,7 @@ mod ops;
 mod parse;
 mod runtime;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -116,10 +117,9 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     let unit = codegen::compile((&flows, main), &layouts, &imports, address, options.dump_clif)?;
 
     if options.dump_state || options.dump_clif {
-        if options.dump_state {
-            (0..flows.len()).filter_map(|index| layouts.describe(index)).for_each(|text| println!("{text}"));
-        }
-        print!("{}", unit.dump.as_deref().unwrap_or_default());
+        let states = (0..flows.len()).filter_map(|index| layouts.describe(index)).collect::<Vec<_>>().join("\n");
+        let text = if options.dump_state { states } else { String::new() } + unit.dump.as_deref().unwrap_or_default();
+        std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
     if options.timing {

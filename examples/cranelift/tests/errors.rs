@@ -175,3 +175,25 @@ fn command_line() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("no-such-file.zy: "));
 }
+
+/// Under a limit of address space a program that takes ever more ends with a message.
+#[cfg(target_os = "linux")]
+#[test]
+fn out_of_memory() {
+    let programs = [
+        ("memory1", "async fn f() { sleep_ms(1000000).await; } async fn main() { while 1 { let t = spawn f(); } }"),
+        ("memory2", "async fn main() { let x = 1; while 1 { let f = async || { return x; }; } }"),
+        ("memory3", "async fn main() { while 1 { channel(1000000); } }"),
+        ("memory4", "async fn main() { print(channel(9223372036854775807)); }"),
+    ];
+    for (name, text) in programs {
+        let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.zy"));
+        std::fs::write(&file, text).expect("a file");
+        let limited = format!("ulimit -v 900000 && exec {} {name}.zy", compiler().get_program().to_string_lossy());
+        let output =
+            std::process::Command::new("sh").args(["-c", &limited]).current_dir(env!("CARGO_TARGET_TMPDIR")).output();
+        let output = output.expect("a shell");
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("{name}.zy:1: out of memory\n"));
+    }
+}

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{run_file, samples};
+use common::{compiler, run_file, samples};
 
 fn names() -> Vec<String> {
     let files = std::fs::read_dir(samples()).expect("the samples");
@@ -43,5 +43,30 @@ fn dumps() {
     for (option, golden) in [("--dump-state", "readme.state"), ("--dump-clif", "readme.clif")] {
         let expected = std::fs::read_to_string(samples().join(golden)).expect("a golden file");
         assert_eq!(run_file(&samples(), "readme.zy", &[option]).out, expected, "{golden}");
+    }
+}
+
+/// Where another backend is built, what needs no socket runs on it just the same.
+#[test]
+fn backends() {
+    for (backend, library) in [("tokio", "zyntax_tokio"), ("async-std", "zyntax_async_std")] {
+        let file = format!("{}{library}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        if !std::path::Path::new(compiler().get_program()).with_file_name(file).exists() {
+            let ran = run_file(&samples(), "readme.zy", &["--backend", backend]);
+            assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+            assert!(
+                ran.err.ends_with("build it with `cargo build --release --workspace` in examples/\n"),
+                "{}",
+                ran.err
+            );
+            continue;
+        }
+        for name in ["readme", "closure", "race", "pipeline", "channel", "tasks"] {
+            let expected = std::fs::read_to_string(samples().join(format!("{name}.out"))).expect("an output");
+            let ran = run_file(&samples(), &format!("{name}.zy"), &["--backend", backend]);
+            assert_eq!((ran.code, ran.out, ran.err.as_str()), (0, expected, ""), "{name} on {backend}");
+        }
+        let ran = run_file(&samples(), "echo.zy", &["--backend", backend]);
+        assert_eq!((ran.code, ran.err.contains("needs --backend zyntax")), (1, true));
     }
 }
