@@ -50,8 +50,8 @@ pub struct Frame<'a> {
 
 pub struct Layouts<'a> {
     flows: &'a [Flow],
-    /// Which functions each function can reach by calls.
-    reach: Vec<HashSet<usize>>,
+    /// What each function calls or awaits.
+    callees: Vec<Vec<usize>>,
     pub frames: Vec<Option<Frame<'a>>>,
     /// The async functions, each behind those whose frames lie in its own.
     pub order: Vec<usize>,
@@ -60,9 +60,8 @@ pub struct Layouts<'a> {
 pub fn layouts(flows: &[Flow]) -> Layouts<'_> {
     let count = flows.len();
     let closures: Vec<usize> = (0..count).filter(|index| flows[*index].color == Color::Closure).collect();
-    let callees: Vec<Vec<usize>> = flows.iter().map(|flow| callees(flow, &closures)).collect();
-    let reach = (0..count).map(|index| reachable(index, &callees)).collect();
-    let mut layouts = Layouts { flows, reach, frames: (0..count).map(|_| None).collect(), order: Vec::new() };
+    let callees = flows.iter().map(|flow| callees(flow, &closures)).collect();
+    let mut layouts = Layouts { flows, callees, frames: (0..count).map(|_| None).collect(), order: Vec::new() };
     for index in 0..count {
         layouts.place(index);
     }
@@ -84,21 +83,23 @@ fn callees(flow: &Flow, closures: &[usize]) -> Vec<usize> {
     found
 }
 
-fn reachable(from: usize, callees: &[Vec<usize>]) -> HashSet<usize> {
-    let mut seen = HashSet::new();
-    let mut rest = callees[from].clone();
-    while let Some(next) = rest.pop() {
-        if seen.insert(next) {
-            rest.extend(&callees[next]);
-        }
-    }
-    seen
-}
-
 impl<'a> Layouts<'a> {
     /// Whether the function can call itself, by whatever way.
     pub fn recursive(&self, index: usize) -> bool {
-        self.reach[index].contains(&index)
+        self.reaches(index, index)
+    }
+
+    /// Whether a call of `from` can lead to one of `to`.
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        let (mut seen, mut rest) = (HashSet::new(), vec![from]);
+        while let Some(next) = rest.pop() {
+            let fresh = self.callees[next].iter().filter(|callee| seen.insert(**callee));
+            rest.extend(fresh);
+            if seen.contains(&to) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Lays out the function's frame, after those of the calls that lie in it.
@@ -156,7 +157,7 @@ impl<'a> Layouts<'a> {
 
     fn region(&mut self, index: usize, callee: Target) -> (Place, i32) {
         let Target::Function(callee) = callee else { return (Place::Elsewhere, 16) };
-        if self.reach[callee].contains(&index) || callee == index {
+        if callee == index || self.reaches(callee, index) {
             return (Place::Elsewhere, 16);
         }
         self.place(callee);

@@ -217,3 +217,14 @@ async fn main() {
         assert_eq!(ran.out.starts_with("4\n"), polls >= 70, "{polls} polls: {}", ran.out);
     }
 }
+
+#[test]
+fn large_programs() {
+    let lets: String = (0..3000).map(|i| format!("let x{i} = {i} + a; ")).collect();
+    let sum: String = (0..3000).map(|i| format!("s = s + x{i}; ")).collect();
+    let large = format!("async fn large(a) {{ {lets} yield_now().await; let s = 0; {sum} return s; }}");
+    prints("large", &format!("{large} async fn main() {{ print(large(0).await + large(1).await); }}"), &[9_000_000]);
+    let links: String = (1..1000).map(|i| format!("async fn f{i}(x) {{ return f{}(x + 1).await; }} ", i - 1)).collect();
+    let chain = format!("async fn f0(x) {{ return id(x).await; }} {links}");
+    prints("chain", &format!("{chain} async fn main() {{ print(f999(1).await); }}"), &[1000]);
+}
