@@ -352,7 +352,7 @@ extern "C" fn close(number: usize) -> i32 {
 }
 
 extern "C" fn missing() {
-    eprintln!("the program needs --backend zyntax: the other backends have no sockets and no blocking pool");
+    crate::host::say("the program needs --backend zyntax: the other backends have no sockets and no blocking pool");
     std::process::exit(1)
 }
 

@@ -105,7 +105,7 @@ impl Program {
 
     /// Says what is wrong in which line, and ends the process: live tasks are not dropped.
     fn fail(&self, line: u32, message: &str) -> ! {
-        eprintln!("{}:{line}: {message}", self.file);
+        say(&format!("{}:{line}: {message}", self.file));
         std::process::exit(1)
     }
 
@@ -113,6 +113,11 @@ impl Program {
     pub fn tasks(&self) -> usize {
         self.tasks.borrow().iter().map(Vec::len).sum()
     }
+}
+
+/// A line on standard error; if nobody reads that, so be it.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 extern "C" fn fail(program: &Program, failure: u32, line: u32) {

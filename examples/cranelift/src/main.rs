@@ -71,14 +71,14 @@ fn options() -> Option<Options> {
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
-        eprintln!("{USAGE}");
+        host::say(USAGE);
         return ExitCode::from(2);
     };
     // Everything runs in a thread that has stack enough.
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(move || match run(&options) {
         Ok(code) => code,
         Err(message) => {
-            eprintln!("{message}");
+            host::say(&message);
             ExitCode::FAILURE
         }
     });
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(_)) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("no thread: {error}");
+            host::say(&format!("no thread: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -146,9 +146,9 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     result.map_err(|message| format!("{file}: {message}"))?;
     if options.check_leaks {
         match ledger::report() {
-            Ok(report) => eprintln!("{report}, {} with a value", host.tasks()),
+            Ok(report) => host::say(&format!("{report}, {} with a value", host.tasks())),
             Err(mistakes) => {
-                eprintln!("leak check: {mistakes}");
+                host::say(&format!("leak check: {mistakes}"));
                 return Ok(ExitCode::from(3));
             }
         }
