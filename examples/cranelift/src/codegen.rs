@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The module: what is declared, and which machine functions are made of each function. A plain `fn` becomes a function
+//! of numbers. An async one becomes
+//!
+//!     NAME.poll(state, waker) -> status   goes on from the await point that the state id names
+//!     NAME.drop(state)                    gives up what is pending there, and what is alive around it
+//!     NAME.end(state, outcome)            the drop function of a task: hands the value over, or drops
+//!
+//! body.rs fills them in.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use cranelift_codegen::inline::{Inline, InlineCommand};
+use cranelift_codegen::ir::{
+    types, AbiParam, ExternalName, FuncRef, Function, Inst, Opcode, Signature, Type, UserFuncName, Value,
+};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, ModuleError};
+
+use crate::body::Body;
+use crate::flow::{is_async, Flow};
+use crate::host::Import;
+use crate::layout::Layouts;
+use crate::runtime::{DropFn, PollFn};
+
+type Compiled<T> = Result<T, Box<ModuleError>>;
+
+/// The functions made of one in the source. Of a plain one `poll` is the function itself, and there are no others.
+#[derive(Clone, Copy)]
+pub struct Codes {
+    pub poll: FuncId,
+    pub drop: FuncId,
+    pub end: FuncId,
+    /// A host::Kind with all that a call needs.
+    pub kind: DataId,
+}
+
+pub struct Unit<'a> {
+    /// The number of `main`.
+    main: usize,
+    pub flows: &'a [Flow],
+    pub layouts: &'a Layouts<'a>,
+    pub module: JITModule,
+    pub imports: HashMap<&'static str, FuncId>,
+    pub codes: Vec<Codes>,
+    /// The host::Program, whose first words are the runtime and the end of the stack.
+    pub host: DataId,
+    pub localhost: DataId,
+    /// The Cranelift IR, if it is wanted.
+    pub dump: Option<String>,
+    pub code_bytes: usize,
+    /// Small functions that are compiled already: calls of them vanish.
+    bodies: HashMap<u32, Function>,
+}
+
+/// Instructions of a function that is put in the place of a call of it.
+const INLINE_MAX: usize = 80;
+
+/// Inlines the calls that go straight on, and of them those of `bodies`. With that an async call that need not wait is
+/// straight-line code; where it was pending and is polled again it stays a call.
+struct Inliner<'a> {
+    bodies: &'a HashMap<u32, Function>,
+    calls: &'a HashSet<Inst>,
+}
+
+impl Inline for Inliner<'_> {
+    fn inline(&mut self, caller: &Function, call: Inst, _: Opcode, func: FuncRef, _: &[Value]) -> InlineCommand<'_> {
+        let ExternalName::User(name) = caller.dfg.ext_funcs[func].name else { return InlineCommand::KeepCall };
+        match self.bodies.get(&caller.params.user_named_funcs()[name].index) {
+            Some(body) if self.calls.contains(&call) => {
+                InlineCommand::Inline { callee: Cow::Borrowed(body), visit_callee: false }
+            }
+            _ => InlineCommand::KeepCall,
+        }
+    }
+}
+
+const CHECKED: &str = if cfg!(debug_assertions) { "true" } else { "false" };
+
+/// Compiles everything. `imports` is what the code may call, `host` what the symbol "program" stands for in it.
+pub fn compile<'a>(
+    (flows, main): (&'a [Flow], usize),
+    layouts: &'a Layouts<'a>,
+    imports: &[Import],
+    host: *const u8,
+    dump: bool,
+) -> Result<Unit<'a>, String> {
+    let mut flags = settings::builder();
+    // Who hands out state ids is this compiler only, so no table access needs a guard against speculation.
+    for (name, value) in
+        [("opt_level", "speed"), ("enable_verifier", CHECKED), ("enable_table_access_spectre_mitigation", "false")]
+    {
+        flags.set(name, value).map_err(|error| error.to_string())?;
+    }
+    let isa = cranelift_native::builder()?.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())?;
+    let mut builder = JITBuilder::with_isa(isa, cranelift_module::default_libcall_names());
+    builder.symbol("program", host);
+    builder.symbols(imports.iter().map(|import| (import.name, import.address)));
+    let module = JITModule::new(builder);
+    declare((flows, main), layouts, imports, module, dump)
+        .and_then(|mut unit| unit.define().map(|()| unit))
+        .map_err(|error| format!("{error:?}"))
+}
+
+fn declare<'a>(
+    (flows, main): (&'a [Flow], usize),
+    layouts: &'a Layouts<'a>,
+    imports: &[Import],
+    mut module: JITModule,
+    dump: bool,
+) -> Compiled<Unit<'a>> {
+    let mut import_ids = HashMap::new();
+    for import in imports {
+        let types = signature(&module, import.types);
+        import_ids.insert(import.name, module.declare_function(import.name, Linkage::Import, &types)?);
+    }
+    let host = module.declare_data("program", Linkage::Import, false, false)?;
+    let localhost = module.declare_data("localhost", Linkage::Local, false, false)?;
+    let mut codes = Vec::new();
+    for function in flows {
+        let mut declare = |suffix: &str, types: &str| -> Compiled<FuncId> {
+            let types = signature(&module, types);
+            Ok(module.declare_function(&(function.name.clone() + suffix), Linkage::Local, &types)?)
+        };
+        codes.push(if is_async(function.color) {
+            let (poll, drop, end) = (declare(".poll", "ipp")?, declare(".drop", "vp")?, declare(".end", "vpi")?);
+            let kind = module.declare_data(&(function.name.clone() + ".kind"), Linkage::Local, false, false)?;
+            Codes { poll, drop, end, kind }
+        } else {
+            let poll = declare("", &"l".repeat(1 + function.params))?;
+            Codes { poll, drop: poll, end: poll, kind: host }
+        });
+    }
+    let dump = dump.then(String::new);
+    Ok(Unit {
+        main,
+        flows,
+        layouts,
+        module,
+        imports: import_ids,
+        codes,
+        host,
+        localhost,
+        dump,
+        code_bytes: 0,
+        bodies: HashMap::new(),
+    })
+}
+
+/// A signature from the letters that zyntax_runtime_signatures uses: the result's, then those of the parameters.
+pub fn signature(module: &JITModule, letters: &str) -> Signature {
+    let param = |letter: char| -> AbiParam {
+        let ty: Type = match letter {
+            'h' => return AbiParam::new(types::I16).uext(),
+            'u' => return AbiParam::new(types::I32).uext(),
+            'i' => return AbiParam::new(types::I32).sext(),
+            _ => types::I64,
+        };
+        AbiParam::new(ty)
+    };
+    let mut signature = module.make_signature();
+    let mut letters = letters.chars();
+    signature.returns.extend(letters.next().filter(|letter| *letter != 'v').map(param));
+    signature.params.extend(letters.map(param));
+    signature
+}
+
+impl Unit<'_> {
+    /// The poll function of `main`, its drop function as a task, and the size of its state.
+    pub fn main(&self) -> (PollFn, DropFn, usize) {
+        let (codes, frame) = (self.codes[self.main], &self.layouts.frames[self.main]);
+        let (poll, end) =
+            (self.module.get_finalized_function(codes.poll), self.module.get_finalized_function(codes.end));
+        // SAFETY: declared with these types above.
+        let (poll, end) =
+            unsafe { (std::mem::transmute::<*const u8, PollFn>(poll), std::mem::transmute::<*const u8, DropFn>(end)) };
+        (poll, end, frame.as_ref().map_or(0, |frame| frame.size as usize + 8))
+    }
+
+    fn define(&mut self) -> Compiled<()> {
+        let mut address = DataDescription::new();
+        address.define(b"127.0.0.1\0".as_slice().into());
+        self.module.define_data(self.localhost, &address)?;
+        // Plain functions, then each async one behind those that it awaits.
+        let plain = (0..self.codes.len()).filter(|index| !is_async(self.flows[*index].color));
+        for index in plain.chain(self.layouts.order.iter().copied()) {
+            let codes = self.codes[index];
+            if !is_async(self.flows[index].color) {
+                self.function(index, codes.poll, |body| body.plain())?;
+                continue;
+            }
+            self.function(index, codes.poll, |body| body.poll())?;
+            self.function(index, codes.drop, |body| body.drop())?;
+            self.function(index, codes.end, |body| body.end_of_task())?;
+            self.define_kind(index)?;
+        }
+        Ok(self.module.finalize_definitions()?)
+    }
+
+    fn function(&mut self, index: usize, id: FuncId, fill: impl FnOnce(&mut Body)) -> Compiled<()> {
+        let mut context = self.module.make_context();
+        let declaration = self.module.declarations().get_function_decl(id);
+        context.func.signature = declaration.signature.clone();
+        context.func.name = UserFuncName::testcase(declaration.name.as_deref().unwrap_or_default());
+        let mut builder_context = FunctionBuilderContext::new();
+        let config = self.module.target_config();
+        let mut body = Body::new(self, index, FunctionBuilder::new(&mut context.func, &mut builder_context));
+        fill(&mut body);
+        let calls = std::mem::take(&mut body.straight_calls);
+        body.builder.seal_all_blocks();
+        body.builder.finalize(config);
+        if self.dump.is_some() {
+            let text = self.readable(&context.func);
+            self.dump.iter_mut().for_each(|dump| *dump += &text);
+        }
+        context.inline(Inliner { bodies: &self.bodies, calls: &calls }).map_err(|error| Box::new(error.into()))?;
+        self.module.define_function(id, &mut context)?;
+        // Cranelift's inliner (0.135) does not carry names of data over, so what uses the runtime stays a call.
+        let layout = &context.func.layout;
+        let insts: usize = layout.blocks().map(|block| layout.block_insts(block).count()).sum();
+        if insts <= INLINE_MAX && context.func.global_values.is_empty() {
+            self.bodies.insert(id.as_u32(), context.func.clone());
+        }
+        self.code_bytes += context.compiled_code().map_or(0, |code| code.code_buffer().len());
+        Ok(())
+    }
+
+    /// The IR with names where Cranelift has numbers.
+    fn readable(&self, function: &Function) -> String {
+        let mut text = format!("{}\n", function.display());
+        let mut names: Vec<(String, String)> = Vec::new();
+        for (number, name) in function.params.user_named_funcs().iter() {
+            let found = match name.namespace {
+                0 => self.module.declarations().get_function_decl(FuncId::from_u32(name.index)).name.clone(),
+                _ => self.module.declarations().get_data_decl(DataId::from_u32(name.index)).name.clone(),
+            };
+            let found = format!("%{}", found.unwrap_or_default());
+            names.push((format!("u{}:{}", name.namespace, name.index), found.clone()));
+            names.push((number.to_string(), found));
+        }
+        names.sort_by_key(|(number, _)| std::cmp::Reverse(number.len()));
+        for (number, name) in names {
+            text = text.replace(&number, &name);
+        }
+        text
+    }
+
+    fn define_kind(&mut self, index: usize) -> Compiled<()> {
+        let (codes, function) = (self.codes[index], &self.flows[index]);
+        let Some(frame) = &self.layouts.frames[index] else { return Ok(()) };
+        let mut data = DataDescription::new();
+        data.set_align(8);
+        let numbers = [0, 0, 0, frame.size as u64, function.params as u64, function.captures.len() as u64];
+        data.define(numbers.iter().flat_map(|number| number.to_ne_bytes()).collect());
+        for (offset, code) in [(0, codes.poll), (8, codes.drop), (16, codes.end)] {
+            let code = self.module.declare_func_in_data(code, &mut data);
+            data.write_function_addr(offset, code);
+        }
+        Ok(self.module.define_data(codes.kind, &data)?)
+    }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What programs print, under the leak check.
+
+mod common;
+
+use common::run_text;
+
+/// An async `id`, which waits, and what a case needs.
+const PRELUDE: &str = "
+async fn id(x) { yield_now().await; return x; }
+async fn loud(x) { print(x); yield_now().await; return x; }
+fn say(x) { print(x); return x; }
+";
+
+#[track_caller]
+fn prints(name: &str, text: &str, expected: &[i64]) {
+    let ran = run_text(name, &format!("{PRELUDE}{text}"), &["--check-leaks"]);
+    let expected: String = expected.iter().map(|number| format!("{number}\n")).collect();
+    assert_eq!((ran.code, ran.out), (0, expected), "{}", ran.err);
+}
+
+#[track_caller]
+fn main_prints(name: &str, body: &str, expected: &[i64]) {
+    prints(name, &format!("async fn main() {{ {body} }}"), expected);
+}
+
+#[test]
+fn operators() {
+    main_prints("op1", "print(1 + 2 * 3 - 8 / 2 % 3); print(-7 / 2); print(-7 % 2); print(- -3);", &[6, -3, -1, 3]);
+    main_prints(
+        "op2",
+        "print(1 < 2); print(2 <= 1); print(2 > 1); print(1 >= 2); print(1 == 1); print(1 != 1);",
+        &[1, 0, 1, 0, 1, 0],
+    );
+    main_prints(
+        "op3",
+        "print(!5); print(!0); print(2 && 3); print(0 || 7); print(0 || 0); print(!(1 && 0));",
+        &[0, 1, 1, 1, 0, 1],
+    );
+    main_prints(
+        "wraps",
+        "print(9223372036854775807 + 1); print(-9223372036854775808 - 1); print(4611686018427387904 * 4);",
+        &[i64::MIN, i64::MAX, 0],
+    );
+    main_prints(
+        "divide_by_constant",
+        "let x = -9223372036854775808; print(x / 2); print(x % 10);",
+        &[i64::MIN / 2, -8],
+    );
+}
+
+#[test]
+fn statements() {
+    main_prints("ifs", "if 0 { print(1); } else if 1 { print(2); } else { print(3); } if 5 { print(4); }", &[2, 4]);
+    main_prints("whiles", "let i = 0; while i < 3 { i = i + 1; if i == 2 { print(i); } } print(i);", &[2, 3]);
+    main_prints(
+        "shadow",
+        "let x = 1; if 1 { let x = 2; print(x); x = 3; } print(x); let x = x + 10; print(x);",
+        &[2, 1, 11],
+    );
+    main_prints("comment", "// nothing\nprint(1); // print(2);\n// end\n", &[1]);
+    prints("zero", "fn f() { } async fn g() { } async fn main() { print(f()); print(g().await); return; }", &[0, 0]);
+    prints(
+        "fib",
+        "fn fib(n) { if n < 2 { return n; } return fib(n - 1) + fib(n - 2); } async fn main() { print(fib(20)); }",
+        &[6765],
+    );
+    prints("after_return", "fn f() { return 1; print(2); } async fn main() { print(f()); return; id(1).await; }", &[1]);
+    prints(
+        "many",
+        "fn f(a,b,c,d,e,f,g,h,i,j) { return a-b+c-d+e-f+g-h+i*j; } async fn main() { print(f(1,2,3,4,5,6,7,8,9,10)); }",
+        &[86],
+    );
+}
+
+#[test]
+fn awaits_anywhere() {
+    main_prints("operands", "print(id(1).await + id(2).await * id(3).await);", &[7]);
+    main_prints("order", "print(loud(1).await - say(2) + loud(3).await);", &[1, 2, 3, 2]);
+    main_prints("order2", "print(say(1) - (say(2) - loud(3).await));", &[1, 2, 3, 2]);
+    prints(
+        "arguments",
+        "fn f(a, b, c) { return a * 100 + b * 10 + c; } async fn main() { print(f(id(1).await, 2, id(3).await)); }",
+        &[123],
+    );
+    main_prints("nested_arguments", "print(id(id(id(4).await).await + id(1).await).await);", &[5]);
+    main_prints("conditions", "let i = 0; while id(i).await < id(3).await { if id(i).await == 1 { print(i); } i = i + id(1).await; } print(i);", &[1, 3]);
+    main_prints("and_or", "print(loud(0).await && loud(1).await); print(loud(2).await && loud(3).await); print(loud(4).await || loud(5).await); print(loud(0).await || loud(6).await);", &[
+        0, 0, 2, 3, 1, 4, 1, 0, 6, 1,
+    ]);
+    main_prints(
+        "and_or_branch",
+        "if id(1).await && (id(0).await || id(1).await) && !id(0).await { print(1); } else { print(2); }",
+        &[1],
+    );
+    main_prints("unary", "print(-id(5).await); print(!id(5).await);", &[-5, 0]);
+    prints("return", "async fn f(x) { return id(x).await + 1; } async fn main() { return print(f(1).await); }", &[2]);
+    main_prints("assigned", "let x = 1; x = x + id(x).await; let y = x; x = id(7).await; print(x * 10 + y);", &[72]);
+    main_prints("spawned", "let t = spawn id(id(3).await); print(join(t).await + join(spawn id(4)).await);", &[7]);
+}
+
+#[test]
+fn calls_that_nest() {
+    prints("recursive", "async fn down(n) { if n == 0 { return 0; } yield_now().await; return 1 + down(n - 1).await; } async fn main() { print(down(50).await); }", &[50]);
+    prints("mutual", "async fn even(n) { if n == 0 { return 1; } return odd(n - 1).await; } async fn odd(n) { if n == 0 { return 0; } yield_now().await; return even(n - 1).await; } async fn main() { print(even(101).await); }", &[0]);
+    prints("deep", "async fn down(n) { if n == 0 { return 0; } return 1 + down(n - 1).await; } async fn main() { print(down(100000).await); }", &[100000]);
+    prints("two_places", "async fn f(x) { return id(x).await + id(x + 1).await; } async fn main() { print(f(1).await + f(10).await + id(100).await); }", &[124]);
+    prints("argument_changes", "async fn f(x) { x = x + 1; yield_now().await; x = x * 2; yield_now().await; return x; } async fn main() { print(f(4).await); }", &[10]);
+}
+
+#[test]
+fn tasks() {
+    main_prints("join_twice", "let t = spawn id(5); print(join(t).await + join(t).await);", &[10]);
+    main_prints("canceled", "let t = spawn id(5); cancel(t); print(join(t).await); print(cancel(t));", &[0, -116]);
+    main_prints("select", "let a = spawn id(1); let b = spawn id(9); print(select(b, a).await);", &[0]);
+    main_prints("left", "spawn loud(1); spawn id(2); yield_now().await; yield_now().await;", &[1]);
+    main_prints("timeouts", "print(timeout(spawn id(1), 1000).await);", &[1]);
+    prints("late", "async fn slow() { sleep_ms(60000).await; print(0); } async fn main() { print(timeout(spawn slow(), 1).await); }", &[0]);
+    main_prints("sleep", "sleep_ms(0).await; sleep_ms(-5).await; sleep_ms(1).await; print(1);", &[1]);
+    main_prints(
+        "blocking",
+        "print(blocking_add(2, 3).await + blocking_add(-9223372036854775808, -1).await);",
+        &[i64::MIN + 4],
+    );
+    prints(
+        "plain_spawns",
+        "fn start(x) { return spawn id(x); } async fn main() { print(join(start(3)).await); }",
+        &[3],
+    );
+}
+
+#[test]
+fn channels() {
+    main_prints("ends", "let c = channel(2); print(send(c, 1).await); send(c, -9).await; close_channel(c); print(recv(c).await); print(recv(c).await); print(recv(c).await); print(send(c, 1).await);", &[
+        0, 1, -9, -1, -32,
+    ]);
+    main_prints("no_channel", "print(recv(5).await); print(send(0, 1).await); print(channel(0)); print(channel(-1)); print(close_channel(7));", &[
+        -116, -116, -22, -22, -116,
+    ]);
+    main_prints("no_socket", "print(read_byte(5).await); print(write_byte(1, 2).await); print(accept(0).await); print(port(3)); print(close(3));", &[
+        -116, -116, -116, -116, -116,
+    ]);
+}
+
+#[test]
+fn closures() {
+    main_prints(
+        "capture",
+        "let k = 1; let f = async |x| { return x + k; }; k = 2; print(f(10).await); print(k);",
+        &[11, 2],
+    );
+    main_prints("own_copy", "let k = 1; let f = async || { k = k + 1; yield_now().await; return k; }; print(f().await); print(f().await); print(k);", &[2, 2, 1]);
+    main_prints("nested", "let a = 1; let f = async |b| { let c = 3; return async |d| { return a * 1000 + b * 100 + c * 10 + d; }; }; let g = f(2).await; print(g(4).await);", &[1234]);
+    main_prints("in_loop", "let i = 0; let sum = 0; while i < 3 { let f = async || { yield_now().await; return i; }; sum = sum * 10 + f().await; i = i + 1; } print(sum);", &[12]);
+    main_prints(
+        "spawned_closure",
+        "let k = 5; let f = async |x| { yield_now().await; return x * k; }; print(join(spawn f(3)).await);",
+        &[15],
+    );
+    main_prints(
+        "shadowed_parameter",
+        "let x = 1; let f = async |x| { let y = x; if 1 { let x = 9; y = y + x; } return y; }; print(f(5).await);",
+        &[14],
+    );
+}
+
+#[test]
+fn iterators() {
+    let range = "async iter range(a, b) { while a < b { yield a; a = a + 1; } }";
+    prints(
+        "range",
+        &format!("{range} async fn main() {{ for x in range(id(1).await, 4) {{ print(id(x).await); }} }}"),
+        &[1, 2, 3],
+    );
+    prints("returns", &format!("{range} async fn f() {{ for x in range(0, 9) {{ for y in range(x, 9) {{ if x * y == 6 {{ return x * 10 + y; }} }} }} }} async fn main() {{ print(f().await); }}"), &[16]);
+    prints(
+        "iter_return",
+        "async iter f() { yield 1; return; yield 2; } async fn main() { for x in f() { print(x); } }",
+        &[1],
+    );
+    prints("recursive_iter", "async iter tree(n) { if n > 0 { for x in tree(n - 1) { yield x; } yield n; for x in tree(n - 1) { yield x; } } } async fn main() { for x in tree(3) { print(x); } }", &[1, 2, 1, 3, 1, 2, 1]);
+    prints("iter_spawned", &format!("{range} async fn sum(n) {{ let s = 0; for x in range(0, n) {{ s = s + id(x).await; }} return s; }} async fn main() {{ let a = spawn sum(5); let b = spawn sum(10); print(join(a).await + join(b).await); }}"), &[55]);
+    prints("in_closure", &format!("{range} async fn main() {{ let n = 3; let f = async || {{ let s = 0; for x in range(0, n) {{ s = s + x; }} return s; }}; print(f().await); }}"), &[3]);
+}
+
+/// A task is cancelled at each of its await points in turn; what it holds there is dropped once.
+#[test]
+fn canceled_everywhere() {
+    let text = "
+async iter numbers(n) { while n > 0 { yield_now().await; yield n; yield_now().await; n = n - 1; } }
+async fn deep(n) { yield_now().await; if n > 0 { deep(n - 1).await; } yield_now().await; return n; }
+async fn work(c) {
+    let f = async |x| { yield_now().await; deep(x).await; yield_now().await; return x; };
+    for x in numbers(2) {
+        for y in numbers(x) { id(f(y).await + deep(y).await).await; }
+        deep(x).await;
+    }
+    let child = spawn deep(3);
+    print(join(child).await + (id(1).await && id(2).await));
+    send(c, 1).await;
+    send(c, 2).await;
+    sleep_ms(60000).await;
+}
+async fn main() {
+    let c = channel(1);
+    let t = spawn work(c);
+    let i = 0;
+    while i < POLLS { yield_now().await; i = i + 1; }
+    cancel(t);
+    yield_now().await;
+    print(-1);
+}";
+    for polls in 0..90 {
+        let text = format!("{PRELUDE}{}", text.replace("POLLS", &polls.to_string()));
+        let ran = run_text("canceled_everywhere", &text, &["--check-leaks"]);
+        assert_eq!((ran.code, ran.out.ends_with("-1\n")), (0, true), "{polls} polls: {}", ran.err);
+        assert_eq!(ran.out.starts_with("4\n"), polls >= 70, "{polls} polls: {}", ran.out);
+    }
+}
+
+#[test]
+fn large_programs() {
+    let lets: String = (0..3000).map(|i| format!("let x{i} = {i} + a; ")).collect();
+    let sum: String = (0..3000).map(|i| format!("s = s + x{i}; ")).collect();
+    let large = format!("async fn large(a) {{ {lets} yield_now().await; let s = 0; {sum} return s; }}");
+    prints("large", &format!("{large} async fn main() {{ print(large(0).await + large(1).await); }}"), &[9_000_000]);
+    let links: String = (1..1000).map(|i| format!("async fn f{i}(x) {{ return f{}(x + 1).await; }} ", i - 1)).collect();
+    let chain = format!("async fn f0(x) {{ return id(x).await; }} {links}");
+    prints("chain", &format!("{chain} async fn main() {{ print(f999(1).await); }}"), &[1000]);
+}

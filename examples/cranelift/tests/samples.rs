@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every sample gives its output, drops everything, and does so also when it is ended after any number of polls.
+
+mod common;
+
+use common::{compiler, run_file, samples};
+
+fn names() -> Vec<String> {
+    let files = std::fs::read_dir(samples()).expect("the samples");
+    let names = files.map(|file| file.expect("a file").file_name().into_string().expect("a name"));
+    let mut names: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".zy")?.to_string())).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn outputs() {
+    let names = names();
+    assert_eq!(names.len(), 8);
+    for name in names {
+        let expected = std::fs::read_to_string(samples().join(name.clone() + ".out")).expect("an output");
+        let file = name + ".zy";
+        let plain = run_file(&samples(), &file, &[]);
+        assert_eq!((plain.code, plain.out.as_str(), plain.err.as_str()), (0, expected.as_str(), ""), "{file}");
+        let checked = run_file(&samples(), &file, &["--check-leaks"]);
+        assert_eq!((checked.code, checked.out.as_str()), (0, expected.as_str()), "{file}: {}", checked.err);
+    }
+}
+
+#[test]
+fn dropped_after_any_number_of_polls() {
+    for name in names() {
+        let file = name + ".zy";
+        for polls in (0..40).chain((40..400).step_by(23)) {
+            let ran = run_file(&samples(), &file, &["--check-leaks", "--polls", &polls.to_string()]);
+            assert_eq!(ran.code, 0, "{file}, {polls} polls: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn dumps() {
+    for (option, golden) in [("--dump-state", "readme.state"), ("--dump-clif", "readme.clif")] {
+        let expected = std::fs::read_to_string(samples().join(golden)).expect("a golden file");
+        assert_eq!(run_file(&samples(), "readme.zy", &[option]).out, expected, "{golden}");
+    }
+}
+
+/// Where another backend is built, what needs no socket runs on it just the same.
+#[test]
+fn backends() {
+    for (backend, library) in [("tokio", "zyntax_tokio"), ("async-std", "zyntax_async_std")] {
+        let file = format!("{}{library}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        if !std::path::Path::new(compiler().get_program()).with_file_name(file).exists() {
+            let ran = run_file(&samples(), "readme.zy", &["--backend", backend]);
+            assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+            assert!(
+                ran.err.ends_with("build it with `cargo build --release --workspace` in examples/\n"),
+                "{}",
+                ran.err
+            );
+            continue;
+        }
+        for name in ["readme", "closure", "race", "pipeline", "channel", "tasks"] {
+            let expected = std::fs::read_to_string(samples().join(format!("{name}.out"))).expect("an output");
+            let ran = run_file(&samples(), &format!("{name}.zy"), &["--backend", backend]);
+            assert_eq!((ran.code, ran.out, ran.err.as_str()), (0, expected, ""), "{name} on {backend}");
+        }
+        let ran = run_file(&samples(), "echo.zy", &["--backend", backend]);
+        assert_eq!((ran.code, ran.err.contains("needs --backend zyntax")), (1, true));
+    }
+}
