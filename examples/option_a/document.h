@@ -7,6 +7,8 @@
 #define EXAMPLES_OPTION_A_DOCUMENT_H
 
 /* clang-format off */
+// zyntax_async_runtime.h
+
 typedef enum {
     POLL_READY,
     POLL_PENDING
