@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The header of the design document ("External Runtime via Shared Library"), word for word between the
- * guards: all that swap.c and fetch.c know of the runtime they run on.
+ * The header of the design document ("External Runtime via Shared Library"), word for word between the guards: all that
+ * the program swap knows of the runtime it runs on.
  */
 #ifndef EXAMPLES_OPTION_A_DOCUMENT_H
 #define EXAMPLES_OPTION_A_DOCUMENT_H
