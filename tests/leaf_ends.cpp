@@ -32,7 +32,7 @@ struct World {
 
     std::vector<Maker> makers() {
         std::vector<Maker> all{
-            [this] { return zyntax_promise_sleep(UINT64_MAX - 1); },
+            [] { return zyntax_promise_sleep(UINT64_MAX - 1); },
             [this] { return zyntax_promise_read(io, buf, 1); },
             [this] { return zyntax_promise_write(full_io, buf, 1); },
             [this] { return zyntax_promise_ready(io, ZYNTAX_READABLE); },

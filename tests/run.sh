@@ -1,11 +1,11 @@
 #!/bin/sh
 # Every test, in one command: installs what is missing, builds and runs the suite with g++ in release, under ASan and
-# UBSan, under TSan, and with clang; lints and proves the package; then the other systems (cross.sh). The last line is
-# the sum.
+# UBSan, under TSan, and with clang; lints, proves the package, builds and runs the compilers; then the other systems
+# (cross.sh). The last line is the sum.
 #
 #   run.sh            everything
 #   run.sh --native   everything but the other systems
-#   run.sh --quick    the release build only, without lint and package
+#   run.sh --quick    the release build only, without lint, package and compilers
 set -eu
 cd "$(dirname "$0")/.."
 native=1 cross=1
@@ -60,7 +60,7 @@ thread_sanitizer_wrapper() {
 }
 
 if build release --buildtype=release -Dbenchmarks=true; then
-    run release release --no-suite package --no-suite lint
+    run release release --no-suite package --no-suite lint --no-suite compilers
 fi
 
 if [ -n "$native" ]; then
@@ -81,11 +81,12 @@ if [ -n "$native" ]; then
 
     export CC=clang CXX=clang++
     if build clang --buildtype=release -Dbenchmarks=true; then
-        run clang clang --no-suite package --no-suite lint --no-suite tidy --no-suite bench
+        run clang clang --no-suite package --no-suite lint --no-suite tidy --no-suite bench --no-suite compilers
     fi
 
     if [ -f build/release/build.ninja ]; then
         run release package --suite package --suite lint
+        run release compilers --suite compilers
     fi
 fi
 
