@@ -4,10 +4,10 @@
 
     cargo.py [COMMAND ARGUMENT...]
 
-In the command, {target} stands for the folder of what was built. Everything is kept in build/cargo of the source tree,
-or in CARGO_TARGET_DIR, so that the crates are compiled once, and not once for each build directory; Cargo lets one
-build at a time into it. Exit code 77, and a word why, where there is no cargo, where it is too old for the crates, or
-where they cannot be fetched.
+In the command, {target} stands for the folder of what was built; if it is `cargo`, that uses the same folder.
+Everything is kept in build/cargo of the source tree, or in CARGO_TARGET_DIR, so that the crates are compiled once, and
+not once for each build directory; Cargo lets one build at a time into it. Exit code 77, and a word why, where there is
+no cargo, where it is too old for the crates, or where they cannot be fetched.
 """
 import os
 import shutil
@@ -50,6 +50,7 @@ def main():
     command = [word.replace("{target}", os.path.join(target, "release")) for word in sys.argv[1:]]
     if command:
         sys.stdout.flush()
+        os.environ["CARGO_TARGET_DIR"] = target
         os.execvp(command[0], command)
 
 

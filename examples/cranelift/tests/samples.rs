@@ -46,6 +46,22 @@ fn dumps() {
     }
 }
 
+/// The walk through the compiler in the project's README shows what the golden files say.
+#[test]
+fn readme() {
+    let readme = samples().join("../../../README.md");
+    let text = std::fs::read_to_string(readme).expect("the README");
+    let mut dumps = 0;
+    for after_mark in text.split("<!-- dump: ").skip(1) {
+        let (golden, rest) = after_mark.split_once(" -->\n```").expect("a fenced block");
+        let shown = rest.split_once('\n').expect("a language").1.split_once("```").expect("an end").0;
+        let expected = std::fs::read_to_string(samples().join(golden)).expect("a golden file");
+        assert!(!shown.trim().is_empty() && expected.contains(shown), "README shows of {golden}:\n{shown}");
+        dumps += 1;
+    }
+    assert_eq!(dumps, 9);
+}
+
 /// Where another backend is built, what needs no socket runs on it just the same.
 #[test]
 fn backends() {
