@@ -205,24 +205,24 @@ impl TcpStream {
     }
 
     /// Both directions, to use at the same time.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+    pub fn halves(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         let handle = self.handle.0;
         (ReadHalf { direction: &mut self.reading, handle }, WriteHalf { direction: &mut self.writing, handle })
     }
 
     /// Reads up to the buffer's length; 0 at the end of the stream.
     pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.split().0.read(buf).await
+        self.halves().0.read(buf).await
     }
 
     /// Writes some bytes and says how many.
     pub async fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.split().1.write(buf).await
+        self.halves().1.write(buf).await
     }
 
     /// Writes all of it.
     pub async fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
-        self.split().1.write_all(buf).await
+        self.halves().1.write_all(buf).await
     }
 
     /// Ends the sending direction; reading goes on.

@@ -29,10 +29,12 @@ thread_local! {
     static ALIVE: RefCell<Vec<(RawRuntime, Rc<Abandoned>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The runtime whose task is being polled, or else the one that this thread drives or has entered.
+/// The runtime that this thread drives or has entered last, or else the one whose task is being polled, where a host
+/// drives it.
 pub(crate) fn current() -> Option<RawRuntime> {
+    let entered = ENTERED.try_with(Cell::get).ok().flatten();
     // SAFETY: callable from anywhere.
-    NonNull::new(unsafe { sys::zyntax_current_runtime() }).or_else(|| ENTERED.try_with(Cell::get).ok().flatten())
+    entered.or_else(|| NonNull::new(unsafe { sys::zyntax_current_runtime() }))
 }
 
 /// What is kept beside a runtime of this thread; none for one that Rust did not make.
