@@ -53,7 +53,7 @@ for_target() {
     wanted=
     # shellcheck disable=SC2086 # several words
     build "$target" $run_options "$@" || return 0
-    run "$target" "$target" --no-suite package --no-suite lint --no-suite tidy -t 3
+    run "$target" "$target" --no-suite package --no-suite lint --no-suite tidy --no-suite bindings -t 3
 }
 
 # in_short TARGET [PROGRAM ...]: the programs in C, and these

@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")"
 rounds=${1:-5} seconds=${2:-2} connections=${3:-50}
-target=${CARGO_TARGET_DIR:-../../build/cargo-bindings}
+target=${CARGO_TARGET_DIR:-$PWD/../../build/cargo-bindings}
 export CARGO_TARGET_DIR="$target"
 command -v wrk >/dev/null || {
     echo 'wrk is missing: apt-get install wrk' >&2
@@ -58,4 +58,4 @@ for name in zyntax tokio; do
     echo "$name: $(median $name 1) requests a CPU second, $(median $name 2) requests a second"
 done
 awk -v ours="$(median zyntax 1)" -v theirs="$(median tokio 1)" -v rounds="$rounds" -v connections="$connections" '
-    BEGIN { printf "ratio: %.3f of Tokio (medians of %d rounds, %d connections)\n", ours / theirs, rounds, connections }'
+    BEGIN { printf "ratio: %.3f (medians of %d rounds, %d connections)\n", ours / theirs, rounds, connections }'

@@ -9,6 +9,34 @@
 //! the feature `futures-io`, which is on by default, [`TcpStream`] has that crate's traits; with `hyper` those of
 //! hyper, whose HTTP/1.1 server then runs unchanged (`examples/hyper_server.rs`). The crate is empty on
 //! `wasm32-unknown-unknown`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use zyntax_async_runtime::{sleep, spawn, spawn_blocking, timeout, Runtime, TcpListener, TcpStream};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let runtime = Runtime::new()?;
+//!     runtime.block_on(async {
+//!         let listener = TcpListener::bind("127.0.0.1:0")?;
+//!         let port = listener.port()?;
+//!         let server = spawn(async move {
+//!             let mut stream = listener.accept().await?;
+//!             sleep(Duration::from_millis(1)).await;
+//!             stream.write_all(b"hello").await
+//!         });
+//!
+//!         let mut stream = TcpStream::connect("localhost", port).await?;
+//!         let mut buffer = [0; 5];
+//!         let read = timeout(Duration::from_secs(5), stream.read(&mut buffer)).await??;
+//!         assert_eq!(&buffer[..read], b"hello");
+//!
+//!         server.await.expect("no panic")?;
+//!         let sum: u64 = spawn_blocking(|| (1..=1000).sum()).await.expect("no panic");
+//!         println!("{sum}");
+//!         Ok(())
+//!     })?
+//! }
+//! ```
 #![cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 #![warn(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]

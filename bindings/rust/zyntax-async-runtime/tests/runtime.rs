@@ -252,7 +252,8 @@ fn wakers_work_from_other_threads_and_for_ever() {
     drop(runtime);
     let waker = kept.lock().unwrap().take().unwrap();
     waker.wake_by_ref();
-    thread::spawn(move || waker.clone().wake()).join().unwrap();
+    let copy = waker.clone();
+    thread::spawn(move || copy.wake()).join().unwrap();
 }
 
 // ---- time ----
