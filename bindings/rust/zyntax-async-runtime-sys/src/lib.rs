@@ -269,47 +269,163 @@ macro_rules! functions {
 functions! {
     fn zyntax_runtime_create() -> *mut zyntax_runtime;
     fn zyntax_runtime_destroy(runtime: *mut zyntax_runtime);
-    fn zyntax_runtime_spawn(runtime: *mut zyntax_runtime, state: FutureState, poll: Option<PollFn>) -> *mut zyntax_task;
+    fn zyntax_runtime_spawn(
+        runtime: *mut zyntax_runtime,
+        state: FutureState,
+        poll: Option<PollFn>,
+    ) -> *mut zyntax_task;
     fn zyntax_runtime_block_on(runtime: *mut zyntax_runtime, task: *mut zyntax_task) -> i32;
     fn zyntax_runtime_run(runtime: *mut zyntax_runtime) -> i32;
     fn zyntax_error_name(code: i64) -> *const c_char;
     fn zyntax_strerror(code: i64) -> *const c_char;
-    fn zyntax_runtime_spawn_with(runtime: *mut zyntax_runtime, state: FutureState, poll: Option<PollFn>, drop: Option<DropFn>, owned: usize) -> *mut zyntax_task;
+    fn zyntax_runtime_spawn_with(
+        runtime: *mut zyntax_runtime,
+        state: FutureState,
+        poll: Option<PollFn>,
+        drop: Option<DropFn>,
+        owned: usize,
+    ) -> *mut zyntax_task;
     fn zyntax_task_cancel(task: *mut zyntax_task) -> i32;
     fn zyntax_task_alive(task: *mut zyntax_task) -> i32;
-    fn zyntax_task_join(task: *mut zyntax_task, op: *mut zyntax_op, waker: *mut Waker, result: *mut i64) -> PollStatus;
+    fn zyntax_task_join(
+        task: *mut zyntax_task,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
     fn zyntax_state_alloc(runtime: *mut zyntax_runtime, size: usize) -> *mut c_void;
     fn zyntax_state_free(runtime: *mut zyntax_runtime, state: *mut c_void, size: usize);
     fn zyntax_op_cancel(op: *mut zyntax_op);
-    fn zyntax_join_all(tasks: *const *mut zyntax_task, n: usize, op: *mut zyntax_op, waker: *mut Waker) -> PollStatus;
-    fn zyntax_select(tasks: *const *mut zyntax_task, n: usize, op: *mut zyntax_op, waker: *mut Waker, result: *mut i64) -> PollStatus;
-    fn zyntax_join_until(task: *mut zyntax_task, op: *mut zyntax_op, deadline_ns: u64, waker: *mut Waker, result: *mut i64) -> PollStatus;
+    fn zyntax_join_all(
+        tasks: *const *mut zyntax_task,
+        n: usize,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+    ) -> PollStatus;
+    fn zyntax_select(
+        tasks: *const *mut zyntax_task,
+        n: usize,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_join_until(
+        task: *mut zyntax_task,
+        op: *mut zyntax_op,
+        deadline_ns: u64,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
     fn zyntax_now_ns(runtime: *mut zyntax_runtime) -> u64;
-    fn zyntax_sleep(runtime: *mut zyntax_runtime, op: *mut zyntax_op, duration_ns: u64, waker: *mut Waker) -> PollStatus;
-    fn zyntax_sleep_until(runtime: *mut zyntax_runtime, op: *mut zyntax_op, deadline_ns: u64, waker: *mut Waker) -> PollStatus;
+    fn zyntax_sleep(
+        runtime: *mut zyntax_runtime,
+        op: *mut zyntax_op,
+        duration_ns: u64,
+        waker: *mut Waker,
+    ) -> PollStatus;
+    fn zyntax_sleep_until(
+        runtime: *mut zyntax_runtime,
+        op: *mut zyntax_op,
+        deadline_ns: u64,
+        waker: *mut Waker,
+    ) -> PollStatus;
     fn zyntax_io_open(runtime: *mut zyntax_runtime, fd: isize, out: *mut *mut zyntax_io) -> i32;
     fn zyntax_io_close(io: *mut zyntax_io) -> i32;
     fn zyntax_io_detach(io: *mut zyntax_io, fd: *mut isize) -> i32;
     fn zyntax_io_fd(io: *mut zyntax_io) -> isize;
-    fn zyntax_io_ready(io: *mut zyntax_io, op: *mut zyntax_op, interest: u32, waker: *mut Waker, result: *mut i64) -> PollStatus;
-    fn zyntax_io_read(io: *mut zyntax_io, op: *mut zyntax_op, buf: *mut c_void, len: usize, waker: *mut Waker, result: *mut i64) -> PollStatus;
-    fn zyntax_io_write(io: *mut zyntax_io, op: *mut zyntax_op, buf: *const c_void, len: usize, waker: *mut Waker, result: *mut i64) -> PollStatus;
-    fn zyntax_tcp_listen(runtime: *mut zyntax_runtime, address: *const c_char, port: u16, out: *mut *mut zyntax_io) -> i32;
-    fn zyntax_tcp_listen_with(runtime: *mut zyntax_runtime, address: *const c_char, port: u16, flags: u32, out: *mut *mut zyntax_io) -> i32;
+    fn zyntax_io_ready(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        interest: u32,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_io_read(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        buf: *mut c_void,
+        len: usize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_io_write(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        buf: *const c_void,
+        len: usize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_tcp_listen(
+        runtime: *mut zyntax_runtime,
+        address: *const c_char,
+        port: u16,
+        out: *mut *mut zyntax_io,
+    ) -> i32;
+    fn zyntax_tcp_listen_with(
+        runtime: *mut zyntax_runtime,
+        address: *const c_char,
+        port: u16,
+        flags: u32,
+        out: *mut *mut zyntax_io,
+    ) -> i32;
     fn zyntax_tcp_port(io: *mut zyntax_io) -> i32;
-    fn zyntax_tcp_accept(listener: *mut zyntax_io, op: *mut zyntax_op, waker: *mut Waker, out: *mut *mut zyntax_io, result: *mut i64) -> PollStatus;
-    fn zyntax_tcp_connect(runtime: *mut zyntax_runtime, op: *mut zyntax_op, host: *const c_char, port: u16, waker: *mut Waker, out: *mut *mut zyntax_io, result: *mut i64) -> PollStatus;
+    fn zyntax_tcp_accept(
+        listener: *mut zyntax_io,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+        out: *mut *mut zyntax_io,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_tcp_connect(
+        runtime: *mut zyntax_runtime,
+        op: *mut zyntax_op,
+        host: *const c_char,
+        port: u16,
+        waker: *mut Waker,
+        out: *mut *mut zyntax_io,
+        result: *mut i64,
+    ) -> PollStatus;
     fn zyntax_tcp_shutdown(io: *mut zyntax_io) -> i32;
-    fn zyntax_blocking(runtime: *mut zyntax_runtime, op: *mut zyntax_op, func: Option<unsafe extern "C" fn(*mut c_void) -> i64>, arg: *mut c_void, arg_size: usize, waker: *mut Waker, result: *mut i64) -> PollStatus;
-    fn zyntax_channel_create(runtime: *mut zyntax_runtime, capacity: usize, item_size: usize, out: *mut *mut zyntax_channel) -> i32;
-    fn zyntax_channel_send(channel: *mut zyntax_channel, op: *mut zyntax_op, item: *const c_void, waker: *mut Waker, result: *mut i64) -> PollStatus;
-    fn zyntax_channel_recv(channel: *mut zyntax_channel, op: *mut zyntax_op, item: *mut c_void, waker: *mut Waker, result: *mut i64) -> PollStatus;
+    fn zyntax_blocking(
+        runtime: *mut zyntax_runtime,
+        op: *mut zyntax_op,
+        func: Option<unsafe extern "C" fn(*mut c_void) -> i64>,
+        arg: *mut c_void,
+        arg_size: usize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_channel_create(
+        runtime: *mut zyntax_runtime,
+        capacity: usize,
+        item_size: usize,
+        out: *mut *mut zyntax_channel,
+    ) -> i32;
+    fn zyntax_channel_send(
+        channel: *mut zyntax_channel,
+        op: *mut zyntax_op,
+        item: *const c_void,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_channel_recv(
+        channel: *mut zyntax_channel,
+        op: *mut zyntax_op,
+        item: *mut c_void,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
     fn zyntax_channel_close(channel: *mut zyntax_channel) -> i32;
     fn zyntax_channel_destroy(channel: *mut zyntax_channel) -> i32;
     fn zyntax_runtime_create_with(config: *const zyntax_runtime_config, error: *mut i32) -> *mut zyntax_runtime;
     fn zyntax_runtime_turn(runtime: *mut zyntax_runtime, timeout_ns: i64) -> i32;
     fn zyntax_runtime_stop(runtime: *mut zyntax_runtime);
-    fn zyntax_runtime_post(runtime: *mut zyntax_runtime, func: Option<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void) -> i32;
+    fn zyntax_runtime_post(
+        runtime: *mut zyntax_runtime,
+        func: Option<unsafe extern "C" fn(*mut c_void)>,
+        arg: *mut c_void,
+    ) -> i32;
     fn zyntax_runtime_hold(runtime: *mut zyntax_runtime);
     fn zyntax_runtime_release(runtime: *mut zyntax_runtime);
     fn zyntax_runtime_backend_fd(runtime: *mut zyntax_runtime) -> isize;
@@ -317,9 +433,18 @@ functions! {
     fn zyntax_current_runtime() -> *mut zyntax_runtime;
     fn zyntax_current_waker(out: *mut Waker) -> i32;
     fn zyntax_wake_from_signal(waker: *const Waker);
-    fn zyntax_promise_spawn(runtime: *mut zyntax_runtime, promise: *const zyntax_promise, result: *mut i64) -> *mut zyntax_task;
+    fn zyntax_promise_spawn(
+        runtime: *mut zyntax_runtime,
+        promise: *const zyntax_promise,
+        result: *mut i64,
+    ) -> *mut zyntax_task;
     fn zyntax_promise_block_on(runtime: *mut zyntax_runtime, promise: *const zyntax_promise) -> i64;
-    fn zyntax_promise_spawn_with(runtime: *mut zyntax_runtime, promise: *const zyntax_promise, result: *mut i64, hooks: *const zyntax_promise_hooks) -> *mut zyntax_task;
+    fn zyntax_promise_spawn_with(
+        runtime: *mut zyntax_runtime,
+        promise: *const zyntax_promise,
+        result: *mut i64,
+        hooks: *const zyntax_promise_hooks,
+    ) -> *mut zyntax_task;
     fn zyntax_promise_sleep(duration_ns: u64) -> *mut zyntax_promise;
     fn zyntax_promise_yield() -> *mut zyntax_promise;
     fn zyntax_promise_read(io: *mut zyntax_io, buf: *mut c_void, len: usize) -> *mut zyntax_promise;
@@ -329,13 +454,21 @@ functions! {
     fn zyntax_promise_connect(host: *const c_char, port: u16) -> *mut zyntax_promise;
     fn zyntax_promise_send(channel: *mut zyntax_channel, item: *const c_void) -> *mut zyntax_promise;
     fn zyntax_promise_recv(channel: *mut zyntax_channel, item: *mut c_void) -> *mut zyntax_promise;
-    fn zyntax_promise_blocking(func: Option<unsafe extern "C" fn(*mut c_void) -> i64>, arg: *mut c_void, arg_size: usize) -> *mut zyntax_promise;
+    fn zyntax_promise_blocking(
+        func: Option<unsafe extern "C" fn(*mut c_void) -> i64>,
+        arg: *mut c_void,
+        arg_size: usize,
+    ) -> *mut zyntax_promise;
     fn zyntax_promise_timeout(promise: *mut zyntax_promise, duration_ns: u64) -> *mut zyntax_promise;
     fn zyntax_promise_select(promises: *const *mut zyntax_promise, n: usize) -> *mut zyntax_promise;
     fn zyntax_promise_spawn_child(promise: *const zyntax_promise) -> *mut zyntax_promise;
     fn zyntax_promise_cancel(promise: *mut zyntax_promise) -> i32;
     fn zyntax_runtime_get_stats(runtime: *mut zyntax_runtime, stats: *mut zyntax_runtime_stats) -> i32;
-    fn zyntax_runtime_dump(runtime: *mut zyntax_runtime, visit: Option<unsafe extern "C" fn(*mut c_void, *const zyntax_task_info)>, user: *mut c_void) -> i32;
+    fn zyntax_runtime_dump(
+        runtime: *mut zyntax_runtime,
+        visit: Option<unsafe extern "C" fn(*mut c_void, *const zyntax_task_info)>,
+        user: *mut c_void,
+    ) -> i32;
     fn zyntax_runtime_backend() -> *const c_char;
     fn zyntax_runtime_version() -> u32;
     fn zyntax_runtime_symbols(count: *mut usize) -> *const zyntax_symbol;

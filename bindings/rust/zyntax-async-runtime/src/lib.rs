@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A single-threaded async runtime: any `std::future::Future` on the Zyntax async runtime's reactor and executor.
 //!
-//! A task's waker is two plain words, so that cloning, waking and polling allocate nothing and count nothing. Everything
+//! A task's waker is two plain words, so that cloning, waking and polling allocate and count nothing. Everything
 //! but [`Remote`], [`AbortHandle`] and wakers stays in the thread that made the [`Runtime`]; the compiler sees to that.
 //! Free functions such as [`spawn`] and [`sleep`] find the runtime whose task is being polled.
 //!

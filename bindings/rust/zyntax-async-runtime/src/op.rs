@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where Rust's wakers and the library's meet: a task's waker as a `std::task::Waker`, and an await point's op word that
-//! is given up when it is dropped.
+//! Where Rust's wakers and the library's meet: a task's waker as a `std::task::Waker`, and an await point's op word
+//! that is given up when it is dropped.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -47,7 +47,7 @@ struct Host {
 }
 
 unsafe extern "C" fn wake_host(data: *mut c_void) {
-    // SAFETY: the `OpSlot` that gave this out cancels its op before it frees the memory, and a slot that is leaked frees
+    // SAFETY: the `OpSlot` that gave this out cancels its op before it frees the memory, and one that is leaked frees
     // nothing. The waker is taken out first, as waking may drop the slot.
     let waker = unsafe { &*data.cast::<Host>() }.waker.take();
     if let Some(waker) = waker {

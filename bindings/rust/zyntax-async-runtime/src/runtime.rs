@@ -193,7 +193,7 @@ impl Runtime {
     }
 
     /// Drives everything until the future has its value. A panic of the future goes on here. On an error
-    /// ([`Error::CANCELED`] after a stop, [`Error::BUSY`], [`Error::STALLED`]) the future is dropped; the tasks live on.
+    /// ([`Error::CANCELED`] after a stop, [`Error::BUSY`], [`Error::STALLED`]) the future is dropped; tasks live on.
     /// To go on after a stop pass a future by `Pin<&mut _>`.
     pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let slot = UnsafeCell::new(RootSlot::Running(future));
@@ -213,7 +213,7 @@ impl Runtime {
             // SAFETY: as before.
             unsafe { sys::zyntax_runtime_block_on(self.as_raw(), task) }
         };
-        // SAFETY: for any handle. One that is alive has not been dropped, so that the box is there, and this is the only
+        // SAFETY: for any handle. One that is alive has not been dropped, so that the box is there; this is the only
         // thread that could drop it.
         unsafe {
             if sys::zyntax_task_alive(task) != 0 {

@@ -99,7 +99,7 @@ unsafe extern "C" fn poll<F: Future>(state: *mut c_void, waker: *mut sys::Waker)
     let waker = unsafe { task_waker(waker) };
     let mut context = Context::from_waker(&waker);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the task is never polled twice at once nor after its end, so that this is the only reference; it lives
+        // SAFETY: the task is never polled twice at once nor after its end: this is the only reference; it lives
         // in an `Rc` and is never moved.
         match unsafe { &mut *task.stage.get() } {
             Stage::Running(future) => unsafe { Pin::new_unchecked(future) }.poll(&mut context),
