@@ -53,7 +53,8 @@ for_target() {
     wanted=
     # shellcheck disable=SC2086 # several words
     build "$target" $run_options "$@" || return 0
-    run "$target" "$target" --no-suite package --no-suite lint --no-suite tidy --no-suite compilers -t 3
+    run "$target" "$target" --no-suite package --no-suite lint --no-suite tidy --no-suite compilers \
+        --no-suite bindings -t 3
 }
 
 # in_short TARGET [PROGRAM ...]: the programs in C, and these

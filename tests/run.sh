@@ -60,17 +60,17 @@ thread_sanitizer_wrapper() {
 }
 
 if build release --buildtype=release -Dbenchmarks=true; then
-    run release release --no-suite package --no-suite lint --no-suite compilers
+    run release release --no-suite package --no-suite lint --no-suite compilers --no-suite bindings
 fi
 
 if [ -n "$native" ]; then
     if build asan --buildtype=debug -Db_sanitize=address,undefined; then
-        run asan asan --no-suite package --no-suite lint --no-suite tidy -t 3
+        run asan asan --no-suite package --no-suite lint --no-suite tidy --no-suite bindings -t 3
     fi
 
     if wrapper=$(thread_sanitizer_wrapper); then
         if build tsan --buildtype=debugoptimized -Db_sanitize=thread; then
-            run tsan tsan --no-suite package --no-suite lint --no-suite tidy -t 5
+            run tsan tsan --no-suite package --no-suite lint --no-suite tidy --no-suite bindings -t 5
         fi
     elif [ -n "${CI:-}" ]; then
         record tsan 0 1 0 cannot_run_here
@@ -81,12 +81,14 @@ if [ -n "$native" ]; then
 
     export CC=clang CXX=clang++
     if build clang --buildtype=release -Dbenchmarks=true; then
-        run clang clang --no-suite package --no-suite lint --no-suite tidy --no-suite bench --no-suite compilers
+        run clang clang --no-suite package --no-suite lint --no-suite tidy --no-suite bench --no-suite compilers \
+            --no-suite bindings
     fi
 
     if [ -f build/release/build.ninja ]; then
         run release package --suite package --suite lint
         run release compilers --suite compilers
+        run release bindings --suite bindings
     fi
 fi
 

@@ -27,7 +27,7 @@ TOTAL_CODE_LINES_MAX = 5542
 HEADER = 'include/zyntax_async_runtime.h'
 SYMBOLS = 'runtime/parts/symbols.cpp'
 SOURCE_SUFFIXES = {'.c', '.cpp', '.h'}
-TEXT_SUFFIXES = SOURCE_SUFFIXES | {'.py', '.sh', '.md', '.build', '.txt', '.svg', '.yml'}
+TEXT_SUFFIXES = SOURCE_SUFFIXES | {'.py', '.sh', '.md', '.build', '.txt', '.svg', '.yml', '.rs', '.toml'}
 TEXT_NAMES = {'meson.build', 'LICENSE', 'run', '.clang-format', '.clang-tidy', '.editorconfig', '.gitignore'}
 FOLDERS = ['runtime', 'platform', 'include', 'tests', 'bench', 'examples', 'bindings', 'docs', 'tools', '.ci']
 

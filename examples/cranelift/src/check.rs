@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What names mean and which calls are allowed where: scopes, captures, numbers of arguments, await and its kin. flow.rs
+//! What names mean and which calls are allowed where: scopes, captures, numbers of arguments, await and its kin.
+//! flow.rs
 //! asks here while it lowers.
 
 use std::collections::{BTreeMap, HashMap};

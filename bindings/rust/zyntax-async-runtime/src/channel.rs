@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bounded channels between tasks of one runtime. The library's channel counts and orders; the items are kept here, so
+//! that they are dropped as Rust drops.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{poll_fn, Future};
+use std::ptr;
+use std::rc::Rc;
+use std::task::{ready, Poll};
+
+use crate::op::OpSlot;
+use crate::runtime::current;
+use crate::{sys, Error};
+
+struct Channel<T> {
+    number: *mut sys::zyntax_channel,
+    items: RefCell<VecDeque<T>>,
+    senders: Cell<usize>,
+    receivers: Cell<usize>,
+}
+
+impl<T> Channel<T> {
+    fn close(&self) {
+        // SAFETY: this is the channel's thread; a stale one is fine.
+        unsafe { sys::zyntax_channel_close(self.number) };
+    }
+}
+
+impl<T> Drop for Channel<T> {
+    fn drop(&mut self) {
+        // SAFETY: as before.
+        unsafe { sys::zyntax_channel_destroy(self.number) };
+    }
+}
+
+/// A channel for `capacity` items, many senders to many receivers: each item reaches one of them. First come, first
+/// served.
+///
+/// ```
+/// use zyntax_async_runtime::{channel, spawn, Runtime};
+/// let runtime = Runtime::new()?;
+/// runtime.block_on(async {
+///     let (sender, receiver) = channel(1).unwrap();
+///     spawn(async move {
+///         for text in ["a", "b"] {
+///             sender.send(text).await.unwrap();
+///         }
+///     });
+///     assert_eq!(receiver.recv().await, Some("a"));
+///     assert_eq!(receiver.recv().await, Some("b"));
+///     assert_eq!(receiver.recv().await, None);
+/// })
+/// # ?;
+/// # Ok::<(), zyntax_async_runtime::Error>(())
+/// ```
+pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), Error> {
+    let runtime = current().ok_or(Error::NO_RUNTIME)?;
+    let mut number = ptr::null_mut();
+    // SAFETY: the runtime lives and this is its thread.
+    Error::check(unsafe { sys::zyntax_channel_create(runtime.as_ptr(), capacity, 0, &mut number) }.into())?;
+    let channel = Rc::new(Channel {
+        number,
+        items: RefCell::new(VecDeque::with_capacity(capacity.min(1024))),
+        senders: Cell::new(1),
+        receivers: Cell::new(1),
+    });
+    Ok((Sender(channel.clone()), Receiver(channel)))
+}
+
+/// What could not be sent, as there is no receiver or no runtime any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SendError<T>(pub T);
+
+impl<T> fmt::Debug for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SendError")
+    }
+}
+
+impl<T> fmt::Display for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the channel is closed")
+    }
+}
+
+impl<T> std::error::Error for SendError<T> {}
+
+/// Sends into a channel. The channel ends when all of them are dropped.
+///
+/// ```compile_fail,E0277
+/// fn sent<T: Send>() {}
+/// sent::<zyntax_async_runtime::Sender<u8>>();
+/// ```
+pub struct Sender<T>(Rc<Channel<T>>);
+
+impl<T> Sender<T> {
+    /// Sends an item; waits while the channel is full.
+    pub fn send(&self, item: T) -> impl Future<Output = Result<(), SendError<T>>> + '_ {
+        let mut item = Some(item);
+        let mut slot = OpSlot::new();
+        poll_fn(move |cx| {
+            let (signal, mut result) = (0u8, 0);
+            ready!(slot.call(cx, |op, waker| {
+                let signal = ptr::from_ref(&signal).cast();
+                // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
+                unsafe { sys::zyntax_channel_send(self.0.number, op, signal, waker, &mut result) }
+            }));
+            let item = item.take().expect("send was polled after it was ready");
+            if result < 0 {
+                return Poll::Ready(Err(SendError(item)));
+            }
+            self.0.items.borrow_mut().push_back(item);
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        self.0.senders.set(self.0.senders.get() + 1);
+        Sender(self.0.clone())
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.0.senders.set(self.0.senders.get() - 1);
+        if self.0.senders.get() == 0 {
+            self.0.close();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender")
+    }
+}
+
+/// Receives from a channel. When all of them are dropped nothing can be sent any more, and what is queued is dropped.
+pub struct Receiver<T>(Rc<Channel<T>>);
+
+impl<T> Receiver<T> {
+    /// The next item; `None` when there is no sender left, or no runtime, and the channel is empty.
+    pub fn recv(&self) -> impl Future<Output = Option<T>> + '_ {
+        let mut slot = OpSlot::new();
+        poll_fn(move |cx| {
+            let (mut signal, mut result) = (0u8, 0);
+            ready!(slot.call(cx, |op, waker| {
+                let signal = ptr::from_mut(&mut signal).cast();
+                // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
+                unsafe { sys::zyntax_channel_recv(self.0.number, op, signal, waker, &mut result) }
+            }));
+            // Errors are those of a runtime that has ended, in which everybody who is left takes what is left.
+            Poll::Ready(self.0.items.borrow_mut().pop_front())
+        })
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Receiver<T> {
+        self.0.receivers.set(self.0.receivers.get() + 1);
+        Receiver(self.0.clone())
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.0.receivers.set(self.0.receivers.get() - 1);
+        if self.0.receivers.get() == 0 {
+            self.0.close();
+            let items = std::mem::take(&mut *self.0.items.borrow_mut());
+            drop(items);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Receiver")
+    }
+}

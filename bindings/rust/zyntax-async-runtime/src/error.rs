@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The library's error codes as Rust errors.
+
+use std::ffi::CStr;
+use std::{fmt, io};
+
+use crate::sys;
+
+/// An error of the library: Linux's errno numbers, negative, on every platform.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Error(i32);
+
+impl Error {
+    /// [`crate::Remote::stop`] was called, or what was waited for was given up.
+    pub const CANCELED: Error = Error(sys::ZYNTAX_ECANCELED);
+    /// A runtime was driven from inside one of its own tasks.
+    pub const BUSY: Error = Error(sys::ZYNTAX_EBUSY);
+    /// Nothing can ever wake what is waited for ([`crate::Builder::detect_stall`]).
+    pub const STALLED: Error = Error(sys::ZYNTAX_EDEADLK);
+    /// The runtime is gone, or there is none: a free function was called outside of any.
+    pub const NO_RUNTIME: Error = Error(sys::ZYNTAX_ESTALE);
+
+    /// The `ZYNTAX_E…` code.
+    pub fn code(self) -> i32 {
+        self.0
+    }
+
+    /// The code's name, such as `"ETIMEDOUT"`.
+    pub fn name(self) -> &'static str {
+        // SAFETY: the library returns a static string, never null, for any code.
+        unsafe { CStr::from_ptr(sys::zyntax_error_name(self.0.into())) }.to_str().unwrap_or("E?")
+    }
+
+    /// `Ok` for 0 and more, else the error.
+    pub(crate) fn check(code: i64) -> Result<i64, Error> {
+        match i32::try_from(code) {
+            _ if code >= 0 => Ok(code),
+            Ok(code) => Err(Error(code)),
+            Err(_) => Err(Error(sys::ZYNTAX_EIO)),
+        }
+    }
+
+    pub(crate) const NO_MEMORY: Error = Error(sys::ZYNTAX_ENOMEM);
+    pub(crate) const INVALID: Error = Error(sys::ZYNTAX_EINVAL);
+
+    /// The standard library's kind that says the same.
+    pub fn kind(self) -> io::ErrorKind {
+        use io::ErrorKind::*;
+        match self.0 {
+            sys::ZYNTAX_EPERM | sys::ZYNTAX_EACCES => PermissionDenied,
+            sys::ZYNTAX_ENOENT => NotFound,
+            sys::ZYNTAX_EAGAIN => WouldBlock,
+            sys::ZYNTAX_ENOMEM => OutOfMemory,
+            sys::ZYNTAX_EBUSY => ResourceBusy,
+            sys::ZYNTAX_EEXIST => AlreadyExists,
+            sys::ZYNTAX_EINVAL => InvalidInput,
+            sys::ZYNTAX_EPIPE => BrokenPipe,
+            sys::ZYNTAX_EDEADLK => Deadlock,
+            sys::ZYNTAX_ENOSYS | sys::ZYNTAX_EOPNOTSUPP | sys::ZYNTAX_EAFNOSUPPORT => Unsupported,
+            sys::ZYNTAX_EADDRINUSE => AddrInUse,
+            sys::ZYNTAX_EADDRNOTAVAIL => AddrNotAvailable,
+            sys::ZYNTAX_ENETDOWN => NetworkDown,
+            sys::ZYNTAX_ENETUNREACH => NetworkUnreachable,
+            sys::ZYNTAX_ECONNABORTED => ConnectionAborted,
+            sys::ZYNTAX_ECONNRESET => ConnectionReset,
+            sys::ZYNTAX_ENOTCONN => NotConnected,
+            sys::ZYNTAX_ETIMEDOUT => TimedOut,
+            sys::ZYNTAX_ECONNREFUSED => ConnectionRefused,
+            sys::ZYNTAX_EHOSTUNREACH => HostUnreachable,
+            _ => Other,
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({}, {})", self.name(), self.0)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: the library returns a static string, never null, for any code.
+        let text = unsafe { CStr::from_ptr(sys::zyntax_strerror(self.0.into())) };
+        f.write_str(text.to_str().unwrap_or("unknown error"))
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        io::Error::new(error.kind(), error)
+    }
+}

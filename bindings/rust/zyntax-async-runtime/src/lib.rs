@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A single-threaded async runtime: any `std::future::Future` on the Zyntax async runtime's reactor and executor.
+//!
+//! A task's waker is two plain words, so that cloning, waking and polling allocate and count nothing. Everything
+//! but [`Remote`], [`AbortHandle`] and wakers stays in the thread that made the [`Runtime`]; the compiler sees to that.
+//! Free functions such as [`spawn`] and [`sleep`] find the runtime whose task is being polled.
+//!
+//! Futures of other crates work as they are, also those with wakers of their own (`FuturesUnordered`, `select!`). With
+//! the feature `futures-io`, which is on by default, [`TcpStream`] has that crate's traits; with `hyper` those of
+//! hyper, whose HTTP/1.1 server then runs unchanged (`examples/hyper_server.rs`). The crate is empty on
+//! `wasm32-unknown-unknown`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use zyntax_async_runtime::{sleep, spawn, spawn_blocking, timeout, Runtime, TcpListener, TcpStream};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let runtime = Runtime::new()?;
+//!     runtime.block_on(async {
+//!         let listener = TcpListener::bind("127.0.0.1:0")?;
+//!         let port = listener.port()?;
+//!         let server = spawn(async move {
+//!             let mut stream = listener.accept().await?;
+//!             sleep(Duration::from_millis(1)).await;
+//!             stream.write_all(b"hello").await
+//!         });
+//!
+//!         let mut stream = TcpStream::connect("localhost", port).await?;
+//!         let mut buffer = [0; 5];
+//!         let read = timeout(Duration::from_secs(5), stream.read(&mut buffer)).await??;
+//!         assert_eq!(&buffer[..read], b"hello");
+//!
+//!         server.await.expect("no panic")?;
+//!         let sum: u64 = spawn_blocking(|| (1..=1000).sum()).await.expect("no panic");
+//!         println!("{sum}");
+//!         Ok(())
+//!     })?
+//! }
+//! ```
+#![cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+#![warn(missing_docs)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+use std::future::{poll_fn, Future};
+use std::task::Poll;
+
+mod blocking;
+mod channel;
+mod error;
+#[cfg(feature = "hyper")]
+mod hyper;
+mod net;
+mod op;
+mod runtime;
+mod task;
+mod time;
+
+pub use zyntax_async_runtime_sys as sys;
+
+pub use crate::blocking::{spawn_blocking, BlockingHandle};
+pub use crate::channel::{channel, Receiver, SendError, Sender};
+pub use crate::error::Error;
+#[cfg(feature = "hyper")]
+pub use crate::hyper::{HyperExecutor, HyperTimer};
+pub use crate::net::{ReadHalf, TcpListener, TcpStream, WriteHalf};
+pub use crate::runtime::{Builder, Remote, Runtime};
+pub use crate::task::{AbortHandle, JoinError, JoinHandle};
+pub use crate::time::{sleep, sleep_until, timeout, Elapsed, Sleep, Timeout};
+
+/// Starts a task on the current runtime. Outside of any the handle has an error at once.
+pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    task::spawn_on(runtime::current(), future)
+}
+
+/// Lets every other task that is ready go first.
+pub fn yield_now() -> impl Future<Output = ()> {
+    let mut yielded = false;
+    poll_fn(move |cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+}

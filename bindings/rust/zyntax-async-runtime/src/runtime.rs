@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The runtime itself: how it is made, driven, reached from other threads and ended.
+
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::ffi::c_void;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::blocking::Abandoned;
+use crate::op::task_waker;
+use crate::task::{quietly, spawn_on, JoinHandle};
+use crate::{sys, Error};
+
+pub(crate) type RawRuntime = NonNull<sys::zyntax_runtime>;
+
+thread_local! {
+    /// The runtime that this thread drives or has entered: what callbacks outside of any poll belong to.
+    static ENTERED: Cell<Option<RawRuntime>> = const { Cell::new(None) };
+    /// The runtimes of this thread, with what is kept beside them.
+    static ALIVE: RefCell<Vec<(RawRuntime, Rc<Abandoned>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The runtime that this thread drives or has entered last, or else the one whose task is being polled, where a host
+/// drives it.
+pub(crate) fn current() -> Option<RawRuntime> {
+    let entered = ENTERED.try_with(Cell::get).ok().flatten();
+    // SAFETY: callable from anywhere.
+    entered.or_else(|| NonNull::new(unsafe { sys::zyntax_current_runtime() }))
+}
+
+/// What is kept beside a runtime of this thread; none for one that Rust did not make.
+pub(crate) fn abandoned_of(runtime: RawRuntime) -> Option<Rc<Abandoned>> {
+    let find = |alive: &RefCell<Vec<(RawRuntime, Rc<Abandoned>)>>| {
+        alive.borrow().iter().find(|(raw, _)| *raw == runtime).map(|(_, abandoned)| abandoned.clone())
+    };
+    ALIVE.try_with(find).ok().flatten()
+}
+
+/// Sets `ENTERED` for as long as it lives.
+struct Entered(Option<RawRuntime>);
+
+impl Entered {
+    fn new(runtime: RawRuntime) -> Entered {
+        Entered(ENTERED.try_with(|entered| entered.replace(Some(runtime))).ok().flatten())
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let _ = ENTERED.try_with(|entered| entered.set(self.0));
+    }
+}
+
+/// How a runtime shall be.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    poll_budget: u32,
+    spin: Duration,
+    blocking_threads: u32,
+    detect_stall: bool,
+}
+
+impl Builder {
+    /// The library's defaults.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// Polls between two looks at I/O and timers; 0 is 256.
+    pub fn poll_budget(mut self, polls: u32) -> Builder {
+        self.poll_budget = polls;
+        self
+    }
+
+    /// How long to look for work before sleeping in the kernel.
+    pub fn spin(mut self, spin: Duration) -> Builder {
+        self.spin = spin;
+        self
+    }
+
+    /// Threads for [`crate::spawn_blocking`] at most; 0 is 16.
+    pub fn blocking_threads(mut self, threads: u32) -> Builder {
+        self.blocking_threads = threads;
+        self
+    }
+
+    /// Lets driving end with [`Error::STALLED`] when nothing can wake any task. Wakes from other threads do not count.
+    pub fn detect_stall(mut self, detect: bool) -> Builder {
+        self.detect_stall = detect;
+        self
+    }
+
+    /// Makes the runtime.
+    pub fn build(self) -> Result<Runtime, Error> {
+        // SAFETY: all its members may be zero.
+        let mut config: sys::zyntax_runtime_config = unsafe { mem::zeroed() };
+        config.size = mem::size_of_val(&config);
+        config.poll_budget = self.poll_budget;
+        config.spin_us = u32::try_from(self.spin.as_micros()).unwrap_or(u32::MAX);
+        config.blocking_threads = self.blocking_threads;
+        config.flags = if self.detect_stall { sys::ZYNTAX_DETECT_STALL } else { 0 };
+        let mut error = 0;
+        // SAFETY: both pointers are valid for the call.
+        let raw = unsafe { sys::zyntax_runtime_create_with(&config, &mut error) };
+        let Some(raw) = NonNull::new(raw) else {
+            return Err(Error::check(error.into()).err().unwrap_or(Error::NO_MEMORY));
+        };
+        let abandoned = Rc::new(Abandoned::default());
+        let _ = ALIVE.try_with(|alive| alive.borrow_mut().push((raw, abandoned.clone())));
+        let gate = Arc::new(Gate { runtime: Mutex::new(Some(Open(raw))) });
+        Ok(Runtime { raw, gate, abandoned, _thread: PhantomData })
+    }
+}
+
+/// A reactor and executor. It stays in the thread that made it, as do its tasks; [`Remote`] is for other threads.
+///
+/// ```
+/// use std::time::Duration;
+/// use zyntax_async_runtime::{sleep, spawn, Runtime};
+///
+/// let runtime = Runtime::new()?;
+/// let sum = runtime.block_on(async {
+///     let child = spawn(async {
+///         sleep(Duration::from_millis(1)).await;
+///         40
+///     });
+///     child.await.unwrap() + 2
+/// })?;
+/// assert_eq!(sum, 42);
+/// # Ok::<(), zyntax_async_runtime::Error>(())
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn sent<T: Send>() {}
+/// sent::<zyntax_async_runtime::Runtime>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>() {}
+/// shared::<zyntax_async_runtime::Runtime>();
+/// ```
+///
+/// A task that is spawned may borrow nothing that could end before it:
+///
+/// ```compile_fail,E0597
+/// let runtime = zyntax_async_runtime::Runtime::new().unwrap();
+/// {
+///     let text = String::new();
+///     runtime.spawn(async { text.len() });
+/// }
+/// ```
+pub struct Runtime {
+    raw: RawRuntime,
+    gate: Arc<Gate>,
+    abandoned: Rc<Abandoned>,
+    _thread: PhantomData<*mut ()>,
+}
+
+impl Runtime {
+    /// A runtime as [`Builder`] makes it by default.
+    pub fn new() -> Result<Runtime, Error> {
+        Builder::new().build()
+    }
+
+    /// The library's runtime, for calls of the C API. It is this object's: never destroy it.
+    pub fn as_raw(&self) -> *mut sys::zyntax_runtime {
+        self.raw.as_ptr()
+    }
+
+    /// What other threads may do.
+    pub fn remote(&self) -> Remote {
+        Remote(self.gate.clone())
+    }
+
+    /// Starts a task; it is polled when the runtime is driven.
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        spawn_on(Some(self.raw), future)
+    }
+
+    /// Runs code outside of any task for which the free functions find this runtime.
+    pub fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _entered = Entered::new(self.raw);
+        work()
+    }
+
+    /// Drives everything until the future has its value. A panic of the future goes on here. On an error
+    /// ([`Error::CANCELED`] after a stop, [`Error::BUSY`], [`Error::STALLED`]) the future is dropped; tasks live on.
+    /// To go on after a stop pass a future by `Pin<&mut _>`.
+    pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Error> {
+        let slot = UnsafeCell::new(RootSlot::Running(future));
+        let root = Box::into_raw(Box::new(Root { slot: Cell::new(slot.get().cast()), poll: poll_root::<F> }));
+        // SAFETY: the runtime lives and this is its thread; `drop_root` frees the box.
+        let task = unsafe {
+            sys::zyntax_runtime_spawn_with(self.as_raw(), root.cast(), Some(poll_root_task), Some(drop_root), 0)
+        };
+        if task.is_null() {
+            // SAFETY: there are `&self`s, so that the runtime is not being destroyed: memory was short, and nobody has
+            // the box.
+            drop(unsafe { Box::from_raw(root) });
+            return Err(Error::NO_MEMORY);
+        }
+        let code = {
+            let _entered = Entered::new(self.raw);
+            // SAFETY: as before.
+            unsafe { sys::zyntax_runtime_block_on(self.as_raw(), task) }
+        };
+        // SAFETY: for any handle. One that is alive has not been dropped, so that the box is there; this is the only
+        // thread that could drop it.
+        unsafe {
+            if sys::zyntax_task_alive(task) != 0 {
+                (*root).slot.set(ptr::null_mut());
+                sys::zyntax_task_cancel(task);
+            }
+        }
+        // The task does not look at the slot any more. A future that is still there is dropped with it.
+        // SAFETY: so that this is the only reference.
+        match unsafe { &mut *slot.get() }.take() {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(panic)) => resume_unwind(panic),
+            None => Err(Error::check(code.into()).err().unwrap_or(Error::CANCELED)),
+        }
+    }
+
+    /// Drives everything until no task is left.
+    pub fn run(&self) -> Result<(), Error> {
+        let _entered = Entered::new(self.raw);
+        // SAFETY: the runtime lives and this is its thread.
+        Error::check(unsafe { sys::zyntax_runtime_run(self.as_raw()) }.into()).map(drop)
+    }
+
+    /// One round, which waits up to a time (`None`: without limit) when no task is ready. The number of live tasks.
+    pub fn turn(&self, timeout: Option<Duration>) -> Result<usize, Error> {
+        let timeout = timeout.map_or(-1, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
+        let _entered = Entered::new(self.raw);
+        // SAFETY: the runtime lives and this is its thread.
+        Error::check(unsafe { sys::zyntax_runtime_turn(self.as_raw(), timeout) }.into()).map(|tasks| tasks as usize)
+    }
+}
+
+impl Drop for Runtime {
+    /// Drops every task, waits for blocking work that is running, and ends the runtime.
+    fn drop(&mut self) {
+        // Whoever is inside the gate is waited for, and nobody comes in any more.
+        self.gate.lock().take();
+        {
+            let _entered = Entered::new(self.raw);
+            // SAFETY: this is its thread, and nothing drives it, as that borrows `self`.
+            unsafe { sys::zyntax_runtime_destroy(self.as_raw()) };
+        }
+        let _ = ALIVE.try_with(|alive| alive.borrow_mut().retain(|(raw, _)| *raw != self.raw));
+        // No thread of the library runs any more.
+        self.abandoned.free();
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Runtime").field(&self.raw).finish()
+    }
+}
+
+// ---- the future of block_on, which may borrow ----
+
+/// The task's memory: a pointer to the caller's frame, taken away before that ends.
+struct Root {
+    slot: Cell<*mut c_void>,
+    poll: unsafe fn(*mut c_void, &mut Context<'_>) -> bool,
+}
+
+enum RootSlot<F: Future> {
+    Running(F),
+    Done(Option<std::thread::Result<F::Output>>),
+}
+
+impl<F: Future> RootSlot<F> {
+    /// The result; a future that has none is dropped where it is.
+    fn take(&mut self) -> Option<std::thread::Result<F::Output>> {
+        match self {
+            RootSlot::Done(result) => result.take(),
+            RootSlot::Running(_) => {
+                *self = RootSlot::Done(None);
+                None
+            }
+        }
+    }
+}
+
+/// Polls the future; true once it has its value.
+unsafe fn poll_root<F: Future>(slot: *mut c_void, cx: &mut Context<'_>) -> bool {
+    // SAFETY: `block_on` is in the middle of driving, its slot is there and is looked at from here only; it does not
+    // move.
+    let slot = unsafe { &mut *slot.cast::<RootSlot<F>>() };
+    let outcome = catch_unwind(AssertUnwindSafe(|| match slot {
+        // SAFETY: as before.
+        RootSlot::Running(future) => unsafe { Pin::new_unchecked(future) }.poll(cx),
+        RootSlot::Done(_) => unreachable!("the library polls no task that has ended"),
+    }));
+    let result = match outcome {
+        Ok(Poll::Pending) => return false,
+        Ok(Poll::Ready(value)) => Ok(value),
+        Err(panic) => Err(panic),
+    };
+    quietly(|| *slot = RootSlot::Done(None));
+    *slot = RootSlot::Done(Some(result));
+    true
+}
+
+unsafe extern "C" fn poll_root_task(state: *mut c_void, waker: *mut sys::Waker) -> sys::PollStatus {
+    // SAFETY: the library polls before `drop_root`.
+    let root = unsafe { &*state.cast::<Root>() };
+    let slot = root.slot.get();
+    if slot.is_null() {
+        return sys::POLL_READY;
+    }
+    // SAFETY: the library's argument.
+    let waker = unsafe { task_waker(waker) };
+    // SAFETY: the slot is there as long as the pointer is.
+    match unsafe { (root.poll)(slot, &mut Context::from_waker(&waker)) } {
+        true => sys::POLL_READY,
+        false => sys::POLL_PENDING,
+    }
+}
+
+unsafe extern "C" fn drop_root(state: *mut c_void, _outcome: i32) {
+    // SAFETY: called once, with the box of `block_on`.
+    drop(unsafe { Box::from_raw(state.cast::<Root>()) });
+}
+
+// ---- other threads ----
+
+/// A runtime that has not begun to end.
+struct Open(RawRuntime);
+
+// SAFETY: what is done with it inside the gate may be done by any thread.
+unsafe impl Send for Open {}
+
+/// Is closed before the runtime ends, so that no call of another thread begins any more.
+struct Gate {
+    runtime: Mutex<Option<Open>>,
+}
+
+impl Gate {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Open>> {
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What other threads may do with a runtime, also when it may have ended.
+///
+/// ```
+/// fn shared<T: Send + Sync>() {}
+/// shared::<zyntax_async_runtime::Remote>();
+/// ```
+///
+/// Only what is `Send` can be posted:
+///
+/// ```compile_fail,E0277
+/// let runtime = zyntax_async_runtime::Runtime::new().unwrap();
+/// let local = std::rc::Rc::new(1);
+/// runtime.remote().post(move || drop(local));
+/// ```
+#[derive(Clone)]
+pub struct Remote(Arc<Gate>);
+
+impl Remote {
+    /// Makes the runtime's driving return [`Error::CANCELED`] soon.
+    pub fn stop(&self) -> Result<(), Error> {
+        let gate = self.0.lock();
+        let runtime = gate.as_ref().ok_or(Error::NO_RUNTIME)?;
+        // SAFETY: for any thread; the runtime lives while the gate is held.
+        unsafe { sys::zyntax_runtime_stop(runtime.0.as_ptr()) };
+        Ok(())
+    }
+
+    /// Runs code in the runtime's thread, outside of any task, in the order of posting; the free functions find the
+    /// runtime. What was posted before the runtime ends runs then.
+    pub fn post(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let work: Box<Box<dyn FnOnce() + Send>> = Box::new(Box::new(work));
+        let gate = self.0.lock();
+        let runtime = gate.as_ref().ok_or(Error::NO_RUNTIME)?;
+        let work = Box::into_raw(work);
+        // SAFETY: for any thread; the runtime lives while the gate is held. `run_posted` takes the box.
+        let code = unsafe { sys::zyntax_runtime_post(runtime.0.as_ptr(), Some(run_posted), work.cast()) };
+        drop(gate);
+        Error::check(code.into()).map(drop).inspect_err(|_| {
+            // SAFETY: it was not posted, so that the box is still ours.
+            drop(unsafe { Box::from_raw(work) });
+        })
+    }
+
+    /// Makes a future in the runtime's thread, where it need not be `Send`, and spawns it.
+    pub fn spawn<F: Future + 'static>(&self, make: impl FnOnce() -> F + Send + 'static) -> Result<(), Error> {
+        self.post(move || drop(crate::spawn(make())))
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Remote")
+    }
+}
+
+unsafe extern "C" fn run_posted(work: *mut c_void) {
+    // SAFETY: called once, with the box of `post`.
+    let work = unsafe { Box::from_raw(work.cast::<Box<dyn FnOnce() + Send>>()) };
+    quietly(work);
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Futures as tasks of the library, and what waits for them.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::ffi::c_void;
+use std::fmt;
+use std::future::Future;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::op::task_waker;
+use crate::{sys, Error};
+
+/// Runs code of the user's from a callback of C, into which nothing may unwind. The panic hook has told of a panic.
+pub(crate) fn quietly(work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        std::mem::forget(panic); // its drop might panic
+    }
+}
+
+/// Why a task gave no value.
+pub enum JoinError {
+    /// It panicked, with this.
+    Panicked(Box<dyn Any + Send + 'static>),
+    /// It was aborted, or its runtime was dropped.
+    Canceled,
+    /// It could not be started.
+    Failed(Error),
+}
+
+impl JoinError {
+    /// Goes on with the task's panic, or panics with the error.
+    pub fn resume(self) -> ! {
+        match self {
+            JoinError::Panicked(panic) => std::panic::resume_unwind(panic),
+            error => panic!("{error}"),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::Panicked(_) => f.write_str("the task panicked"),
+            JoinError::Canceled => f.write_str("the task was canceled"),
+            JoinError::Failed(error) => write!(f, "the task could not be started: {error}"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+enum Stage<F: Future> {
+    Running(F),
+    Done(Result<F::Output, JoinError>),
+    Empty,
+}
+
+/// A task's memory: one count is the library's until the task's drop, one its handle's. Not `Send`, as neither is a
+/// runtime.
+struct Task<F: Future> {
+    /// True once the stage is `Done`. Before that only the library's callbacks look at the stage, and a future that
+    /// holds its own handle finds that out here.
+    is_done: Cell<bool>,
+    stage: UnsafeCell<Stage<F>>,
+    joiner: RefCell<Option<Waker>>,
+    number: Cell<*mut sys::zyntax_task>,
+}
+
+impl<F: Future> Task<F> {
+    /// Drops the future where it is, and then tells whoever waits.
+    fn end(&self, result: Result<F::Output, JoinError>) {
+        // SAFETY: not done yet, so that nobody else looks at the stage; dropping the future in place keeps its pin.
+        quietly(|| unsafe { *self.stage.get() = Stage::Empty });
+        // SAFETY: as before, and the future is gone.
+        unsafe { *self.stage.get() = Stage::Done(result) };
+        self.is_done.set(true);
+        let joiner = self.joiner.borrow_mut().take();
+        if let Some(joiner) = joiner {
+            quietly(|| joiner.wake());
+        }
+    }
+}
+
+unsafe extern "C" fn poll<F: Future>(state: *mut c_void, waker: *mut sys::Waker) -> sys::PollStatus {
+    // SAFETY: the library polls between spawn and drop, for which the state holds a count.
+    let task = unsafe { &*state.cast::<Task<F>>() };
+    // SAFETY: the library's argument.
+    let waker = unsafe { task_waker(waker) };
+    let mut context = Context::from_waker(&waker);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the task is never polled twice at once nor after its end: this is the only reference; it lives
+        // in an `Rc` and is never moved.
+        match unsafe { &mut *task.stage.get() } {
+            Stage::Running(future) => unsafe { Pin::new_unchecked(future) }.poll(&mut context),
+            _ => unreachable!("the library polls no task that has ended"),
+        }
+    }));
+    match outcome {
+        Ok(Poll::Pending) => return sys::POLL_PENDING,
+        Ok(Poll::Ready(value)) => task.end(Ok(value)),
+        Err(panic) => task.end(Err(JoinError::Panicked(panic))),
+    }
+    sys::POLL_READY
+}
+
+unsafe extern "C" fn drop_task<F: Future>(state: *mut c_void, _outcome: i32) {
+    quietly(|| {
+        // SAFETY: the library calls this once, at the task's end: the count is given back.
+        let task = unsafe { Rc::from_raw(state.cast::<Task<F>>()) };
+        if !task.is_done.get() {
+            task.end(Err(JoinError::Canceled));
+        }
+    });
+}
+
+/// What a handle asks of its task, whatever the future's type.
+trait Join<T> {
+    fn poll_join(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>>;
+    fn number(&self) -> *mut sys::zyntax_task;
+    fn is_done(&self) -> bool;
+}
+
+impl<F: Future> Join<F::Output> for Task<F> {
+    fn poll_join(&self, cx: &mut Context<'_>) -> Poll<Result<F::Output, JoinError>> {
+        if !self.is_done.get() {
+            let mut joiner = self.joiner.borrow_mut();
+            if !joiner.as_ref().is_some_and(|joiner| joiner.will_wake(cx.waker())) {
+                *joiner = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        // SAFETY: the task is done, so that only its one handle looks at the stage.
+        match std::mem::replace(unsafe { &mut *self.stage.get() }, Stage::Empty) {
+            Stage::Done(result) => Poll::Ready(result),
+            _ => panic!("a JoinHandle was polled after it was ready"),
+        }
+    }
+
+    fn number(&self) -> *mut sys::zyntax_task {
+        self.number.get()
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_done.get()
+    }
+}
+
+/// Waits for a task, in its thread: the task's value, or why there is none. Dropping it lets the task go on.
+///
+/// ```compile_fail,E0277
+/// fn sent<T: Send>() {}
+/// sent::<zyntax_async_runtime::JoinHandle<()>>();
+/// ```
+pub struct JoinHandle<T>(Rc<dyn Join<T>>);
+
+impl<T> JoinHandle<T> {
+    /// Ends the task: its future is dropped within the runtime's next turn. One that is finished stays so.
+    pub fn abort(&self) {
+        self.abort_handle().abort();
+    }
+
+    /// What aborts the task from any thread.
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle(self.0.number())
+    }
+
+    /// Whether there is a result.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_done()
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_join(cx)
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("is_finished", &self.is_finished()).finish()
+    }
+}
+
+/// Aborts a task from any thread.
+///
+/// ```
+/// fn shared<T: Send + Sync>() {}
+/// shared::<zyntax_async_runtime::AbortHandle>();
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct AbortHandle(*mut sys::zyntax_task);
+
+// SAFETY: it is a number, and what it is given to may be called from any thread, for ever.
+unsafe impl Send for AbortHandle {}
+// SAFETY: as before.
+unsafe impl Sync for AbortHandle {}
+
+impl AbortHandle {
+    /// Ends the task, if it has not ended.
+    pub fn abort(&self) {
+        // SAFETY: for any thread, and for handles that are null or stale.
+        unsafe { sys::zyntax_task_cancel(self.0) };
+    }
+
+    /// Whether the task has ended and its future was dropped.
+    pub fn is_finished(&self) -> bool {
+        // SAFETY: as before.
+        unsafe { sys::zyntax_task_alive(self.0) == 0 }
+    }
+}
+
+/// Spawns on a runtime; without one the handle has an error at once.
+pub(crate) fn spawn_on<F>(runtime: Option<NonNull<sys::zyntax_runtime>>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    let task = Rc::new(Task {
+        is_done: Cell::new(false),
+        stage: UnsafeCell::new(Stage::Running(future)),
+        joiner: RefCell::new(None),
+        number: Cell::new(ptr::null_mut()),
+    });
+    let Some(runtime) = runtime else {
+        task.end(Err(JoinError::Failed(Error::NO_RUNTIME)));
+        return JoinHandle(task);
+    };
+    let state = Rc::into_raw(task.clone());
+    // SAFETY: the runtime lives and this is its thread. The state is a count of the task, which `drop_task` gives back.
+    let number = unsafe {
+        let state = state.cast_mut().cast();
+        sys::zyntax_runtime_spawn_with(runtime.as_ptr(), state, Some(poll::<F>), Some(drop_task::<F>), 0)
+    };
+    task.number.set(number);
+    if number.is_null() && !task.is_done.get() {
+        // SAFETY: memory was short; had the runtime been ending, drop would have been called. So the count is ours.
+        drop(unsafe { Rc::from_raw(state) });
+        task.end(Err(JoinError::Failed(Error::NO_MEMORY)));
+    }
+    JoinHandle(task)
+}

@@ -1,0 +1,552 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Tasks, timers, channels, blocking work, TCP and foreign wakers, as a user of the crate sees them.
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn, Future};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{mpsc, Arc};
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures::future::{join_all, select, Either};
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{AsyncReadExt, AsyncWriteExt};
+use zyntax_async_runtime::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn run<F: Future>(future: F) -> F::Output {
+    let runtime = Builder::new().detect_stall(true).build().expect("a runtime");
+    runtime.block_on(future).expect("the future's end")
+}
+
+/// Counts its drops.
+struct Counted(Rc<Cell<usize>>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+// ---- tasks ----
+
+#[test]
+fn tasks_are_joined() {
+    let sum: i32 = run(async {
+        let tasks: Vec<_> = (0..100)
+            .map(|i| {
+                spawn(async move {
+                    yield_now().await;
+                    i
+                })
+            })
+            .collect();
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.unwrap();
+        }
+        sum
+    });
+    assert_eq!(sum, 4950);
+}
+
+#[test]
+fn a_future_of_block_on_may_borrow() {
+    let mut text = String::from("a");
+    run(async {
+        yield_now().await;
+        text.push('b');
+    });
+    assert_eq!(text, "ab");
+}
+
+#[test]
+fn a_panic_reaches_the_handle_and_nobody_else() {
+    run(async {
+        let bad = spawn(async { panic!("on purpose") });
+        let good = spawn(async { 1 });
+        let Err(JoinError::Panicked(panic)) = bad.await else { panic!("no panic") };
+        assert_eq!(*panic.downcast_ref::<&str>().unwrap(), "on purpose");
+        assert_eq!(good.await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_panic_of_block_on_goes_on() {
+    let runtime = Runtime::new().unwrap();
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = runtime.block_on(async { panic!("on purpose") });
+    }));
+    assert!(panic.is_err());
+    assert_eq!(runtime.block_on(async { 2 }), Ok(2));
+}
+
+#[test]
+fn abort_drops_the_future_and_tells_the_handle() {
+    let drops = Rc::new(Cell::new(0));
+    run(async {
+        let counted = Counted(drops.clone());
+        let task = spawn(async move {
+            let _counted = counted;
+            pending::<()>().await
+        });
+        yield_now().await;
+        let from_elsewhere = task.abort_handle();
+        assert!(!from_elsewhere.is_finished());
+        thread::spawn(move || from_elsewhere.abort()).join().unwrap();
+        assert!(matches!(task.await, Err(JoinError::Canceled)));
+        assert!(from_elsewhere.is_finished());
+    });
+    assert_eq!(drops.get(), 1);
+}
+
+#[test]
+fn a_runtime_that_ends_drops_its_tasks() {
+    let drops = Rc::new(Cell::new(0));
+    let runtime = Runtime::new().unwrap();
+    let counted = Counted(drops.clone());
+    let task = runtime.spawn(async move {
+        let _counted = counted;
+        sleep(Duration::from_secs(1000)).await;
+    });
+    assert!(runtime.turn(Some(Duration::ZERO)).unwrap() == 1);
+    drop(runtime);
+    assert_eq!(drops.get(), 1);
+    let other = Runtime::new().unwrap();
+    assert!(matches!(other.block_on(task), Ok(Err(JoinError::Canceled))));
+}
+
+/// Spawns another task when it is dropped.
+struct SpawnsInDrop(Rc<RefCell<Option<JoinHandle<()>>>>);
+
+impl Drop for SpawnsInDrop {
+    fn drop(&mut self) {
+        *self.0.borrow_mut() = Some(spawn(async {}));
+    }
+}
+
+#[test]
+fn a_spawn_while_the_runtime_ends_is_canceled() {
+    let place = Rc::new(RefCell::new(None));
+    let runtime = Runtime::new().unwrap();
+    let spawns = SpawnsInDrop(place.clone());
+    runtime.spawn(async move {
+        let _spawns = spawns;
+        pending::<()>().await
+    });
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    drop(runtime);
+    let task = place.borrow_mut().take().unwrap();
+    assert!(matches!(run(task), Err(JoinError::Canceled)));
+}
+
+#[test]
+fn misuse_is_an_error() {
+    let outside = spawn(async {});
+    assert!(outside.is_finished());
+    assert!(channel::<u8>(1).is_err());
+    assert!(TcpListener::bind("127.0.0.1:0").is_err());
+    let runtime = Rc::new(Runtime::new().unwrap());
+    let inner = runtime.clone();
+    let nested = runtime.block_on(async move {
+        assert!(channel::<u8>(0).is_err());
+        let nested = inner.block_on(async {});
+        assert_eq!(inner.run(), Err(Error::BUSY));
+        nested
+    });
+    assert_eq!(nested, Ok(Err(Error::BUSY)));
+    assert!(matches!(runtime.block_on(outside), Ok(Err(JoinError::Failed(Error::NO_RUNTIME)))));
+}
+
+#[test]
+fn another_runtime_may_be_driven_in_a_task() {
+    let value = run(async {
+        let other = Runtime::new().unwrap();
+        let inner = other
+            .block_on(async {
+                sleep(MS).await;
+                spawn(async { 3 }).await.unwrap()
+            })
+            .unwrap();
+        let entered = other.enter(|| spawn(async { 4 }));
+        inner + other.block_on(entered).unwrap().unwrap() + spawn(async { 5 }).await.unwrap()
+    });
+    assert_eq!(value, 12);
+}
+
+#[test]
+fn a_stall_is_an_error_and_the_borrowed_future_is_dropped() {
+    let drops = Rc::new(Cell::new(0));
+    let runtime = Builder::new().detect_stall(true).build().unwrap();
+    let counted = Counted(drops.clone());
+    let result = runtime.block_on(async {
+        let _counted = &counted;
+        pending::<()>().await
+    });
+    assert_eq!(result, Err(Error::STALLED));
+    drop(counted);
+    assert_eq!(drops.get(), 1);
+    assert_eq!(runtime.block_on(async { 7 }), Ok(7));
+    assert_eq!(runtime.run(), Ok(()));
+}
+
+// ---- other threads ----
+
+#[test]
+fn a_stop_ends_block_on_and_it_may_go_on() {
+    let runtime = Runtime::new().unwrap();
+    let remote = runtime.remote();
+    let mut future = pin!(async {
+        sleep(20 * MS).await;
+        8
+    });
+    let thread = thread::spawn({
+        let remote = remote.clone();
+        move || remote.stop().unwrap()
+    });
+    thread.join().unwrap();
+    assert_eq!(runtime.block_on(future.as_mut()), Err(Error::CANCELED));
+    assert_eq!(runtime.block_on(future.as_mut()), Ok(8));
+    drop(runtime);
+    assert_eq!(remote.stop(), Err(Error::NO_RUNTIME));
+    assert_eq!(remote.post(|| ()), Err(Error::NO_RUNTIME));
+}
+
+#[test]
+fn posts_run_in_the_runtimes_thread() {
+    let runtime = Runtime::new().unwrap();
+    let remote = runtime.remote();
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        for i in 0..10 {
+            let sender = sender.clone();
+            remote.spawn(move || async move { sender.send((i, thread::current().id())).unwrap() }).unwrap();
+        }
+    });
+    thread.join().unwrap();
+    runtime.run().unwrap();
+    let got: Vec<_> = receiver.iter().collect();
+    assert_eq!(got, (0..10).map(|i| (i, thread::current().id())).collect::<Vec<_>>());
+}
+
+#[test]
+fn wakers_work_from_other_threads_and_for_ever() {
+    let kept = Arc::new(std::sync::Mutex::new(None));
+    let count = Rc::new(Cell::new(0));
+    let runtime = Runtime::new().unwrap();
+    let future = poll_fn(|cx| {
+        count.set(count.get() + 1);
+        if count.get() == 3 {
+            return Poll::Ready(());
+        }
+        *kept.lock().unwrap() = Some(cx.waker().clone());
+        let waker = cx.waker().clone();
+        thread::spawn(move || waker.wake());
+        Poll::Pending
+    });
+    runtime.block_on(future).unwrap();
+    drop(runtime);
+    let waker = kept.lock().unwrap().take().unwrap();
+    waker.wake_by_ref();
+    let copy = waker.clone();
+    thread::spawn(move || copy.wake()).join().unwrap();
+}
+
+// ---- time ----
+
+#[test]
+fn sleeps_end_in_order_and_not_early() {
+    let start = Instant::now();
+    let order = run(async {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let tasks = [30u32, 10, 20].map(|ms| {
+            let order = order.clone();
+            spawn(async move {
+                sleep(ms * MS).await;
+                order.borrow_mut().push(ms);
+            })
+        });
+        join_all(tasks).await;
+        order.take()
+    });
+    assert_eq!(order, [10, 20, 30]);
+    assert!(start.elapsed() >= 30 * MS);
+}
+
+#[test]
+fn a_sleep_may_move_between_tasks_and_runtimes() {
+    let start = Instant::now();
+    let mut sleep = sleep(30 * MS);
+    for _ in 0..2 {
+        let task = async {
+            poll_fn(|cx| {
+                assert!(std::pin::Pin::new(&mut sleep).poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await
+        };
+        run(task);
+    }
+    run(sleep);
+    assert!(start.elapsed() >= 30 * MS);
+}
+
+#[test]
+fn timeouts() {
+    run(async {
+        assert_eq!(timeout(1000 * MS, async { 1 }).await, Ok(1));
+        assert_eq!(timeout(MS, pending::<()>()).await, Err(Elapsed));
+        assert_eq!(timeout(Duration::MAX, sleep(MS)).await, Ok(()));
+    });
+}
+
+// ---- channels ----
+
+#[test]
+fn a_full_channel_holds_the_sender_up() {
+    run(async {
+        let (sender, receiver) = channel(2).unwrap();
+        let producer = spawn(async move {
+            for i in 0..100 {
+                sender.send(Box::new(i)).await.unwrap();
+            }
+        });
+        for i in 0..100 {
+            assert_eq!(receiver.recv().await, Some(Box::new(i)));
+        }
+        assert_eq!(receiver.recv().await, None);
+        producer.await.unwrap();
+    });
+}
+
+#[test]
+fn a_closed_channel_gives_the_item_back_and_drops_what_is_queued() {
+    let drops = Rc::new(Cell::new(0));
+    run(async {
+        let (sender, receiver) = channel(1).unwrap();
+        assert!(sender.send(Counted(drops.clone())).await.is_ok());
+        let waiting = spawn({
+            let sender = sender.clone();
+            let counted = Counted(drops.clone());
+            async move { sender.send(counted).await.is_err() }
+        });
+        yield_now().await;
+        drop(receiver);
+        assert!(waiting.await.unwrap());
+        assert_eq!(drops.get(), 2);
+        assert!(sender.send(Counted(drops.clone())).await.is_err());
+    });
+    assert_eq!(drops.get(), 3);
+}
+
+#[test]
+fn a_channel_outlives_its_runtime() {
+    let drops = Rc::new(Cell::new(0));
+    let (sender, receiver) = run(async {
+        let (sender, receiver) = channel(4).unwrap();
+        sender.send(Counted(drops.clone())).await.unwrap_or(());
+        (sender, receiver)
+    });
+    run(async {
+        assert!(sender.send(Counted(drops.clone())).await.is_err());
+        assert!(receiver.recv().await.is_some());
+        assert!(receiver.recv().await.is_none());
+    });
+    assert_eq!(drops.get(), 2);
+}
+
+// ---- blocking work ----
+
+#[test]
+fn blocking_work_gives_values_and_panics() {
+    run(async {
+        let thread = spawn_blocking(|| thread::current().id()).await.unwrap();
+        assert_ne!(thread, thread::current().id());
+        let panic = spawn_blocking(|| panic!("on purpose")).await;
+        assert!(matches!(panic, Err(JoinError::Panicked(_))));
+        let tasks = (0..20).map(|i| spawn_blocking(move || i * i));
+        let sum: u64 = join_all(tasks).await.into_iter().map(|value| value.unwrap()).sum();
+        assert_eq!(sum, 2470);
+    });
+}
+
+/// Counts its drops, in any thread.
+struct SharedCounted(Arc<AtomicUsize>);
+
+impl Drop for SharedCounted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn blocking_work_that_is_given_up_is_dropped_once() {
+    let (ran, drops) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    for round in 0..40 {
+        let runtime = Builder::new().blocking_threads(1).build().unwrap();
+        runtime
+            .block_on(async {
+                let tasks: Vec<_> = (0..10)
+                    .map(|_| {
+                        let (ran, counted) = (ran.clone(), SharedCounted(drops.clone()));
+                        spawn_blocking(move || {
+                            let _counted = &counted;
+                            ran.fetch_add(1, Ordering::Relaxed);
+                            thread::sleep(MS / 10);
+                        })
+                    })
+                    .collect();
+                yield_now().await;
+                tasks.iter().skip(5).for_each(BlockingHandle::abort);
+                if round % 2 == 0 {
+                    for task in tasks {
+                        let _ = task.await;
+                    }
+                    spawn_blocking(|| ()).await.unwrap(); // frees what is left of them
+                }
+            })
+            .unwrap();
+    }
+    assert_eq!(drops.load(Ordering::Relaxed), 400);
+    assert!(ran.load(Ordering::Relaxed) < 400);
+}
+
+// ---- TCP ----
+
+async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut buf = [0; 1024];
+    loop {
+        match stream.read(&mut buf).await? {
+            0 => return Ok(()),
+            n => stream.write_all(&buf[..n]).await?,
+        }
+    }
+}
+
+#[test]
+fn tcp_echo() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.port().unwrap();
+        let server = spawn(async move {
+            for _ in 0..3 {
+                let stream = listener.accept().await.unwrap();
+                spawn(async move { echo(stream).await.unwrap() });
+            }
+        });
+        // As it is, with both halves at once, and with the traits of futures-io.
+        let mut stream = TcpStream::connect("127.0.0.1", port).await.unwrap();
+        stream.write_all(b"hello").await.unwrap();
+        let mut buf = [0; 5];
+        stream.read_exact(&mut buf).await.unwrap();
+        assert_eq!(&buf, b"hello");
+
+        let mut stream = TcpStream::connect("localhost", port).await.unwrap();
+        let data: Vec<u8> = (0..4_000_000u32).map(|i| i as u8).collect();
+        let (mut reading, mut writing) = stream.halves();
+        let write = async {
+            writing.write_all(&data).await.unwrap();
+            writing.shutdown().unwrap();
+        };
+        let read = async {
+            let (mut got, mut buf) = (Vec::new(), vec![0; 65536]);
+            loop {
+                match reading.read(&mut buf).await.unwrap() {
+                    0 => return got,
+                    n => got.extend_from_slice(&buf[..n]),
+                }
+            }
+        };
+        let ((), got) = futures::join!(write, read);
+        assert!(got == data);
+
+        let stream = TcpStream::connect("127.0.0.1", port).await.unwrap();
+        let (mut reading, mut writing) = AsyncReadExt::split(stream);
+        let mut got = String::new();
+        let write = async {
+            writing.write_all(b"in two halves").await.unwrap();
+            writing.close().await.unwrap();
+        };
+        let (_, read) = futures::join!(write, reading.read_to_string(&mut got));
+        assert_eq!((read.unwrap(), got.as_str()), (13, "in two halves"));
+        server.await.unwrap();
+    });
+}
+
+#[test]
+fn tcp_errors_have_their_kinds() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.port().unwrap();
+        let second = TcpListener::bind(("127.0.0.1", port)).unwrap_err();
+        assert_eq!(second.kind(), std::io::ErrorKind::AddrInUse);
+        drop(listener);
+        let refused = TcpStream::connect("127.0.0.1", port).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(TcpStream::connect("a\0b", 1).await.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn a_stream_of_the_standard_library_and_one_that_outlives_its_runtime() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut left = run(async {
+        let theirs = std::net::TcpStream::connect(address).unwrap();
+        let mut ours = TcpStream::from_std(listener.accept().unwrap().0).unwrap();
+        let mut theirs = TcpStream::from_std(theirs).unwrap();
+        ours.write_all(b"x").await.unwrap();
+        assert_eq!(theirs.read(&mut [0; 8]).await.unwrap(), 1);
+        assert!(timeout(MS, theirs.read(&mut [0; 8])).await.is_err());
+        theirs
+    });
+    let error = run(async { left.read(&mut [0; 8]).await.unwrap_err() });
+    assert!(error.get_ref().is_some_and(|error| error.is::<Error>()));
+}
+
+// ---- wakers that are not ours ----
+
+#[test]
+fn foreign_wakers() {
+    run(async {
+        let (sender, receiver) = channel(1).unwrap();
+        spawn(async move {
+            for i in 0..50u64 {
+                sender.send(i).await.unwrap();
+            }
+        });
+        let mut all = FuturesUnordered::new();
+        for i in 0..50u32 {
+            let receiver = receiver.clone();
+            all.push(async move {
+                sleep(i % 5 * MS).await;
+                receiver.recv().await.unwrap()
+            });
+        }
+        let mut got = Vec::new();
+        while let Some(i) = all.next().await {
+            got.push(i);
+        }
+        got.sort_unstable();
+        assert_eq!(got, (0..50).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn foreign_wakers_are_let_go_in_time() {
+    run(async {
+        // What lost goes away while it waits, and its waker is not called any more.
+        for _ in 0..100 {
+            let mut all: FuturesUnordered<_> = (1..20u32).map(|i| sleep(i * MS / 10)).collect();
+            all.next().await;
+            drop(all);
+            yield_now().await;
+        }
+        let slow = pin!(sleep(1000 * MS));
+        let Either::Right(_) = select(slow, pin!(sleep(MS))).await else { panic!("the slow one was first") };
+    });
+}
