@@ -7,8 +7,8 @@
 //!
 //! Futures of other crates work as they are, also those with wakers of their own (`FuturesUnordered`, `select!`). With
 //! the feature `futures-io`, which is on by default, [`TcpStream`] has that crate's traits; with `hyper` those of
-//! hyper, whose HTTP/1.1 server then runs unchanged (`examples/hyper_server.rs`). The crate is empty on
-//! `wasm32-unknown-unknown`.
+//! hyper, whose HTTP/1.1 server then runs unchanged (`examples/hyper_server.rs`). With `zyntax-host` there
+//! is what a host of Zyntax registers and runs promises with. The crate is empty on `wasm32-unknown-unknown`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -54,6 +54,8 @@ mod op;
 mod runtime;
 mod task;
 mod time;
+#[cfg(feature = "zyntax-host")]
+pub mod zyntax;
 
 pub use zyntax_async_runtime_sys as sys;
 
