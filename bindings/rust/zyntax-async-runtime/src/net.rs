@@ -7,6 +7,7 @@ use std::future::{poll_fn, Future};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::ToSocketAddrs;
+#[cfg(any(feature = "futures-io", feature = "hyper"))]
 use std::pin::Pin;
 use std::ptr;
 use std::task::{ready, Context, Poll};
@@ -212,12 +213,12 @@ impl TcpStream {
 
     /// Reads up to the buffer's length; 0 at the end of the stream.
     pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.halves().0.read(buf).await
+        poll_fn(|cx| self.poll_read_into(cx, uninit(buf))).await
     }
 
     /// Writes some bytes and says how many.
     pub async fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.halves().1.write(buf).await
+        poll_fn(|cx| self.poll_write_from(cx, buf)).await
     }
 
     /// Writes all of it.
