@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! For a host of Zyntax that has this runtime in it (feature `zyntax-host`): what compiled code may call, typed as
-//! Zyntax's plugins type it, the names that a language gives to that, and an executor for promises. It depends on none of
-//! Zyntax's crates.
+//! Zyntax's plugins type it, the names that a language gives to that, and an executor for promises. It depends on none
+//! of Zyntax's crates.
 //!
 //! Register [`symbols`] before the host finalizes its own, each with `register_function_typed(symbol.name,
 //! symbol.address, &symbol.signature())`; or hand [`addresses`] to `with_symbols`. Put [`ALIASES`] into

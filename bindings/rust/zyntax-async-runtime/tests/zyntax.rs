@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Promises as Zyntax's compiler makes them, on the executor for its hosts: values, failures, ends, and that each pair and
-//! each state machine is freed once.
+//! Promises as Zyntax's compiler makes them, on the executor for its hosts: values, failures, ends, and that each pair
+//! and each state machine is freed once.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
