@@ -146,8 +146,8 @@ struct Pair {
 }
 
 impl Executor {
-    /// An executor that frees each pair, and its state machine, with that function, once each, when the promise has ended
-    /// or the executor goes; None: with nothing.
+    /// An executor that frees each pair, and its state machine, with that function, once each, when the promise has
+    /// ended or the executor goes; None: with nothing.
     ///
     /// # Errors
     /// No memory or no descriptors are left.
