@@ -65,7 +65,7 @@ pub use crate::error::Error;
 #[cfg(feature = "hyper")]
 pub use crate::hyper::{HyperExecutor, HyperTimer};
 pub use crate::net::{ReadHalf, TcpListener, TcpStream, WriteHalf};
-pub use crate::runtime::{Builder, Remote, Runtime};
+pub use crate::runtime::{Builder, Hold, Remote, Runtime};
 pub use crate::task::{AbortHandle, JoinError, JoinHandle};
 pub use crate::time::{sleep, sleep_until, timeout, Elapsed, Sleep, Timeout};
 

@@ -93,7 +93,8 @@ impl Builder {
         self
     }
 
-    /// Lets driving end with [`Error::STALLED`] when nothing can wake any task. Wakes from other threads do not count.
+    /// Lets driving end with [`Error::STALLED`] when nothing can wake any task. Wakes from other threads count
+    /// while there is a [`Remote::hold`].
     pub fn detect_stall(mut self, detect: bool) -> Builder {
         self.detect_stall = detect;
         self
@@ -153,10 +154,9 @@ impl Builder {
 ///
 /// ```compile_fail,E0597
 /// let runtime = zyntax_async_runtime::Runtime::new().unwrap();
-/// {
-///     let text = String::new();
-///     runtime.spawn(async { text.len() });
-/// }
+/// let text = String::new();
+/// let borrowed = &text;
+/// runtime.spawn(async move { borrowed.len() });
 /// ```
 pub struct Runtime {
     raw: RawRuntime,
@@ -194,7 +194,8 @@ impl Runtime {
 
     /// Drives everything until the future has its value. A panic of the future goes on here. On an error
     /// ([`Error::CANCELED`] after a stop, [`Error::BUSY`], [`Error::STALLED`]) the future is dropped; tasks live on.
-    /// To go on after a stop pass a future by `Pin<&mut _>`.
+    /// To go on after a stop pass a future by `Pin<&mut _>`. A stop in the future's last poll is for whatever is driven
+    /// next.
     pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let slot = UnsafeCell::new(RootSlot::Running(future));
         let root = Box::into_raw(Box::new(Root { slot: Cell::new(slot.get().cast()), poll: poll_root::<F> }));
@@ -208,11 +209,9 @@ impl Runtime {
             drop(unsafe { Box::from_raw(root) });
             return Err(Error::NO_MEMORY);
         }
-        let code = {
-            let _entered = Entered::new(self.raw);
-            // SAFETY: as before.
-            unsafe { sys::zyntax_runtime_block_on(self.as_raw(), task) }
-        };
+        let _entered = Entered::new(self.raw); // also while the future is dropped
+                                               // SAFETY: as before.
+        let code = unsafe { sys::zyntax_runtime_block_on(self.as_raw(), task) };
         // SAFETY: for any handle. One that is alive has not been dropped, so that the box is there; this is the only
         // thread that could drop it.
         unsafe {
@@ -223,7 +222,12 @@ impl Runtime {
         }
         // The task does not look at the slot any more. A future that is still there is dropped with it.
         // SAFETY: so that this is the only reference.
-        match unsafe { &mut *slot.get() }.take() {
+        let result = unsafe { &mut *slot.get() }.take();
+        if result.is_some() && code == sys::ZYNTAX_ECANCELED {
+            // SAFETY: as before.
+            unsafe { sys::zyntax_runtime_stop(self.as_raw()) };
+        }
+        match result {
             Some(Ok(value)) => Ok(value),
             Some(Err(panic)) => resume_unwind(panic),
             None => Err(Error::check(code.into()).err().unwrap_or(Error::CANCELED)),
@@ -397,6 +401,16 @@ impl Remote {
         })
     }
 
+    /// Says that somebody will wake a task, until the guard goes: no stall is found meanwhile (see
+    /// [`Builder::detect_stall`]).
+    pub fn hold(&self) -> Result<Hold, Error> {
+        let gate = self.0.lock();
+        let runtime = gate.as_ref().ok_or(Error::NO_RUNTIME)?;
+        // SAFETY: for any thread; the runtime lives while the gate is held.
+        unsafe { sys::zyntax_runtime_hold(runtime.0.as_ptr()) };
+        Ok(Hold(self.0.clone()))
+    }
+
     /// Makes a future in the runtime's thread, where it need not be `Send`, and spawns it.
     pub fn spawn<F: Future + 'static>(&self, make: impl FnOnce() -> F + Send + 'static) -> Result<(), Error> {
         self.post(move || drop(crate::spawn(make())))
@@ -406,6 +420,24 @@ impl Remote {
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Remote")
+    }
+}
+
+/// See [`Remote::hold`].
+pub struct Hold(Arc<Gate>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.lock().as_ref() {
+            // SAFETY: for any thread; the runtime lives while the gate is held, and is the one that was told.
+            unsafe { sys::zyntax_runtime_release(runtime.0.as_ptr()) };
+        }
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hold")
     }
 }
 

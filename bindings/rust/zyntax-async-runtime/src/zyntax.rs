@@ -20,12 +20,20 @@ use crate::{sys, Error};
 pub enum TypeTag {
     /// No value.
     Void = 0x00,
+    /// 16 bits without a sign.
+    U16 = 0x0203,
     /// 32 bits with a sign.
     I32 = 0x0302,
+    /// 32 bits without a sign.
+    U32 = 0x0303,
     /// 64 bits with a sign.
     I64 = 0x0402,
     /// 64 bits without a sign.
     U64 = 0x0403,
+    /// As wide as a pointer, with a sign.
+    Isize = 0x0502,
+    /// As wide as a pointer, without a sign.
+    Usize = 0x0503,
     /// A pointer to anything.
     Pointer = 0x0D,
 }
@@ -90,11 +98,22 @@ pub const ALIASES: &[(&str, &str)] = &[
 
 fn tag(letter: u8) -> TypeTag {
     match letter {
-        b'v' => TypeTag::Void,
-        b'i' | b'h' => TypeTag::I32, // Zyntax has no narrower argument
-        b'q' | b'z' => TypeTag::U64,
+        b'h' => TypeTag::U16,
+        b'i' => TypeTag::I32,
+        b'u' => TypeTag::U32,
+        b'l' => TypeTag::I64,
+        b'q' => TypeTag::U64,
+        b'z' => TypeTag::Usize,
         b'p' => TypeTag::Pointer,
-        _ => TypeTag::I64, // 64 bits with a sign, and what 32 without one fit into
+        _ => TypeTag::Void,
+    }
+}
+
+/// The table has one letter for numbers as wide as a pointer. Those that are results are descriptors, or -1.
+fn result_tag(letter: u8) -> TypeTag {
+    match letter {
+        b'z' => TypeTag::Isize,
+        other => tag(other),
     }
 }
 
@@ -109,7 +128,7 @@ pub fn symbols() -> Vec<Symbol> {
         Symbol {
             name: text(entry.name),
             address: entry.address.cast_const().cast(),
-            result: tag(types[0]),
+            result: result_tag(types[0]),
             params: types[1..].iter().map(|letter| tag(*letter)).collect(),
         }
     });
@@ -169,7 +188,8 @@ impl Executor {
         unsafe { self.begin(pair, Some(Box::new(ended))) }.map(|_| ())
     }
 
-    /// Runs a promise to its end, and the others meanwhile. Its value: below 0 it failed.
+    /// Runs a promise to its end, and the others meanwhile. Its value: below 0 it failed. A stop in its last poll is for
+    /// whatever is driven next.
     ///
     /// # Errors
     /// Driving ended early (see [`Error`]); the promise is cancelled then.
@@ -177,18 +197,22 @@ impl Executor {
     /// # Safety
     /// As [`spawn`](Self::spawn).
     pub unsafe fn block_on(&self, pair: *mut Promise) -> Result<i64, Error> {
-        let value = std::rc::Rc::new(std::cell::Cell::new(0));
+        let value = std::rc::Rc::new(std::cell::Cell::new(None));
         let heard = value.clone();
         // SAFETY: the caller's word.
-        let task = unsafe { self.begin(pair, Some(Box::new(move |value| heard.set(value)))) }?;
+        let task = unsafe { self.begin(pair, Some(Box::new(move |value| heard.set(Some(value))))) }?;
         // SAFETY: the runtime lives, and this is its thread.
         let code = unsafe { sys::zyntax_runtime_block_on(self.runtime.as_ptr(), task) };
-        if code != 0 {
-            // SAFETY: any handle.
-            unsafe { sys::zyntax_task_cancel(task) };
-            Error::check(code.into())?;
+        if let Some(value) = value.get() {
+            if code == sys::ZYNTAX_ECANCELED {
+                // SAFETY: the runtime lives.
+                unsafe { sys::zyntax_runtime_stop(self.runtime.as_ptr()) };
+            }
+            return Ok(value);
         }
-        Ok(value.get())
+        // SAFETY: any handle.
+        unsafe { sys::zyntax_task_cancel(task) };
+        Err(Error::check(code.into()).err().unwrap_or(Error::CANCELED))
     }
 
     /// Runs until no promise is left.

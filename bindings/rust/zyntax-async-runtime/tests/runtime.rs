@@ -550,3 +550,70 @@ fn foreign_wakers_are_let_go_in_time() {
         let Either::Right(_) = select(slow, pin!(sleep(MS))).await else { panic!("the slow one was first") };
     });
 }
+
+#[test]
+fn a_stop_in_the_roots_last_poll_keeps_the_value_and_stops_what_is_driven_next() {
+    let runtime = Runtime::new().unwrap();
+    let remote = runtime.remote();
+    assert_eq!(
+        runtime.block_on(async move {
+            remote.stop().unwrap();
+            8
+        }),
+        Ok(8)
+    );
+    assert_eq!(runtime.run(), Err(Error::CANCELED));
+    assert_eq!(runtime.run(), Ok(()));
+}
+
+#[test]
+fn a_root_that_is_dropped_after_a_stop_may_spawn() {
+    struct Spawns(Rc<Cell<bool>>);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            let ran = self.0.clone();
+            drop(spawn(async move { ran.set(true) }));
+        }
+    }
+    let runtime = Runtime::new().unwrap();
+    let (remote, ran) = (runtime.remote(), Rc::new(Cell::new(false)));
+    let spawns = Spawns(ran.clone());
+    let root = async move {
+        let _spawns = spawns;
+        remote.stop().unwrap();
+        std::future::pending::<()>().await
+    };
+    assert_eq!(runtime.block_on(root), Err(Error::CANCELED));
+    runtime.run().unwrap();
+    assert!(ran.get());
+}
+
+#[test]
+fn a_hold_says_that_another_thread_will_wake_somebody() {
+    let runtime = Builder::new().detect_stall(true).build().unwrap();
+    let hold = runtime.remote().hold().unwrap();
+    let (mut sent, woken) = (None, Arc::new(AtomicUsize::new(0)));
+    let seen = woken.clone();
+    let waits = poll_fn(move |cx| {
+        if seen.load(Ordering::SeqCst) == 1 {
+            return Poll::Ready(());
+        }
+        let (waker, woken) = (cx.waker().clone(), seen.clone());
+        sent.get_or_insert_with(|| {
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(20));
+                woken.store(1, Ordering::SeqCst);
+                waker.wake();
+            })
+        });
+        Poll::Pending
+    });
+    assert_eq!(runtime.block_on(waits), Ok(()));
+    drop(hold);
+    assert_eq!(runtime.block_on(pending::<()>()), Err(Error::STALLED));
+    let remote = runtime.remote();
+    let hold = remote.hold().unwrap();
+    drop(runtime);
+    drop(hold); // of a runtime that is gone
+    assert!(remote.hold().is_err());
+}

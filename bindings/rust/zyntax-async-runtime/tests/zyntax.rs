@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::ffi::c_void;
 use std::rc::Rc;
 
-use zyntax_async_runtime::sys;
 use zyntax_async_runtime::zyntax::{addresses, symbols, Executor, Promise, Signature, TypeTag, ALIASES};
+use zyntax_async_runtime::{sys, Error};
 
 thread_local! {
     static ALLOCATED: RefCell<HashSet<usize>> = RefCell::default();
@@ -94,6 +94,19 @@ fn what_lives_when_the_executor_goes_is_cancelled_and_freed() {
 }
 
 #[test]
+fn a_stop_in_the_last_poll_keeps_the_value_and_stops_what_is_driven_next() {
+    unsafe extern "C" fn stops(_: *mut c_void) -> i64 {
+        sys::zyntax_runtime_stop(sys::zyntax_current_runtime());
+        7
+    }
+    let executor = Executor::new(None).unwrap();
+    let mut promise = Promise { state: std::ptr::null_mut(), poll: Some(stops) };
+    assert_eq!(unsafe { executor.block_on(&mut promise) }, Ok(7));
+    assert_eq!(executor.run(), Err(Error::CANCELED));
+    assert_eq!(executor.run(), Ok(()));
+}
+
+#[test]
 fn a_null_is_an_error() {
     let executor = Executor::new(None).unwrap();
     assert!(unsafe { executor.spawn(std::ptr::null_mut(), |_| ()) }.is_err());
@@ -108,6 +121,9 @@ fn the_table_has_every_function_with_zyntaxs_types() {
     let sleep = table.iter().find(|symbol| symbol.name == "zyntax_promise_sleep").unwrap();
     assert_eq!((sleep.result, sleep.params.as_slice()), (TypeTag::Pointer, &[TypeTag::U64][..]));
     assert_eq!((sleep.signature().param_count, sleep.signature().return_type), (1, 0x0D));
+    let types = |name: &str| table.iter().find(|symbol| symbol.name == name).map(|symbol| symbol.result);
+    assert_eq!(types("zyntax_runtime_version"), Some(TypeTag::U32));
+    assert_eq!(types("zyntax_io_fd"), Some(TypeTag::Isize));
     for symbol in &table {
         assert!(!symbol.address.is_null() && symbol.params.len() <= 8, "{}", symbol.name);
     }
