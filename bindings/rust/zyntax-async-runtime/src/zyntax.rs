@@ -188,8 +188,8 @@ impl Executor {
         unsafe { self.begin(pair, Some(Box::new(ended))) }.map(|_| ())
     }
 
-    /// Runs a promise to its end, and the others meanwhile. Its value: below 0 it failed. A stop in its last poll is for
-    /// whatever is driven next.
+    /// Runs a promise to its end, and the others meanwhile. Its value: below 0 it failed. A stop in its last poll is
+    /// for whatever is driven next.
     ///
     /// # Errors
     /// Driving ended early (see [`Error`]); the promise is cancelled then.
