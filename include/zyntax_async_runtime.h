@@ -174,7 +174,7 @@ ZYNTAX_API zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureStat
 
 /* Drives everything until `task` has ended; at once for a task that already has. [rt], and then drives
  * Returns 0, or:
- *   ZYNTAX_ECANCELED  zyntax_runtime_stop was called, also in the round in which the task ended (zyntax_task_alive tells)
+ *   ZYNTAX_ECANCELED  zyntax_runtime_stop was called, be it in the round in which the task ended
  *   ZYNTAX_EBUSY      called from inside a poll, drop or callback of the same runtime; nothing happened
  *   ZYNTAX_EDEADLK    only with ZYNTAX_DETECT_STALL: the task can never end (see zyntax_runtime_config.flags)
  *   ZYNTAX_ESTALE     `task` is alive on another runtime
