@@ -49,12 +49,13 @@
  *  8. Fairness. Ready tasks run first in, first out. I/O and timers are looked at after at most `poll_budget` polls.
  *  9. Memory. Once warm, nothing allocates. Everything is allocated through the runtime's allocator, but for what
  *     stale wakers, ops and handles may look at for ever: 64 bytes a task, 64 an operation, 24 an I/O handle or
- *     channel, 128 a runtime. That is process-wide, recycled between runtimes in blocks of 256, and never unmapped.
+ *     channel, 128 a runtime, 128 a promise of section 10. That is process-wide, recycled between runtimes in blocks of
+ *     256 (runtimes one by one, promises 64), and never unmapped.
  *     When memory runs out a call returns ZYNTAX_ENOMEM (or NULL) and has changed nothing.
  *     Alive at once in a process, on 64-bit targets: 67 million tasks, 67 million operations, 16 million I/O handles
- *     and channels, 65,535 runtimes; then ZYNTAX_ENOMEM. Under a limit of address space (ulimit -v) the addresses for
- *     all of them take an eighth of it at most, and there are as many as find room there. No number is ever used
- *     twice: a place that has served a billion tasks, operations or handles is given up.
+ *     and channels, 16 million promises, 65,535 runtimes; then ZYNTAX_ENOMEM. Under a limit of address space (ulimit
+ *     -v) the addresses for all of them take an eighth of it at most, and there are as many as find room there. No
+ *     number is ever used twice: a place that has served a billion tasks, operations, handles or promises is given up.
  * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
  *     blocking call (and those take no signals but for faults of their own), close-on-exec descriptors, no output but
  *     the message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
@@ -85,12 +86,12 @@
  *                   ZYNTAX_DETECT_STALL. At most 262,144 tasks and as many operations. Timeouts are rounded up to
  *                   milliseconds. A call through another type than the declared one traps: block_on and run return an
  *                   int32_t.
- *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker is told from newer
- *                   ones for 2047 tasks, or I/O handles and channels, in the same place; one that is kept for longer
- *                   may name a newer one: a waker then polls that without cause, which is harmless. Still never
+ *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker is told from
+ *                   newer ones for 2047 tasks, I/O handles and channels, or promises in the same place; one kept for
+ *                   longer may name a newer one: a waker then polls that without cause, which is harmless. Still never
  *                   undefined behaviour. Alive at once in a process: about a million tasks, a million operations,
- *                   262,000 I/O handles and channels, 1,023 runtimes, then ZYNTAX_ENOMEM. Each time that a process
- *                   loads the library anew, an eighth of its addresses is taken for good.
+ *                   262,000 I/O handles and channels, as many promises, 1,023 runtimes, then ZYNTAX_ENOMEM. Each time
+ *                   that a process loads the library anew, an eighth of its addresses is taken for good.
  *
  * Functions are marked with the version that brought them; the oldest is 0.1.
  */
@@ -632,8 +633,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_write(zyntax_io *io, const void *buf, 
 /* The set that is ready, as zyntax_io_ready. [rt] Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_ready(zyntax_io *io, uint32_t interest) ZYNTAX_NOEXCEPT;
 
-/* A connection: its zyntax_io * as a number, or an error as zyntax_tcp_accept. [rt] One that has come when the promise
- * is cancelled or its task ends is closed. Since 0.2. */
+/* A connection: its zyntax_io * as a number, or an error as zyntax_tcp_accept. [rt] One that has come and that nobody
+ * has asked for is closed with the task, or when a time limit ends the promise. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_accept(zyntax_io *listener) ZYNTAX_NOEXCEPT;
 
 /* The same for zyntax_tcp_connect, which begins with this call. [rt] `host` is copied. Since 0.2. */
@@ -716,8 +717,8 @@ typedef struct zyntax_task_info {
     PollFn poll;
     uint64_t polls;    /* so far */
     zyntax_wait waits; /* the last thing that its last poll began to wait for, unless running or queued */
-    /* Since 0.2: of the polls, those that were followed by another at once, as a promise answered 0 and nothing that it
-     * polled was pending. Many of them and no end: somebody awaits a value of 0. */
+    /* Since 0.2: of the polls, those that were followed by another at once, as a promise answered 0 and had gone on, or
+     * nothing that it polled was pending. Many of them and no end: somebody awaits a value of 0. */
     uint64_t polls_again;
 } zyntax_task_info;
 

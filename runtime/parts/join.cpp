@@ -13,12 +13,10 @@ Awaitable zyntax::seen_from_here(zyntax_task *handle) {
     return {runtime, slot, 0};
 }
 
-namespace {
-
 // A plain join of that task.
-bool joins(const Node *node, const Slot *slot) { return node->place == Node::waiting && node->ring == &slot->joiners; }
-
-} // namespace
+static bool joins(const Node *node, const Slot *slot) {
+    return node->place == Node::waiting && node->ring == &slot->joiners;
+}
 
 PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
