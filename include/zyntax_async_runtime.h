@@ -505,6 +505,7 @@ typedef struct zyntax_runtime_config {
     uint32_t spin_us;          /* look for work this long before sleeping in the kernel; 0: sleep at once */
     uint32_t blocking_threads; /* threads for zyntax_blocking at most; 0: 16 */
     uint32_t flags;            /* ZYNTAX_DETECT_STALL */
+    uint32_t await_budget;     /* see convention 4; 0: 128, UINT32_MAX: no limit. Since 0.2 */
 } zyntax_runtime_config;
 
 /* Creates a runtime. [any] `config` may be NULL and is copied. On failure NULL, with the reason in *error unless that

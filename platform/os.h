@@ -110,17 +110,20 @@ enum class Kind : uint8_t {
     tcp,    // a short read means that the kernel's buffer is empty
     socket, // another socket: a read may stop short of what is there, at a message or a passed descriptor
     pipe,   // writing to a closed one raises SIGPIPE unless blocked
-    other   // tty, eventfd, …
+    other,  // tty, eventfd, …
+    // The same two, where the system has no call that returns instead of waiting: O_NONBLOCK decides, and belongs to
+    // the open file, which other processes may share and change.
+    flagged_pipe,
+    flagged_other
 };
 
 int32_t kind_of(intptr_t fd, Kind *kind);                 // 0 or an error: ZYNTAX_EPERM for files
 int32_t set_nonblocking(intptr_t fd, bool *was_blocking); // 0 or an error; false where the system cannot tell
 void set_blocking(intptr_t fd);
-bool is_blocking(intptr_t fd);
-uint64_t file_identity(intptr_t fd);                           // the same for descriptors of one file; never 0
-int64_t read(intptr_t fd, Kind, void *buf, size_t len);        // bytes or an error
-int64_t write(intptr_t fd, Kind, const void *buf, size_t len); // bytes or an error, never a signal
-uint32_t poll_now(intptr_t fd, uint32_t interest);             // the directions of interest that would not block
+// Bytes or an error; they never wait, whatever the open file's flags are, and raise no signal. They may change *kind.
+int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len);
+int64_t write(intptr_t fd, Kind *kind, const void *buf, size_t len);
+uint32_t poll_now(intptr_t fd, uint32_t interest); // the directions of interest that would not block
 void close(intptr_t fd);
 
 // ---- TCP ----
@@ -132,7 +135,7 @@ struct Address {
 
 intptr_t listen(const Address *, bool dual_stack, bool shared); // a descriptor or an error
 bool listens(intptr_t fd);
-intptr_t accept(intptr_t listener, bool set_no_delay); // a descriptor or an error
+intptr_t accept(intptr_t listener, bool set_no_delay); // a descriptor or an error; makes the listener non-blocking
 bool accept_passes(int64_t error);                     // that connection is gone, the next may be fine
 intptr_t connect(const Address *, bool *in_progress);  // a descriptor or an error
 int32_t connect_result(intptr_t fd);                   // 0, an error, or ZYNTAX_EAGAIN: not decided yet

@@ -63,9 +63,10 @@ int32_t EpollPoller::add(intptr_t fd, uintptr_t word, void **) {
 }
 
 // Closing alone would not do: a duplicate of the descriptor would keep the registration alive.
-void EpollPoller::remove(intptr_t fd, void *) {
+bool EpollPoller::remove(intptr_t fd, void *) {
     epoll_event unused = {};
-    epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(fd), &unused);
+    int failed = epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(fd), &unused);
+    return !failed || (errno != ENOENT && errno != EBADF);
 }
 
 bool EpollPoller::knows(intptr_t fd, uintptr_t word) {

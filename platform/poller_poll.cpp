@@ -70,12 +70,13 @@ int32_t PollPoller::add(intptr_t, uintptr_t word, void **registration) {
     return 0;
 }
 
-void PollPoller::remove(intptr_t, void *registration) {
+bool PollPoller::remove(intptr_t, void *registration) {
     uint32_t place = to_place(registration);
     assert(place > 0 && place < end_ && watched_[place].word);
     asked_[place] = asked_[--end_];
     watched_[place] = watched_[end_];
     *watched_[place].registration = to_registration(place);
+    return true;
 }
 
 void PollPoller::want(intptr_t fd, void *registration, uint32_t directions) {

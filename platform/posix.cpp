@@ -11,6 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 namespace zyntax::os {
 
@@ -173,8 +177,10 @@ intptr_t new_stream(int family) {
     return fd >= 0 ? fd : last_error();
 }
 
+// No flag of accept says "do not wait". Whoever shares a listener needs it non-blocking, too.
 intptr_t accept_stream(intptr_t listener) {
-    int fd;
+    int fd = static_cast<int>(listener), flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK)) fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     do {
 #ifdef SOCK_CLOEXEC
         fd = accept4(static_cast<int>(listener), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -186,9 +192,30 @@ intptr_t accept_stream(intptr_t listener) {
     return fd >= 0 ? fd : last_error();
 }
 
+#if defined(RWF_NOWAIT) && defined(SYS_preadv2) && defined(SYS_pwritev2)
+// Offset -1: the file's own position, in two words on 32-bit systems.
+ssize_t read_at_once(int fd, void *buf, size_t len) {
+    iovec part = {buf, len};
+    return static_cast<ssize_t>(syscall(SYS_preadv2, fd, &part, 1, -1L, -1L, RWF_NOWAIT));
+}
+ssize_t write_at_once(int fd, const void *buf, size_t len) {
+    iovec part = {const_cast<void *>(buf), len};
+    return static_cast<ssize_t>(syscall(SYS_pwritev2, fd, &part, 1, -1L, -1L, RWF_NOWAIT));
+}
+#else
+ssize_t read_at_once(int, void *, size_t) {
+    errno = ENOSYS;
+    return -1;
+}
+ssize_t write_at_once(int, const void *, size_t) {
+    errno = ENOSYS;
+    return -1;
+}
+#endif
+
 #if defined(F_SETNOSIGPIPE)
 // kind_of has seen to it that there is none.
-ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
+ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
 #else
 // Takes a SIGPIPE that is blocked and pending.
 static void take_sigpipe(const sigset_t *pipe_signal) {
@@ -205,7 +232,7 @@ static void take_sigpipe(const sigset_t *pipe_signal) {
 
 // Writes with SIGPIPE blocked, and takes back the one that this write raised. A SIGPIPE that was blocked and pending
 // before is left to whoever blocked it.
-ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
+ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) {
     sigset_t pipe_signal, before, pending;
     sigemptyset(&pipe_signal);
     sigaddset(&pipe_signal, SIGPIPE);
@@ -215,7 +242,7 @@ ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
         sigpending(&pending);
         was_pending = sigismember(&pending, SIGPIPE);
     }
-    ssize_t n = ::write(fd, buf, len);
+    ssize_t n = write_it(fd, buf, len);
     int error = errno;
     if (n < 0 && error == EPIPE && !was_pending) take_sigpipe(&pipe_signal);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -45,7 +45,11 @@ void Monitor::signal() {}
 void Monitor::broadcast() {}
 
 bool is_plain_tcp(int) { return false; }
-ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
+ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
+
+// Nobody shares a program's files.
+ssize_t read_at_once(int fd, void *buf, size_t len) { return ::read(fd, buf, len); }
+ssize_t write_at_once(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
 
 // Nobody could write to it while the loop waits.
 int32_t open_pipe(int (&)[2]) { return 0; }

@@ -191,10 +191,8 @@ int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
 }
 
 void set_blocking(intptr_t) {}
-bool is_blocking(intptr_t) { return false; }
-uint64_t file_identity(intptr_t fd) { return static_cast<uint64_t>(fd); }
 
-int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
+int64_t read(intptr_t fd, Kind *, void *buf, size_t len) {
     int n = recv(to_socket(fd), static_cast<char *>(buf), to_length(len), 0);
     if (n >= 0) return n;
     int32_t error = last_error();
@@ -202,7 +200,7 @@ int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     return error == ZYNTAX_EPIPE ? 0 : error;            // it was shut down
 }
 
-int64_t write(intptr_t fd, Kind, const void *buf, size_t len) {
+int64_t write(intptr_t fd, Kind *, const void *buf, size_t len) {
     int n = send(to_socket(fd), static_cast<const char *>(buf), to_length(len), 0);
     if (n >= 0) return n;
     int32_t error = last_error();

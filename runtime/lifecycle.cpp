@@ -91,6 +91,7 @@ Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
     }
     if (!config.poll_budget) config.poll_budget = 256;
     if (!config.blocking_threads) config.blocking_threads = 16;
+    if (!config.await_budget) config.await_budget = 128;
     *error = ZYNTAX_ENOMEM;
     void *memory = config.alloc(config.alloc_ctx, sizeof(Runtime), alignof(Runtime));
     if (!memory) return nullptr;
@@ -101,6 +102,7 @@ Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
     runtime->memory.ctx = config.alloc_ctx;
     runtime->memory.reserved.store(sizeof(Runtime), std::memory_order_relaxed);
     runtime->waker.wake = wake;
+    runtime->await_budget = config.await_budget == UINT32_MAX ? INT64_MAX : config.await_budget;
     runtime->process = os::process_id();
     *error = runtime->poller.open(runtime->memory);
     if (*error == 0) {

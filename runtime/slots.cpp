@@ -6,6 +6,7 @@
 namespace zyntax {
 
 constinit Slots slots;
+constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 constinit Nodes nodes;
 constinit Handles handles;
 constinit Inboxes inboxes;

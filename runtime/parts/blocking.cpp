@@ -84,7 +84,7 @@ bool is_job(const Node *node, int64_t (*fn)(void *)) {
 
 PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
                            Waker *waker, int64_t *result) noexcept {
-    if (!valid(op, waker, result)) return POLL_READY;
+    if (Answer answer = answer_at_once(op, waker, result)) return answer;
     if (!runtime || !fn || (!arg && arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
     if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);
