@@ -198,6 +198,7 @@ structs! {
         leave: Option<unsafe extern "C" fn(*mut c_void)>,
         drop: Option<unsafe extern "C" fn(*mut c_void, i32)>,
         ctx: *mut c_void,
+        child: Option<unsafe extern "C" fn(*mut c_void, *const zyntax_promise) -> *mut c_void>,
     }
     /// Counters since creation, and gauges of now.
     zyntax_runtime_stats {

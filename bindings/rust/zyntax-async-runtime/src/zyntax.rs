@@ -240,6 +240,7 @@ impl Executor {
             leave: None,
             drop: Some(end),
             ctx: owned.cast(),
+            child: None,
         };
         // SAFETY: the value's place is the box's, which lives until the hook has been called.
         let task =
