@@ -318,13 +318,16 @@ void *take_handle(Runtime *runtime, const HandleKind *kind, void *object) {
     assert(object);
     auto [handle, index, generation] = runtime->handles.take(runtime->inbox->id);
     if (!handle) return nullptr;
-    handle->kind = kind;
     handle->object = object;
+    store_in_order();
+    handle->kind = kind;
     return to_pointer(handle_bits(index, generation));
 }
 
 void give_handle(Runtime *runtime, const void *number) {
-    runtime->handles.give(handles.at(handle_index(to_bits(number))));
+    Handle *handle = handles.at(handle_index(to_bits(number)));
+    handle->kind = nullptr; // so that it names no object at its next beginning: see forget_copy
+    runtime->handles.give(handle);
 }
 
 } // namespace zyntax

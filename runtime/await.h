@@ -29,7 +29,7 @@ struct Handle {
         void *object;  // owner only, as is `kind`
         uint32_t link; // the pool's
     };
-    const HandleKind *kind;
+    const HandleKind *kind; // null: there is no object
 };
 
 using Handles = Pool<Handle, 256, wide ? 1u << 24 : 1u << 18>;

@@ -34,7 +34,7 @@ struct Io {
 class IoTable {
 public:
     explicit IoTable(Memory &memory) : memory_(memory) {}
-    ~IoTable() { memory_.give(chains_, count_ * sizeof(Io *)); }
+    ~IoTable() { block_.give(memory_); }
     IoTable(const IoTable &) = delete;
     IoTable &operator=(const IoTable &) = delete;
 
@@ -50,6 +50,7 @@ public:
 
 private:
     Memory &memory_;
+    GrowingBlock block_;
     Io **chains_ = nullptr;
     uint32_t count_ = 0; // a power of two, or 0
 };
@@ -93,6 +94,7 @@ struct zyntax_runtime {
     bool host_waits = false; // backend_fd was asked for: outside of turn the host sleeps on it
 
     zyntax::Memory memory;
+    zyntax::GrowingBlock queue_block;
     zyntax::Arena arena{memory};
     zyntax::Cells<zyntax::Slot> tasks{memory};
     zyntax::Cells<zyntax::Node> nodes{memory};
@@ -244,6 +246,7 @@ template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtim
     auto *part = ::new (memory) P(runtime);
     part->destroy = destroy;
     part->next = runtime->parts;
+    store_in_order();
     runtime->parts = part;
     return part;
 }

@@ -128,11 +128,11 @@ bool reserve_queue(Runtime *runtime, uint32_t needed) {
     for (uint32_t i = runtime->queue_begin; i != runtime->queue_end; i++) {
         queue[count++] = runtime->queue[i & runtime->queue_mask];
     }
-    runtime->memory.give(runtime->queue, capacity * sizeof(uint32_t));
     runtime->queue = queue;
     runtime->queue_mask = doubled - 1;
     runtime->queue_begin = 0;
     runtime->queue_end = count;
+    runtime->queue_block.replace(runtime->memory, queue, doubled * sizeof(uint32_t));
     return true;
 }
 
