@@ -59,15 +59,42 @@ bool commit_pages(void *at, size_t size) {
     return true;
 }
 
-size_t address_limit() {
-#ifdef RLIMIT_AS
+namespace {
+
+[[maybe_unused]] size_t limit_of(int resource) {
     rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
     auto bytes = static_cast<uint64_t>(limit.rlim_cur);
     return bytes < SIZE_MAX ? static_cast<size_t>(bytes) : SIZE_MAX;
-#else
-    return SIZE_MAX;
+}
+
+bool can_map(size_t size) {
+    void *at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at != MAP_FAILED) munmap(at, size);
+    return at != MAP_FAILED;
+}
+
+// After mlockall(MCL_FUTURE) addresses count as locked memory, whether they have memory or not. No call tells, but
+// Linux refuses what is too large with an error of its own.
+size_t lockable_limit() {
+#if defined(__linux__) && defined(RLIMIT_MEMLOCK)
+    size_t limit = limit_of(RLIMIT_MEMLOCK), page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    if (limit <= SIZE_MAX - page && !can_map(limit + page) && errno == EAGAIN) return limit;
 #endif
+    return SIZE_MAX;
+}
+
+} // namespace
+
+// Where what is wanted cannot be had for any other reason, as much as can be had is the limit.
+size_t address_limit(size_t wanted) {
+    size_t limit = lockable_limit(), possible = wanted;
+#ifdef RLIMIT_AS
+    size_t addresses = limit_of(RLIMIT_AS);
+    if (addresses < limit) limit = addresses;
+#endif
+    while (possible && !can_map(possible)) possible /= 2;
+    return possible < wanted && possible < limit ? possible : limit;
 }
 
 uint64_t process_id() { return static_cast<uint64_t>(getpid()); }

@@ -47,7 +47,7 @@ void *PoolMemory::address_of(uint32_t index) const {
 // Where addresses are limited, fewer objects than there are numbers have to do: all pools together leave seven eighths
 // of the limit to the host.
 bool PoolMemory::reserve() {
-    size_t limit = os::address_limit() / 40;
+    size_t limit = os::address_limit(layout_.most * layout_.object_size) / 40;
     for (uint32_t count = layout_.most; count >= 2 * layout_.block; count /= 2) {
         if (count * layout_.object_size > limit) continue;
         void *memory = os::reserve_pages(count * layout_.object_size);
