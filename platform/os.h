@@ -54,8 +54,8 @@ bool commit_pages(void *at, size_t size);
 // can be had.
 size_t address_limit(size_t wanted);
 
-// Tells a process from those that it forks; 0 where there is no fork.
-uint64_t process_id();
+// A number below 2^31 that a process has in common with no process that it was forked from; 0 where there is no fork.
+uint32_t process_mark();
 
 // The C library's allocator; `align` is a power of two.
 void *allocate(size_t size, size_t align);

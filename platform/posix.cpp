@@ -3,7 +3,9 @@
 
 #if !defined(_WIN32) && !defined(__wasi__)
 
+#include <atomic>
 #include <fcntl.h>
+#include <new>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -97,7 +99,53 @@ size_t address_limit(size_t wanted) {
     return possible < wanted && possible < limit ? possible : limit;
 }
 
-uint64_t process_id() { return static_cast<uint64_t>(getpid()); }
+namespace {
+
+// A number in a page that a child finds empty.
+constinit std::atomic<std::atomic<uint32_t> *> wiped_number;
+constinit std::atomic<uint32_t> no_page; // stands for the page where there is none
+constinit std::atomic<uint32_t> marks;   // given out, in this process and in those that it was forked from
+constinit std::atomic<uint32_t> forks;   // where there is no page: that this process is away from the first
+
+// False where the system cannot, or says that it can to whatever it is asked, as older versions of QEMU do.
+bool wipe_on_fork([[maybe_unused]] void *page, [[maybe_unused]] size_t size) {
+#if defined(MADV_WIPEONFORK)
+    return madvise(page, size, -1) != 0 && madvise(page, size, MADV_WIPEONFORK) == 0;
+#elif defined(INHERIT_ZERO)
+    return minherit(page, size, INHERIT_ZERO) == 0;
+#else
+    return false;
+#endif
+}
+
+std::atomic<uint32_t> *make_wiped_number() {
+    auto size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    void *page = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool is_wiped = page != MAP_FAILED && wipe_on_fork(page, size);
+    if (page != MAP_FAILED && !is_wiped) munmap(page, size);
+    std::atomic<uint32_t> *none = nullptr, *made = is_wiped ? ::new (page) std::atomic<uint32_t>() : &no_page;
+    if (wiped_number.compare_exchange_strong(none, made)) {
+#if defined(__linux__)
+        if (!is_wiped) pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
+#endif
+        return made;
+    }
+    if (is_wiped) munmap(page, size);
+    return none;
+}
+
+} // namespace
+
+// Process numbers alone do not do: the first process of each of Linux's nested namespaces is number 1.
+uint32_t process_mark() {
+    std::atomic<uint32_t> *number = wiped_number.load();
+    if (!number) number = make_wiped_number();
+    if (number == &no_page) return (forks.load() % 512) << 22 | (static_cast<uint32_t>(getpid()) & ((1u << 22) - 1));
+    uint32_t mark = number->load();
+    if (mark) return mark;
+    uint32_t fresh = marks.fetch_add(1) + 1; // before the page says so: the next child begins above it
+    return number->compare_exchange_strong(mark, fresh) ? fresh : mark;
+}
 
 void *allocate(size_t size, size_t align) {
     if (align <= alignof(max_align_t)) return malloc(size);

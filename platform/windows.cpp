@@ -127,7 +127,7 @@ bool commit_pages(void *at, size_t size) { return VirtualAlloc(at, size, MEM_COM
 
 size_t address_limit(size_t) { return SIZE_MAX; }
 
-uint64_t process_id() { return 0; }
+uint32_t process_mark() { return 0; }
 
 void *allocate(size_t size, size_t align) { return _aligned_malloc(size, align); }
 

@@ -104,7 +104,7 @@ Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
     runtime->memory.ctx = config.alloc_ctx;
     runtime->memory.reserved.store(sizeof(Runtime), std::memory_order_relaxed);
     runtime->waker.wake = wake;
-    runtime->process = os::process_id();
+    runtime->process = os::process_mark();
     *error = runtime->poller.open(runtime->memory);
     if (*error == 0) {
         *error = ZYNTAX_ENOMEM;
@@ -132,7 +132,7 @@ zyntax_runtime *zyntax_runtime_create(void) noexcept {
 void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
     os::KeepErrors keep;
-    bool is_copy = runtime->process != os::process_id();
+    bool is_copy = runtime->process != os::process_mark();
     if (driving == runtime->inbox || (runtime->is_driving && !is_copy)) {
         os::panic(
             "zyntax: zyntax_runtime_destroy was called from inside a poll, drop or callback of its own runtime\n");

@@ -111,7 +111,7 @@ struct zyntax_runtime {
     zyntax_runtime_config config = {};
     zyntax_runtime_stats counts = {}; // what is counted as it happens; the rest is filled in when somebody asks
     uint64_t seen_ns = 0;             // the latest time seen
-    uint64_t process = 0;             // that created it
+    uint32_t process = 0;             // that created it: os::process_mark
     uint64_t spun_at = 0;             // polls when the last spin found nothing
     uint64_t io_waiting = 0, calls = 0;
     uint32_t given_nonblocking = 0; // I/O handles with a `file`

@@ -18,7 +18,7 @@ namespace {
 // one store a step, and whatever step the holder had come to, the child loses some objects at most.
 class Lock {
 public:
-    Lock() : process_(static_cast<uint32_t>(os::process_id()) + 1) {
+    Lock() : process_(os::process_mark() + 1) {
         for (;;) {
             uint32_t holder = 0;
             if (held_by.compare_exchange_strong(holder, process_, std::memory_order_acquire)) return;
