@@ -3,7 +3,9 @@
 
 #if !defined(_WIN32) && !defined(__wasi__)
 
+#include <atomic>
 #include <fcntl.h>
+#include <new>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -63,18 +65,91 @@ bool commit_pages(void *at, size_t size) {
     return true;
 }
 
-size_t address_limit() {
-#ifdef RLIMIT_AS
+namespace {
+
+[[maybe_unused]] size_t limit_of(int resource) {
     rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
     auto bytes = static_cast<uint64_t>(limit.rlim_cur);
     return bytes < SIZE_MAX ? static_cast<size_t>(bytes) : SIZE_MAX;
-#else
+}
+
+bool can_map(size_t size) {
+    void *at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at != MAP_FAILED) munmap(at, size);
+    return at != MAP_FAILED;
+}
+
+// After mlockall(MCL_FUTURE) addresses count as locked memory, whether they have memory or not. No call tells, but
+// Linux refuses what is too large with an error of its own.
+size_t lockable_limit() {
+#if defined(__linux__) && defined(RLIMIT_MEMLOCK)
+    size_t limit = limit_of(RLIMIT_MEMLOCK), page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    if (limit <= SIZE_MAX - page && !can_map(limit + page) && errno == EAGAIN) return limit;
+#endif
     return SIZE_MAX;
+}
+
+} // namespace
+
+// Where what is wanted cannot be had for any other reason, as much as can be had is the limit.
+size_t address_limit(size_t wanted) {
+    size_t limit = lockable_limit(), possible = wanted;
+#ifdef RLIMIT_AS
+    size_t addresses = limit_of(RLIMIT_AS);
+    if (addresses < limit) limit = addresses;
+#endif
+    while (possible && !can_map(possible)) possible /= 2;
+    return possible < wanted && possible < limit ? possible : limit;
+}
+
+namespace {
+
+// A number in a page that a child finds empty.
+constinit std::atomic<std::atomic<uint32_t> *> wiped_number;
+constinit std::atomic<uint32_t> no_page; // stands for the page where there is none
+constinit std::atomic<uint32_t> marks;   // given out, in this process and in those that it was forked from
+constinit std::atomic<uint32_t> forks;   // where there is no page: that this process is away from the first
+
+// False where the system cannot, or says that it can to whatever it is asked, as older versions of QEMU do.
+bool wipe_on_fork([[maybe_unused]] void *page, [[maybe_unused]] size_t size) {
+#if defined(MADV_WIPEONFORK)
+    return madvise(page, size, -1) != 0 && madvise(page, size, MADV_WIPEONFORK) == 0;
+#elif defined(INHERIT_ZERO)
+    return minherit(page, size, INHERIT_ZERO) == 0;
+#else
+    return false;
 #endif
 }
 
-uint64_t process_id() { return static_cast<uint64_t>(getpid()); }
+std::atomic<uint32_t> *make_wiped_number() {
+    auto size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    void *page = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool is_wiped = page != MAP_FAILED && wipe_on_fork(page, size);
+    if (page != MAP_FAILED && !is_wiped) munmap(page, size);
+    std::atomic<uint32_t> *none = nullptr, *made = is_wiped ? ::new (page) std::atomic<uint32_t>() : &no_page;
+    if (wiped_number.compare_exchange_strong(none, made)) {
+#if defined(__linux__)
+        if (!is_wiped) pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
+#endif
+        return made;
+    }
+    if (is_wiped) munmap(page, size);
+    return none;
+}
+
+} // namespace
+
+// Process numbers alone do not do: the first process of each of Linux's nested namespaces is number 1.
+uint32_t process_mark() {
+    std::atomic<uint32_t> *number = wiped_number.load();
+    if (!number) number = make_wiped_number();
+    if (number == &no_page) return (forks.load() % 512) << 22 | (static_cast<uint32_t>(getpid()) & ((1u << 22) - 1));
+    uint32_t mark = number->load();
+    if (mark) return mark;
+    uint32_t fresh = marks.fetch_add(1) + 1; // before the page says so: the next child begins above it
+    return number->compare_exchange_strong(mark, fresh) ? fresh : mark;
+}
 
 void *allocate(size_t size, size_t align) {
     if (align <= alignof(max_align_t)) return malloc(size);

@@ -21,8 +21,8 @@ void *reserve_pages(size_t size) {
 
 bool commit_pages(void *, size_t) { return true; }
 
-size_t address_limit() { return SIZE_MAX; } // reserve_pages has its own
-uint64_t process_id() { return 0; }
+size_t address_limit(size_t) { return SIZE_MAX; } // reserve_pages has its own
+uint32_t process_mark() { return 0; }
 
 void *allocate(size_t size, size_t align) {
     if (align <= alignof(max_align_t)) return malloc(size);

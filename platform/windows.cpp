@@ -125,9 +125,9 @@ void *reserve_pages(size_t size) { return VirtualAlloc(nullptr, size, MEM_RESERV
 
 bool commit_pages(void *at, size_t size) { return VirtualAlloc(at, size, MEM_COMMIT, PAGE_READWRITE) != nullptr; }
 
-size_t address_limit() { return SIZE_MAX; }
+size_t address_limit(size_t) { return SIZE_MAX; }
 
-uint64_t process_id() { return 0; }
+uint32_t process_mark() { return 0; }
 
 void *allocate(size_t size, size_t align) { return _aligned_malloc(size, align); }
 

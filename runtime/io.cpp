@@ -23,7 +23,9 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
         if (is_ours && io->was_blocking && !(is_socket(io) && os::listens(fd))) os::set_blocking(fd);
         if (!is_ours) fd = -1;
     }
-    if (io->unregistered >= 0) os::close(io->unregistered);
+    intptr_t unregistered = io->unregistered;
+    io->unregistered = -1;
+    if (unregistered >= 0) os::close(unregistered);
     if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
     fire_all(runtime, &io->readers);
     fire_all(runtime, &io->writers);
@@ -69,7 +71,7 @@ bool IoTable::reserve(uint64_t count) {
             *link_of(io->fd) = io;
         }
     }
-    memory_.give(before, count_before * sizeof(Io *));
+    block_.replace(memory_, chains, doubled * sizeof(Io *));
     return true;
 }
 
@@ -77,12 +79,13 @@ int32_t reserve_io(Runtime *runtime, Io **out) {
     if (runtime->is_ending) return ZYNTAX_ECANCELED; // nobody would close it
     bool has_room = runtime->poller.reserve() && runtime->ios.reserve(runtime->counts.io_open + 1);
     void *memory = has_room ? runtime->arena.take(sizeof(Io)) : nullptr;
-    void *handle = memory ? take_handle(runtime, &io_kind, memory) : nullptr;
+    if (!memory) return ZYNTAX_ENOMEM;
+    *out = ::new (memory) Io(); // before a handle leads to it: see forget_copy
+    void *handle = take_handle(runtime, &io_kind, memory);
     if (!handle) {
-        if (memory) runtime->arena.give(memory, sizeof(Io));
+        runtime->arena.give(memory, sizeof(Io));
         return ZYNTAX_ENOMEM;
     }
-    *out = ::new (memory) Io();
     (*out)->handle = handle;
     runtime->counts.io_open++;
     return 0;

@@ -351,8 +351,11 @@ struct NoAddressSpace {
 constexpr bool has_processes = true;
 constexpr bool has_fork = false;
 
+enum class ForkBy { fork, bare_clone };
+inline bool begin_process_numbers_again() { return false; }
+inline bool is_first_process() { return false; }
 struct Child {
-    template <class Function> explicit Child(Function) {}
+    template <class Function> explicit Child(Function, ForkBy = ForkBy::fork) {}
     int end() const { return -1; }
 };
 
