@@ -147,41 +147,48 @@ bool Monitor::wait_for(uint64_t timeout_ns) {
 void Monitor::signal() { pthread_cond_signal(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 void Monitor::broadcast() { pthread_cond_broadcast(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 
-// Where the system cannot make a descriptor so in one call; a fork in between inherits it.
-[[maybe_unused]] static void close_on_exec_nonblocking(int fd) {
+// Some systems cannot make a descriptor so in one call, and some sandboxes refuse that call; a fork in between inherits
+// the descriptor.
+int close_on_exec_nonblocking(int fd) {
+    if (fd < 0) return fd;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return fd;
 }
 
 int32_t open_pipe(int (&ends)[2]) {
-#if defined(__APPLE__)
+#if !defined(__APPLE__)
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) return 0;
+#endif
     if (pipe(ends) != 0) return last_error();
     for (int end : ends) close_on_exec_nonblocking(end);
-#else
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return last_error();
-#endif
     return 0;
 }
 
 intptr_t new_stream(int family) {
 #ifdef SOCK_CLOEXEC
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-#else
-    int fd = socket(family, SOCK_STREAM, 0);
-    if (fd >= 0) close_on_exec_nonblocking(fd);
+    int made = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (made >= 0) return made;
 #endif
+    int fd = close_on_exec_nonblocking(socket(family, SOCK_STREAM, 0));
     return fd >= 0 ? fd : last_error();
 }
 
+#ifdef SOCK_CLOEXEC
+// The errors with which a kernel or a sandbox refuses a call as such.
+static bool is_refusal(int error) {
+    return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL || error == EOPNOTSUPP;
+}
+#endif
+
 intptr_t accept_stream(intptr_t listener) {
-    int fd;
+    int number = static_cast<int>(listener), fd;
     do {
 #ifdef SOCK_CLOEXEC
-        fd = accept4(static_cast<int>(listener), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-#else
-        fd = ::accept(static_cast<int>(listener), nullptr, nullptr);
-        if (fd >= 0) close_on_exec_nonblocking(fd);
+        fd = accept4(number, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && is_refusal(errno))
 #endif
+            fd = close_on_exec_nonblocking(::accept(number, nullptr, nullptr));
     } while (fd < 0 && errno == EINTR);
     return fd >= 0 ? fd : last_error();
 }
