@@ -72,9 +72,8 @@ struct Thread {
 bool start_thread(Thread *); // false when the system has none left; the struct stays where it is until join_thread
 void join_thread(Thread *);  // waits for its end
 
-// Lets another thread run, or a sibling of this core.
-void relax();
-void yield();
+void relax(); // lets a sibling of this core run
+void yield(); // lets another thread run, also one of a lower priority: a short sleep
 
 // A mutex with a condition. Opaque memory, so that no system header is needed here.
 class Monitor {

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +106,10 @@ void relax() {
 #endif
 }
 
-void yield() { sched_yield(); }
+void yield() {
+    const timespec shortest = {0, 1}; // sched_yield would let no thread of a lower priority run
+    nanosleep(&shortest, nullptr);
+}
 
 static_assert(sizeof(MonitorMemory) <= sizeof(Monitor) && alignof(MonitorMemory) <= alignof(Monitor));
 

@@ -146,7 +146,10 @@ void join_thread(Thread *thread) {
 
 void relax() { YieldProcessor(); }
 
-void yield() { SwitchToThread(); }
+// The former looks for threads of this processor only.
+void yield() {
+    if (!SwitchToThread()) Sleep(1);
+}
 
 void Monitor::init() {
     auto *m = reinterpret_cast<MonitorMemory *>(memory_);
