@@ -107,8 +107,8 @@ void relax() {
 }
 
 void yield() {
-    const timespec shortest = {0, 1}; // sched_yield would let no thread of a lower priority run
-    nanosleep(&shortest, nullptr);
+    const timespec moment = {0, 20'000}; // sched_yield would let no thread of a lower priority run
+    nanosleep(&moment, nullptr);
 }
 
 static_assert(sizeof(MonitorMemory) <= sizeof(Monitor) && alignof(MonitorMemory) <= alignof(Monitor));
