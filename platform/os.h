@@ -62,7 +62,8 @@ void release(void *at);
 
 // ---- threads, for the blocking pool ----
 
-// A thread that will be joined. It takes no signal but those that its own faults raise.
+// A thread that will be joined. Its stack has 2 MiB at least. It blocks the signals that zyntax_blocking lists, and those
+// of its creator but for faults.
 struct Thread {
     void (*run)(void *); // run and arg are set before start_thread
     void *arg;

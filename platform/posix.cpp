@@ -21,14 +21,25 @@ void *thread_main(void *memory) {
     return nullptr;
 }
 
-// Signals belong to the host's threads. But what a thread's own fault raises is for the host's handler all the same:
-// blocked, it would end the process.
-sigset_t signals_of_others() {
+// What a thread blocks beside the signals that its creator blocks: signals that a program sends to itself. A process
+// that is started there inherits the set, so that no signal is in it that ends or stops a process or that a process
+// waits for. A fault that is blocked would end the process without its handler.
+sigset_t blocked_in_threads(sigset_t set) {
+    constexpr int blocked[] = {SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH};
     constexpr int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
-    sigset_t set;
-    sigfillset(&set);
-    for (int fault : faults) sigdelset(&set, fault);
+    for (int number : blocked) sigaddset(&set, number);
+    for (int number : faults) sigdelset(&set, number);
+#ifdef SIGRTMIN
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++) sigaddset(&set, number);
+#endif
     return set;
+}
+
+// Blocking functions are a host's, and expect more than some systems' default of 128 KiB.
+void set_stack_size(pthread_attr_t *attributes) {
+    constexpr size_t least = size_t{2} << 20;
+    size_t size = 0;
+    if (pthread_attr_getstacksize(attributes, &size) == 0 && size < least) pthread_attr_setstacksize(attributes, least);
 }
 
 struct MonitorMemory {
@@ -83,11 +94,17 @@ void *allocate(size_t size, size_t align) {
 static_assert(sizeof(pthread_t) <= sizeof(Thread::id));
 
 bool start_thread(Thread *thread) {
-    sigset_t blocked = signals_of_others(), before;
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    set_stack_size(&attributes);
+    sigset_t before, blocked;
+    pthread_sigmask(SIG_SETMASK, nullptr, &before);
+    blocked = blocked_in_threads(before);
+    pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
     pthread_t id;
-    bool started = pthread_create(&id, nullptr, thread_main, thread) == 0;
+    bool started = pthread_create(&id, &attributes, thread_main, thread) == 0;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
     if (started) memcpy(&thread->id, &id, sizeof id);
     return started;
 }

@@ -134,8 +134,19 @@ void *allocate(size_t size, size_t align) { return _aligned_malloc(size, align);
 
 void release(void *at) { _aligned_free(at); }
 
+// The program's own word for its threads, in the header of its file, when that is more.
+static size_t stack_size() {
+    constexpr size_t least = size_t{2} << 20;
+    auto *file = reinterpret_cast<const char *>(GetModuleHandleW(nullptr));
+    LONG offset = reinterpret_cast<const IMAGE_DOS_HEADER *>(file)->e_lfanew;
+    size_t size = reinterpret_cast<const IMAGE_NT_HEADERS *>(file + offset)->OptionalHeader.SizeOfStackReserve;
+    return size < least ? least : size;
+}
+
 bool start_thread(Thread *thread) {
-    thread->id = reinterpret_cast<uintptr_t>(CreateThread(nullptr, 0, thread_main, thread, 0, nullptr));
+    constexpr DWORD reserved = STACK_SIZE_PARAM_IS_A_RESERVATION;
+    HANDLE started = CreateThread(nullptr, stack_size(), thread_main, thread, reserved, nullptr);
+    thread->id = reinterpret_cast<uintptr_t>(started);
     return thread->id != 0;
 }
 
