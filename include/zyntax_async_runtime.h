@@ -57,8 +57,8 @@
  *     -v) the addresses for all of them take an eighth of it at most, and there are as many as find room there. No
  *     number is ever used twice: a place that has served a billion tasks, operations, handles or promises is given up.
  * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
- *     blocking call (and those take no signals but for faults of their own), close-on-exec descriptors, no output but
- *     the message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
+ *     blocking call (zyntax_blocking lists the signals that those block), close-on-exec descriptors, no output but the
+ *     message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
  *     library either.
  * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum is 32 bits.
  *
@@ -439,8 +439,14 @@ ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
  * ZYNTAX_ECANCELED (the runtime is being destroyed, or the op is not one of its jobs). fn has not run then. Cancelling
  * the op lets a job that has not begun not begin, and one that runs finish unheard. A job whose op was forgotten keeps
  * its memory until it has run and its task has ended, or the runtime. Threads start on demand, up to blocking_threads,
- * and end after 5 s without work. They take no signals but SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS, so that
- * a host's handlers of faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Since 0.1. */
+ * and end after 5 s without work. The stack of a thread is the system's default, and 2 MiB at least.
+ * Signals: a thread blocks SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH and the real-time signals, and the signals
+ * that were blocked in the runtime's thread when it started. A process that fn starts inherits this. No other signal is
+ * blocked: SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM, SIGCHLD and the like end, stop or reach that process, and
+ * the host's handlers of these may run in a thread of the pool. A host that wants them in one thread blocks them in the
+ * others, as always. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so that a host's handlers of
+ * faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Before 0.2 faults alone were not blocked.
+ * Since 0.1. */
 ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
                                       size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 

@@ -63,7 +63,8 @@ void release(void *at);
 
 // ---- threads, for the blocking pool ----
 
-// A thread that will be joined. It takes no signal but those that its own faults raise.
+// A thread that will be joined. Its stack has 2 MiB at least. It blocks the signals that zyntax_blocking lists, and those
+// of its creator but for faults.
 struct Thread {
     void (*run)(void *); // run and arg are set before start_thread
     void *arg;
@@ -73,9 +74,8 @@ struct Thread {
 bool start_thread(Thread *); // false when the system has none left; the struct stays where it is until join_thread
 void join_thread(Thread *);  // waits for its end
 
-// Lets another thread run, or a sibling of this core.
-void relax();
-void yield();
+void relax(); // lets a sibling of this core run
+void yield(); // lets another thread run, also one of a lower priority: a short sleep
 
 // A mutex with a condition. Opaque memory, so that no system header is needed here.
 class Monitor {

@@ -23,7 +23,7 @@ public:
 private:
     int epoll_ = -1;
     int wake_ = -1;
-    bool coarse_ = false; // the kernel has no epoll_pwait2 (before 5.11): timeouts are rounded up to milliseconds
+    bool coarse_ = false; // epoll_pwait2 was refused: timeouts are rounded up to milliseconds
 };
 
 using Poller = EpollPoller;

@@ -16,10 +16,10 @@ namespace {
 int poll_for(pollfd *asked, uint32_t count, int64_t timeout_ns) {
 #if defined(__linux__) || defined(__FreeBSD__)
     timespec timeout = os::to_timeout(timeout_ns);
-    return ppoll(asked, count, timeout_ns < 0 ? nullptr : &timeout, nullptr);
-#else
-    return poll(asked, count, os::to_ms_rounded_up(timeout_ns));
+    int n = ppoll(asked, count, timeout_ns < 0 ? nullptr : &timeout, nullptr);
+    if (n >= 0 || errno == EINTR) return n; // a sandbox may refuse it
 #endif
+    return poll(asked, count, os::to_ms_rounded_up(timeout_ns));
 }
 
 void *to_registration(uint32_t place) { return reinterpret_cast<void *>(uintptr_t{place}); }

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <new>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +27,25 @@ void *thread_main(void *memory) {
     return nullptr;
 }
 
-// Signals belong to the host's threads. But what a thread's own fault raises is for the host's handler all the same:
-// blocked, it would end the process.
-sigset_t signals_of_others() {
+// What a thread blocks beside the signals that its creator blocks: signals that a program sends to itself. A process
+// that is started there inherits the set, so that no signal is in it that ends or stops a process or that a process
+// waits for. A fault that is blocked would end the process without its handler.
+sigset_t blocked_in_threads(sigset_t set) {
+    constexpr int blocked[] = {SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH};
     constexpr int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
-    sigset_t set;
-    sigfillset(&set);
-    for (int fault : faults) sigdelset(&set, fault);
+    for (int number : blocked) sigaddset(&set, number);
+    for (int number : faults) sigdelset(&set, number);
+#ifdef SIGRTMIN
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++) sigaddset(&set, number);
+#endif
     return set;
+}
+
+// Blocking functions are a host's, and expect more than some systems' default of 128 KiB.
+void set_stack_size(pthread_attr_t *attributes) {
+    constexpr size_t least = size_t{2} << 20;
+    size_t size = 0;
+    if (pthread_attr_getstacksize(attributes, &size) == 0 && size < least) pthread_attr_setstacksize(attributes, least);
 }
 
 struct MonitorMemory {
@@ -163,11 +173,17 @@ void *allocate(size_t size, size_t align) {
 static_assert(sizeof(pthread_t) <= sizeof(Thread::id));
 
 bool start_thread(Thread *thread) {
-    sigset_t blocked = signals_of_others(), before;
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    set_stack_size(&attributes);
+    sigset_t before, blocked;
+    pthread_sigmask(SIG_SETMASK, nullptr, &before);
+    blocked = blocked_in_threads(before);
+    pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
     pthread_t id;
-    bool started = pthread_create(&id, nullptr, thread_main, thread) == 0;
+    bool started = pthread_create(&id, &attributes, thread_main, thread) == 0;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
     if (started) memcpy(&thread->id, &id, sizeof id);
     return started;
 }
@@ -186,7 +202,10 @@ void relax() {
 #endif
 }
 
-void yield() { sched_yield(); }
+void yield() {
+    const timespec moment = {0, 20'000}; // sched_yield would let no thread of a lower priority run
+    nanosleep(&moment, nullptr);
+}
 
 static_assert(sizeof(MonitorMemory) <= sizeof(Monitor) && alignof(MonitorMemory) <= alignof(Monitor));
 
@@ -226,43 +245,50 @@ bool Monitor::wait_for(uint64_t timeout_ns) {
 void Monitor::signal() { pthread_cond_signal(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 void Monitor::broadcast() { pthread_cond_broadcast(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 
-// Where the system cannot make a descriptor so in one call; a fork in between inherits it.
-[[maybe_unused]] static void close_on_exec_nonblocking(int fd) {
+// Some systems cannot make a descriptor so in one call, and some sandboxes refuse that call; a fork in between inherits
+// the descriptor.
+int close_on_exec_nonblocking(int fd) {
+    if (fd < 0) return fd;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return fd;
 }
 
 int32_t open_pipe(int (&ends)[2]) {
-#if defined(__APPLE__)
+#if !defined(__APPLE__)
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) return 0;
+#endif
     if (pipe(ends) != 0) return last_error();
     for (int end : ends) close_on_exec_nonblocking(end);
-#else
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return last_error();
-#endif
     return 0;
 }
 
 intptr_t new_stream(int family) {
 #ifdef SOCK_CLOEXEC
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-#else
-    int fd = socket(family, SOCK_STREAM, 0);
-    if (fd >= 0) close_on_exec_nonblocking(fd);
+    int made = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (made >= 0) return made;
 #endif
+    int fd = close_on_exec_nonblocking(socket(family, SOCK_STREAM, 0));
     return fd >= 0 ? fd : last_error();
 }
 
-// No flag of accept says "do not wait". Whoever shares a listener needs it non-blocking, too.
+#ifdef SOCK_CLOEXEC
+// The errors with which a kernel or a sandbox refuses a call as such.
+static bool is_refusal(int error) {
+    return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL || error == EOPNOTSUPP;
+}
+#endif
+
+// No flag of accept says "do not wait". Every process that shares a listener needs it non-blocking.
 intptr_t accept_stream(intptr_t listener) {
-    int fd = static_cast<int>(listener), flags = fcntl(fd, F_GETFL);
-    if (flags >= 0 && !(flags & O_NONBLOCK)) fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    int number = static_cast<int>(listener), flags = fcntl(number, F_GETFL), fd;
+    if (flags >= 0 && !(flags & O_NONBLOCK)) fcntl(number, F_SETFL, flags | O_NONBLOCK);
     do {
 #ifdef SOCK_CLOEXEC
-        fd = accept4(static_cast<int>(listener), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-#else
-        fd = ::accept(static_cast<int>(listener), nullptr, nullptr);
-        if (fd >= 0) close_on_exec_nonblocking(fd);
+        fd = accept4(number, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && is_refusal(errno))
 #endif
+            fd = close_on_exec_nonblocking(::accept(number, nullptr, nullptr));
     } while (fd < 0 && errno == EINTR);
     return fd >= 0 ? fd : last_error();
 }

@@ -52,6 +52,9 @@ ssize_t write_without_sigpipe(Write *, int fd, const void *buf, size_t len);
 ssize_t read_at_once(int fd, void *buf, size_t len);
 ssize_t write_at_once(int fd, const void *buf, size_t len);
 
+// Sets both flags, and returns the descriptor, which may be an error's -1.
+int close_on_exec_nonblocking(int fd);
+
 // What a poller without a better way is woken through. Both ends are non-blocking and close-on-exec.
 int32_t open_pipe(int (&ends)[2]);
 

@@ -356,12 +356,65 @@ inline std::vector<Disposition> dispositions() {
     return all;
 }
 
-// This thread takes none of the signals that are sent to processes.
-inline bool takes_no_signals() {
+// The signals that this thread blocks.
+inline std::set<int> blocked_signals() {
     sigset_t mask;
     pthread_sigmask(SIG_SETMASK, nullptr, &mask);
-    return sigismember(&mask, SIGINT) == 1 && sigismember(&mask, SIGTERM) == 1 && sigismember(&mask, SIGCHLD) == 1 &&
-           sigismember(&mask, SIGUSR1) == 1;
+    std::set<int> numbers;
+    for (int number = 1; number < NSIG; number++)
+        if (sigismember(&mask, number) == 1) numbers.insert(number);
+    return numbers;
+}
+
+// Those that the header says a pool thread blocks.
+inline std::set<int> signals_blocked_in_jobs() {
+    std::set<int> numbers{SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH};
+#ifdef SIGRTMIN
+    for (int number = SIGRTMIN; number <= SIGRTMAX && number < NSIG; number++) numbers.insert(number);
+#endif
+    return numbers;
+}
+
+// Blocks a signal in this thread while it lives.
+struct BlockedSignal {
+    sigset_t before;
+    explicit BlockedSignal(int number) {
+        sigset_t one;
+        sigemptyset(&one);
+        sigaddset(&one, number);
+        pthread_sigmask(SIG_BLOCK, &one, &before);
+    }
+    ~BlockedSignal() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+    BlockedSignal(const BlockedSignal &) = delete;
+    BlockedSignal &operator=(const BlockedSignal &) = delete;
+};
+
+constexpr int ending_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+constexpr int other_signal = SIGXCPU; // that jobs do not block
+
+// How a shell command ends that this thread starts, and sends a signal to once it has printed, unless that is 0: its
+// status, or the number of the signal that ended it and 1000. It is killed when it takes too long.
+inline int end_of_command(const char *command, int number) {
+    int ready[2];
+    make_pipe(ready);
+    pid_t pid = fork();
+    if (pid == 0) {
+        rlimit no_core{0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        dup2(ready[1], STDOUT_FILENO);
+        execl("/bin/sh", "sh", "-c", command, static_cast<char *>(nullptr));
+        _exit(127);
+    }
+    ::close(ready[1]);
+    if (number && poll_one(ready[0], POLLIN, 5000)) kill(pid, number);
+    ::close(ready[0]);
+    int status = 0;
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (std::chrono::steady_clock::now() > end) kill(pid, SIGKILL);
+        usleep(1000);
+    }
+    return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 // A host's handlers for faults, as a JIT or a collector has them, while it lives.
@@ -454,6 +507,48 @@ struct ManyDescriptors : ResourceLimit {
     ManyDescriptors() : ResourceLimit(RLIMIT_NOFILE, most()) {}
     static rlim_t most() { return std::min<rlim_t>(descriptor_limit().rlim_max, 15'001); }
 };
+
+// ---- stacks ----
+
+#ifdef __linux__
+constexpr bool has_stack_sizes = true;
+
+inline size_t own_stack_size() {
+    pthread_attr_t attributes;
+    REQUIRE(pthread_getattr_np(pthread_self(), &attributes) == 0);
+    void *begin = nullptr;
+    size_t size = 0;
+    pthread_attr_getstack(&attributes, &begin, &size);
+    pthread_attr_destroy(&attributes);
+    return size;
+}
+
+// The size of the stacks of threads that say nothing about it, while it lives.
+struct DefaultStackSize {
+    pthread_attr_t before;
+    explicit DefaultStackSize(size_t size) {
+        pthread_attr_t now;
+        REQUIRE(pthread_getattr_default_np(&before) == 0);
+        REQUIRE(pthread_getattr_default_np(&now) == 0);
+        REQUIRE(pthread_attr_setstacksize(&now, size) == 0);
+        REQUIRE(pthread_setattr_default_np(&now) == 0);
+        pthread_attr_destroy(&now);
+    }
+    ~DefaultStackSize() {
+        pthread_setattr_default_np(&before);
+        pthread_attr_destroy(&before);
+    }
+    DefaultStackSize(const DefaultStackSize &) = delete;
+    DefaultStackSize &operator=(const DefaultStackSize &) = delete;
+};
+#else
+constexpr bool has_stack_sizes = false;
+inline size_t own_stack_size() { return 0; }
+struct DefaultStackSize {
+    explicit DefaultStackSize(size_t) {}
+    ~DefaultStackSize() {}
+};
+#endif
 
 // ---- processes ----
 

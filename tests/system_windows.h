@@ -322,7 +322,23 @@ inline std::vector<void (*)(int)> dispositions() {
     return all;
 }
 
-inline bool takes_no_signals() { return true; }
+// Windows tells the limits of the stack since 8, and lets nobody change the default of a program that runs.
+constexpr bool has_stack_sizes = false;
+inline size_t own_stack_size() { return 0; }
+struct DefaultStackSize {
+    explicit DefaultStackSize(size_t) {}
+    ~DefaultStackSize() {}
+};
+
+inline std::set<int> blocked_signals() { return {}; }
+inline std::set<int> signals_blocked_in_jobs() { return {}; }
+struct BlockedSignal {
+    explicit BlockedSignal(int) {}
+    ~BlockedSignal() {}
+};
+constexpr int ending_signals[] = {0};
+constexpr int other_signal = 0;
+inline int end_of_command(const char *, int) { return 0; }
 
 struct FaultHandlers {
     FaultHandlers() {}
