@@ -160,7 +160,8 @@ TEST_CASE("an_op_of_something_else_is_given_up_and_the_call_begins_anew") {
             } else {
                 CHECK(status == POLL_PENDING);
             }
-            if (connects) CHECK(fd_count() == descriptors + !second.event); // a socket that is given up is closed
+            // A socket that is given up is closed. Descriptors are not counted on libkqueue.
+            if (connects && !on_libkqueue) CHECK(fd_count() == descriptors + !second.event);
             s.happen(first);
             CHECK(one.host.wakes == 0);
             check_not_early(first, second, two);
