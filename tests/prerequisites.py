@@ -2,7 +2,7 @@
 """The build's order, checked: `ninja`, without a target, builds everything that a test needs. Recent versions of
 Meson leave out a target that only a test's `depends` names, and `meson test --no-rebuild` then lacks a file.
 
-    tests/prerequisites.py BUILD        print every target that a test needs and `ninja` leaves out; exit 1 if there is one
+    tests/prerequisites.py BUILD        print every target that a test needs and `ninja` leaves out; exit 1 if any
     tests/prerequisites.py --self-test  feed it descriptions of builds, good and bad; exit 1 unless it tells them apart
 """
 import json
@@ -25,7 +25,8 @@ def self_test():
                {'id': '2@sha', 'name': 'plugin', 'build_by_default': False}]
     cases = [
         ('a test of what is built', [{'name': 'join', 'depends': ['1@exe']}], []),
-        ('a test of what is left out', [{'name': 'load', 'depends': ['1@exe', '2@sha']}], ['the test load needs plugin']),
+        ('a test of what is left out', [{'name': 'load', 'depends': ['1@exe', '2@sha']}],
+         ['the test load needs plugin']),
         ('no test of a target', [{'name': 'tidy', 'depends': []}], ['there is no test']),
     ]
     failures = 0
