@@ -78,7 +78,7 @@ int64_t dozing_job(void *) {
 
 // Drives until the act is seen by the loop itself, which a timer wakes all the time.
 void drive(Runtime &rt, Scene &scene, Act act) {
-    Limit limit(rt, 2000);
+    Limit limit(rt);
     if (act == stops || act == posts_a_stop) {
         CHECK(zyntax_runtime_run(rt) == ZYNTAX_ECANCELED);
     } else if (act == releases) {
@@ -86,7 +86,7 @@ void drive(Runtime &rt, Scene &scene, Act act) {
         CHECK(end == ZYNTAX_EDEADLK);
         scene.failed = end != ZYNTAX_EDEADLK;
     } else {
-        CHECK(rt.drive_until([&] { return scene.seen.load(); }, 3000));
+        CHECK(rt.drive_until([&] { return scene.seen.load(); }));
     }
 }
 
