@@ -8,9 +8,8 @@
 //!
 //! **Types.** Every parameter and result is a number of 64 bits with a sign, or a string of Zyntax. Zyntax loses the sign
 //! of a result of 32 bits in an await, takes a number as wide as a pointer for one of 32 bits, and boxes a pointer. So
-//! compiled code calls the functions of [`symbols`], which convert: a number that does not fit the C parameter gives
-//! `ZYNTAX_EINVAL` (or a promise that fails with it, or 0 for a pointer); a negative `uint64_t` counts as 0. Nothing is
-//! truncated.
+//! compiled code calls the functions of [`symbols`], which convert. A number that does not fit the C parameter gives
+//! `ZYNTAX_EINVAL`, or a promise that fails with it, or 0 for a pointer. A negative number for a `uint64_t` counts as 0.
 //!
 //! **Strings.** C functions take C strings, which compiled code does not have. `zyntax_host_tcp_connect`,
 //! `zyntax_host_tcp_listen` and `zyntax_host_look_up` take strings of Zyntax, in the layout of [`Strings`].
@@ -25,11 +24,11 @@ pub use steps::{Step, Steps};
 pub use strings::{set_strings, Strings};
 pub use symbols::{addresses, symbols, Signature, Symbol, TypeTag, ALIASES};
 
-/// Registers every function of [`symbols`](crate::zyntax::symbols) and every word of [`ALIASES`](crate::zyntax::ALIASES)
-/// with a Zyntax runtime, and tells this crate how its strings are laid out.
+/// Registers every function of [`symbols`](crate::zyntax::symbols) and every word of
+/// [`ALIASES`](crate::zyntax::ALIASES) with a Zyntax runtime, and tells this crate how its strings are laid out.
 ///
-/// The first argument is the path of the crate `zyntax_embed`, the second the runtime. The third, where the words go, is
-/// needed for a `TieredRuntime` alone: `runtime.builtin_aliases_mut()`. Call `finalize_runtime_symbols` afterwards.
+/// The first argument is the name of the crate `zyntax_embed`, the second the runtime. The third, where the words go,
+/// is needed for a `TieredRuntime` alone: `runtime.builtin_aliases_mut()`. Call `finalize_runtime_symbols` afterwards.
 ///
 /// It uses `ZyntaxString`, `ZrtlSymbolSig`, `ZrtlSigFlags` and `TypeTag` of that crate, and the methods
 /// `register_function_typed` and `config_mut` of the runtime, as they are in Zyntax's commits a4eb636 (August 2026) and

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Promises as Zyntax's compiler makes them, on the executor for its hosts: values, failures, ends, hooks, tasks in steps,
-//! and that each pair and each state machine is freed once. And what compiled code calls.
+//! Promises as Zyntax's compiler makes them, on the executor for its hosts: values, failures, ends, hooks, tasks in
+//! steps, and that each pair and each state machine is freed once. And what compiled code calls.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -125,15 +125,31 @@ unsafe fn poll_of(promise: i64) -> i64 {
     promise.poll.unwrap()(promise.state)
 }
 
-/// A promise that calls a closure at each poll. It is made once and never freed.
+struct Closure {
+    promise: Promise,
+    poll: Box<dyn FnMut() -> i64>,
+}
+
+thread_local! {
+    /// Freed when the test's thread ends.
+    #[allow(clippy::vec_box)] // they do not move
+    static CLOSURES: RefCell<Vec<Box<Closure>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A promise that calls a closure at each poll.
 fn promise_of(poll: impl FnMut() -> i64 + 'static) -> *mut Promise {
-    type Poll = Box<dyn FnMut() -> i64>;
     unsafe extern "C" fn call(state: *mut c_void) -> i64 {
-        (*state.cast::<Poll>())()
+        ((*state.cast::<Closure>()).poll)()
     }
-    let poll: Poll = Box::new(poll);
-    let state = Box::into_raw(Box::new(poll)).cast();
-    Box::into_raw(Box::new(Promise { state, poll: Some(call) }))
+    let promise = Promise { state: std::ptr::null_mut(), poll: Some(call) };
+    CLOSURES.with_borrow_mut(|closures| {
+        closures.push(Box::new(Closure { promise, poll: Box::new(poll) }));
+        let closure: *mut Closure = &mut **closures.last_mut().unwrap();
+        unsafe {
+            (*closure).promise.state = closure.cast();
+            &raw mut (*closure).promise
+        }
+    })
 }
 
 /// A promise that awaits what `make` gives, once, and has its value.
@@ -498,9 +514,10 @@ fn strings_of_both_layouts_are_understood() {
             unsafe { executor.block_on(awaiting(move || call("zyntax_host_look_up", [address, 0, 0]))) }.unwrap();
         assert!(found > 0);
         let text_of = |number| unsafe {
-            let string = call("zyntax_host_look_up_text", [number, 0, 0]) as *const u8;
+            let string = call("zyntax_host_look_up_text", [number, 0, 0]) as *mut u8;
             let length = string.cast::<u32>().read_unaligned() as usize;
-            std::str::from_utf8(std::slice::from_raw_parts(string.add(4), length)).unwrap().to_string()
+            let string = Box::from_raw(std::ptr::slice_from_raw_parts_mut(string, 4 + length));
+            std::str::from_utf8(&string[4..]).unwrap().to_string()
         };
         assert_eq!(text_of(found), "127.0.0.1");
         assert_eq!(text_of(found), "", "a number is good once");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The code of the README's chapter "In Zyntax", compiled and run against stand-ins of the types of Zyntax that it uses.
+//! The code of the README's chapter "In Zyntax", compiled and run against stand-ins of the types of Zyntax that it
+//! uses.
 
 use std::collections::HashMap;
 
