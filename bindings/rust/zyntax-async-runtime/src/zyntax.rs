@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! For a host of Zyntax that has this runtime in it (feature `zyntax-host`). It depends on none of Zyntax's crates:
 //!
-//! - [`register_with_zyntax!`](crate::register_with_zyntax) gives a Zyntax runtime every function of this library, with
-//!   words for them. The macro expands in the host's crate, where Zyntax's types are.
+//! - [`register_with_zyntax!`](crate::register_with_zyntax) gives a Zyntax runtime every function of this library,
+//!   with words for them. The macro expands in the host's crate, where Zyntax's types are.
 //! - [`Executor`] runs promises of compiled code, with hooks around each poll.
 //! - [`Steps`] is for Zyntax's `HostTask`: an executor runs that, too.
 //!
-//! **Types.** Every parameter and result is a number of 64 bits with a sign, or a string of Zyntax. Zyntax loses the sign
-//! of a result of 32 bits in an await, takes a number as wide as a pointer for one of 32 bits, and boxes a pointer. So
-//! compiled code calls the functions of [`symbols`], which convert. A number that does not fit the C parameter gives
+//! **Types.** Every parameter and result is a number of 64 bits with a sign, or a string of Zyntax. Zyntax loses the
+//! sign of a result of 32 bits in an await, takes a number as wide as a pointer for one of 32 bits, and boxes a
+//! pointer. So compiled code calls the functions of [`symbols`], which convert. A number that does not fit the C parameter gives
 //! `ZYNTAX_EINVAL`, or a promise that fails with it, or 0 for a pointer. A negative number for a `uint64_t` counts as 0.
 //!
 //! **Strings.** C functions take C strings, which compiled code does not have. `zyntax_host_tcp_connect`,

@@ -37,8 +37,8 @@ struct Shared {
 /// Runs promises. It stays in its thread.
 ///
 /// While it polls one, its runtime is the current one: [`spawn`](crate::spawn), [`sleep`](crate::sleep()) and their
-/// like find it. A task that a promise spawns with `zyntax_promise_spawn_child` has the executor's hooks, and its pair and
-/// state machine are freed like those of others.
+/// like find it. A task that a promise spawns with `zyntax_promise_spawn_child` has the executor's hooks, and its pair
+/// and state machine are freed like those of others.
 pub struct Executor {
     runtime: Runtime,
     shared: Rc<Shared>,
