@@ -8,8 +8,9 @@
 //!
 //! **Types.** Every parameter and result is a number of 64 bits with a sign, or a string of Zyntax. Zyntax loses the
 //! sign of a result of 32 bits in an await, takes a number as wide as a pointer for one of 32 bits, and boxes a
-//! pointer. So compiled code calls the functions of [`symbols`], which convert. A number that does not fit the C parameter gives
-//! `ZYNTAX_EINVAL`, or a promise that fails with it, or 0 for a pointer. A negative number for a `uint64_t` counts as 0.
+//! pointer. So compiled code calls the functions of [`symbols`], which convert. A number that does not fit the C
+//! parameter gives `ZYNTAX_EINVAL`, or a promise that fails with it, or 0 for a pointer. A negative number for a
+//! `uint64_t` counts as 0.
 //!
 //! **Strings.** C functions take C strings, which compiled code does not have. `zyntax_host_tcp_connect`,
 //! `zyntax_host_tcp_listen` and `zyntax_host_look_up` take strings of Zyntax, in the layout of [`Strings`].
