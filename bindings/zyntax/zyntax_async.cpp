@@ -515,7 +515,9 @@ EXPORTED void _zrtl_set_immortal_table(const void *table) noexcept;
 
 // Strings then come from the heap of compiled code, which frees them. Some versions of the loader call this and have
 // the short header.
-void _zrtl_set_allocator(void *(*allocate_string)(size_t), void (*)(void *)) noexcept { allocate = allocate_string; }
+void _zrtl_set_allocator(void *(*allocate_string)(size_t), void (*)(void *)) noexcept {
+    allocate = allocate_string ? allocate_string : malloc;
+}
 
 // The table is of strings with fewer than two characters, and the plugin makes none of these.
 void _zrtl_set_immortal_table(const void *) noexcept { header_size = sizeof(StringHeader); }
