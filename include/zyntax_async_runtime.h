@@ -694,7 +694,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises
 /* Spawns a promise (its two words are copied) as a task of its own and gives its value. [rt] The child ends early when
  * the promise that is returned is cancelled, or a limit over it ends. It goes on when the parent's task ends.
  * When the parent has a `child` hook, that is called, and the child has hooks. Its drop then comes once also when
- * memory is short: within this call, with ZYNTAX_ECANCELED. Since 0.2. */
+ * memory is short: within this call, with ZYNTAX_ECANCELED. A promise of this section is no child, as it belongs to its
+ * task and the host cannot free it: ZYNTAX_EINVAL, and no hook is called. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_spawn_child(const zyntax_promise *promise) ZYNTAX_NOEXCEPT;
 
 /* Ends what a promise of this section waits for: its value is ZYNTAX_ECANCELED, unless it has come. [rt] Code under a

@@ -85,6 +85,8 @@ zyntax_promise *failing(int32_t error) {
     return error == ZYNTAX_ENOMEM ? &memory_promise : &validity_promise;
 }
 
+bool is_ours(const zyntax_promise &promise) { return is_leaf(promise) || promise.poll == poll_failing; }
+
 Leaf *make_leaf(const LeafKind *kind) {
     PromiseTask *task = polled_promise_task();
     Runtime *runtime = task ? task->runtime : nullptr;

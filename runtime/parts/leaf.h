@@ -97,4 +97,7 @@ inline int64_t connection_value(Leaf *leaf, int64_t result, zyntax_io *connectio
 
 inline bool is_leaf(const zyntax_promise &promise) { return promise.poll == poll_leaf; }
 
+// Whether it is of this section: a leaf, alive or not, or one that fails.
+bool is_ours(const zyntax_promise &);
+
 } // namespace zyntax
