@@ -13,8 +13,8 @@ use std::task::{ready, Context, Poll};
 
 use crate::op::OpSlot;
 use crate::runtime::{abandoned_of, current, RawRuntime};
-use crate::task::{quietly, JoinError, JoinHandle};
-use crate::{spawn, sys, Error};
+use crate::task::{quietly, spawn_on, JoinError, JoinHandle};
+use crate::{sys, Error};
 
 const QUEUED: u8 = 0; // the work is the future's, which may take it back
 const TAKEN: u8 = 1; // the work, and then the result, is the thread's, or nobody's
@@ -118,7 +118,7 @@ impl<F: FnOnce() -> T + Send + 'static, T: Send + 'static> Future for Blocking<F
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let Some(runtime) = current() else { return Poll::Ready(Err(JoinError::Failed(Error::NO_RUNTIME))) };
+        let runtime = current("spawn_blocking");
         if this.runtime.is_none() {
             this.runtime = Some(runtime);
             if let Some(abandoned) = abandoned_of(runtime) {
@@ -191,11 +191,18 @@ impl<T> Future for BlockingHandle<T> {
 /// let local = std::rc::Rc::new(1);
 /// zyntax_async_runtime::spawn_blocking(move || drop(local));
 /// ```
+///
+/// # Panics
+/// Outside of any runtime.
+#[track_caller]
 pub fn spawn_blocking<F, T>(work: F) -> BlockingHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
     let job = Job { state: AtomicU8::new(QUEUED), content: UnsafeCell::new(Content::Work(work)) };
-    BlockingHandle(spawn(Blocking { job: Arc::new(job), runtime: None, slot: OpSlot::new() }))
+    BlockingHandle(spawn_on(
+        current("spawn_blocking"),
+        Blocking { job: Arc::new(job), runtime: None, slot: OpSlot::new() },
+    ))
 }

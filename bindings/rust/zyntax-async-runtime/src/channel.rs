@@ -55,8 +55,15 @@ impl<T> Drop for Channel<T> {
 /// # ?;
 /// # Ok::<(), zyntax_async_runtime::Error>(())
 /// ```
+///
+/// # Errors
+/// The capacity is 0 or too large, or memory is short.
+///
+/// # Panics
+/// Outside of any runtime.
+#[track_caller]
 pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), Error> {
-    let runtime = current().ok_or(Error::NO_RUNTIME)?;
+    let runtime = current("channel");
     let mut number = ptr::null_mut();
     // SAFETY: the runtime lives and this is its thread.
     Error::check(unsafe { sys::zyntax_channel_create(runtime.as_ptr(), capacity, 0, &mut number) }.into())?;

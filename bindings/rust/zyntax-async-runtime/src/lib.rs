@@ -53,6 +53,7 @@ mod net;
 mod op;
 mod runtime;
 mod task;
+mod thread_bound;
 mod time;
 #[cfg(feature = "zyntax-host")]
 pub mod zyntax;
@@ -67,11 +68,16 @@ pub use crate::hyper::{HyperExecutor, HyperTimer};
 pub use crate::net::{ReadHalf, TcpListener, TcpStream, WriteHalf};
 pub use crate::runtime::{Builder, Hold, Remote, Runtime};
 pub use crate::task::{AbortHandle, JoinError, JoinHandle};
+pub use crate::thread_bound::ThreadBound;
 pub use crate::time::{sleep, sleep_until, timeout, Elapsed, Sleep, Timeout};
 
-/// Starts a task on the current runtime. Outside of any the handle has an error at once.
+/// Starts a task on the current runtime.
+///
+/// # Panics
+/// Outside of any runtime.
+#[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    task::spawn_on(runtime::current(), future)
+    task::spawn_on(runtime::current("spawn"), future)
 }
 
 /// Lets every other task that is ready go first.

@@ -30,11 +30,21 @@ thread_local! {
 }
 
 /// The runtime that this thread drives or has entered last, or else the one whose task is being polled, where a host
-/// drives it.
-pub(crate) fn current() -> Option<RawRuntime> {
+/// drives it. `function` is the caller's name, for the message where there is none.
+#[track_caller]
+pub(crate) fn current(function: &str) -> RawRuntime {
     let entered = ENTERED.try_with(Cell::get).ok().flatten();
     // SAFETY: callable from anywhere.
-    entered.or_else(|| NonNull::new(unsafe { sys::zyntax_current_runtime() }))
+    match entered.or_else(|| NonNull::new(unsafe { sys::zyntax_current_runtime() })) {
+        Some(runtime) => runtime,
+        None => no_runtime(function),
+    }
+}
+
+#[cold]
+#[track_caller]
+fn no_runtime(function: &str) -> ! {
+    panic!("{function} needs a runtime: use it in a task, in Runtime::block_on or in Runtime::enter")
 }
 
 /// What is kept beside a runtime of this thread; none for one that Rust did not make.
@@ -183,7 +193,7 @@ impl Runtime {
 
     /// Starts a task; it is polled when the runtime is driven.
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        spawn_on(Some(self.raw), future)
+        spawn_on(self.raw, future)
     }
 
     /// Runs code outside of any task for which the free functions find this runtime.

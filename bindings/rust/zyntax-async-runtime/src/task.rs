@@ -8,11 +8,12 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::Pin;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::op::task_waker;
+use crate::runtime::RawRuntime;
 use crate::{sys, Error};
 
 /// Runs code of the user's from a callback of C, into which nothing may unwind. The panic hook has told of a panic.
@@ -28,7 +29,7 @@ pub enum JoinError {
     Panicked(Box<dyn Any + Send + 'static>),
     /// It was aborted, or its runtime was dropped.
     Canceled,
-    /// It could not be started.
+    /// It could not be started: memory is short, or no thread can be started.
     Failed(Error),
 }
 
@@ -223,8 +224,7 @@ impl AbortHandle {
     }
 }
 
-/// Spawns on a runtime; without one the handle has an error at once.
-pub(crate) fn spawn_on<F>(runtime: Option<NonNull<sys::zyntax_runtime>>, future: F) -> JoinHandle<F::Output>
+pub(crate) fn spawn_on<F>(runtime: RawRuntime, future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
 {
@@ -234,10 +234,6 @@ where
         joiner: RefCell::new(None),
         number: Cell::new(ptr::null_mut()),
     });
-    let Some(runtime) = runtime else {
-        task.end(Err(JoinError::Failed(Error::NO_RUNTIME)));
-        return JoinHandle(task);
-    };
     let state = Rc::into_raw(task.clone());
     // SAFETY: the runtime lives and this is its thread. The state is a count of the task, which `drop_task` gives back.
     let number = unsafe {
