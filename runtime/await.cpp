@@ -294,6 +294,10 @@ void give_up_forgotten(Runtime *runtime) {
     while (Node *node = first_of(runtime->forgotten)) give_up(runtime, node);
 }
 
+void give_up_all(Runtime *runtime) {
+    runtime->nodes.each([runtime](uint32_t, Node *node) { give_up(runtime, node); });
+}
+
 bool waits_for_something(const Slot *slot) {
     const Node *node = first_of(slot->ops);
     while (node && (node->woken || node->quiet)) node = next_of(slot->ops, node, &Node::of_task);

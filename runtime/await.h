@@ -113,6 +113,9 @@ bool is_forgotten(const Node *);
 void forget_ops(Runtime *, Slot *);
 void give_up_forgotten(Runtime *);
 
+// As the runtime ends: gives up every operation, as hosts may have left some.
+void give_up_all(Runtime *);
+
 // Whether an operation that stores the task's waker is still to wake it.
 bool waits_for_something(const Slot *);
 

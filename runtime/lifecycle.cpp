@@ -52,8 +52,9 @@ void run_the_rest(Runtime *runtime) {
     do {
         take_inbox_work(runtime);
         call_hosts(runtime);
-    } while (runtime->calls || runtime->inbox->messages.load(std::memory_order_acquire));
-    give_up_forgotten(runtime);
+        give_up_forgotten(runtime);
+        run_what_is_later(runtime);
+    } while (runtime->calls || runtime->later || runtime->inbox->messages.load(std::memory_order_acquire));
 }
 
 // From here on no other thread writes to the inbox: every generation is stale, and the calls that began before are
@@ -145,6 +146,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
         runtime->handles.each([runtime](uint32_t, Handle *handle) { handle->kind->destroy(runtime, handle->object); });
         for (Part *part = runtime->parts; part; part = part->next) part->destroy(runtime, part);
         run_the_rest(runtime);
+        give_up_all(runtime);
         wait_for_visitors(runtime);
         run_the_rest(runtime);
         assert(runtime->is_valid());

@@ -104,6 +104,7 @@ struct zyntax_runtime {
     zyntax::Ring strays;    // nodes that wait for tasks of other runtimes
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
+    zyntax::Message *later = nullptr; // the newest in a ring of what run_later was given
 
     zyntax_runtime_config config = {};
     zyntax_runtime_stats counts = {}; // what is counted as it happens; the rest is filled in when somebody asks
@@ -187,8 +188,12 @@ PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *, Waker *, int
 // ---- tasks.cpp ----
 
 void finish(Runtime *, uint32_t index, Slot *, int32_t outcome);
-void drop_canceled(Runtime *); // those that were there when it began
+void drop_canceled(Runtime *); // those that were there when it began, and calls what run_later was given
 void poll_ready(Runtime *);    // at most poll_budget tasks, none after the awaited one has ended
+
+// User code for the loop to call: after the polls of this round, outside everything. The message does not move.
+void run_later(Runtime *, Message *);
+void run_what_is_later(Runtime *); // what was there when it began
 
 // ---- executor.cpp ----
 
