@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The runtime itself: how it is made, driven, reached from other threads and ended.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::fmt;
 use std::future::Future;
@@ -10,12 +10,10 @@ use std::mem;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::blocking::Abandoned;
 use crate::op::task_waker;
 use crate::task::{quietly, spawn_on, JoinHandle};
 use crate::{sys, Error};
@@ -25,8 +23,6 @@ pub(crate) type RawRuntime = NonNull<sys::zyntax_runtime>;
 thread_local! {
     /// The runtime that this thread drives or has entered: what callbacks outside of any poll belong to.
     static ENTERED: Cell<Option<RawRuntime>> = const { Cell::new(None) };
-    /// The runtimes of this thread, with what is kept beside them.
-    static ALIVE: RefCell<Vec<(RawRuntime, Rc<Abandoned>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The runtime that this thread drives or has entered last, or else the one whose task is being polled, where a host
@@ -45,14 +41,6 @@ pub(crate) fn current(function: &str) -> RawRuntime {
 #[track_caller]
 fn no_runtime(function: &str) -> ! {
     panic!("{function} needs a runtime: use it in a task, in Runtime::block_on or in Runtime::enter")
-}
-
-/// What is kept beside a runtime of this thread; none for one that Rust did not make.
-pub(crate) fn abandoned_of(runtime: RawRuntime) -> Option<Rc<Abandoned>> {
-    let find = |alive: &RefCell<Vec<(RawRuntime, Rc<Abandoned>)>>| {
-        alive.borrow().iter().find(|(raw, _)| *raw == runtime).map(|(_, abandoned)| abandoned.clone())
-    };
-    ALIVE.try_with(find).ok().flatten()
 }
 
 /// Sets `ENTERED` for as long as it lives.
@@ -125,10 +113,8 @@ impl Builder {
         let Some(raw) = NonNull::new(raw) else {
             return Err(Error::check(error.into()).err().unwrap_or(Error::NO_MEMORY));
         };
-        let abandoned = Rc::new(Abandoned::default());
-        let _ = ALIVE.try_with(|alive| alive.borrow_mut().push((raw, abandoned.clone())));
         let gate = Arc::new(Gate { runtime: Mutex::new(Some(Open(raw))) });
-        Ok(Runtime { raw, gate, abandoned, _thread: PhantomData })
+        Ok(Runtime { raw, gate, _thread: PhantomData })
     }
 }
 
@@ -171,7 +157,6 @@ impl Builder {
 pub struct Runtime {
     raw: RawRuntime,
     gate: Arc<Gate>,
-    abandoned: Rc<Abandoned>,
     _thread: PhantomData<*mut ()>,
 }
 
@@ -270,9 +255,6 @@ impl Drop for Runtime {
             // SAFETY: this is its thread, and nothing drives it, as that borrows `self`.
             unsafe { sys::zyntax_runtime_destroy(self.as_raw()) };
         }
-        let _ = ALIVE.try_with(|alive| alive.borrow_mut().retain(|(raw, _)| *raw != self.raw));
-        // No thread of the library runs any more.
-        self.abandoned.free();
     }
 }
 

@@ -3,11 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, Future};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{mpsc, Arc};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -146,10 +148,6 @@ fn a_spawn_while_the_runtime_ends_is_canceled() {
 
 #[test]
 fn misuse_is_an_error() {
-    let outside = spawn(async {});
-    assert!(outside.is_finished());
-    assert!(channel::<u8>(1).is_err());
-    assert!(TcpListener::bind("127.0.0.1:0").is_err());
     let runtime = Rc::new(Runtime::new().unwrap());
     let inner = runtime.clone();
     let nested = runtime.block_on(async move {
@@ -159,7 +157,44 @@ fn misuse_is_an_error() {
         nested
     });
     assert_eq!(nested, Ok(Err(Error::BUSY)));
-    assert!(matches!(runtime.block_on(outside), Ok(Err(JoinError::Failed(Error::NO_RUNTIME)))));
+}
+
+/// The message of a panic.
+fn panic_of<T>(work: impl FnOnce() -> T) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(work)) else { panic!("no panic") };
+    panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|&text| text.into())).unwrap()
+}
+
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn outside_of_a_runtime_everything_panics_and_names_the_function() {
+    let drops = Rc::new(Cell::new(0));
+    let counted = Counted(drops.clone());
+    let theirs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = std::net::TcpStream::connect(theirs.local_addr().unwrap()).unwrap();
+    let messages = [
+        ("spawn ", panic_of(|| spawn(async move { drop(counted) }))),
+        ("spawn_blocking ", panic_of(|| spawn_blocking(|| ()))),
+        ("channel ", panic_of(|| channel::<u8>(1))),
+        ("sleep ", panic_of(|| poll_once(sleep(MS)))),
+        ("sleep ", panic_of(|| poll_once(timeout(MS, pending::<()>())))),
+        ("TcpListener::bind ", panic_of(|| TcpListener::bind("127.0.0.1:0"))),
+        ("TcpListener::bind ", panic_of(|| TcpListener::bind_shared("127.0.0.1:0"))),
+        ("TcpStream::connect ", panic_of(|| poll_once(TcpStream::connect("127.0.0.1", 1)))),
+        ("TcpStream::connect ", panic_of(|| poll_once(TcpStream::connect_to(([127, 0, 0, 1], 1).into())))),
+        ("TcpStream::from_std ", panic_of(|| TcpStream::from_std(stream))),
+    ];
+    for (function, message) in messages {
+        assert!(message.starts_with(function) && message.contains("needs a runtime"), "{message}");
+    }
+    assert_eq!(drops.get(), 1);
+    // Inside one the same calls work, and also in a Runtime::enter.
+    let runtime = Runtime::new().unwrap();
+    let task = runtime.enter(|| spawn(async { 1 }));
+    assert_eq!(runtime.block_on(task).unwrap().unwrap(), 1);
 }
 
 #[test]
@@ -384,6 +419,74 @@ impl Drop for SharedCounted {
 }
 
 #[test]
+fn jobs_that_are_aborted_are_freed_while_another_one_runs() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Builder::new().blocking_threads(1).build().unwrap();
+    runtime
+        .block_on(async {
+            let (release, released) = mpsc::channel::<()>();
+            let long = spawn_blocking(move || released.recv());
+            yield_now().await;
+            for round in 1..=200 {
+                let jobs = (0..100).map(|_| {
+                    let (counted, data) = (SharedCounted(drops.clone()), [1u8; 4096]);
+                    spawn_blocking(move || (data, counted))
+                });
+                let jobs: Vec<_> = jobs.collect();
+                yield_now().await;
+                jobs.iter().for_each(BlockingHandle::abort);
+                for job in jobs {
+                    assert!(matches!(job.await, Err(JoinError::Canceled)));
+                }
+                yield_now().await;
+                yield_now().await;
+                assert_eq!(drops.load(Ordering::Relaxed), round * 100);
+            }
+            let live = runtime_bytes(&runtime);
+            assert!(live < 1 << 20, "{live} bytes are in use");
+            assert!(!long.is_finished());
+            release.send(()).unwrap();
+            long.await.unwrap().unwrap();
+        })
+        .unwrap();
+}
+
+/// What the library's side has in use.
+fn runtime_bytes(runtime: &Runtime) -> u64 {
+    // SAFETY: all its members may be zero; the runtime lives and this is its thread.
+    unsafe {
+        let mut stats: sys::zyntax_runtime_stats = std::mem::zeroed();
+        stats.size = std::mem::size_of_val(&stats);
+        assert_eq!(sys::zyntax_runtime_get_stats(runtime.as_raw(), &mut stats), 0);
+        stats.bytes_in_use
+    }
+}
+
+#[test]
+fn a_job_that_is_aborted_while_it_runs_finishes_unheard_and_its_result_is_dropped_once() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Runtime::new().unwrap();
+    let (begins, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let counted = SharedCounted(drops.clone());
+    let job = runtime.enter(|| {
+        spawn_blocking(move || {
+            begins.send(()).unwrap();
+            released.recv().unwrap();
+            counted
+        })
+    });
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    begun.recv().unwrap();
+    job.abort();
+    assert!(matches!(runtime.block_on(job), Ok(Err(JoinError::Canceled))));
+    assert_eq!(drops.load(Ordering::Relaxed), 0);
+    release.send(()).unwrap();
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+}
+
+#[test]
 fn blocking_work_that_is_given_up_is_dropped_once() {
     let (ran, drops) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     for round in 0..40 {
@@ -406,7 +509,7 @@ fn blocking_work_that_is_given_up_is_dropped_once() {
                     for task in tasks {
                         let _ = task.await;
                     }
-                    spawn_blocking(|| ()).await.unwrap(); // frees what is left of them
+                    spawn_blocking(|| ()).await.unwrap();
                 }
             })
             .unwrap();
@@ -489,6 +592,67 @@ fn tcp_errors_have_their_kinds() {
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         assert_eq!(TcpStream::connect("a\0b", 1).await.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
     });
+}
+
+#[test]
+fn addresses_mean_what_they_mean_to_the_standard_library() {
+    let scoped = |text: &str, flow, scope| SocketAddr::V6(SocketAddrV6::new(text.parse().unwrap(), 0, flow, scope));
+    // Without its scope a link-local address is invalid, and with it the address is not one of this machine's.
+    for address in [
+        "127.0.0.1:0".parse().unwrap(),
+        "[::1]:0".parse().unwrap(),
+        "[fe80::1%1]:0".parse().unwrap(),
+        scoped("fe80::1", 0, 0),
+        scoped("fe80::1", 5, 1),
+        scoped("::1", 5, 0),
+        scoped("::1", 0, 1),
+        scoped("2001:db8::1", 0, 1),
+    ] {
+        let theirs = std::net::TcpListener::bind(address).map(drop).map_err(|error| error.kind());
+        let ours = run(async { TcpListener::bind(address).map(drop).map_err(|error| error.kind()) });
+        assert_eq!(ours, theirs, "{address}");
+    }
+    // The same for a connection, to a port that nobody listens on.
+    let listener = std::net::TcpListener::bind("[::1]:0").or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"));
+    let port = listener.unwrap().local_addr().unwrap().port();
+    for (ip, scope) in [("::1", 0), ("fe80::1", 0), ("::1", 1)] {
+        let address = SocketAddr::V6(SocketAddrV6::new(ip.parse().unwrap(), port, 0, scope));
+        let theirs = std::net::TcpStream::connect(address).map(drop).map_err(|error| error.kind());
+        let ours = run(TcpStream::connect_to(address)).map(drop).map_err(|error| error.kind());
+        assert_eq!(ours, theirs, "{address}");
+    }
+}
+
+/// The link-local addresses of this machine: those of Linux's /proc.
+fn link_local() -> Vec<(Ipv6Addr, u32)> {
+    let table = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let addresses = table.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let ip = Ipv6Addr::from(u128::from_str_radix(words.next()?, 16).ok()?);
+        Some((ip, u32::from_str_radix(words.next()?, 16).ok()?))
+    });
+    addresses.filter(|(ip, _)| ip.segments()[0] == 0xfe80).collect()
+}
+
+#[test]
+fn a_link_local_address_is_listened_on_and_connected_to() {
+    let all = link_local();
+    if all.is_empty() {
+        println!("skipped: this machine has no link-local address");
+    }
+    for (ip, scope) in all {
+        run(async {
+            let listener = TcpListener::bind(SocketAddrV6::new(ip, 0, 0, scope)).unwrap();
+            let port = listener.port().unwrap();
+            let text = format!("{ip}%{scope}");
+            for future in [TcpStream::connect(&text, port).await, {
+                TcpStream::connect_to(SocketAddrV6::new(ip, port, 0, scope).into()).await
+            }] {
+                future.unwrap();
+                listener.accept().await.unwrap();
+            }
+        });
+    }
 }
 
 #[test]
