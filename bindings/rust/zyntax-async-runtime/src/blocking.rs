@@ -6,7 +6,6 @@ use std::future::Future;
 use std::mem;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::Pin;
-use std::ptr;
 use std::task::{ready, Context, Poll};
 
 use crate::op::OpSlot;

@@ -103,7 +103,9 @@ impl<T> std::error::Error for SendError<T> {}
 pub struct Sender<T>(Rc<Channel<T>>);
 
 impl<T> Sender<T> {
-    /// Sends an item; waits while the channel is full.
+    /// Sends an item; waits while the channel is full. The item is sent when the future is ready; dropping the future
+    /// before that drops the item. Room that was made for a future is kept for it until it is polled or dropped, as
+    /// [`Receiver::recv`] says of items.
     pub fn send(&self, item: T) -> impl Future<Output = Result<(), SendError<T>>> + '_ {
         let mut item = Some(item);
         let mut slot = OpSlot::new();
@@ -151,6 +153,11 @@ pub struct Receiver<T>(Rc<Channel<T>>);
 
 impl<T> Receiver<T> {
     /// The next item; `None` when there is no sender left, or no runtime, and the channel is empty.
+    ///
+    /// A future that waits has its place in the order of the receivers, and the item that arrives for it is kept for it,
+    /// also while it is not polled: no other receiver gets that item until the future is dropped. Poll it or drop it; a
+    /// future that is put aside in a loop over `select!` holds up its item. Dropping it loses no item. A future that was
+    /// never polled has no place and keeps nothing.
     pub fn recv(&self) -> impl Future<Output = Option<T>> + '_ {
         let mut slot = OpSlot::new();
         poll_fn(move |cx| {

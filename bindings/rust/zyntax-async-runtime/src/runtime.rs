@@ -166,7 +166,8 @@ impl Runtime {
         Builder::new().build()
     }
 
-    /// The library's runtime, for calls of the C API. It is this object's: never destroy it.
+    /// The library's runtime, for calls of the C API. It is this object's: never destroy it. Call functions that drive it
+    /// within [`Runtime::enter`], so that code in drops finds the runtime.
     pub fn as_raw(&self) -> *mut sys::zyntax_runtime {
         self.raw.as_ptr()
     }

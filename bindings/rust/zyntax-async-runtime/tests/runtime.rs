@@ -394,6 +394,29 @@ fn a_channel_outlives_its_runtime() {
     assert_eq!(drops.get(), 2);
 }
 
+#[test]
+fn an_item_is_kept_for_the_receive_that_it_woke_until_that_is_polled_or_dropped() {
+    run(async {
+        let (sender, receiver) = channel(2).unwrap();
+        let mut first = Box::pin(receiver.recv());
+        assert!(poll_once(first.as_mut()).is_pending());
+        let mut second = Box::pin(receiver.recv());
+        assert!(poll_once(second.as_mut()).is_pending());
+        sender.send(1).await.unwrap();
+        yield_now().await;
+        // The item is the first one's, which is not polled.
+        assert!(poll_once(second.as_mut()).is_pending());
+        assert!(poll_once(receiver.recv()).is_pending());
+        drop(first);
+        assert_eq!(second.await, Some(1));
+        // A receive that was never polled keeps nothing.
+        let unpolled = receiver.recv();
+        sender.send(2).await.unwrap();
+        assert_eq!(poll_once(receiver.recv()), Poll::Ready(Some(2)));
+        drop(unpolled);
+    });
+}
+
 // ---- blocking work ----
 
 #[test]
@@ -780,4 +803,54 @@ fn a_hold_says_that_another_thread_will_wake_somebody() {
     drop(runtime);
     drop(hold); // of a runtime that is gone
     assert!(remote.hold().is_err());
+}
+
+// ---- values of one thread ----
+
+#[test]
+fn a_thread_bound_value_panics_elsewhere_and_is_dropped_in_its_thread_only() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let bound = ThreadBound::new((SharedCounted(drops.clone()), Cell::new(5)));
+    assert_eq!(bound.1.get(), 5);
+    let bound = thread::spawn(move || {
+        assert!(!bound.is_here());
+        assert!(panic_of(|| bound.1.get()).contains("outside of its thread"));
+        bound
+    });
+    let bound = bound.join().unwrap();
+    assert!(bound.is_here());
+    assert_eq!(bound.into_inner().1.get(), 5);
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+
+    let bound = ThreadBound::new(SharedCounted(drops.clone()));
+    thread::spawn(move || drop(bound)).join().unwrap();
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+    drop(ThreadBound::new(SharedCounted(drops.clone())));
+    assert_eq!(drops.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_thread_bound_future_is_polled_in_its_thread_only() {
+    fn send<T: Send>(value: T) -> T {
+        value
+    }
+    let future = || ThreadBound::new(Box::pin(async { sleep(MS).await }));
+    run(send(future()));
+    let elsewhere = send(future());
+    assert!(thread::spawn(move || panic_of(|| run(elsewhere))).join().unwrap().contains("outside of its thread"));
+}
+
+#[test]
+fn a_thread_bound_stream_has_the_traits_of_its_stream() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect("127.0.0.1", listener.port().unwrap()).await.unwrap();
+        let mut ours = ThreadBound::new(listener.accept().await.unwrap());
+        let mut theirs = ThreadBound::new(stream);
+        AsyncWriteExt::write_all(&mut ours, b"hello").await.unwrap();
+        AsyncWriteExt::close(&mut ours).await.unwrap();
+        let mut got = String::new();
+        theirs.read_to_string(&mut got).await.unwrap();
+        assert_eq!(got, "hello");
+    });
 }
