@@ -541,6 +541,104 @@ fn blocking_work_that_is_given_up_is_dropped_once() {
     assert!(ran.load(Ordering::Relaxed) < 400);
 }
 
+#[test]
+fn shutdown_timeout_leaves_a_job_that_runs_behind_and_drops_all_else() {
+    let (dropped, ran) = (Rc::new(Cell::new(0)), Arc::new(AtomicUsize::new(0)));
+    let runtime = Builder::new().blocking_threads(1).build().unwrap();
+    let (begins, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (result, queued) = (SharedCounted(ran.clone()), SharedCounted(ran.clone()));
+    let (running, waiting, task, stream) = runtime.enter(|| {
+        let counted = Counted(dropped.clone());
+        let running = spawn_blocking(move || {
+            begins.send(()).unwrap();
+            released.recv().unwrap();
+            result
+        });
+        let task = spawn(async move {
+            let _counted = counted;
+            pending::<()>().await
+        });
+        (running, spawn_blocking(move || drop(queued)), task, TcpListener::bind("127.0.0.1:0").unwrap())
+    });
+    let remote = runtime.remote();
+    remote.post(|| ()).unwrap();
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    begun.recv().unwrap();
+    runtime.shutdown_timeout(20 * MS);
+    assert_eq!(dropped.get(), 1);
+    assert_eq!(ran.load(Ordering::SeqCst), 1); // what was queued
+    assert_eq!(remote.stop(), Err(Error::NO_RUNTIME));
+    drop(stream);
+    run(async {
+        assert!(matches!(running.await, Err(JoinError::Canceled)));
+        assert!(matches!(waiting.await, Err(JoinError::Canceled)));
+        assert!(matches!(task.await, Err(JoinError::Canceled)));
+    });
+    release.send(()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while ran.load(Ordering::SeqCst) < 2 {
+        assert!(Instant::now() < deadline, "what the job left is never dropped");
+        run(sleep(MS)); // makes and ends a runtime
+    }
+}
+
+#[test]
+fn shutdown_timeout_waits_for_what_ends_in_time() {
+    Runtime::new().unwrap().shutdown_timeout(Duration::MAX);
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Runtime::new().unwrap();
+    let counted = SharedCounted(drops.clone());
+    let (begins, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    runtime.enter(|| {
+        drop(spawn_blocking(move || {
+            begins.send(()).unwrap();
+            released.recv().unwrap();
+            counted
+        }))
+    });
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    begun.recv().unwrap();
+    let thread = thread::spawn(move || {
+        thread::sleep(20 * MS);
+        release.send(()).unwrap();
+    });
+    runtime.shutdown_timeout(Duration::MAX);
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+    thread.join().unwrap();
+}
+
+/// Spawns its like whenever it is dropped, so often.
+struct Respawns(usize, Rc<Cell<usize>>);
+
+impl Drop for Respawns {
+    fn drop(&mut self) {
+        self.1.set(self.1.get() + 1);
+        if self.0 > 0 {
+            let next = Respawns(self.0 - 1, self.1.clone());
+            spawn(async move {
+                let _next = next;
+                pending::<()>().await
+            });
+        }
+    }
+}
+
+#[test]
+fn shutdown_timeout_drops_what_drops_spawn() {
+    let drops = Rc::new(Cell::new(0));
+    let runtime = Runtime::new().unwrap();
+    let first = Respawns(10, drops.clone());
+    runtime.spawn(async move {
+        let _first = first;
+        pending::<()>().await
+    });
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    runtime.shutdown_timeout(Duration::from_secs(60));
+    assert_eq!(drops.get(), 11);
+}
+
 // ---- TCP ----
 
 async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
