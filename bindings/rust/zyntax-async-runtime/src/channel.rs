@@ -76,7 +76,7 @@ pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), Error> {
     Ok((Sender(channel.clone()), Receiver(channel)))
 }
 
-/// What could not be sent, as there is no receiver or no runtime any more.
+/// What could not be sent, as there is no receiver or no runtime any more, or no memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
@@ -167,7 +167,8 @@ impl<T> Receiver<T> {
                 // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
                 unsafe { sys::zyntax_channel_recv(self.0.number, op, signal, waker, &mut result) }
             }));
-            // Errors are those of a runtime that has ended, in which everybody who is left takes what is left.
+            assert_ne!(result, sys::ZYNTAX_ENOMEM.into(), "recv: out of memory");
+            // Other errors are those of a runtime that has ended, where each receiver takes what is left.
             Poll::Ready(self.0.items.borrow_mut().pop_front())
         })
     }

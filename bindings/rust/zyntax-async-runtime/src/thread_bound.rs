@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A value of one thread where `Send` and `Sync` are asked for: every use checks the thread.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::mem::ManuallyDrop;
@@ -8,6 +9,11 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread::{current, ThreadId};
+
+thread_local! {
+    /// This thread, once something was bound to it. It has no destructor: it is there as long as the thread is.
+    static HERE: Cell<Option<ThreadId>> = const { Cell::new(None) };
+}
 
 /// Makes any value `Send` and `Sync`, and checks at each use that this is the thread that made it.
 ///
@@ -46,12 +52,14 @@ unsafe impl<T> Sync for ThreadBound<T> {}
 impl<T> ThreadBound<T> {
     /// Binds a value to this thread.
     pub fn new(value: T) -> ThreadBound<T> {
-        ThreadBound { thread: current().id(), value: ManuallyDrop::new(value) }
+        let thread = HERE.get().unwrap_or_else(|| current().id());
+        HERE.set(Some(thread));
+        ThreadBound { thread, value: ManuallyDrop::new(value) }
     }
 
     /// Whether this is the value's thread.
     pub fn is_here(&self) -> bool {
-        self.thread == current().id()
+        HERE.get() == Some(self.thread)
     }
 
     /// The value.

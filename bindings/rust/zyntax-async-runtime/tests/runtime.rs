@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{mpsc, Arc};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -951,4 +951,193 @@ fn a_thread_bound_stream_has_the_traits_of_its_stream() {
         theirs.read_to_string(&mut got).await.unwrap();
         assert_eq!(got, "hello");
     });
+}
+
+// ---- code that comes back from where it is not expected ----
+
+/// A waker that drives a runtime when it is dropped.
+struct DrivesInDrop(ThreadBound<Rc<Runtime>>);
+
+impl Wake for DrivesInDrop {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for DrivesInDrop {
+    fn drop(&mut self) {
+        self.0.run().unwrap();
+    }
+}
+
+#[test]
+fn a_task_may_end_while_the_waker_of_its_handle_is_replaced() {
+    let runtime = Rc::new(Runtime::new().unwrap());
+    let mut handle = runtime.spawn(async {
+        yield_now().await;
+        1
+    });
+    let waker = Waker::from(Arc::new(DrivesInDrop(ThreadBound::new(runtime.clone()))));
+    assert!(pin!(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker); // the handle's task has the last one
+    let Poll::Ready(value) = poll_once(&mut handle) else { panic!("it has ended") };
+    assert_eq!(value.unwrap(), 1);
+}
+
+/// Panics when it is dropped.
+struct PanicsInDrop(Arc<AtomicUsize>);
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn panics_in_drops_harm_nobody() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let bad = || PanicsInDrop(drops.clone());
+    let runtime = Runtime::new().unwrap();
+    let remote = runtime.remote();
+    let (ended, aborted, left, unheard) = runtime.enter(|| {
+        let (first, second, third, fourth, fifth) = (bad(), bad(), bad(), bad(), bad());
+        drop(spawn(async move { first })); // a result that nobody has
+        let aborted = spawn(async move {
+            let _second = second;
+            pending::<()>().await
+        });
+        let left = spawn(async move {
+            let _third = third;
+            pending::<()>().await
+        });
+        let ended = spawn(poll_fn(move |_| {
+            let _fourth = &fourth;
+            Poll::Ready(4)
+        }));
+        let unheard = spawn_blocking(move || fifth);
+        (ended, aborted, left, unheard)
+    });
+    aborted.abort();
+    let sixth = bad();
+    remote.post(move || drop(sixth)).unwrap();
+    assert_eq!(runtime.block_on(ended).unwrap().unwrap(), 4);
+    assert!(matches!(runtime.block_on(aborted).unwrap(), Err(JoinError::Canceled)));
+    drop(unheard);
+    drop(runtime);
+    assert!(matches!(run(left), Err(JoinError::Canceled)));
+    assert_eq!(drops.load(Ordering::SeqCst), 6);
+}
+
+#[test]
+fn a_panic_whose_payload_panics_in_its_drop_harms_nobody() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let payload = || PanicsInDrop(drops.clone());
+    let runtime = Runtime::new().unwrap();
+    let (first, second, third) = (payload(), payload(), payload());
+    runtime.enter(|| {
+        drop(spawn(async move { std::panic::panic_any(first) }));
+        drop(spawn_blocking(move || std::panic::panic_any(second)));
+    });
+    runtime.remote().post(move || std::panic::panic_any(third)).unwrap();
+    runtime.run().unwrap();
+    assert_eq!(runtime.block_on(async { 1 }), Ok(1));
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn a_task_may_abort_itself_and_own_its_handle() {
+    run(async {
+        let drops = Rc::new(Cell::new(0));
+        let place: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
+        let (counted, own) = (Counted(drops.clone()), place.clone());
+        let task = spawn(async move {
+            let _counted = counted;
+            yield_now().await;
+            let own = own.borrow_mut().take().unwrap();
+            own.abort();
+            let mut own = own;
+            assert!(poll_once(&mut own).is_pending());
+            pending::<()>().await;
+            drop(own);
+        });
+        let abort = task.abort_handle();
+        *place.borrow_mut() = Some(task);
+        while !abort.is_finished() {
+            yield_now().await;
+        }
+        assert_eq!(drops.get(), 1);
+    });
+}
+
+#[test]
+fn a_job_of_a_runtime_that_is_dropped_may_use_its_remote() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Runtime::new().unwrap();
+    let (remote, counted) = (runtime.remote(), SharedCounted(drops.clone()));
+    let (begins, begun) = mpsc::channel();
+    let job = runtime.enter(|| {
+        spawn_blocking(move || {
+            begins.send(()).unwrap();
+            while remote.post(|| ()).is_ok() {
+                thread::yield_now();
+            }
+            assert!(remote.spawn(|| async {}).is_err());
+            counted
+        })
+    });
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    begun.recv().unwrap();
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+    assert!(matches!(run(job), Err(JoinError::Canceled)));
+}
+
+#[test]
+fn handles_work_across_the_runtimes_of_a_thread() {
+    let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let (sender, receiver) = one.enter(|| channel(1).unwrap());
+    let task = one.spawn(async move {
+        sleep(MS).await;
+        sender.send(5).await.unwrap();
+        6
+    });
+    let joins = other.spawn(async move { (receiver.recv().await, task.await.unwrap()) });
+    assert_eq!(other.turn(Some(Duration::ZERO)), Ok(1));
+    one.run().unwrap();
+    assert_eq!(other.block_on(joins).unwrap().unwrap(), (Some(5), 6));
+    // A runtime that ends in a task of another, whose task joins one of it.
+    let task = one.spawn(pending::<()>());
+    let end = other.block_on(async move {
+        let join = spawn(task);
+        yield_now().await;
+        drop(one);
+        join.await.unwrap()
+    });
+    assert!(matches!(end, Ok(Err(JoinError::Canceled))));
+}
+
+#[test]
+fn tasks_and_jobs_that_a_drop_begins_while_the_runtime_ends_are_dropped() {
+    struct Begins(Arc<AtomicUsize>);
+    impl Drop for Begins {
+        fn drop(&mut self) {
+            let (task, job) = (SharedCounted(self.0.clone()), SharedCounted(self.0.clone()));
+            drop(spawn(async move { drop(task) }));
+            drop(spawn_blocking(move || drop(job)));
+            assert!(channel::<u8>(1).is_err());
+            assert!(TcpListener::bind("127.0.0.1:0").is_err());
+            assert!(poll_once(sleep(MS)).is_pending());
+        }
+    }
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Runtime::new().unwrap();
+    let (begins, result) = (Begins(drops.clone()), Begins(drops.clone()));
+    runtime.spawn(async move {
+        let _begins = begins;
+        pending::<()>().await
+    });
+    runtime.enter(|| drop(spawn_blocking(move || result)));
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::SeqCst), 4);
 }
