@@ -308,6 +308,35 @@ async fn main() {
     }
 }
 
+/// A task that never has to wait is made to wait now and then by the runtime's await budget: an await point is pending
+/// although nothing was begun. It is asked again, with the same arguments, and nothing happens twice.
+#[test]
+fn awaits_that_are_ready_at_once() {
+    main_prints(
+        "ready_channel",
+        "let c = channel(7); let i = 0; let s = 0; while i < 1000 { send(c, i).await; s = s + recv(c).await * 3; i = i + 1; }
+         let more = channel(1000); while i > 0 { i = i - 1; send(more, i).await; } close_channel(more);
+         let v = recv(more).await; while v >= 0 { s = s + v; v = recv(more).await; } print(s);",
+        &[4 * 499_500],
+    );
+    main_prints(
+        "ready_tasks",
+        "let t = spawn id(3); join(t).await; let i = 0; let s = 0;
+         while i < 1000 { s = s + join(t).await + select(t, t).await + timeout(t, 1000).await; sleep_ms(0).await; i = i + 1; }
+         print(s);",
+        &[4000],
+    );
+    prints(
+        "ready_calls",
+        "async iter items(c, n) { while n > 0 { yield recv(c).await; n = n - 1; } }
+         async fn one(c, x) { send(c, x).await; let y = x; for z in items(c, 1) { y = y + z; } return y; }
+         async fn main() { let c = channel(1); let a = 1; let s = 0;
+             while a <= 300 { let f = async |x| { return one(c, x).await; }; s = s + one(c, a).await + f(a).await; a = a + 1; }
+             print(s); }",
+        &[4 * 45_150],
+    );
+}
+
 /// A program's functions have names of their own, whatever the runtime, the host, the compiler and the C library call
 /// theirs: here they have all of these, in each color, and all that is built in still works.
 #[test]

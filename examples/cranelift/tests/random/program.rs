@@ -189,6 +189,19 @@ impl Maker<'_> {
         (!found.is_empty()).then(|| (found[self.random.below(found.len())], vec![count, self.expr(1)]))
     }
 
+    /// An iterator calls itself only in programs that are not written out.
+    fn iterator(&mut self) -> Option<(usize, Vec<Expr>)> {
+        if self.closures && self.is_iter && self.random.one_in(2) {
+            return Some((self.index, vec![self.one_less(), self.expr(1)]));
+        }
+        self.callee(true, self.is_quiet)
+    }
+
+    fn one_less(&self) -> Expr {
+        let (left, right) = (Expr::Variable(self.params[0].clone()), Expr::Number(1));
+        Expr::Binary("-", Box::new(left), Box::new(right))
+    }
+
     fn stmt(&mut self, depth: usize) -> Stmt {
         let waits = self.waits;
         match self.random.below(20) {
@@ -208,7 +221,7 @@ impl Maker<'_> {
             }
             13 | 14 if depth > 0 => return self.repeat(depth),
             15 if depth > 1 && waits => {
-                if let Some((callee, args)) = self.callee(true, self.is_quiet) {
+                if let Some((callee, args)) = self.iterator() {
                     let scope = self.here().clone();
                     let item = self.variable('x');
                     let body = self.block(3, depth - 2);
@@ -284,10 +297,7 @@ impl Maker<'_> {
                 Some((callee, args)) => Expr::Call(callee, args),
                 None => Expr::Number(4),
             },
-            8 if self.waits && self.recurs => {
-                let (left, mark) = (Expr::Variable(self.params[0].clone()), Expr::Number(1));
-                Expr::Call(self.index, vec![Expr::Binary("-", Box::new(left), Box::new(mark)), self.expr(depth - 1)])
-            }
+            8 if self.waits && self.recurs => Expr::Call(self.index, vec![self.one_less(), self.expr(depth - 1)]),
             9 if self.waits => match self.pick(|scope| &scope.tasks) {
                 Some(task) => Expr::Join(task),
                 None => Expr::Number(6),
