@@ -589,6 +589,7 @@ typedef struct zyntax_promise_hooks {
     void (*leave)(void *ctx);                 /* after it */
     void (*drop)(void *ctx, int32_t outcome); /* once, at the end, as a DropFn: frees the promise's state */
     void *ctx;
+    void *(*child)(void *ctx, const zyntax_promise *child); /* see zyntax_promise_spawn_child */
 } zyntax_promise_hooks;
 
 /* As zyntax_promise_spawn, with hooks (copied; NULL: none). [rt]
