@@ -444,6 +444,20 @@ ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
 ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
                                       size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
+/* As zyntax_blocking, for an argument that owns something. [rt]
+ * `drop` is called once for each job that was begun, with the job's copy of the argument (with `arg` itself when
+ * arg_size is 0). It is called after fn has returned and its result was taken, after fn has returned and nobody can
+ * take the result any more (the op was cancelled, its task has ended, the runtime is being destroyed), or as soon as fn
+ * can no longer begin. It must not use what fn or the taken result has given away.
+ * The loop calls it, outside every poll, on the thread that drives the runtime or destroys it: never inside the call
+ * that takes the result or cancels the op. zyntax_runtime_run, _block_on and _turn call it before they return. It may
+ * call every function of this API. A call that gives ZYNTAX_EAGAIN, ZYNTAX_ENOMEM or ZYNTAX_EINVAL, or that finds the
+ * runtime being destroyed, has begun nothing and calls no drop. In a forked child no drop is called. With `drop` NULL
+ * this is zyntax_blocking. Since 0.2. */
+ZYNTAX_API PollStatus zyntax_blocking_with(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *),
+                                           void (*drop)(void *arg), void *arg, size_t arg_size, Waker *waker,
+                                           int64_t *result) ZYNTAX_NOEXCEPT;
+
 /* ------------------------------------------------------------------------------------------------------------------
  * 7. Channels and async iterators
  * ---------------------------------------------------------------------------------------------------------------- */

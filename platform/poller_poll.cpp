@@ -41,7 +41,7 @@ void PollPoller::close(bool) {
     for (int end : pipe_) {
         if (end >= 0) os::close(end);
     }
-    memory_->give(asked_, block_size(capacity_));
+    block_.give(*memory_);
     *this = {};
 }
 
@@ -54,10 +54,10 @@ bool PollPoller::reserve() {
     auto *watched = reinterpret_cast<Watched *>(asked + capacity);
     std::copy_n(asked_, capacity_, asked);
     std::copy_n(watched_, capacity_, watched);
-    memory_->give(asked_, block_size(capacity_));
     asked_ = asked;
     watched_ = watched;
     capacity_ = capacity;
+    block_.replace(*memory_, asked, block_size(capacity));
     return true;
 }
 

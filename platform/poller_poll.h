@@ -31,6 +31,7 @@ private:
     static size_t block_size(uint32_t capacity) { return capacity * (sizeof(uint64_t) + sizeof(Watched)); }
 
     Memory *memory_ = nullptr;
+    GrowingBlock block_;
     pollfd *asked_ = nullptr;    // what the kernel is asked, by place; first the pipe. Without a number: nobody waits
     Watched *watched_ = nullptr; // by place; behind asked_, in one block with it
     uint32_t capacity_ = 0;

@@ -294,6 +294,10 @@ void give_up_forgotten(Runtime *runtime) {
     while (Node *node = first_of(runtime->forgotten)) give_up(runtime, node);
 }
 
+void give_up_all(Runtime *runtime) {
+    runtime->nodes.each([runtime](uint32_t, Node *node) { give_up(runtime, node); });
+}
+
 bool waits_for_something(const Slot *slot) {
     const Node *node = first_of(slot->ops);
     while (node && (node->woken || node->quiet)) node = next_of(slot->ops, node, &Node::of_task);
@@ -314,13 +318,16 @@ void *take_handle(Runtime *runtime, const HandleKind *kind, void *object) {
     assert(object);
     auto [handle, index, generation] = runtime->handles.take(runtime->inbox->id);
     if (!handle) return nullptr;
-    handle->kind = kind;
     handle->object = object;
+    store_in_order();
+    handle->kind = kind;
     return to_pointer(handle_bits(index, generation));
 }
 
 void give_handle(Runtime *runtime, const void *number) {
-    runtime->handles.give(handles.at(handle_index(to_bits(number))));
+    Handle *handle = handles.at(handle_index(to_bits(number)));
+    handle->kind = nullptr; // so that it names no object at its next beginning: see forget_copy
+    runtime->handles.give(handle);
 }
 
 } // namespace zyntax

@@ -29,7 +29,7 @@ struct Handle {
         void *object;  // owner only, as is `kind`
         uint32_t link; // the pool's
     };
-    const HandleKind *kind;
+    const HandleKind *kind; // null: there is no object
 };
 
 using Handles = Pool<Handle, 256, wide ? 1u << 24 : 1u << 18>;
@@ -112,6 +112,9 @@ bool is_forgotten(const Node *);
 // What an ended task's operations hold goes to the forgotten ones, which the loop gives up.
 void forget_ops(Runtime *, Slot *);
 void give_up_forgotten(Runtime *);
+
+// As the runtime ends: gives up every operation, as hosts may have left some.
+void give_up_all(Runtime *);
 
 // Whether an operation that stores the task's waker is still to wake it.
 bool waits_for_something(const Slot *);

@@ -12,8 +12,8 @@ static bool has_inbox_work(const Inbox *inbox) {
 }
 
 bool has_work(const Runtime *runtime) {
-    return runtime->has_queued() || runtime->canceled_first || runtime->calls || has_inbox_work(runtime->inbox) ||
-           runtime->inbox->stop.load(std::memory_order_seq_cst);
+    return runtime->has_queued() || runtime->canceled_first || runtime->calls || runtime->later ||
+           has_inbox_work(runtime->inbox) || runtime->inbox->stop.load(std::memory_order_seq_cst);
 }
 
 namespace {

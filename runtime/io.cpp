@@ -29,7 +29,9 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
     Io **link = runtime->ios.link_of(fd);
     if (*link == io) *link = io->next;
     restore_blocking(runtime, io);
-    if (io->unregistered >= 0) os::close(io->unregistered);
+    intptr_t unregistered = io->unregistered;
+    io->unregistered = -1;
+    if (unregistered >= 0) os::close(unregistered);
     if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
     if (io->file) runtime->given_nonblocking--;
     fire_all(runtime, &io->readers);
@@ -71,7 +73,7 @@ bool IoTable::reserve(uint64_t count) {
             *link_of(io->fd) = io;
         }
     }
-    memory_.give(before, count_before * sizeof(Io *));
+    block_.replace(memory_, chains, doubled * sizeof(Io *));
     return true;
 }
 
@@ -79,12 +81,13 @@ int32_t reserve_io(Runtime *runtime, Io **out) {
     if (runtime->is_ending) return ZYNTAX_ECANCELED; // nobody would close it
     bool has_room = runtime->poller.reserve() && runtime->ios.reserve(runtime->counts.io_open + 1);
     void *memory = has_room ? runtime->arena.take(sizeof(Io)) : nullptr;
-    void *handle = memory ? take_handle(runtime, &io_kind, memory) : nullptr;
+    if (!memory) return ZYNTAX_ENOMEM;
+    *out = ::new (memory) Io(); // before a handle leads to it: see forget_copy
+    void *handle = take_handle(runtime, &io_kind, memory);
     if (!handle) {
-        if (memory) runtime->arena.give(memory, sizeof(Io));
+        runtime->arena.give(memory, sizeof(Io));
         return ZYNTAX_ENOMEM;
     }
-    *out = ::new (memory) Io();
     (*out)->handle = handle;
     runtime->counts.io_open++;
     return 0;

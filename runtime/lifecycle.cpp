@@ -28,7 +28,7 @@ void discard_messages(Runtime *runtime) {
 void give_memory(Runtime *runtime) {
     auto free = runtime->memory.free;
     void *ctx = runtime->memory.ctx;
-    runtime->memory.give(runtime->queue, (size_t{runtime->queue_mask} + 1) * sizeof(uint32_t));
+    runtime->queue_block.give(runtime->memory);
     runtime->~Runtime();
     free(ctx, runtime, sizeof(Runtime), alignof(Runtime));
 }
@@ -52,8 +52,9 @@ void run_the_rest(Runtime *runtime) {
     do {
         take_inbox_work(runtime);
         call_hosts(runtime);
-    } while (runtime->calls || runtime->inbox->messages.load(std::memory_order_acquire));
-    give_up_forgotten(runtime);
+        give_up_forgotten(runtime);
+        run_what_is_later(runtime);
+    } while (runtime->calls || runtime->later || runtime->inbox->messages.load(std::memory_order_acquire));
 }
 
 // From here on no other thread writes to the inbox: every generation is stale, and the calls that began before are
@@ -64,7 +65,8 @@ void wait_for_visitors(Runtime *runtime) {
 
 // In a child that was forked the runtime is a copy: its threads are not there, its kernel objects are the parent's,
 // too. What it holds goes back, but nothing is told anybody. Its numbers become stale, and what they name is not used
-// again here, as the fork may have come while another thread was writing to it.
+// again here, as the fork may have come while another thread was writing to it. That thread may have been at any step
+// of driving, so only what store_in_order keeps in order is looked at.
 void forget_copy(Runtime *runtime) {
     runtime->tasks.retire();
     each_io(runtime, [](const Io *io) {
@@ -73,7 +75,8 @@ void forget_copy(Runtime *runtime) {
     });
     runtime->nodes.retire();
     runtime->handles.retire();
-    for (Part *part = runtime->parts; part; part = part->next) {
+    for (Part *part = runtime->parts, *next; part; part = next) {
+        next = part->next;
         if (part->forget) part->forget(part);
     }
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
@@ -143,8 +146,12 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
         runtime->is_ending = true;
         drop_all(runtime);
         runtime->handles.each([runtime](uint32_t, Handle *handle) { handle->kind->destroy(runtime, handle->object); });
-        for (Part *part = runtime->parts; part; part = part->next) part->destroy(runtime, part);
+        for (Part *part = runtime->parts, *next; part; part = next) {
+            next = part->next;
+            part->destroy(runtime, part);
+        }
         run_the_rest(runtime);
+        give_up_all(runtime);
         wait_for_visitors(runtime);
         run_the_rest(runtime);
         assert(runtime->is_valid());

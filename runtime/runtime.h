@@ -34,7 +34,7 @@ struct Io {
 class IoTable {
 public:
     explicit IoTable(Memory &memory) : memory_(memory) {}
-    ~IoTable() { memory_.give(chains_, count_ * sizeof(Io *)); }
+    ~IoTable() { block_.give(memory_); }
     IoTable(const IoTable &) = delete;
     IoTable &operator=(const IoTable &) = delete;
 
@@ -50,6 +50,7 @@ public:
 
 private:
     Memory &memory_;
+    GrowingBlock block_;
     Io **chains_ = nullptr;
     uint32_t count_ = 0; // a power of two, or 0
 };
@@ -93,6 +94,7 @@ struct zyntax_runtime {
     bool host_waits = false; // backend_fd was asked for: outside of turn the host sleeps on it
 
     zyntax::Memory memory;
+    zyntax::GrowingBlock queue_block;
     zyntax::Arena arena{memory};
     zyntax::Cells<zyntax::Slot> tasks{memory};
     zyntax::Cells<zyntax::Node> nodes{memory};
@@ -104,6 +106,7 @@ struct zyntax_runtime {
     zyntax::Ring strays;    // nodes that wait for tasks of other runtimes
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
+    zyntax::Message *later = nullptr; // the newest in a ring of what run_later was given
 
     zyntax_runtime_config config = {};
     zyntax_runtime_stats counts = {}; // what is counted as it happens; the rest is filled in when somebody asks
@@ -187,8 +190,12 @@ PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *, Waker *, int
 // ---- tasks.cpp ----
 
 void finish(Runtime *, uint32_t index, Slot *, int32_t outcome);
-void drop_canceled(Runtime *); // those that were there when it began
+void drop_canceled(Runtime *); // those that were there when it began, and calls what run_later was given
 void poll_ready(Runtime *);    // at most poll_budget tasks, none after the awaited one has ended
+
+// User code for the loop to call: after the polls of this round, outside everything. The message does not move.
+void run_later(Runtime *, Message *);
+void run_what_is_later(Runtime *); // what was there when it began
 
 // ---- executor.cpp ----
 
@@ -239,6 +246,7 @@ template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtim
     auto *part = ::new (memory) P(runtime);
     part->destroy = destroy;
     part->next = runtime->parts;
+    store_in_order();
     runtime->parts = part;
     return part;
 }

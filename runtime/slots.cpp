@@ -1,5 +1,6 @@
 // The pools, each behind one lock that is only taken when a runtime begins, ends, or grows by a block; never to find an
 // object, and never while anything else is waited for.
+#include "../platform/allocator.h"
 #include "await.h"
 #include "inbox.h"
 
@@ -52,6 +53,7 @@ bool PoolMemory::reserve() {
         void *memory = os::reserve_pages(count * layout_.object_size);
         if (!memory) continue;
         base_.store(memory, std::memory_order_relaxed);
+        store_in_order();
         reserved_ = count;
         return true;
     }
@@ -87,6 +89,7 @@ void PoolMemory::give_blocks(uint32_t first) {
     while (first) {
         uint32_t next = link(first);
         link(first) = free_;
+        store_in_order();
         free_ = first;
         first = next;
     }

@@ -45,6 +45,28 @@ void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
     else drop_task(runtime, index, slot, outcome);
 }
 
+void run_later(Runtime *runtime, Message *message) {
+    Message *newest = runtime->later;
+    message->next = newest ? newest->next : message;
+    if (newest) newest->next = message;
+    runtime->later = message;
+    if (runtime->host_waits && !runtime->is_driving) poke(runtime->inbox);
+}
+
+void run_what_is_later(Runtime *runtime) {
+    assert(runtime->is_driving && !runtime->current);
+    Message *newest = runtime->later;
+    if (!newest) return;
+    Message *message = newest->next;
+    newest->next = nullptr;
+    runtime->later = nullptr;
+    while (message) {
+        Message *next = message->next;
+        message->run(runtime, message);
+        message = next;
+    }
+}
+
 // Whom a drop cancels is dropped in the next round.
 void drop_canceled(Runtime *runtime) {
     uint32_t last = runtime->canceled_last;
@@ -54,6 +76,7 @@ void drop_canceled(Runtime *runtime) {
         finish(runtime, index, slot, ZYNTAX_ECANCELED);
         index = index == last ? 0 : runtime->canceled_first;
     }
+    run_what_is_later(runtime);
 }
 
 // ---- polling ----
@@ -105,11 +128,11 @@ bool reserve_queue(Runtime *runtime, uint32_t needed) {
     for (uint32_t i = runtime->queue_begin; i != runtime->queue_end; i++) {
         queue[count++] = runtime->queue[i & runtime->queue_mask];
     }
-    runtime->memory.give(runtime->queue, capacity * sizeof(uint32_t));
     runtime->queue = queue;
     runtime->queue_mask = doubled - 1;
     runtime->queue_begin = 0;
     runtime->queue_end = count;
+    runtime->queue_block.replace(runtime->memory, queue, doubled * sizeof(uint32_t));
     return true;
 }
 

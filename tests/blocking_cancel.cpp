@@ -7,16 +7,6 @@ using namespace support;
 
 namespace {
 
-// A runtime with one thread, which is busy until the gate opens.
-struct Occupied : Runtime {
-    Held held;
-    std::unique_ptr<Await> occupier;
-    Occupied() : Runtime(with_threads(1)) {
-        occupier = std::make_unique<Await>(rt, blocking(rt, Held::job, &held, 0));
-        CHECK(drive_until([&] { return held.begun == 1; }));
-    }
-};
-
 int64_t count_run(void *arg) { return ++*static_cast<std::atomic<int> *>(arg); }
 
 // Takes its time over memory that is its own copy.

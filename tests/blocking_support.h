@@ -34,4 +34,14 @@ inline zyntax_runtime_config with_threads(uint32_t threads) {
     return c;
 }
 
+// A runtime with one thread, which is busy until the gate opens.
+struct Occupied : Runtime {
+    Held held;
+    std::unique_ptr<Await> occupier;
+    Occupied() : Runtime(with_threads(1)) {
+        occupier = std::make_unique<Await>(rt, blocking(rt, Held::job, &held, 0));
+        CHECK(drive_until([&] { return held.begun == 1; }));
+    }
+};
+
 } // namespace support

@@ -11,10 +11,11 @@ struct alignas(16) Job : Work, Source {
     enum State : uint8_t {
         pending, // queued or running
         done,    // the message has arrived
-        unheard  // nobody will ask for the result: the message frees the job
+        unheard  // nobody will ask for the result: the message ends the job
     };
 
     Node *node;
+    void (*drop)(void *); // may be null
     size_t arg_size;
     State state; // runtime's thread
 
@@ -25,10 +26,23 @@ static_assert(sizeof(Job) % 16 == 0);
 
 void free_job(Runtime *runtime, Job *job) { runtime->arena.give(job, job->size()); }
 
+void drop_job(Runtime *runtime, Message *message) {
+    Job *job = static_cast<Job *>(message);
+    job->drop(job->arg);
+    free_job(runtime, job);
+}
+
+// Its drop function is called by the loop, as the caller may be a poll.
+void end_job(Runtime *runtime, Job *job) {
+    if (!job->drop) return free_job(runtime, job);
+    job->run = drop_job;
+    run_later(runtime, job);
+}
+
 void job_arrived(Runtime *runtime, Message *message) {
     Job *job = static_cast<Job *>(message);
     runtime->counts.blocking_pending--;
-    if (job->state == Job::unheard) return free_job(runtime, job);
+    if (job->state == Job::unheard) return end_job(runtime, job);
     job->state = Job::done;
     wake_waiter(runtime, job->node);
 }
@@ -37,16 +51,16 @@ void job_discarded(Runtime *runtime, Work *work) {
     Job *job = static_cast<Job *>(work);
     job->node->source = nullptr;
     fire(runtime, job->node);
-    free_job(runtime, job);
+    end_job(runtime, job);
 }
 
 void job_abandoned(Runtime *runtime, Node *node) {
     Job *job = static_cast<Job *>(node->source);
-    if (job->state == Job::done || withdraw(runtime, job)) free_job(runtime, job);
+    if (job->state == Job::done || withdraw(runtime, job)) end_job(runtime, job);
     else job->state = Job::unheard;
 }
 
-Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void *arg, size_t arg_size) {
+Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void (*drop)(void *), void *arg, size_t arg_size) {
     if (arg_size > Arena::max_size - sizeof(Job)) return nullptr;
     void *memory = runtime->arena.take(sizeof(Job) + arg_size);
     if (!memory) return nullptr;
@@ -55,6 +69,7 @@ Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void *arg, size_t arg_siz
     job->discard = job_discarded;
     job->abandoned = job_abandoned;
     job->fn = fn;
+    job->drop = drop;
     job->arg_size = arg_size;
     job->arg = arg_size ? job->copy() : arg;
     if (arg_size) memcpy(job->copy(), arg, arg_size);
@@ -84,11 +99,16 @@ bool is_job(const Node *node, int64_t (*fn)(void *)) {
 
 PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
                            Waker *waker, int64_t *result) noexcept {
+    return zyntax_blocking_with(runtime, op, fn, nullptr, arg, arg_size, waker, result);
+}
+
+PollStatus zyntax_blocking_with(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void (*drop)(void *),
+                                void *arg, size_t arg_size, Waker *waker, int64_t *result) noexcept {
     if (!valid(op, waker, result)) return POLL_READY;
     if (!runtime || !fn || (!arg && arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
     if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);
-    if (!*op) return begin_job(runtime, op, make_job(runtime, fn, arg, arg_size), waker, result);
+    if (!*op) return begin_job(runtime, op, make_job(runtime, fn, drop, arg, arg_size), waker, result);
 
     Node *node = my_node(runtime, op, [fn](const Node *n) { return is_job(n, fn); });
     if (!node) return complete(op, result, ZYNTAX_ECANCELED);
@@ -97,6 +117,6 @@ PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)
     int64_t outcome = job->outcome;
     if (arg_size && job->arg_size == arg_size) memcpy(arg, job->copy(), arg_size);
     free_node(runtime, node);
-    free_job(runtime, job);
+    end_job(runtime, job);
     return complete(op, result, outcome);
 }

@@ -94,7 +94,8 @@ void worker_ended(Runtime *runtime, Message *message) {
     free_worker(runtime, worker);
 }
 
-// Discards what is queued and waits for what runs, which may wait for a function that it has posted.
+// Discards the queue and waits for running jobs. A job may wait for a function that it has posted, or for the drop
+// function of another job.
 void end_pool(Runtime *runtime, Part *part) {
     auto *pool = static_cast<ThreadPool *>(part);
     Work *discarded;
@@ -111,7 +112,12 @@ void end_pool(Runtime *runtime, Part *part) {
         runtime->counts.blocking_pending--;
         work->discard(runtime, work);
     }
-    for (take_inbox_work(runtime); pool->threads; take_inbox_work(runtime)) wait_for_inbox(runtime);
+    for (;;) {
+        take_inbox_work(runtime);
+        run_what_is_later(runtime);
+        if (!pool->threads) break;
+        if (!runtime->later) wait_for_inbox(runtime);
+    }
     pool->monitor.destroy();
 }
 

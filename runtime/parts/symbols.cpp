@@ -5,6 +5,7 @@
 // clang-format off
 #define SIGNATURES(X) \
     X(zyntax_blocking, "ippppzpp") \
+    X(zyntax_blocking_with, "ipppppzpp") \
     X(zyntax_channel_close, "ip") \
     X(zyntax_channel_create, "ipzzp") \
     X(zyntax_channel_destroy, "ip") \

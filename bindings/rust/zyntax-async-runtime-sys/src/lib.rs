@@ -396,6 +396,16 @@ functions! {
         waker: *mut Waker,
         result: *mut i64,
     ) -> PollStatus;
+    fn zyntax_blocking_with(
+        runtime: *mut zyntax_runtime,
+        op: *mut zyntax_op,
+        func: Option<unsafe extern "C" fn(*mut c_void) -> i64>,
+        drop: Option<unsafe extern "C" fn(*mut c_void)>,
+        arg: *mut c_void,
+        arg_size: usize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
     fn zyntax_channel_create(
         runtime: *mut zyntax_runtime,
         capacity: usize,
