@@ -188,7 +188,10 @@ uint64_t clock_ns() { return World::current().now_ns; }
 
 void *reserve_pages(size_t size) { return size > most_memory ? nullptr : allocate(size, 128); }
 
-bool commit_pages(void *at, size_t size) { return std::memset(at, 0, size); }
+bool commit_pages(void *at, size_t size) {
+    if (World::current().before_commit) World::current().before_commit();
+    return std::memset(at, 0, size);
+}
 
 size_t address_limit() { return SIZE_MAX; }
 
@@ -216,7 +219,9 @@ void relax() {
     World::current().now_ns += 30;
     World::current().run_deeds();
 }
-void yield() {}
+void yield() {
+    if (World::current().before_yield) World::current().before_yield();
+}
 
 // One thread at a time runs here, to its end: nothing has to be guarded, and a thread without work is at its end.
 void Monitor::init() {}

@@ -186,6 +186,7 @@ structs! {
         spin_us: u32,
         blocking_threads: u32,
         flags: u32,
+        await_budget: u32,
     }
     /// What Zyntax's compiled async functions return: 0 = pending, > 0 = value, < 0 = failure.
     zyntax_promise {
