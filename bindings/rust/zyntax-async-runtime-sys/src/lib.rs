@@ -138,6 +138,7 @@ function_letters!(
     unsafe extern "C" fn(*mut c_void) -> i64,
     unsafe extern "C" fn(*mut c_void),
     unsafe extern "C" fn(*mut c_void) -> u64,
+    unsafe extern "C" fn(*mut c_void, *const zyntax_promise) -> *mut c_void,
     unsafe extern "C" fn(*mut c_void, usize, usize) -> *mut c_void,
     unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize),
     unsafe extern "C" fn(*mut c_void, *const zyntax_task_info)
