@@ -14,6 +14,10 @@
 #include <sys/syscall.h>
 #endif
 #include <sys/socket.h>
+#if defined(__linux__)
+#include <sys/epoll.h>
+#include <sys/ptrace.h>
+#endif
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -630,5 +634,67 @@ inline Death death_of(void (*misuse)()) {
     death.left = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     return death;
 }
+
+// ---- what only Linux has ----
+
+#if defined(__linux__)
+// Watches a descriptor as a loop does that hears of edges only.
+class EdgeWatch {
+    Descriptor epoll_ = epoll_create1(EPOLL_CLOEXEC);
+
+public:
+    explicit EdgeWatch(Descriptor fd) {
+        epoll_event event{};
+        event.events = EPOLLIN | EPOLLET;
+        REQUIRE(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0);
+    }
+    ~EdgeWatch() { ::close(epoll_); }
+    EdgeWatch(const EdgeWatch &) = delete;
+    EdgeWatch &operator=(const EdgeWatch &) = delete;
+    bool has_edge(int64_t timeout_ms) const {
+        epoll_event event;
+        return epoll_wait(epoll_, &event, 1, int(timeout_ms)) == 1;
+    }
+    static constexpr bool exists = true;
+};
+
+// The instructions of the function that `prepare` returns, counted one by one in a process of its own; -1 where the
+// system does not step. Neither the kernel's nor those of `prepare` count.
+template <class Prepare> int64_t count_instructions(Prepare prepare) {
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(1);
+        {
+            auto measured = prepare();
+            raise(SIGUSR1);
+            measured();
+            raise(SIGUSR1);
+        }
+        _exit(0);
+    }
+    int status = 0, markers = 0;
+    int64_t count = 0;
+    constexpr int64_t most = 5'000'000;
+    while (waitpid(child, &status, 0) == child && WIFSTOPPED(status) && markers < 2 && count < most) {
+        markers += WSTOPSIG(status) == SIGUSR1;
+        bool steps = markers == 1;
+        count += steps;
+        int passed_on = WSTOPSIG(status) == SIGUSR1 || WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+        if (ptrace(steps ? PTRACE_SINGLESTEP : PTRACE_CONT, child, nullptr, passed_on) != 0) break;
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    return markers == 2 ? count : markers ? count : -1;
+}
+#else
+class EdgeWatch {
+public:
+    explicit EdgeWatch(Descriptor) {}
+    bool has_edge(int64_t) const { return false; }
+    static constexpr bool exists = false;
+};
+template <class Prepare> int64_t count_instructions(Prepare) { return -1; }
+#endif
 
 } // namespace sys

@@ -108,8 +108,15 @@ Leaf *make_leaf(const LeafKind *kind) {
     return leaf;
 }
 
+// It copies its arguments now, whatever is left of the poll's budget: the poll of the promise counts.
 Leaf *begin_leaf(Leaf *leaf) {
-    if (!leaf || advance(leaf) != ZYNTAX_ENOMEM) return leaf;
+    if (!leaf) return nullptr;
+    Runtime *runtime = leaf->task->runtime;
+    int64_t left = runtime->awaits_left;
+    runtime->awaits_left = INT64_MAX;
+    int64_t value = advance(leaf);
+    runtime->awaits_left = left;
+    if (value != ZYNTAX_ENOMEM) return leaf;
     free_leaf(leaf);
     return nullptr;
 }
@@ -179,9 +186,17 @@ Leaf *leaf_of(const PromiseTask *task, const zyntax_promise &promise) {
 int64_t poll_leaf(void *number) {
     PromiseTask *task = polled_promise_task();
     if (!task) return ZYNTAX_ESTALE;
+    Runtime *runtime = task->runtime;
+    int64_t left = runtime->awaits_left;
+    if (left <= 0) {
+        wake(task->self); // one poll has had its share of values
+        return answer(task, 0);
+    }
     Leaf *leaf = find_leaf(to_bits(number));
     void (*discard)(int64_t); // the code's business from here on
-    return answer(task, leaf && leaf->task == task ? collect(leaf, &discard) : int64_t{ZYNTAX_ESTALE});
+    int64_t value = leaf && leaf->task == task ? collect(leaf, &discard) : int64_t{ZYNTAX_ESTALE};
+    runtime->awaits_left = value ? left - 1 : left;
+    return answer(task, value);
 }
 
 } // namespace zyntax
