@@ -88,7 +88,10 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
 #endif
     *kind = S_ISFIFO(info.st_mode) ? Kind::pipe : Kind::other;
     if (!S_ISSOCK(info.st_mode)) return 0;
-    *kind = is_plain_tcp(static_cast<int>(fd)) ? Kind::tcp : Kind::socket;
+    int type = SOCK_STREAM;
+    socklen_t size = sizeof type;
+    getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_TYPE, &type, &size);
+    *kind = type != SOCK_STREAM ? Kind::messages : is_plain_tcp(static_cast<int>(fd)) ? Kind::tcp : Kind::socket;
     return 0;
 }
 
@@ -157,7 +160,7 @@ constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOS
 #endif
 
 // recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
-static bool is_received(Kind kind) { return receive_flags && (kind == Kind::tcp || kind == Kind::socket); }
+static bool is_received(Kind kind) { return receive_flags && is_socket(kind); }
 
 int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
     int number = static_cast<int>(fd);
