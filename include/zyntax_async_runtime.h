@@ -370,9 +370,10 @@ ZYNTAX_API PollStatus zyntax_io_ready(zyntax_io *io, zyntax_op *op, uint32_t int
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Reads up to `len` bytes: tries first, waits when nothing is there. [rt]
- * *result: bytes read (> 0), 0 at the end of the stream (or for len == 0), ZYNTAX_ECONNRESET and the like,
+ * *result: bytes read (> 0), 0 at the end of the stream, ZYNTAX_ECONNRESET and the like,
  * ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_ENOMEM. Any number of tasks may wait on one
- * handle; who gets the bytes is then open. An empty datagram reads as 0, too; on Linux a pty's master ends with
+ * handle; who gets the bytes is then open. A `len` of 0 is 0 at once and takes nothing, no datagram either. An empty
+ * datagram reads as 0, too; on Linux a pty's master ends with
  * ZYNTAX_EIO. A `buf` that is no memory is ZYNTAX_EFAULT; one that ends in such may be a short read, after which the
  * next read of a TCP socket may wait though bytes are there. Who takes TCP's urgent byte with calls of its own
  * (MSG_OOB) may lose the notice of bytes behind it: ask zyntax_io_ready then, which asks the kernel. Since 0.1. */
@@ -381,15 +382,19 @@ ZYNTAX_API PollStatus zyntax_io_read(zyntax_io *io, zyntax_op *op, void *buf, si
 
 /* Writes up to `len` bytes: tries first, waits when there is no room. [rt]
  * *result: bytes written, which may be fewer; ZYNTAX_EPIPE or ZYNTAX_ECONNRESET when the peer is gone, never a
- * signal; ZYNTAX_EFAULT; otherwise as zyntax_io_read. Since 0.1. */
+ * signal; ZYNTAX_EFAULT; otherwise as zyntax_io_read. A `len` of 0 sends an empty message on a socket of messages
+ * (datagrams, sequenced packets), which waits for room as any other; elsewhere it is 0 at once. Before 0.2 nothing was
+ * sent. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_io_write(zyntax_io *io, zyntax_op *op, const void *buf, size_t len, Waker *waker,
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Listens on a numeric IPv4 or IPv6 address; port 0 takes a free one. [rt] The port is this listener's alone: a second
+/* Listens on a numeric IPv4 or IPv6 address, such as "127.0.0.1", "::1", "fe80::1%eth0" or "fe80::1%2"; port 0 takes a
+ * free one. [rt] "::ffff:127.0.0.1" is the IPv4 address. A name such as "localhost" is not looked up. The port is this listener's alone: a second
  * one is ZYNTAX_EADDRINUSE. Ports of connections that have ended are free (SO_REUSEADDR, but not on Windows). NULL
  * address: every interface, IPv6 and IPv4.
- * Returns 0 or ZYNTAX_EINVAL (not an address), ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EACCES,
- * ZYNTAX_EMFILE, ZYNTAX_ENOMEM … Before 0.2 ports were shared. Since 0.1. */
+ * Returns 0 or ZYNTAX_EINVAL (not a numeric address, an unknown interface, or a link-local address without one),
+ * ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EACCES, ZYNTAX_EMFILE, ZYNTAX_ENOMEM … Before 0.2 ports were shared.
+ * Since 0.1. */
 ZYNTAX_API int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port,
                                      zyntax_io **out) ZYNTAX_NOEXCEPT;
 
@@ -417,14 +422,16 @@ ZYNTAX_API int32_t zyntax_tcp_port(zyntax_io *io) ZYNTAX_NOEXCEPT;
 ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, zyntax_io **out,
                                         int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Connects to a numeric address, at once, or to a name, which is looked up on the blocking pool; the addresses found
- * are tried in their order, all of them. [rt] The socket has TCP_NODELAY set. `host` is copied. Look-ups take half of
- * the pool's threads at most (one thread at least); others wait. A cancelled connect takes a look-up that waits out of
- * the queue, but one that runs ends only when the system's resolver does, and destroy waits for it.
+/* Connects to a numeric address, as zyntax_tcp_listen takes them, or to a name, which is looked up on the blocking
+ * pool; the addresses found are tried in their order, all of them. [rt] The socket has TCP_NODELAY set. `host` is
+ * copied. Look-ups take half of the pool's threads at most (one thread at least); others wait. A cancelled connect
+ * takes a look-up that waits out of the queue, but one that runs ends only when the system's resolver does, and destroy
+ * waits for it.
  * *result: 0 and *out, or the error of the last address tried: ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT,
  * ZYNTAX_EHOSTUNREACH …, ZYNTAX_ENOENT (no such name), ZYNTAX_EAGAIN (the name service does not answer, or no thread
- * could be started), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. There is no time limit but the system's: join_until
- * the task for one. Since 0.1. */
+ * could be started), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. A connect that the system answers with the
+ * connecting socket itself, as Linux sometimes does for a free port, is ZYNTAX_ECONNREFUSED. There is no time limit but
+ * the system's: join_until the task for one. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port,
                                          Waker *waker, zyntax_io **out, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -656,11 +663,12 @@ ZYNTAX_API zyntax_promise *zyntax_promise_sleep(uint64_t duration_ns) ZYNTAX_NOE
 /* 1 when every other task that is ready has been polled. [rt] Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_yield(void) ZYNTAX_NOEXCEPT;
 
-/* Reads up to `len` bytes. [rt] Bytes read, ZYNTAX_EOF, ZYNTAX_EINVAL for a `len` of 0, or as zyntax_io_read.
- * Since 0.2. */
+/* Reads up to `len` bytes. [rt] Bytes read, ZYNTAX_EOF (also for an empty datagram), ZYNTAX_EINVAL for a `len` of 0, or
+ * as zyntax_io_read. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_read(zyntax_io *io, void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
-/* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0, or as zyntax_io_write. Since 0.2. */
+/* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0 (a value is never 0: an empty message is sent with
+ * zyntax_io_write), or as zyntax_io_write. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_write(zyntax_io *io, const void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
 /* The set that is ready, as zyntax_io_ready. [rt] Since 0.2. */
