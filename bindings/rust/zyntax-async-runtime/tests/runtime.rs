@@ -166,7 +166,7 @@ fn panic_of<T>(work: impl FnOnce() -> T) -> String {
 }
 
 fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    pin!(future).poll(&mut Context::from_waker(futures::task::noop_waker_ref()))
 }
 
 #[test]
@@ -392,6 +392,19 @@ fn a_channel_outlives_its_runtime() {
         assert!(receiver.recv().await.is_none());
     });
     assert_eq!(drops.get(), 2);
+}
+
+#[test]
+fn a_send_that_is_polled_after_it_was_ready_sends_nothing() {
+    run(async {
+        let (sender, receiver) = channel(4).unwrap();
+        let mut send = Box::pin(sender.send(1));
+        assert!(poll_once(send.as_mut()).is_ready());
+        panic_of(|| poll_once(send.as_mut()));
+        sender.send(2).await.unwrap();
+        assert_eq!((receiver.recv().await, receiver.recv().await), (Some(1), Some(2)));
+        assert!(poll_once(receiver.recv()).is_pending());
+    });
 }
 
 #[test]
