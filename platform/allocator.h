@@ -6,6 +6,10 @@
 
 namespace zyntax {
 
+// A child that another thread forks finds this thread's memory as it is between two instructions. What stands above
+// this call is stored before what stands below.
+inline void store_in_order() { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
 // The allocator of the configuration. Only `reserved` is touched by several threads (zyntax_runtime_post).
 struct Memory {
     void *(*alloc)(void *ctx, size_t size, size_t align);
@@ -21,9 +25,32 @@ struct Memory {
     }
     void give(void *at, size_t size, size_t align = 16) {
         if (!at) return;
+        store_in_order(); // nothing that a forked child looks at leads to it any more
         reserved.fetch_sub(size, std::memory_order_relaxed);
         free(ctx, at, size, align);
     }
+};
+
+// The one block of an array that grows. Address and size change in one store, and before the smaller block is given
+// back: a copy of the array, in a forked child, gives back the block that is there and no other.
+class GrowingBlock {
+public:
+    void replace(Memory &memory, void *at, size_t size) {
+        Block before = blocks_[newest_];
+        blocks_[!newest_] = {at, size};
+        store_in_order();
+        newest_ = !newest_;
+        memory.give(before.at, before.size);
+    }
+    void give(Memory &memory) { replace(memory, nullptr, 0); }
+
+private:
+    struct Block {
+        void *at;
+        size_t size;
+    };
+    Block blocks_[2] = {};
+    bool newest_ = false; // index
 };
 
 } // namespace zyntax

@@ -15,7 +15,7 @@ public:
     void close(bool of_a_copy = false);
     bool reserve();
     int32_t add(intptr_t, uintptr_t word, void **registration);
-    void remove(intptr_t, void *registration);
+    bool remove(intptr_t, void *registration);
     void want(intptr_t fd, void *registration, uint32_t directions);
     bool knows(intptr_t, uintptr_t) { return true; } // the kernel is told anew each time
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
@@ -31,6 +31,7 @@ private:
     static size_t block_size(uint32_t capacity) { return capacity * (sizeof(uint64_t) + sizeof(Watched)); }
 
     Memory *memory_ = nullptr;
+    GrowingBlock block_;
     pollfd *asked_ = nullptr;    // what the kernel is asked, by place; first the pipe. Without a number: nobody waits
     Watched *watched_ = nullptr; // by place; behind asked_, in one block with it
     uint32_t capacity_ = 0;

@@ -28,7 +28,7 @@ void discard_messages(Runtime *runtime) {
 void give_memory(Runtime *runtime) {
     auto free = runtime->memory.free;
     void *ctx = runtime->memory.ctx;
-    runtime->memory.give(runtime->queue, (size_t{runtime->queue_mask} + 1) * sizeof(uint32_t));
+    runtime->queue_block.give(runtime->memory);
     runtime->~Runtime();
     free(ctx, runtime, sizeof(Runtime), alignof(Runtime));
 }
@@ -65,7 +65,8 @@ void wait_for_visitors(Runtime *runtime) {
 
 // In a child that was forked the runtime is a copy: its threads are not there, its kernel objects are the parent's,
 // too. What it holds goes back, but nothing is told anybody. Its numbers become stale, and what they name is not used
-// again here, as the fork may have come while another thread was writing to it.
+// again here, as the fork may have come while another thread was writing to it. That thread may have been at any step
+// of driving, so only what store_in_order keeps in order is looked at.
 void forget_copy(Runtime *runtime) {
     runtime->tasks.retire();
     each_io(runtime, [](const Io *io) {
@@ -74,7 +75,8 @@ void forget_copy(Runtime *runtime) {
     });
     runtime->nodes.retire();
     runtime->handles.retire();
-    for (Part *part = runtime->parts; part; part = part->next) {
+    for (Part *part = runtime->parts, *next; part; part = next) {
+        next = part->next;
         if (part->forget) part->forget(part);
     }
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
@@ -92,6 +94,7 @@ Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
     }
     if (!config.poll_budget) config.poll_budget = 256;
     if (!config.blocking_threads) config.blocking_threads = 16;
+    if (!config.await_budget) config.await_budget = 128;
     *error = ZYNTAX_ENOMEM;
     void *memory = config.alloc(config.alloc_ctx, sizeof(Runtime), alignof(Runtime));
     if (!memory) return nullptr;
@@ -102,7 +105,8 @@ Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
     runtime->memory.ctx = config.alloc_ctx;
     runtime->memory.reserved.store(sizeof(Runtime), std::memory_order_relaxed);
     runtime->waker.wake = wake;
-    runtime->process = os::process_id();
+    runtime->await_budget = config.await_budget == UINT32_MAX ? INT64_MAX : config.await_budget;
+    runtime->process = os::process_mark();
     *error = runtime->poller.open(runtime->memory);
     if (*error == 0) {
         *error = ZYNTAX_ENOMEM;
@@ -130,7 +134,7 @@ zyntax_runtime *zyntax_runtime_create(void) noexcept {
 void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
     os::KeepErrors keep;
-    bool is_copy = runtime->process != os::process_id();
+    bool is_copy = runtime->process != os::process_mark();
     if (driving == runtime->inbox || (runtime->is_driving && !is_copy)) {
         os::panic(
             "zyntax: zyntax_runtime_destroy was called from inside a poll, drop or callback of its own runtime\n");
@@ -144,7 +148,10 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
         runtime->is_ending = true;
         drop_all(runtime);
         runtime->handles.each([runtime](uint32_t, Handle *handle) { handle->kind->destroy(runtime, handle->object); });
-        for (Part *part = runtime->parts; part; part = part->next) part->destroy(runtime, part);
+        for (Part *part = runtime->parts, *next; part; part = next) {
+            next = part->next;
+            part->destroy(runtime, part);
+        }
         run_the_rest(runtime);
         give_up_all(runtime);
         wait_for_visitors(runtime);

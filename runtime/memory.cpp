@@ -19,6 +19,7 @@ void *Arena::take_fresh(size_t size) {
         auto *chunk = static_cast<Chunk *>(memory_.take(bytes));
         if (!chunk) return nullptr;
         *chunk = {chunks_, bytes};
+        store_in_order();
         chunks_ = chunk;
         if (next_chunk_ < max_chunk) next_chunk_ *= 2;
         memory_.in_use += own ? size : 0;

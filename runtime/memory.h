@@ -99,7 +99,7 @@ template <class Object> class Cells {
 
 public:
     explicit Cells(Memory &memory) : memory_(memory) {}
-    ~Cells() { memory_.give(stack_, stack_bytes(capacity_)); }
+    ~Cells() { stack_block_.give(memory_); }
     Cells(const Cells &) = delete;
     Cells &operator=(const Cells &) = delete;
 
@@ -172,7 +172,8 @@ public:
     // Calls visit(index, object) for every one in use.
     template <class Visit> void each(Visit visit) const {
         for (uint32_t block = blocks_; block; block = pool().at(block)->link) {
-            uint32_t end = block == blocks_ ? fresh_ : block + block_size;
+            bool is_newest = fresh_ - block - 1 < block_size;
+            uint32_t end = is_newest ? fresh_ : block + block_size;
             for (uint32_t index = block + 1; index < end; index++) {
                 Object *object = pool().at(index);
                 if (object->generation.load(std::memory_order_relaxed) & 1) visit(index, object);
@@ -188,7 +189,8 @@ public:
     }
 #endif
 
-    // Makes every number stale. Nothing may be taken any more.
+    // Makes every number stale. Nothing may be taken any more. In a copy that a forked child has, any step of the
+    // others may be half done.
     void retire() {
         each([](uint32_t, auto *object) { object->generation.fetch_add(1, std::memory_order_release); });
     }
@@ -220,14 +222,15 @@ private:
             auto *stack = static_cast<uint32_t *>(memory_.take(stack_bytes(doubled)));
             if (!stack) return false;
             for (uint32_t i = 0; i < ahead + free_; i++) stack[i] = stack_ ? stack_[i] : 0;
-            memory_.give(stack_, stack_bytes(capacity_));
             stack_ = stack;
             capacity_ = doubled;
+            stack_block_.replace(memory_, stack, stack_bytes(doubled));
         }
         uint32_t block = pool().take_block();
         if (!block) return false;
         while (fresh_ != fresh_end_) add_fresh(owner); // what was kept in reserve
         pool().at(block)->link = blocks_;
+        store_in_order();
         blocks_ = block;
         block_count_++;
         fresh_ = block + 1;
@@ -236,6 +239,7 @@ private:
     }
 
     Memory &memory_;
+    GrowingBlock stack_block_;
     uint32_t *stack_ = nullptr;
     uint32_t capacity_ = 0;
     uint64_t taken_ = 0, ended_ = 0;

@@ -53,6 +53,23 @@ struct World {
     }
 };
 
+// A host's count of the children it was told of, and of those that were dropped.
+struct Children {
+    int made = 0, dropped = 0;
+
+    zyntax_promise_hooks hooks() {
+        zyntax_promise_hooks h{};
+        h.size = sizeof h;
+        h.ctx = this;
+        h.child = [](void *ctx, const zyntax_promise *) {
+            static_cast<Children *>(ctx)->made++;
+            return ctx;
+        };
+        h.drop = [](void *ctx, int32_t) { static_cast<Children *>(ctx)->dropped++; };
+        return h;
+    }
+};
+
 } // namespace
 
 TEST_CASE("a_cancelled_promise_says_so_and_holds_nothing_any_more") {
@@ -139,6 +156,50 @@ TEST_CASE("a_connection_that_came_and_was_not_asked_for_is_closed") {
     CHECK(rt.stats().io_open == 1);
 }
 
+TEST_CASE("a_connection_that_came_to_a_limit_is_closed_wherever_nobody_asked_for_it") {
+    SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
+    for (bool connects : {false, true}) {
+        for (int limits = 0; limits < 3; limits++) {
+            for (int end = 0; end < 4; end++) {
+                CAPTURE(connects);
+                CAPTURE(limits);
+                CAPTURE(end);
+                Runtime rt;
+                zyntax_io *listener = nullptr;
+                REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
+                auto port = uint16_t(zyntax_tcp_port(listener));
+                Fd client;
+                if (!connects) client = plain_client(port);
+                zyntax_promise *limited = nullptr;
+                Compiled code({[&] {
+                                   limited = connects ? zyntax_promise_connect("127.0.0.1", port)
+                                                      : zyntax_promise_accept(listener);
+                                   for (int i = 0; i < limits; i++)
+                                       limited = zyntax_promise_timeout(limited, 3'600'000 * ms);
+                                   return zyntax_promise_select(&limited, 1); // it has the connection
+                               },
+                               [&] { return end == 3 ? limited : zyntax_promise_sleep(UINT64_MAX - 1); }});
+                code.spawn(rt);
+                CHECK(rt.drive_until([&] { return code.values.size() >= 1; }));
+                settle(rt);
+                CHECK(rt.stats().io_open == 2);
+                if (end == 0) CHECK(zyntax_task_cancel(code.task) == 0);
+                if (end == 1) rt.destroy();
+                if (end == 2) {
+                    CHECK(zyntax_promise_cancel(limited) == 0); // has come, and is there until the task ends
+                    settle(rt);
+                    CHECK(rt.stats().io_open == 2);
+                    CHECK(zyntax_task_cancel(code.task) == 0);
+                }
+                if (end == 1) continue;
+                CHECK(rt.drain());
+                CHECK(rt.stats().io_open == (end == 3 ? 2 : 1));
+                if (end == 3) CHECK(code.result > 0);
+            }
+        }
+    }
+}
+
 TEST_CASE("a_late_poll_is_stale_and_so_is_one_from_elsewhere") {
     Runtime rt;
     zyntax_promise *leaf = nullptr;
@@ -194,13 +255,14 @@ TEST_CASE("a_child_is_cancelled_with_its_promise_and_outlives_its_parent") {
     CHECK(orphan.values == std::vector<int64_t>{1});
 }
 
-TEST_CASE("whatever_allocation_fails_a_maker_gives_null_or_works") {
+TEST_CASE("whatever_allocation_fails_a_maker_gives_a_promise_that_fails_or_works") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
-    for (size_t kind = 0; kind < 13; kind++) {
+    for (size_t kind = 0; kind < 15; kind++) {
         CAPTURE(kind);
         for (uint64_t n = 1; n < 12; n++) {
             Heap heap;
-            bool was_null = false, is_there = true;
+            bool has_failed = false;
+            int made = 0, dropped = 0;
             {
                 Runtime rt(heap.config());
                 Pair pair = socket_pair();
@@ -210,6 +272,7 @@ TEST_CASE("whatever_allocation_fails_a_maker_gives_null_or_works") {
                 std::vector<char> item(40'000);
                 char buf[1];
                 Compiled other({sleeping_for(UINT64_MAX - 1)});
+                Children children;
                 zyntax_promise *promises[] = {&other.entry};
                 auto port = uint16_t(zyntax_tcp_port(listener));
                 std::vector<Maker> makers{
@@ -229,22 +292,38 @@ TEST_CASE("whatever_allocation_fails_a_maker_gives_null_or_works") {
                     [&] { return zyntax_promise_select(promises, 1); },
                     [&] { return zyntax_promise_spawn_child(&other.entry); },
                     [&] { return zyntax_promise_blocking([](void *) { return int64_t(1); }, nullptr, 0); },
+                    [&] { return zyntax_promise_timeout(zyntax_promise_timeout(zyntax_promise_sleep(1), 2), 3); },
+                    [&] {
+                        zyntax_promise *both[] = {zyntax_promise_accept(listener),
+                                                  zyntax_promise_timeout(promises[0], 1)};
+                        return zyntax_promise_select(both, 2);
+                    },
                 };
+                zyntax_promise failure{};
                 Compiled code({[&] {
                     heap.fail_at = n;
-                    zyntax_promise *made = makers[kind]();
-                    is_there = made != nullptr;
-                    was_null = was_null || !made;
-                    return made;
+                    zyntax_promise *promise = makers[kind]();
+                    REQUIRE(promise != nullptr);
+                    failure = *promise;
+                    has_failed = zyntax_promise_cancel(promise) == ZYNTAX_ESTALE;
+                    return promise;
                 }});
-                code.spawn(rt);
+                zyntax_promise_hooks hooks = children.hooks();
+                code.task = zyntax_promise_spawn_with(rt, &code.entry, &code.result, &hooks);
+                REQUIRE(code.task != nullptr);
                 settle(rt);
                 heap.fail_at = 0;
-                if (!is_there) CHECK(code.result == ZYNTAX_ENOMEM);
+                if (has_failed) CHECK(code.values == std::vector<int64_t>{ZYNTAX_ENOMEM});
+                if (has_failed) CHECK(failure.poll(failure.state) == ZYNTAX_ENOMEM);
                 zyntax_task_cancel(code.task);
                 settle(rt);
+                made = children.made;
+                rt.destroy();
+                dropped = children.dropped;
             }
             CHECK(heap.balanced());
+            CHECK(dropped == made + 1); // and the task itself
+            CHECK(made == (kind == 11));
             if (heap.failures == 0) break;
         }
     }

@@ -352,55 +352,93 @@ TEST_CASE("a_child_runs_beside_and_gives_its_value") {
     CHECK(rt.stats().tasks_alive == 0);
 }
 
-TEST_CASE("outside_of_a_promise_task_there_are_none") {
-    Runtime rt;
-    zyntax_promise compiled{nullptr, [](void *) { return int64_t(1); }};
-    zyntax_promise *one[] = {&compiled};
-    char buf[1];
-    auto none = [&] {
-        return zyntax_promise_sleep(1) == nullptr && zyntax_promise_yield() == nullptr &&
-               zyntax_promise_read(nullptr, buf, 1) == nullptr && zyntax_promise_write(nullptr, buf, 1) == nullptr &&
-               zyntax_promise_ready(nullptr, 1) == nullptr && zyntax_promise_accept(nullptr) == nullptr &&
-               zyntax_promise_connect("127.0.0.1", 1) == nullptr && zyntax_promise_send(nullptr, buf) == nullptr &&
-               zyntax_promise_recv(nullptr, buf) == nullptr &&
-               zyntax_promise_blocking([](void *) { return int64_t(1); }, nullptr, 0) == nullptr &&
-               zyntax_promise_timeout(&compiled, 1) == nullptr && zyntax_promise_select(one, 1) == nullptr &&
-               zyntax_promise_spawn_child(&compiled) == nullptr;
-    };
-    CHECK(none());
-    bool in_a_task = false;
-    Task plain{[&](Waker *) {
-        in_a_task = none();
-        return POLL_READY;
-    }};
-    plain.spawn(rt);
-    CHECK(rt.drain());
-    CHECK(in_a_task);
+namespace {
+
+// Each maker's promise for valid arguments.
+std::vector<Maker> makers_of_every_kind(zyntax_promise *compiled, char *buf) {
+    return {[] { return zyntax_promise_sleep(1); },
+            [] { return zyntax_promise_yield(); },
+            [=] { return zyntax_promise_read(nullptr, buf, 1); },
+            [=] { return zyntax_promise_write(nullptr, buf, 1); },
+            [] { return zyntax_promise_ready(nullptr, 1); },
+            [] { return zyntax_promise_accept(nullptr); },
+            [] { return zyntax_promise_connect("127.0.0.1", 1); },
+            [=] { return zyntax_promise_send(nullptr, buf); },
+            [=] { return zyntax_promise_recv(nullptr, buf); },
+            [] { return zyntax_promise_blocking([](void *) { return int64_t(1); }, nullptr, 0); },
+            [=] { return zyntax_promise_timeout(compiled, 1); },
+            [=] { return zyntax_promise_timeout(zyntax_promise_sleep(1), 1); },
+            [=] {
+                zyntax_promise *one[] = {compiled};
+                return zyntax_promise_select(one, 1);
+            },
+            [=] { return zyntax_promise_spawn_child(compiled); }};
 }
 
-TEST_CASE("nulls_that_may_not_be_give_null") {
+bool fails_with(zyntax_promise *promise, int64_t error) {
+    if (!promise || !promise->poll || zyntax_promise_cancel(promise) != ZYNTAX_ESTALE) return false;
+    return promise->poll(promise->state) == error && promise->poll(promise->state) == error;
+}
+
+} // namespace
+
+TEST_CASE("outside_of_a_promise_task_every_maker_fails_with_eperm") {
     Runtime rt;
-    int checks = 0;
+    zyntax_promise compiled{nullptr, [](void *) { return int64_t(1); }};
+    char buf[1];
+    std::vector<Maker> makers = makers_of_every_kind(&compiled, buf);
+    auto all_fail = [&] {
+        bool all = true;
+        for (Maker &maker : makers) all = all && fails_with(maker(), ZYNTAX_EPERM);
+        return all && fails_with(zyntax_promise_read(nullptr, nullptr, 0), ZYNTAX_EPERM);
+    };
+    CHECK(all_fail());
+    bool in_poll = false, in_drop = false;
+    Task plain{[&](Waker *) {
+                   in_poll = all_fail();
+                   return POLL_READY;
+               },
+               [&](int32_t) { in_drop = all_fail(); }};
+    plain.spawn(rt);
+    CHECK(rt.drain());
+    CHECK(in_poll);
+    CHECK(in_drop);
+    CHECK(zyntax_promise_block_on(rt, zyntax_promise_sleep(1)) == ZYNTAX_EPERM); // as an entry point
+}
+
+TEST_CASE("nulls_that_may_not_be_fail_with_einval") {
+    Runtime rt;
+    zyntax_channel *channel = channel_of(rt, 1);
     zyntax_promise empty{};
-    zyntax_promise *with_null[] = {nullptr};
-    Compiled code({});
+    zyntax_promise *with_null[] = {nullptr}, *with_empty[] = {&empty};
+    std::vector<Maker> makers{
+        [] { return zyntax_promise_read(nullptr, nullptr, 1); },
+        [] { return zyntax_promise_write(nullptr, nullptr, 1); },
+        [] { return zyntax_promise_connect(nullptr, 1); },
+        [&] { return zyntax_promise_send(channel, nullptr); },
+        [&] { return zyntax_promise_recv(channel, nullptr); },
+        [] { return zyntax_promise_blocking(nullptr, nullptr, 0); },
+        [] { return zyntax_promise_blocking([](void *) { return int64_t(1); }, nullptr, 8); },
+        [] { return zyntax_promise_timeout(nullptr, 1); },
+        [&] { return zyntax_promise_timeout(&empty, 1); },
+        [] { return zyntax_promise_select(nullptr, 1); },
+        [&] { return zyntax_promise_select(with_null, 1); },
+        [&] { return zyntax_promise_select(with_null, 0); },
+        [&] { return zyntax_promise_select(with_null, SIZE_MAX / 16); },
+        [&] { return zyntax_promise_select(with_empty, 1); },
+        [] { return zyntax_promise_spawn_child(nullptr); },
+        [&] { return zyntax_promise_spawn_child(&empty); },
+    };
+    Compiled code(makers);
     code.returns = [&](Compiled &) {
-        checks += zyntax_promise_read(nullptr, nullptr, 1) == nullptr;
-        checks += zyntax_promise_write(nullptr, nullptr, 1) == nullptr;
-        checks += zyntax_promise_connect(nullptr, 1) == nullptr;
-        checks += zyntax_promise_blocking(nullptr, nullptr, 0) == nullptr;
-        checks += zyntax_promise_blocking([](void *) { return int64_t(1); }, nullptr, 8) == nullptr;
-        checks += zyntax_promise_timeout(nullptr, 1) == nullptr;
-        checks += zyntax_promise_timeout(&empty, 1) == nullptr;
-        checks += zyntax_promise_select(nullptr, 1) == nullptr;
-        checks += zyntax_promise_select(with_null, 1) == nullptr;
-        checks += zyntax_promise_select(with_null, 0) == nullptr;
-        checks += zyntax_promise_spawn_child(nullptr) == nullptr;
-        checks += zyntax_promise_spawn_child(&empty) == nullptr;
-        checks += zyntax_promise_cancel(nullptr) == ZYNTAX_ESTALE;
-        checks += zyntax_promise_cancel(&empty) == ZYNTAX_ESTALE;
+        for (size_t i = 0; i < makers.size(); i++) {
+            CAPTURE(i);
+            CHECK(fails_with(makers[i](), ZYNTAX_EINVAL));
+        }
+        CHECK(zyntax_promise_cancel(nullptr) == ZYNTAX_ESTALE);
+        CHECK(zyntax_promise_cancel(&empty) == ZYNTAX_ESTALE);
         return int64_t(1);
     };
     CHECK(run(rt, code) == 1);
-    CHECK(checks == 14);
+    CHECK(code.values == std::vector<int64_t>(makers.size(), ZYNTAX_EINVAL)); // awaited, as compiled code does
 }

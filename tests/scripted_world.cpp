@@ -136,9 +136,10 @@ int32_t ScriptedPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     return 0;
 }
 
-void ScriptedPoller::remove(intptr_t fd, void *registration) {
+bool ScriptedPoller::remove(intptr_t fd, void *registration) {
     CHECK(&World::current().registered.at(fd) == registration);
     World::current().registered.erase(fd);
+    return true;
 }
 
 void ScriptedPoller::want(intptr_t fd, void *registration, uint32_t directions) {
@@ -187,7 +188,10 @@ uint64_t clock_ns() { return World::current().now_ns; }
 
 void *reserve_pages(size_t size) { return size > most_memory ? nullptr : allocate(size, 128); }
 
-bool commit_pages(void *at, size_t size) { return std::memset(at, 0, size); }
+bool commit_pages(void *at, size_t size) {
+    if (World::current().before_commit) World::current().before_commit();
+    return std::memset(at, 0, size);
+}
 
 size_t address_limit() { return SIZE_MAX; }
 
@@ -215,7 +219,9 @@ void relax() {
     World::current().now_ns += 30;
     World::current().run_deeds();
 }
-void yield() {}
+void yield() {
+    if (World::current().before_yield) World::current().before_yield();
+}
 
 // One thread at a time runs here, to its end: nothing has to be guarded, and a thread without work is at its end.
 void Monitor::init() {}
@@ -249,10 +255,8 @@ int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
 }
 
 void set_blocking(intptr_t fd) { file_of(fd).nonblocking = false; }
-bool is_blocking(intptr_t fd) { return !file_of(fd).nonblocking; }
-uint64_t file_identity(intptr_t fd) { return uint64_t(find(fd)->duplicate_of < 0 ? fd : find(fd)->duplicate_of); }
 
-int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
+int64_t read(intptr_t fd, Kind *, void *buf, size_t len) {
     Endpoint &descriptor = *find(fd);
     descriptor.tries++;
     if (descriptor.error) return descriptor.error;
@@ -263,7 +267,7 @@ int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     return int64_t(n);
 }
 
-int64_t write(intptr_t fd, Kind, const void *buf, size_t len) {
+int64_t write(intptr_t fd, Kind *, const void *buf, size_t len) {
     Endpoint &descriptor = *find(fd);
     descriptor.tries++;
     if (descriptor.error) return descriptor.error;

@@ -95,6 +95,9 @@ public:
 
     uint64_t process = 1; // the number of the one that runs
 
+    // ---- what the system is asked for ----
+    std::function<void()> before_commit, before_yield; // in whatever thread
+
     // ---- threads: run to their end, in order, when the loop sleeps or waits for them ----
     std::deque<zyntax::os::Thread *> threads; // started, and not run yet
     size_t unjoined = 0;

@@ -18,7 +18,9 @@ struct LeafCells : Part {
         self->~LeafCells();
     }
     static void destroy_cells(Runtime *, Part *part) {
-        static_cast<LeafCells *>(part)->cells.give_blocks(); // none is in use: they went with their tasks
+        auto *self = static_cast<LeafCells *>(part);
+        assert(self->cells.used() == 0); // they went with their tasks
+        self->cells.give_blocks();
         forget_cells(part);
     }
 
@@ -39,7 +41,51 @@ struct LeafCells : Part {
 
 LeafCells *cells_of(Runtime *runtime) { return find_or_make_part<LeafCells>(runtime, LeafCells::destroy_cells); }
 
+int64_t answer(PromiseTask *task, int64_t value) {
+    (value ? task->goes_on : task->is_pending) = true;
+    return value;
+}
+
+// Of a promise whose state is its value.
+int64_t poll_failing(void *state) {
+    PromiseTask *task = polled_promise_task();
+    int64_t value = *static_cast<const int32_t *>(state);
+    return task ? answer(task, value) : value;
+}
+
+constinit int32_t no_permission = ZYNTAX_EPERM, no_memory = ZYNTAX_ENOMEM, not_valid = ZYNTAX_EINVAL;
+constinit zyntax_promise permission_promise = {&no_permission, poll_failing};
+constinit zyntax_promise memory_promise = {&no_memory, poll_failing};
+constinit zyntax_promise validity_promise = {&not_valid, poll_failing};
+
+Leaf *inner_of(const Leaf *leaf) { return leaf->kind->inner ? leaf->kind->inner(leaf) : nullptr; }
+
+// Gives back what it waits with.
+void stop(Leaf *leaf) {
+    assert(!leaf->is_polled);
+    if (leaf->kind->drop) leaf->kind->drop(leaf, leaf->task->runtime);
+    zyntax_op_cancel(&leaf->op);
+}
+
+// Ends what it waits for, unless its value has come.
+void cancel(Leaf *leaf) {
+    if (leaf->value) return;
+    if (leaf->kind->cancel) return leaf->kind->cancel(leaf);
+    leaf->value = ZYNTAX_ECANCELED;
+    if (leaf->is_polled) return;
+    stop(leaf);
+    end_leaf(inner_of(leaf));
+}
+
 } // namespace
+
+zyntax_promise *failing(int32_t error) {
+    assert(error == ZYNTAX_ENOMEM || error == ZYNTAX_EINVAL);
+    if (!polled_promise_task()) return &permission_promise;
+    return error == ZYNTAX_ENOMEM ? &memory_promise : &validity_promise;
+}
+
+bool is_ours(const zyntax_promise &promise) { return is_leaf(promise) || promise.poll == poll_failing; }
 
 Leaf *make_leaf(const LeafKind *kind) {
     PromiseTask *task = polled_promise_task();
@@ -49,6 +95,7 @@ Leaf *make_leaf(const LeafKind *kind) {
     auto [leaf, index, generation] = part->cells.take(runtime->inbox->id);
     if (!leaf) return nullptr;
     leaf->promise = {to_pointer(handle_bits(index, generation)), poll_leaf};
+    leaf->is_polled = false;
     leaf->task = task;
     leaf->next = task->leaves;
     leaf->prev = nullptr;
@@ -57,35 +104,71 @@ Leaf *make_leaf(const LeafKind *kind) {
     leaf->kind = kind;
     leaf->op = 0;
     leaf->value = 0;
+    leaf->discard = nullptr;
     return leaf;
 }
 
-zyntax_promise *begin_leaf(Leaf *leaf) {
+// It copies its arguments now, whatever is left of the poll's budget: the poll of the promise counts.
+Leaf *begin_leaf(Leaf *leaf) {
     if (!leaf) return nullptr;
-    if (advance(leaf) != ZYNTAX_ENOMEM) return &leaf->promise;
+    Runtime *runtime = leaf->task->runtime;
+    int64_t left = runtime->awaits_left;
+    runtime->awaits_left = INT64_MAX;
+    int64_t value = advance(leaf);
+    runtime->awaits_left = left;
+    if (value != ZYNTAX_ENOMEM) return leaf;
     free_leaf(leaf);
     return nullptr;
 }
 
 int64_t advance(Leaf *leaf) {
+    if (leaf->is_polled) return ZYNTAX_EDEADLK;
     if (leaf->value) return leaf->value;
     Runtime *runtime = leaf->task->runtime;
+    assert(leaf->task == polled_promise_task());
     bool was_quiet = runtime->quiet;
     runtime->quiet = true;
     Waker waker = runtime->waker;
-    leaf->value = leaf->kind->poll(leaf, runtime, &waker);
+    leaf->is_polled = true;
+    int64_t value = leaf->kind->poll(leaf, runtime, &waker);
+    leaf->is_polled = false;
     runtime->quiet = was_quiet;
+    if (!leaf->value) return leaf->value = value;
+    assert(!leaf->discard); // the poll of what makes such a value runs no compiled code
+    stop(leaf);
+    end_leaf(inner_of(leaf));
     return leaf->value;
+}
+
+int64_t collect(Leaf *leaf, void (**discard)(int64_t)) {
+    int64_t value = advance(leaf);
+    if (!value || leaf->is_polled) return value;
+    *discard = leaf->discard;
+    leaf->discard = nullptr;
+    free_leaf(leaf);
+    return value;
 }
 
 void free_leaf(Leaf *leaf) {
     PromiseTask *task = leaf->task;
-    Runtime *runtime = task->runtime;
-    if (leaf->kind->drop) leaf->kind->drop(leaf, runtime);
-    zyntax_op_cancel(&leaf->op);
+    assert((leaf->generation.load(std::memory_order_relaxed) & 1) && (leaf->prev || task->leaves == leaf));
+    stop(leaf);
+    if (leaf->discard) leaf->discard(leaf->value);
     (leaf->prev ? leaf->prev->next : task->leaves) = leaf->next;
     if (leaf->next) leaf->next->prev = leaf->prev;
-    cells_of(runtime)->give(leaf);
+    cells_of(task->runtime)->give(leaf);
+}
+
+// A loop and no recursion, as limits may be nested as deep as memory allows.
+void end_leaf(Leaf *leaf) {
+    while (leaf) {
+        Leaf *inner = leaf->value ? nullptr : inner_of(leaf);
+        if (!leaf->value && leaf->kind->cancel) leaf->kind->cancel(leaf);
+        else if (!leaf->value) leaf->value = ZYNTAX_ECANCELED;
+        if (leaf->is_polled) return;
+        free_leaf(leaf);
+        leaf = inner;
+    }
 }
 
 Leaf *find_leaf(uintptr_t number) {
@@ -94,19 +177,26 @@ Leaf *find_leaf(uintptr_t number) {
     return runtime ? leaf : nullptr;
 }
 
+Leaf *leaf_of(const PromiseTask *task, const zyntax_promise &promise) {
+    Leaf *leaf = is_leaf(promise) ? find_leaf(to_bits(promise.state)) : nullptr;
+    return leaf && leaf->task == task ? leaf : nullptr;
+}
+
+// A value of ZYNTAX_ESTALE advances the code that asked, as every other.
 int64_t poll_leaf(void *number) {
     PromiseTask *task = polled_promise_task();
-    Leaf *leaf = task ? find_leaf(to_bits(number)) : nullptr;
-    if (!leaf || leaf->task != task) return ZYNTAX_ESTALE;
-    int64_t value = advance(leaf);
-    if (!value) {
-        task->is_pending = true;
-        return 0;
+    if (!task) return ZYNTAX_ESTALE;
+    Runtime *runtime = task->runtime;
+    int64_t left = runtime->awaits_left;
+    if (left <= 0) {
+        wake(task->self); // one poll has had its share of values
+        return answer(task, 0);
     }
-    task->goes_on = true;
-    leaf->value = 0; // nobody has to give it up
-    free_leaf(leaf);
-    return value;
+    Leaf *leaf = find_leaf(to_bits(number));
+    void (*discard)(int64_t); // the code's business from here on
+    int64_t value = leaf && leaf->task == task ? collect(leaf, &discard) : int64_t{ZYNTAX_ESTALE};
+    runtime->awaits_left = value ? left - 1 : left;
+    return answer(task, value);
 }
 
 } // namespace zyntax
@@ -117,14 +207,7 @@ int32_t zyntax_promise_cancel(zyntax_promise *promise) noexcept {
     Leaf *leaf = promise && is_leaf(*promise) ? find_leaf(to_bits(promise->state)) : nullptr;
     if (!leaf) return ZYNTAX_ESTALE;
     check_thread(leaf->task->runtime);
-    if (leaf->value) return 0;
-    if (leaf->kind->cancel) {
-        leaf->kind->cancel(leaf);
-        return 0;
-    }
-    if (leaf->kind->drop) leaf->kind->drop(leaf, leaf->task->runtime);
-    zyntax_op_cancel(&leaf->op);
-    leaf->value = ZYNTAX_ECANCELED;
-    wake(leaf->task->self);
+    cancel(leaf);
+    if (leaf->value) wake(leaf->task->self);
     return 0;
 }

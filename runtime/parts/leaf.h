@@ -1,5 +1,9 @@
 // Leaves: promises of the library's own, which compiled code awaits. A leaf belongs to the task in whose poll it was
 // made and goes with it; it never wakes another.
+//
+// The poll of a leaf may run compiled code (under a limit, in a select), which may cancel that leaf, poll it again, or
+// end what is under it. So a leaf that is being polled is never freed and gives nothing back: a cancel notes the value,
+// and the end of the poll does the rest.
 #pragma once
 
 #include "promise.h"
@@ -9,8 +13,9 @@ namespace zyntax {
 // What a leaf waits for.
 struct LeafKind {
     int64_t (*poll)(Leaf *, Runtime *, Waker *); // the value, or 0, and the waker is stored
-    void (*drop)(Leaf *, Runtime *) = nullptr;   // when it ends, before its op is given up
-    void (*cancel)(Leaf *) = nullptr;            // instead of giving its op up
+    void (*drop)(Leaf *, Runtime *) = nullptr;   // gives back what it holds beside its op. May be called twice
+    void (*cancel)(Leaf *) = nullptr;            // instead of the value ZYNTAX_ECANCELED: the value comes later
+    Leaf *(*inner)(const Leaf *) = nullptr;      // of a limit: the leaf under it, or null
 };
 
 // Memory that is type-stable for the process, like tasks: compiled code may poll one late.
@@ -19,14 +24,17 @@ struct alignas(64) Leaf {
 
     zyntax_promise promise; // what compiled code holds: the leaf's number, and poll_leaf
     std::atomic<uint32_t> generation, owner;
-    uint32_t link;     // the pool's
-    PromiseTask *task; // owner only, as is what follows
+    uint32_t link;  // the pool's
+    bool is_polled; // owner only, as is what follows. Set and cleared by advance
+    PromiseTask *task;
     Leaf *next, *prev; // of the task
     const LeafKind *kind;
     zyntax_op op;
-    int64_t value;                     // not 0: it has come, and waits to be asked for
+    int64_t value;            // not 0: it has come, and waits to be asked for
+    void (*discard)(int64_t); // of a value that holds something and that nobody has taken; null: it holds nothing
     alignas(8) unsigned char data[40]; // its kind's
 };
+static_assert(sizeof(Leaf) == 128);
 
 using Leaves = Pool<Leaf, 64, wide ? 1u << 24 : 1u << 18>;
 ZYNTAX_INTERNAL extern constinit Leaves leaves;
@@ -42,31 +50,54 @@ template <class Data> Leaf *make_leaf(const LeafKind *kind, const Data &data) {
 }
 
 template <class Data> Data *data_of(Leaf *leaf) { return std::launder(reinterpret_cast<Data *>(leaf->data)); }
+template <class Data> const Data *data_of(const Leaf *leaf) {
+    return std::launder(reinterpret_cast<const Data *>(leaf->data));
+}
 
-// Lets it begin at once, for what has to be copied. Null for null, and when memory is short, which
-// ends the leaf.
-zyntax_promise *begin_leaf(Leaf *);
+// A promise that fails with ZYNTAX_ENOMEM or ZYNTAX_EINVAL; outside of a promise task with ZYNTAX_EPERM. It belongs to
+// no task.
+zyntax_promise *failing(int32_t error);
 
-// Its value, which stays with it; 0 while it is pending.
+// Of null: why there is none.
+inline zyntax_promise *promise_of(Leaf *leaf) { return leaf ? &leaf->promise : failing(ZYNTAX_ENOMEM); }
+
+// Lets it begin at once, for what has to be copied. Null for null, and without memory, which ends the leaf.
+Leaf *begin_leaf(Leaf *);
+
+// Its value, which stays with it; 0 while it is pending; ZYNTAX_EDEADLK, which is not its value, while it is polled.
 int64_t advance(Leaf *);
 
-void free_leaf(Leaf *);
+// As advance, for the code that awaits it: a value ends the leaf. *discard is that of the value.
+int64_t collect(Leaf *, void (**discard)(int64_t));
+
+void free_leaf(Leaf *); // it is not polled
+void end_leaf(Leaf *);  // null is fine. As cancel, and freed unless it is polled; and what is under a limit, too
 
 // The leaf of that number, if this thread may use it; null for one that was freed.
 Leaf *find_leaf(uintptr_t number);
 
 int64_t poll_leaf(void *number); // of every leaf
 
-inline zyntax_promise *promise_of(Leaf *leaf) { return leaf ? &leaf->promise : nullptr; }
+// The leaf of a task that a promise is; null for a compiled one, one that was freed, and that of another task.
+Leaf *leaf_of(const PromiseTask *, const zyntax_promise &);
 
 // A handle of I/O as a value.
 inline int64_t to_value(zyntax_io *io) { return static_cast<int64_t>(to_bits(io)); }
 
-// Closes a connection that has come and that nobody has asked for yet.
-inline void close_value(Leaf *leaf, Runtime *) {
-    if (leaf->value > 0) zyntax_io_close(static_cast<zyntax_io *>(to_pointer(static_cast<uintptr_t>(leaf->value))));
+inline void close_value(int64_t value) {
+    zyntax_io_close(static_cast<zyntax_io *>(to_pointer(static_cast<uintptr_t>(value))));
+}
+
+// The value of a leaf that makes a connection.
+inline int64_t connection_value(Leaf *leaf, int64_t result, zyntax_io *connection) {
+    if (result) return result;
+    leaf->discard = close_value;
+    return to_value(connection);
 }
 
 inline bool is_leaf(const zyntax_promise &promise) { return promise.poll == poll_leaf; }
+
+// Whether it is of this section: a leaf, alive or not, or one that fails.
+bool is_ours(const zyntax_promise &);
 
 } // namespace zyntax

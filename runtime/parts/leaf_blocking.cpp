@@ -23,6 +23,6 @@ constexpr LeafKind blocking_kind = {poll_blocking};
 } // namespace
 
 zyntax_promise *zyntax_promise_blocking(int64_t (*fn)(void *), void *arg, size_t arg_size) noexcept {
-    if (!fn || (!arg && arg_size)) return nullptr;
-    return begin_leaf(make_leaf(&blocking_kind, Call{fn, arg, arg_size}));
+    if (!fn || (!arg && arg_size)) return failing(ZYNTAX_EINVAL);
+    return promise_of(begin_leaf(make_leaf(&blocking_kind, Call{fn, arg, arg_size})));
 }

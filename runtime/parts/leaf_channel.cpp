@@ -44,19 +44,21 @@ constexpr LeafKind receive_kind = {poll_receive};
 } // namespace
 
 zyntax_promise *zyntax_promise_send(zyntax_channel *channel, const void *item) noexcept {
-    Leaf *leaf = make_leaf(&send_kind, Send{channel, item, nullptr, item_size_of(channel)});
-    if (!begin_leaf(leaf)) return nullptr;
+    size_t size = item_size_of(channel);
+    if (!item && size) return failing(ZYNTAX_EINVAL);
+    Leaf *leaf = begin_leaf(make_leaf(&send_kind, Send{channel, item, nullptr, size}));
+    if (!leaf || leaf->value || !size) return promise_of(leaf);
     auto *send = data_of<Send>(leaf);
-    if (leaf->value || !send->size) return &leaf->promise;
-    send->copy = leaf->task->runtime->arena.take(send->size);
+    send->copy = leaf->task->runtime->arena.take(size);
     if (!send->copy) {
         free_leaf(leaf);
-        return nullptr;
+        return failing(ZYNTAX_ENOMEM);
     }
-    send->item = memcpy(send->copy, item, send->size);
+    send->item = memcpy(send->copy, item, size);
     return &leaf->promise;
 }
 
 zyntax_promise *zyntax_promise_recv(zyntax_channel *channel, void *item) noexcept {
+    if (!item && item_size_of(channel)) return failing(ZYNTAX_EINVAL);
     return promise_of(make_leaf(&receive_kind, Receive{channel, item}));
 }

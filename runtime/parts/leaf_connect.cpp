@@ -16,12 +16,13 @@ int64_t poll_connect(Leaf *leaf, Runtime *runtime, Waker *waker) {
     auto [host, port] = *data_of<Connect>(leaf);
     data_of<Connect>(leaf)->host = nullptr;
     if (zyntax_tcp_connect(runtime, &leaf->op, host, port, waker, &connection, &result) == POLL_PENDING) return 0;
-    return result ? result : to_value(connection);
+    return connection_value(leaf, result, connection);
 }
-constexpr LeafKind connect_kind = {poll_connect, close_value};
+constexpr LeafKind connect_kind = {poll_connect};
 
 } // namespace
 
 zyntax_promise *zyntax_promise_connect(const char *host, uint16_t port) noexcept {
-    return host ? begin_leaf(make_leaf(&connect_kind, Connect{host, port})) : nullptr;
+    if (!host) return failing(ZYNTAX_EINVAL);
+    return promise_of(begin_leaf(make_leaf(&connect_kind, Connect{host, port})));
 }

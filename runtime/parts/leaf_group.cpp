@@ -16,13 +16,14 @@ struct Child {
 // A leaf keeps its value for whoever awaits it next; one that was freed is as ready as it ever will be.
 bool is_ready(PromiseTask *task, const zyntax_promise &promise) {
     if (!is_leaf(promise)) return poll_in(task, promise) != 0;
-    Leaf *leaf = find_leaf(to_bits(promise.state));
-    return !leaf || leaf->task != task || advance(leaf) != 0;
+    Leaf *leaf = leaf_of(task, promise);
+    return !leaf || advance(leaf) != 0;
 }
 
+// What is in it may cancel it.
 int64_t poll_select(Leaf *leaf, Runtime *, Waker *) {
     const auto *select = data_of<Select>(leaf);
-    for (size_t i = 0; i < select->count; i++) {
+    for (size_t i = 0; i < select->count && !leaf->value; i++) {
         if (is_ready(leaf->task, select->list[i])) return static_cast<int64_t>(i) + 1;
     }
     return 0;
@@ -47,15 +48,15 @@ constexpr LeafKind child_kind = {poll_child, nullptr, cancel_child};
 } // namespace
 
 zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises, size_t n) noexcept {
-    if (!promises || !n || n > Arena::max_size / sizeof(zyntax_promise)) return nullptr;
+    if (!promises || !n || n > Arena::max_size / sizeof(zyntax_promise)) return failing(ZYNTAX_EINVAL);
     for (size_t i = 0; i < n; i++) {
-        if (!promises[i] || !promises[i]->poll) return nullptr;
+        if (!promises[i] || !promises[i]->poll) return failing(ZYNTAX_EINVAL);
     }
     Leaf *leaf = make_leaf(&select_kind, Select{nullptr, 0});
     void *memory = leaf ? leaf->task->runtime->arena.take(n * sizeof(zyntax_promise)) : nullptr;
     if (!memory) {
         if (leaf) free_leaf(leaf);
-        return nullptr;
+        return failing(ZYNTAX_ENOMEM);
     }
     auto *list = static_cast<zyntax_promise *>(memory);
     for (size_t i = 0; i < n; i++) list[i] = *promises[i];
@@ -63,15 +64,24 @@ zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises, size_t n)
     return &leaf->promise;
 }
 
+// The host hears of a child that there is no memory for, too: nobody else would free what it is made of.
 zyntax_promise *zyntax_promise_spawn_child(const zyntax_promise *promise) noexcept {
-    Leaf *leaf = make_leaf(&child_kind, Child{nullptr});
-    if (!leaf) return nullptr;
-    uintptr_t number = to_bits(leaf->promise.state);
-    zyntax_task *task = spawn_promise(leaf->task->runtime, promise, nullptr, nullptr, number);
-    if (!task) {
-        free_leaf(leaf);
-        return nullptr;
+    PromiseTask *parent = polled_promise_task();
+    if (!parent || !promise || !promise->poll || is_ours(*promise)) return failing(ZYNTAX_EINVAL);
+    zyntax_promise copy = *promise;
+    zyntax_promise_hooks hooks = {};
+    if (parent->hooks.child) {
+        hooks = parent->hooks;
+        hooks.ctx = hooks.child(hooks.ctx, promise);
     }
-    *data_of<Child>(leaf) = {task};
-    return &leaf->promise;
+    Leaf *leaf = make_leaf(&child_kind, Child{nullptr});
+    uintptr_t number = leaf ? to_bits(leaf->promise.state) : 0;
+    zyntax_task *task = leaf ? spawn_promise(parent->runtime, copy, nullptr, hooks, number) : nullptr;
+    if (task) {
+        *data_of<Child>(leaf) = {task};
+        return &leaf->promise;
+    }
+    if (leaf) free_leaf(leaf);
+    if (hooks.drop) hooks.drop(hooks.ctx, ZYNTAX_ECANCELED);
+    return failing(ZYNTAX_ENOMEM);
 }

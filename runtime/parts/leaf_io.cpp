@@ -58,18 +58,19 @@ int64_t poll_accept(Leaf *leaf, Runtime *, Waker *waker) {
     zyntax_io *connection;
     zyntax_io *listener = data_of<Accept>(leaf)->listener;
     if (zyntax_tcp_accept(listener, &leaf->op, waker, &connection, &result) == POLL_PENDING) return 0;
-    return result ? result : to_value(connection);
+    return connection_value(leaf, result, connection);
 }
-constexpr LeafKind accept_kind = {poll_accept, close_value};
+constexpr LeafKind accept_kind = {poll_accept};
 
 } // namespace
 
 zyntax_promise *zyntax_promise_read(zyntax_io *io, void *buf, size_t len) noexcept {
-    return buf ? promise_of(make_leaf(&read_kind, Read{io, buf, len})) : nullptr;
+    return buf ? promise_of(make_leaf(&read_kind, Read{io, buf, len})) : failing(ZYNTAX_EINVAL);
 }
 
 zyntax_promise *zyntax_promise_write(zyntax_io *io, const void *buf, size_t len) noexcept {
-    return buf ? promise_of(make_leaf(&write_kind, Write{io, static_cast<const char *>(buf), len, 0})) : nullptr;
+    if (!buf) return failing(ZYNTAX_EINVAL);
+    return promise_of(make_leaf(&write_kind, Write{io, static_cast<const char *>(buf), len, 0}));
 }
 
 zyntax_promise *zyntax_promise_ready(zyntax_io *io, uint32_t interest) noexcept {

@@ -31,21 +31,19 @@ int64_t poll_yield(Leaf *leaf, Runtime *, Waker *waker) {
 }
 constexpr LeafKind yield_kind = {poll_yield};
 
-void drop_timeout(Leaf *leaf, Runtime *) {
-    const zyntax_promise &promise = data_of<Timeout>(leaf)->promise;
-    Leaf *inner = is_leaf(promise) ? find_leaf(to_bits(promise.state)) : nullptr;
-    if (inner && inner->task == leaf->task) free_leaf(inner);
-}
+Leaf *under(const Leaf *leaf) { return leaf_of(leaf->task, data_of<Timeout>(leaf)->promise); }
 
+// What is under it may cancel it.
 int64_t poll_timeout(Leaf *leaf, Runtime *runtime, Waker *waker) {
     const auto *timeout = data_of<Timeout>(leaf);
-    int64_t value = poll_in(leaf->task, timeout->promise);
-    if (value) return value;
+    Leaf *inner = under(leaf);
+    int64_t value = inner ? collect(inner, &leaf->discard) : poll_in(leaf->task, timeout->promise);
+    if (value || leaf->value) return value;
     if (zyntax_sleep_until(runtime, &leaf->op, timeout->deadline_ns, waker) == POLL_PENDING) return 0;
-    drop_timeout(leaf, runtime);
+    end_leaf(under(leaf));
     return ZYNTAX_ETIMEDOUT;
 }
-constexpr LeafKind timeout_kind = {poll_timeout, drop_timeout};
+constexpr LeafKind timeout_kind = {poll_timeout, nullptr, nullptr, under};
 
 // Outside of a promise task no leaf is made of it.
 uint64_t after(uint64_t duration_ns) {
@@ -63,6 +61,6 @@ zyntax_promise *zyntax_promise_sleep(uint64_t duration_ns) noexcept {
 zyntax_promise *zyntax_promise_yield(void) noexcept { return promise_of(make_leaf(&yield_kind, Yield{false})); }
 
 zyntax_promise *zyntax_promise_timeout(zyntax_promise *promise, uint64_t duration_ns) noexcept {
-    if (!promise || !promise->poll) return nullptr;
+    if (!promise || !promise->poll) return failing(ZYNTAX_EINVAL);
     return promise_of(make_leaf(&timeout_kind, Timeout{*promise, after(duration_ns)}));
 }

@@ -2,18 +2,15 @@
 // again". The promise itself is never touched but through its poll.
 #include "leaf.h"
 
-namespace zyntax {
+#include <string.h>
 
-PromiseTask *polled_promise_task() {
-    Runtime *runtime = zyntax_current_runtime();
-    bool is_ours = runtime && runtime->current->poll == poll_promise;
-    return is_ours ? static_cast<PromiseTask *>(runtime->current->state) : nullptr;
-}
+namespace zyntax {
 
 // After a 0 somebody has to have the waker, or nobody would ever poll again: a leaf that was polled; or an operation of
 // this task that is still pending, here or in another runtime; or a host, when the waker was taken and no operation was
 // called with it. A promise that a leaf has told its value is polled again whatever else is pending.
 int64_t poll_in(PromiseTask *task, const zyntax_promise &promise) {
+    assert(task == polled_promise_task() && promise.poll);
     Runtime *runtime = task->runtime;
     bool was_pending = task->is_pending, went_on = task->goes_on, was_quiet = runtime->quiet;
     uint64_t taken = runtime->wakers_taken, calls = runtime->await_calls;
@@ -33,11 +30,11 @@ int64_t poll_in(PromiseTask *task, const zyntax_promise &promise) {
 
 namespace {
 
-// The value goes to whoever asked for it: the host's word, and the leaf whose child this is.
+// The value goes to the host's word, and to the leaf of the parent, unless that has failed before.
 void give_value(PromiseTask *task, int64_t value) {
     if (task->result) *task->result = value;
     Leaf *parent = task->child_of ? find_leaf(task->child_of) : nullptr;
-    if (parent) parent->value = value;
+    if (parent && !parent->value) parent->value = value;
 }
 
 void drop_promise(FutureState state, int32_t outcome) {
@@ -46,8 +43,6 @@ void drop_promise(FutureState state, int32_t outcome) {
     if (outcome) give_value(task, outcome);
     if (task->hooks.drop) task->hooks.drop(task->hooks.ctx, outcome);
 }
-
-} // namespace
 
 PollStatus poll_promise(FutureState state, Waker *waker) {
     auto *task = static_cast<PromiseTask *>(state);
@@ -66,21 +61,25 @@ PollStatus poll_promise(FutureState state, Waker *waker) {
     return POLL_PENDING;
 }
 
-zyntax_task *spawn_promise(Runtime *runtime, const zyntax_promise *promise, int64_t *result,
-                           const zyntax_promise_hooks *given, uintptr_t child_of) {
-    if (!runtime || !promise || !promise->poll) return nullptr;
-    if (given && (given->size < sizeof *given || !is_known(given, given->size, sizeof *given))) return nullptr;
-    zyntax_promise_hooks hooks = given ? *given : zyntax_promise_hooks{};
-    check_thread(runtime);
-    if (runtime->is_ending) {
-        if (result) *result = ZYNTAX_ECANCELED;
-        if (hooks.drop) hooks.drop(hooks.ctx, ZYNTAX_ECANCELED);
-        return nullptr;
-    }
+// Copies hooks that may be older or newer than ours; false when they say something we do not know.
+bool understand(const zyntax_promise_hooks *from, zyntax_promise_hooks *to) {
+    if (!from) return true;
+    constexpr size_t first_version = offsetof(zyntax_promise_hooks, child);
+    bool is_whole = from->size == first_version || from->size >= sizeof *from;
+    if (!is_whole || !is_known(from, from->size, sizeof *from)) return false;
+    memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
+    return true;
+}
+
+} // namespace
+
+zyntax_task *spawn_promise(Runtime *runtime, const zyntax_promise &promise, int64_t *result,
+                           const zyntax_promise_hooks &hooks, uintptr_t child_of) {
+    assert(!runtime->is_ending && promise.poll);
     void *memory = runtime->arena.take(sizeof(PromiseTask));
     if (!memory) return nullptr;
     auto *state = ::new (memory) PromiseTask();
-    state->promise = *promise;
+    state->promise = promise;
     state->runtime = runtime;
     state->result = result;
     state->hooks = hooks;
@@ -99,13 +98,19 @@ zyntax_task *spawn_promise(Runtime *runtime, const zyntax_promise *promise, int6
 
 using namespace zyntax;
 
-zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result) noexcept {
-    return spawn_promise(runtime, promise, result, nullptr, 0);
+zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result,
+                                       const zyntax_promise_hooks *given) noexcept {
+    zyntax_promise_hooks hooks = {};
+    if (!runtime || !promise || !promise->poll || !understand(given, &hooks)) return nullptr;
+    check_thread(runtime);
+    if (!runtime->is_ending) return spawn_promise(runtime, *promise, result, hooks, 0);
+    if (result) *result = ZYNTAX_ECANCELED;
+    if (hooks.drop) hooks.drop(hooks.ctx, ZYNTAX_ECANCELED);
+    return nullptr;
 }
 
-zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result,
-                                       const zyntax_promise_hooks *hooks) noexcept {
-    return spawn_promise(runtime, promise, result, hooks, 0);
+zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result) noexcept {
+    return zyntax_promise_spawn_with(runtime, promise, result, nullptr);
 }
 
 int64_t zyntax_promise_block_on(zyntax_runtime *runtime, const zyntax_promise *promise) noexcept {

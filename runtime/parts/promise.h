@@ -22,13 +22,15 @@ struct PromiseTask {
     bool goes_on;    // a leaf has given its value, or a promise in it answered 0 with nothing pending
 };
 
-PollStatus poll_promise(FutureState, Waker *); // of every such task
-
 // The task of a promise that this thread is polling, or null.
-PromiseTask *polled_promise_task();
+inline PromiseTask *polled_promise_task() {
+    Runtime *runtime = zyntax_current_runtime();
+    bool is_promise = runtime && (runtime->current->flags & Slot::tracked);
+    return is_promise ? static_cast<PromiseTask *>(runtime->current->state) : nullptr;
+}
 
-// As zyntax_promise_spawn_with, for a child with the number of the leaf that gives its value.
-zyntax_task *spawn_promise(Runtime *, const zyntax_promise *, int64_t *result, const zyntax_promise_hooks *,
+// As zyntax_promise_spawn_with, for a child with the number of the leaf that gives its value. The runtime does not end.
+zyntax_task *spawn_promise(Runtime *, const zyntax_promise &, int64_t *result, const zyntax_promise_hooks &,
                            uintptr_t child_of);
 
 // Polls a promise of the task, or one in it, and notes whether that goes on.

@@ -165,6 +165,7 @@ void Program::choose_args(Word &word, uint32_t r) {
         args.value = ++last_item_;
         if (!channel.id || (rts_[channel.rt].driving && channel.rt != inner())) args.kind = Kind::none;
         else args.rt = channel.rt;
+        if (channel.loose && args.kind == Kind::send) items_[args.value % 1024] = {args.value, channel.id, false};
         break;
     }
     case Kind::read:
@@ -190,7 +191,11 @@ void Program::choose_args(Word &word, uint32_t r) {
         args.value = below(max_jobs);
         if (jobs_[args.value].id) args.kind = Kind::none;
         else {
-            jobs_[args.value] = {new_id(), false};
+            jobs_[args.value] = {};
+            jobs_[args.value].id = new_id();
+            jobs_[args.value].rt = args.rt;
+            jobs_[args.value].drops = below(2) && !is_without("blocking_with");
+            args.time_ns = jobs_[args.value].drops;
             args.object_id = jobs_[args.value].id;
             uint32_t arg[4] = {args.object_id, args.value, 0, 0};
             std::memcpy(word.buffer, arg, sizeof arg);
@@ -227,7 +232,15 @@ void Program::act_on_channels() {
             expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
         else if (error && !rts_[r].ending)
             expect(error == ZYNTAX_ENOMEM && failures != rts_[r].heap.failures, "enomem", "channel_create");
-        if (error == 0) channel = {new_id(), handle, uint8_t(r), false, capacity, size, 0, 0, {}};
+        if (error == 0) {
+            channel = {};
+            channel.id = new_id();
+            channel.handle = handle;
+            channel.rt = uint8_t(r);
+            channel.capacity = capacity;
+            channel.item_size = size;
+            channel.loose = moods_.leaf && below(2);
+        }
         return;
     }
     if ((rts_[channel.rt].driving && channel.rt != inner()) || rts_[channel.rt].ending) return;
@@ -630,7 +643,11 @@ void Program::action(uint32_t what) {
     case 22:
         return outside::pass(uint64_t{below(256)} * 8000);
     default:
-        return;
+        if (moods_.leaf == 0) return;
+        if (below(4) == 0) return use_no_task();
+        if (below(2)) return ask_from_elsewhere(nullptr);
+        Actor &actor = actors_[any_actor()];
+        cancel_leaf(actor, actor.leaves[below(max_leaves)]);
     }
 }
 

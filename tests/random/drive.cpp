@@ -12,7 +12,7 @@ uint64_t RuntimeModel::clock(void *self) {
 // A promise has no drop to tell of its end.
 bool Program::is_live(const Actor &actor) const {
     if (!actor.alive) return false;
-    if (!actor.promise && !actor.no_drop) return true;
+    if (!actor.silent) return true;
     if (actor.finishing && !actor.in_poll) return false;
     return !actor.task || zyntax_task_alive(actor.task);
 }
@@ -25,12 +25,14 @@ uint32_t Program::alive_on(uint32_t r) const {
 
 void Program::reap(bool may_cancel) {
     for (Actor &actor : actors_) {
-        if (!actor.alive || !(actor.promise || actor.no_drop) || actor.in_poll || is_live(actor)) continue;
-        if (!actor.task) continue; // zyntax_promise_block_on ends it
+        if (!actor.alive || !actor.silent || actor.in_poll || is_live(actor)) continue;
+        if (!actor.task && !actor.child) continue; // zyntax_promise_block_on ends it
         int64_t expected = actor.finishing ? int64_t(actor.id) : int64_t{ZYNTAX_ECANCELED};
-        expect(actor.no_drop || actor.result == expected, "promise_result", "*result is set when a promise has ended");
+        expect(actor.no_drop || actor.child || actor.result == expected, "promise_result",
+               "*result is set when a promise has ended");
         actor.alive = false;
         keep_old(actor.task, &actor.waker, 0, nullptr);
+        end_leaves(actor);
         if (may_cancel) end_words(actor);
         for (Word &word : actor.words) {
             if (word.args.kind != Kind::none) forget_word(word);
@@ -61,6 +63,7 @@ void Program::turn_begins(RuntimeModel &rt) {
         actor.due_drop = actor.canceled;
         actor.polls_then = actor.polls;
     }
+    for (Job &job : jobs_) job.due = job.id && job.over && job.rt == r;
     uint64_t time = now(r);
     for (uint32_t i = 0; i < regs_used_; i++) {
         const Reg &reg = regs_[i];
@@ -131,7 +134,7 @@ int64_t Program::drive_promise(uint32_t r) {
     actor = {};
     actor.id = new_id();
     actor.rt = uint8_t(r);
-    actor.alive = actor.promise = actor.must_poll = true;
+    actor.alive = actor.promise = actor.silent = actor.must_poll = true;
     zyntax_promise promise{reinterpret_cast<void *>(uintptr_t{actor.id} << 8 | (i + 1)), poll_promise};
     TRACE("promise_block_on %u on %u {", i, r);
     bool busy = rt.driving, stop_before = rt.stop == 1, was_in_call = in_call_;
@@ -162,6 +165,7 @@ int64_t Program::drive_promise(uint32_t r) {
     bool no_memory = result == ZYNTAX_ENOMEM && rt.heap.failures != failures;
     if (result < 0 && !no_memory) expect(!actor.finishing, "promise_stop", "the value of a promise that has finished");
     actor.alive = false;
+    end_leaves(actor);
     end_words(actor);
     reap();
     if (actor.finishing) {
@@ -191,6 +195,10 @@ void Program::turn_ended(uint32_t r, int64_t result, bool stop_before) {
     }
     if (rt.stop == 1 && result < 0 && result != ZYNTAX_ECANCELED) rt.stop = 2;
     if (result < 0) return;
+    for (const Job &job : jobs_) {
+        if (outside::scripted && job.id && job.due && job.over && job.rt == r)
+            expect(false, "job_drop", "what is over is dropped within the next turn");
+    }
     bool all_polled = rt.budget >= 256 && rt.round_polls < 128 && !moods_.chain;
     for (Actor &actor : actors_) {
         if (actor.rt != r || !is_live(actor)) continue;
@@ -220,7 +228,9 @@ bool Program::can_be_woken(uint32_t r) {
         if (reg.args.kind >= Kind::read && can_call(reg)) return true;
         if (reg.args.kind == Kind::join_until && can_call(reg) && reg.deadline_ns != UINT64_MAX) return true;
     }
-    return false;
+    bool any = false;
+    each_leaf(r, [&](Actor &actor, Leaf &leaf) { any |= may_wake(actor, leaf); });
+    return any;
 }
 
 bool Program::certain_work(uint32_t r) {
@@ -245,6 +255,10 @@ void Program::check_deadlock(uint32_t r) {
         bool wakes = timed || reg.args.kind >= Kind::read || is_due(reg);
         expect(!wakes, "false_deadlock", "EDEADLK though an op is pending that can wake");
     }
+    each_leaf(r, [&](Actor &actor, Leaf &leaf) {
+        bool wakes = claims(actor, leaf) && (may_wake(actor, leaf) || is_due(actor, leaf));
+        expect(!wakes, "false_deadlock", "EDEADLK though a promise waits that can wake");
+    });
     for (uint32_t c = 0; c < max_channels; c++) {
         if (channels_[c].id && channels_[c].rt == r) check_channel(c);
     }
@@ -267,6 +281,11 @@ void Program::check_resources(uint32_t r) {
         known += io.id && io.listens;
     }
     for (uint32_t i = 0; i < regs_used_; i++) connects += regs_[i].id && regs_[i].args.kind == Kind::connect;
+    for (uint32_t each = 0; each < max_runtimes; each++) {
+        each_leaf(each, [&](Actor &, Leaf &leaf) {
+            connects += leaf.type == Leaf::connect || leaf.type == Leaf::accept; // or it has one already
+        });
+    }
     if (stack_size_ == 1 && outside::scripted)
         expect(outside::open_ends() <= known + connects, "leak_forgotten",
                "a descriptor that nobody waits for is open");
@@ -302,6 +321,16 @@ void Program::check_waiting(uint32_t r, int64_t timeout_ns) {
         if (reg.args.kind >= Kind::join && reg.args.kind <= Kind::select && !rt.slack_ns)
             expect(!is_due(reg), "sleep_beside", "the loop sleeps beside a join that is over");
     }
+    each_leaf(r, [&](Actor &actor, Leaf &leaf) {
+        if (!claims(actor, leaf)) return;
+        if (may_wake(actor, leaf) && leaf.to_ns && timeout_ns < 0)
+            expect(leaf.type > Leaf::sleep && leaf.type != Leaf::timeout, "sleep_long", "the loop sleeps for ever");
+        if ((leaf.type == Leaf::sleep || leaf.type == Leaf::timeout) && leaf.to_ns != UINT64_MAX && timeout_ns > 0)
+            expect(time + uint64_t(timeout_ns) <= leaf.to_ns + rt.slack_ns, "sleep_long",
+                   "the loop sleeps beyond a deadline");
+        if (leaf.type == Leaf::child && !rt.slack_ns)
+            expect(!is_due(actor, leaf), "sleep_beside", "the loop sleeps beside a child that has ended");
+    });
     for (uint32_t c = 0; c < max_channels; c++) {
         if (channels_[c].id && channels_[c].rt == r) check_channel(c);
     }
@@ -369,6 +398,10 @@ void Program::check_channel(uint32_t c) {
     for (Kind side : sides) {
         uint32_t available = side == Kind::send ? channel.capacity - channel.count : channel.count;
         uint32_t told = 0, untold = 0;
+        if (channel.loose) {
+            available = surely_available(channel, side);
+            count_on_channel(channel, side, &untold, &told);
+        }
         for (uint32_t i = 0; i < regs_used_; i++) {
             const Reg &reg = regs_[i];
             if (!reg.id || reg.args.kind != side || reg.args.object_id != channel.id) continue;
@@ -378,7 +411,8 @@ void Program::check_channel(uint32_t c) {
             if (claims) untold++;
             else if (reg.called || (can_call(reg) && !(local && reg.lapsed))) told++;
         }
-        if (channel.closed && (side == Kind::send || channel.count == 0))
+        bool is_empty = channel.loose ? surely_available(channel, Kind::send) == channel.capacity : channel.count == 0;
+        if (channel.closed && (side == Kind::send || is_empty))
             expect(untold == 0, "vain_closed", "a task waits on a channel that is closed");
         else if (untold && told < available) {
             TRACE("channel %u: %s, %u available, %u told, %u not", c, name_of(side), available, told, untold);
@@ -406,7 +440,12 @@ void Program::check_rest() {
         connects +=
             reg.id && reg.args.kind == Kind::connect && !reg.forgotten && !reg.lapsed && !reg.called && can_call(reg);
     }
+    for (uint32_t r = 0; r < max_runtimes; r++) {
+        if (!rts_[r].rt) continue;
+        each_leaf(r, [&](Actor &actor, Leaf &leaf) { connects += leaf.type == Leaf::connect && claims(actor, leaf); });
+    }
     if (outside::scripted) expect(connects <= outside::connecting(), "vain_connect", "who connects waits for a socket");
+    check_leaves_at_rest();
     for (uint32_t c = 0; c < max_channels; c++) {
         if (channels_[c].id) check_channel(c);
     }
@@ -441,6 +480,13 @@ void Program::check_counts(uint32_t r) {
         pending++;
         expect(next >= 0 && uint64_t(next) <= reg.deadline_ns - now(r), "next_timeout", "not more than to a deadline");
     }
+    each_leaf(r, [&](Actor &actor, Leaf &leaf) {
+        timers += leaf.type == Leaf::sleep || leaf.type == Leaf::timeout || leaf.type == Leaf::accept;
+        bool waits = (leaf.type == Leaf::sleep || leaf.type == Leaf::timeout) && claims(actor, leaf);
+        if (!waits || leaf.to_ns == UINT64_MAX || !outside::scripted) return;
+        pending++;
+        expect(next >= 0 && now(r) + uint64_t(next) <= leaf.to_ns, "next_timeout", "not more than to a deadline");
+    });
     expect(stats.timers_pending >= pending, "stats", "timers_pending: too few");
     expect(stats.timers_pending <= timers + listeners, "forgotten_held", "what dead tasks forgot is still timed");
 }
@@ -455,7 +501,11 @@ bool Program::timer_may_be_due(uint32_t r) {
         bool timer = reg.args.kind <= Kind::sleep_until || reg.args.kind == Kind::join_until;
         if (reg.id && timer && reg.args.rt == r && reg.deadline_ns <= now(r)) return true;
     }
-    return false;
+    bool any = false;
+    each_leaf(r, [&](Actor &, Leaf &leaf) {
+        any |= (leaf.type == Leaf::sleep || leaf.type == Leaf::timeout) && leaf.from_ns <= now(r);
+    });
+    return any;
 }
 
 void Program::check_host_fd(uint32_t r) {

@@ -74,6 +74,8 @@ void Program::choose_moods() {
     moods_.stale = chances[below(4)];
     moods_.nest = chances[below(4)];
     moods_.swap = below(2) ? 24 : 0;
+    moods_.leaf = below(2) ? uint8_t(1 + below(8)) : uint8_t{0};
+    if (is_without("section10")) moods_.leaf = 0;
     moods_.thread = below(16) == 15 ? 32 : 0;
     if (moods_.oom) moods_.oom = 2;
     if (is_without("forgetting")) moods_.forget = 0;
@@ -191,6 +193,7 @@ void Program::destroy_runtime(uint32_t r) {
     }
     reap();
     for (Actor &actor : actors_) {
+        if (actor.alive && actor.rt == r && actor.child && actor.silent) actor.alive = false;
         if (actor.alive && actor.rt == r) expect(false, "drop_never", "destroy drops every task");
     }
     for (uint32_t i = 0; i < max_regs; i++) {
@@ -210,6 +213,10 @@ void Program::destroy_runtime(uint32_t r) {
             keep_old(nullptr, nullptr, 0, io.handle);
             io.id = 0;
         }
+    }
+    for (Job &job : jobs_) {
+        if (job.id && job.rt == r && job.drops && job.begun) expect(false, "job_drop", "destroy drops every job");
+        if (job.id && job.rt == r) job.id = 0;
     }
     expect(rt.posted == 0, "post_never", "destroy runs what was posted");
     expect(rt.heap.bytes == 0 && rt.heap.blocks == 0, "heap_balance", "destroy gives all memory back");
@@ -280,6 +287,7 @@ void Program::use_what_is_old() {
 void Program::run() {
     outside::begin(this, choices_);
     choose_moods();
+    use_no_task();
     create_runtime(0);
     if (below(3)) create_runtime(1);
     for (uint32_t n = below(6); n > 0; n--) spawn(0);

@@ -37,6 +37,10 @@ enum class Kind : uint8_t {
 struct Job {
     uint32_t id;   // 0: free
     bool canceled; // before it began
+    bool drops;    // it was given a function that has to be called once it is over
+    bool begun;
+    bool over, due; // nobody waits for it any more; and so it was when the turn began
+    uint8_t rt;
 };
 
 // A task that is waited for: which, or one that has ended long ago (stale), or none.
@@ -98,10 +102,70 @@ struct HostWaker {
     enum State : uint8_t { armed, called, canceled, ended, replaced } state;
 };
 
+// What a promise of section 10 is made of: a promise, or compiled code (a Code), of the same task.
+struct Inner {
+    bool is_code;
+    uint8_t index;
+    uint32_t id;
+};
+
+// A promise of section 10, as the task that made it holds it.
+struct Leaf {
+    enum Type : uint8_t {
+        sleep,
+        yield,
+        read,
+        write,
+        ready,
+        accept,
+        connect,
+        send,
+        recv,
+        blocking,
+        timeout,
+        select,
+        child,
+        count_
+    } type;
+    uint32_t id;                // 0: none
+    bool gone;                  // it has given its value, or its task has ended, or a limit over it has ended it
+    bool failing;               // one of the static promises
+    bool unsure;                // code that it polls has done something with it: anything may come
+    bool canceled;              // zyntax_promise_cancel returned 0
+    bool cut;                   // and nothing but ZYNTAX_ECANCELED can come
+    bool limited;               // it is, or was, under a limit, which may end it unheard
+    bool begun;                 // a yield: polled once
+    uint8_t count;              // of `inner`
+    uint8_t polling;            // how often it is on the stack
+    uint64_t touched;           // order of the latest poll by its task's own hand that left it pending; 0: none
+    uint64_t from_ns, to_ns;    // the deadline is between
+    uint64_t gone_at, reuse_at; // numbers of promises that were made: since when it is gone, and its place may be used
+    int64_t error;              // failing: with this
+    zyntax_promise *at, copy;
+    Args args;
+    Inner inner[3];
+    unsigned char buffer[32];
+};
+
+// Compiled code in a promise of section 10.
+struct Code {
+    uint32_t id; // 0: none
+    bool polling;
+    uint8_t leaf; // what it awaits
+    uint32_t leaf_id;
+};
+
+constexpr uint32_t max_leaves = 8, max_codes = 4; // of a task
+
 struct Actor {
     uint32_t id;
     uint8_t rt;
     bool alive, dropping, promise, no_drop, owned, in_poll, canceled, must_poll, finishing;
+    bool silent;                   // nobody tells of its end
+    bool hooked, child, refused;   // a promise: with hooks; spawned by another; its spawn fails
+    bool leaf_told, leaf_pending;  // promises, in this poll: of a leaf
+    uint8_t inside;                // the code that runs, as a set
+    uint32_t entered, left;        // hooks
     bool again;                    // must_poll for the reason alone that its promise returned 0
     bool due, due_drop;            // when the turn began
     bool took_waker, called_await; // promises, in this poll
@@ -111,6 +175,8 @@ struct Actor {
     Waker waker;
     int64_t result; // of a promise
     Word words[max_words];
+    Leaf leaves[max_leaves];
+    Code codes[max_codes];
 };
 
 struct Host {
@@ -124,6 +190,8 @@ struct Channel {
     bool closed;
     uint32_t capacity, item_size, count, first;
     uint32_t items[max_items];
+    bool loose; // promises of section 10 use it, too: what they have done is known when they tell, and perhaps never
+    uint32_t sent, received, maybe_sent, maybe_received; // loose
 };
 
 struct Io {
@@ -159,7 +227,7 @@ struct RuntimeModel {
 };
 
 struct Moods { // of a whole program; each is a chance of one in so many, 0: never
-    uint8_t forget, host, oom, chain, stale, nest, swap, thread;
+    uint8_t forget, host, oom, chain, stale, nest, swap, thread, leaf;
 };
 
 class Program {
@@ -202,7 +270,15 @@ private:
     uint32_t regs_used_ = 0;
     HostWaker wakers_[max_wakers] = {};
     uint32_t next_waker_ = 0;
+    uint64_t made_ = 0; // promises of section 10
     Job jobs_[max_jobs] = {};
+    struct Item {
+        uint32_t id, channel; // 0: not one of a loose channel
+        bool received;
+    } items_[1024] = {};
+    uint32_t next_child_ = 0;                  // while one is spawned: its actor, + 1
+    bool child_hooked_ = false;                // that is heard of
+    int64_t (*static_poll_)(void *) = nullptr; // of the promises that fail
     std::atomic<uint32_t> ran_[max_jobs] = {}; // ids of jobs that have; written in the pool's threads
     struct Post {
         Program *program;
@@ -257,6 +333,7 @@ private:
     void say_farewell(uint32_t r);
     void check_rest();
     void check_channel(uint32_t c);
+    uint32_t surely_available(const Channel &, Kind side);
     bool is_due(const Reg &);
     uint64_t now(uint32_t r) const;
     uint32_t alive_on(uint32_t r) const;
@@ -270,6 +347,7 @@ private:
     void check_time(Word &, const Reg *, PollStatus, bool was_stale, bool was_other);
     void check_join(Word &, const Reg *, PollStatus, bool oom);
     void check_channel_call(Word &, const Reg *, PollStatus, bool oom);
+    void check_loose_call(Word &, const Channel &, PollStatus);
     void check_io(Word &, const Reg *, PollStatus, bool was_fresh, bool oom);
     void check_blocking(Word &, const Reg *, PollStatus, bool was_other, bool oom);
     bool ended(const Target &) const;
@@ -297,6 +375,8 @@ private:
     static void host_wake(void *);
     static void run_post(void *);
     static int64_t run_job(void *);
+    static void drop_job(void *);
+    void job_over(Job &);
     bool poll(Actor &, Waker *);
     Actor &enter_poll(uintptr_t state);
     void leave_poll(Actor &, bool ready);
@@ -312,6 +392,54 @@ private:
     void spawn(uint32_t r, bool plain = false);
     uint32_t free_actor();
     void promise_waits(Actor &);
+
+    // ---- promises.cpp: section 10 ----
+    static int64_t poll_code(void *);
+    static void hook_enter(void *), hook_leave(void *), hook_drop(void *, int32_t);
+    static void *hook_child(void *, const zyntax_promise *);
+    zyntax_promise_hooks hooks_of(const Actor &, bool children);
+    Actor *begin_promise(uint32_t r);
+    void use_leaves(Actor &);
+    void ask_all(Actor &);
+    void leaf_action(Actor &);
+    Leaf *make_leaf(Actor &, bool simple);
+    bool begin_leaf(Actor &, Leaf &, bool simple);
+    zyntax_promise *call_maker(Actor &, Leaf &);
+    zyntax_promise *call_group(Actor &, Leaf &);
+    bool choose_object(Actor &, Leaf &);
+    void choose_inner(Actor &, Leaf &);
+    Leaf *end_of_limits(Actor &, Leaf *);
+    Leaf *inner_leaf(Actor &, const Inner &);
+    void ask(Actor &, Leaf &, bool late);
+    void told(Actor &, Leaf &, int64_t value);
+    void check_value(Actor &, Leaf &, int64_t value, bool oom);
+    void check_simple(Leaf &, int64_t value);
+    void check_limit(Actor &, Leaf &, int64_t value, bool oom);
+    void check_choice(Actor &, Leaf &, int64_t value);
+    void check_leaf_pending(const Leaf &, bool has_ended);
+    void leaf_ends(Actor &, Leaf &, bool heard);
+    void end_leaves(Actor &);
+    void cancel_leaf(Actor &, Leaf &);
+    void ask_from_elsewhere(Actor *);
+    void use_no_task();
+    bool is_held(const Actor &, const Leaf &) const;
+    bool reaches_running(Actor &, const Leaf &, int depth);
+    bool claims(const Actor &, const Leaf &) const;
+    bool is_due(Actor &, Leaf &);
+    bool may_wake(const Actor &, const Leaf &) const;
+    void check_leaves_at_rest();
+    void count_on_channel(const Channel &, Kind side, uint32_t *waiting, uint32_t *maybe);
+    void note_sent(const Args &);
+    bool note_received(const Args &, const unsigned char *buffer);
+    bool is_failing(const zyntax_promise *promise) const { return promise->poll == static_poll_; }
+    template <class Visit> void each_leaf(uint32_t r, Visit visit) { // those that live, of tasks of the runtime
+        for (Actor &actor : actors_) {
+            if (actor.rt != r || !is_live(actor)) continue;
+            for (Leaf &leaf : actor.leaves) {
+                if (leaf.id && !leaf.gone && !leaf.failing) visit(actor, leaf);
+            }
+        }
+    }
 
     // ---- actions.cpp ----
     void side_action();

@@ -55,13 +55,17 @@ void Program::spawn(uint32_t r, bool plain) {
     actor.promise = !plain && below(4) == 3;
     actor.owned = !actor.promise && below(4) == 3;
     actor.no_drop = !actor.promise && !actor.owned && !plain && below(8) == 7;
+    actor.hooked = actor.promise && below(4) > 0 && !is_without("hooks");
+    actor.silent = actor.no_drop || (actor.promise && !actor.hooked);
     uintptr_t state = state_of(i, actor.id);
     uint32_t size = 16 + below(200);
     uint64_t failures = rt.heap.failures;
     in_call_ = true;
     if (actor.promise) {
         zyntax_promise promise{as_pointer(state), poll_promise};
-        actor.task = zyntax_promise_spawn(rt.rt, &promise, &actor.result);
+        zyntax_promise_hooks hooks = hooks_of(actor, below(4) > 0);
+        actor.task = actor.hooked ? zyntax_promise_spawn_with(rt.rt, &promise, &actor.result, &hooks)
+                                  : zyntax_promise_spawn(rt.rt, &promise, &actor.result);
     } else if (actor.owned) {
         void *memory = zyntax_state_alloc(rt.rt, size);
         if (memory) {
@@ -87,7 +91,7 @@ void Program::spawn(uint32_t r, bool plain) {
     expect(rt.ending || rt.heap.failures != failures, "spawn_null", "a spawn fails only without memory");
     if (rt.ending && actor.promise && actor.alive)
         expect(actor.result == ZYNTAX_ECANCELED, "spawn_result", "a promise that is refused in destroy is ECANCELED");
-    if (rt.ending && !actor.promise && !actor.no_drop && rt.heap.failures == failures)
+    if (rt.ending && !actor.silent && rt.heap.failures == failures)
         expect(actor.drops == 1, "spawn_drop", "a spawn that is refused in destroy runs its drop");
     actor.alive = false;
 }
@@ -109,6 +113,9 @@ Actor &Program::enter_poll(uintptr_t state) {
     TRACE("poll %u {", i);
     actor.in_poll = true;
     actor.must_poll = actor.again = actor.took_waker = actor.called_await = false;
+    actor.leaf_told = actor.leaf_pending = false;
+    expect(!actor.hooked || (actor.entered == actor.left + 1 && actor.left == actor.polls), "hooks",
+           "enter comes before each poll");
     actor.polls++;
     actor.poll_began = ++order_;
     rt.current = uint8_t(i + 1);
@@ -159,6 +166,8 @@ PollStatus Program::poll_owned(FutureState state, Waker *waker) {
 
 // A promise that returned 0 is polled again unless something of it is pending, or it keeps its waker elsewhere.
 void Program::promise_waits(Actor &actor) {
+    if (actor.leaf_told && !actor.must_poll && !actor.canceled) actor.must_poll = actor.again = true;
+    if (actor.leaf_told || actor.leaf_pending) return;
     if (actor.took_waker && !actor.called_await) return;
     for (uint32_t i = 0; i < regs_used_; i++) {
         if (regs_[i].id && regs_[i].wakee.kind == Wakee::task && regs_[i].wakee.id == actor.id) return;
@@ -190,12 +199,18 @@ bool Program::act(Actor &actor, Waker *waker) {
         recall(actor, waker);
         bool waits = false;
         for (Word &word : actor.words) waits |= word.args.kind != Kind::none;
+        if (actor.promise) ask_all(actor);
+        for (Leaf &leaf : actor.leaves) waits |= actor.promise && leaf.id && !leaf.gone && !leaf.failing;
         return actor.promise && !waits;
     }
     if (mood(moods_.swap)) disturb_words(actor);
     recall(actor, waker);
     for (uint32_t n = below(3); n > 0; n--) side_action();
     bool waits = false;
+    if (actor.promise && moods_.leaf) {
+        use_leaves(actor);
+        waits = actor.leaf_pending;
+    }
     for (Word &word : actor.words) {
         if (word.args.kind == Kind::none && below(2)) {
             choose_args(word, actor.rt);
@@ -207,7 +222,7 @@ bool Program::act(Actor &actor, Waker *waker) {
         waits |= word.args.kind != Kind::none;
     }
     if (below(waits ? 8 : 3) == 1) {
-        if (actor.promise || actor.no_drop) end_words(actor);
+        if (actor.silent) end_words(actor);
         return true;
     }
     if (!waits && below(2)) wake(uint32_t(&actor - actors_));
@@ -259,7 +274,8 @@ void Program::drop(uintptr_t state, int32_t outcome) {
     TRACE("drop %u, %d {", i, outcome);
     expect(actor.drops++ == 0 && actor.alive, "drop_twice", "a state is dropped once");
     expect(!actor.in_poll, "drop_in_poll", "a drop does not run in the task's own poll");
-    expect(!in_call_ || rts_[actor.rt].ending, "drop_inline", "a drop does not run inside a call that does not drive");
+    expect(!in_call_ || rts_[actor.rt].ending || actor.refused, "drop_inline",
+           "a drop does not run inside a call that does not drive");
     expect((outcome == 0) == actor.finishing, "outcome", "0 when the task has finished, else ECANCELED");
     progress_++;
     RuntimeModel &rt = rts_[actor.rt];
@@ -273,6 +289,7 @@ void Program::drop(uintptr_t state, int32_t outcome) {
     actor.alive = false;
     actor.dropping = true; // its place is not taken
     keep_old(actor.task, &actor.waker, 0, nullptr);
+    end_leaves(actor);
     end_words(actor);
     if (!quiet_ && depth_ < 6 && below(3) == 2) side_action();
     chain(actor.rt);
@@ -351,6 +368,7 @@ void Program::use_channel(Word &word, Kind kind, const Channel &channel) {
     word.args.object = uint8_t(&channel - channels_);
     word.args.handle = channel.handle;
     word.args.value = ++last_item_;
+    if (channel.loose && kind == Kind::send) items_[word.args.value % 1024] = {word.args.value, channel.id, false};
     Waker own;
     Wakee wakee = host_wakee(&own);
     call(word, &own, wakee);
@@ -396,6 +414,34 @@ int64_t Program::run_job(void *arg) {
     std::memcpy(arg, &copy, sizeof copy);
     if (outside::scripted) TRACE("job %u", copy.index);
     return int64_t(copy.id);
+}
+
+// Nobody waits for it any more: what it was given to drop is dropped in the loop.
+void Program::job_over(Job &job) {
+    if (job.drops && job.begun) job.over = true;
+    else job.id = 0;
+}
+
+void Program::drop_job(void *arg) {
+    Program &self = *running;
+    Callback callback(&self.depth_, &self.in_call_);
+    uint32_t copy[4];
+    std::memcpy(copy, arg, sizeof copy);
+    Job &job = self.jobs_[copy[1] % max_jobs];
+    TRACE("drop job %u", copy[1]);
+    self.progress_++;
+    if (!self.expect(job.id == copy[0] && job.drops && job.begun, "job_drop", "a job that was begun is dropped once"))
+        return;
+    const RuntimeModel &rt = self.rts_[job.rt];
+    self.expect(!callback.was() || rt.ending, "job_drop", "a drop does not run inside a call that does not drive");
+    self.expect(self.inner() == job.rt && !rt.current, "job_drop", "a drop runs in the loop, outside of polls");
+    for (uint32_t i = 0; i < self.regs_used_; i++) {
+        const Reg &reg = self.regs_[i];
+        bool waits = reg.id && reg.args.kind == Kind::blocking && reg.args.object_id == job.id && !reg.forgotten;
+        self.expect(!waits || job.over || rt.ending || !self.can_call(reg), "job_drop", "a result may still be taken");
+    }
+    job.id = 0;
+    if (!self.quiet_ && self.depth_ < 6 && self.below(2)) self.side_action();
 }
 
 } // namespace random_test

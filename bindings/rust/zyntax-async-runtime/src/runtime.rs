@@ -46,10 +46,10 @@ fn no_runtime(function: &str) -> ! {
 }
 
 /// Sets `ENTERED` for as long as it lives.
-struct Entered(Option<RawRuntime>);
+pub(crate) struct Entered(Option<RawRuntime>);
 
 impl Entered {
-    fn new(runtime: RawRuntime) -> Entered {
+    pub(crate) fn new(runtime: RawRuntime) -> Entered {
         Entered(ENTERED.try_with(|entered| entered.replace(Some(runtime))).ok().flatten())
     }
 }
