@@ -661,7 +661,7 @@ int64_t Program::poll_code(void *state) {
     Leaf &awaited = actor.leaves[code.leaf % max_leaves];
     bool awaits = code.leaf_id && awaited.id == code.leaf_id && !awaited.gone && !awaited.polling;
     if (awaits) self.ask(actor, awaited, false);
-    awaits = awaits && !awaited.gone;
+    awaits = awaits && !awaited.gone && !awaited.failing;
     if (!awaits && !self.quiet_ && self.below(2)) {
         if (Leaf *leaf = self.make_leaf(actor, true)) {
             code.leaf = uint8_t(leaf - actor.leaves);
@@ -726,11 +726,13 @@ void Program::check_leaves_at_rest() {
 
 // Of a loose channel's promises on a side: those that have surely done nothing and wait, and those that may have.
 void Program::count_on_channel(const Channel &channel, Kind side, uint32_t *waiting, uint32_t *maybe) {
-    each_leaf(channel.rt, [&](Actor &actor, Leaf &leaf) {
-        if (leaf.args.kind != side || leaf.args.object_id != channel.id) return;
-        if (claims(actor, leaf) && !leaf.limited) ++*waiting;
-        else ++*maybe;
-    });
+    for (const Actor &actor : actors_) { // also of those that have just ended
+        for (const Leaf &leaf : actor.leaves) {
+            if (!leaf.id || leaf.gone || leaf.args.kind != side || leaf.args.object_id != channel.id) continue;
+            if (is_live(actor) && claims(actor, leaf) && !leaf.limited) ++*waiting;
+            else ++*maybe;
+        }
+    }
 }
 
 // Room, or items, of a loose channel that are there whatever its promises have done and not told.
