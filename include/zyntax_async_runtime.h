@@ -57,8 +57,8 @@
  *     -v) the addresses for all of them take an eighth of it at most, and there are as many as find room there. No
  *     number is ever used twice: a place that has served a billion tasks, operations, handles or promises is given up.
  * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
- *     blocking call (and those take no signals but for faults of their own), close-on-exec descriptors, no output but
- *     the message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
+ *     blocking call (zyntax_blocking lists the signals that those block), close-on-exec descriptors, no output but the
+ *     message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
  *     library either.
  * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum is 32 bits.
  *
@@ -439,8 +439,14 @@ ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
  * ZYNTAX_ECANCELED (the runtime is being destroyed, or the op is not one of its jobs). fn has not run then. Cancelling
  * the op lets a job that has not begun not begin, and one that runs finish unheard. A job whose op was forgotten keeps
  * its memory until it has run and its task has ended, or the runtime. Threads start on demand, up to blocking_threads,
- * and end after 5 s without work. They take no signals but SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS, so that
- * a host's handlers of faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Since 0.1. */
+ * and end after 5 s without work. The stack of a thread is the system's default, and 2 MiB at least.
+ * Signals: a thread blocks SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH and the real-time signals, and the signals
+ * that were blocked in the runtime's thread when it started. A process that fn starts inherits this. No other signal is
+ * blocked: SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM, SIGCHLD and the like end, stop or reach that process, and
+ * the host's handlers of these may run in a thread of the pool. A host that wants them in one thread blocks them in the
+ * others, as always. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so that a host's handlers of
+ * faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Before 0.2 faults alone were not blocked.
+ * Since 0.1. */
 ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
                                       size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -519,6 +525,7 @@ typedef struct zyntax_runtime_config {
     uint32_t spin_us;          /* look for work this long before sleeping in the kernel; 0: sleep at once */
     uint32_t blocking_threads; /* threads for zyntax_blocking at most; 0: 16 */
     uint32_t flags;            /* ZYNTAX_DETECT_STALL */
+    uint32_t await_budget;     /* see convention 4; 0: 128, UINT32_MAX: no limit. Since 0.2 */
 } zyntax_runtime_config;
 
 /* Creates a runtime. [any] `config` may be NULL and is copied. On failure NULL, with the reason in *error unless that
@@ -603,13 +610,15 @@ typedef struct zyntax_promise_hooks {
     void (*leave)(void *ctx);                 /* after it */
     void (*drop)(void *ctx, int32_t outcome); /* once, at the end, as a DropFn: frees the promise's state */
     void *ctx;
-    void *(*child)(void *ctx, const zyntax_promise *child); /* see zyntax_promise_spawn_child */
+    /* For each promise given to zyntax_promise_spawn_child, within the parent's poll. The child has its parent's hooks,
+     * this one too, with the returned pointer as `ctx`, NULL or not. NULL: children have no hooks. */
+    void *(*child)(void *ctx, const zyntax_promise *child);
 } zyntax_promise_hooks;
 
-/* As zyntax_promise_spawn, with hooks (copied; NULL: none). [rt]
- * Returns NULL also for hooks whose size is less than this header's, or more with anything but zeros behind it. When it
- * returns NULL nothing was changed and no hook was called; but during destroy drop was, with ZYNTAX_ECANCELED.
- * Since 0.2. */
+/* As zyntax_promise_spawn, with hooks (copied; NULL: none). [rt] Hooks may end before `child`, which is then NULL.
+ * Returns NULL also for hooks of another size, unless that is larger with nothing but zeros behind what this header
+ * knows. When it returns NULL nothing was changed and no hook was called; but during destroy drop was, with
+ * ZYNTAX_ECANCELED. Since 0.2. */
 ZYNTAX_API zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const zyntax_promise *promise,
                                                   int64_t *result, const zyntax_promise_hooks *hooks) ZYNTAX_NOEXCEPT;
 
@@ -623,7 +632,11 @@ ZYNTAX_API zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const
  *  - A value is never 0. Handles come as positive numbers: what the functions of sections 5 and 7 take, as an int64_t.
  *  - A late poll, of one that was freed, is ZYNTAX_ESTALE: through the pointer until 64 more have been freed and its
  *    place may be a new one's; with a copy of the two words for ever. So is a poll outside its task.
- *  - They return NULL outside a promise task, when memory is short, and for a NULL that may not be.
+ *  - A poll of a promise from within its own poll (code under a limit polls that limit) is ZYNTAX_EDEADLK.
+ *    None is freed during its own poll, whatever the code that it polls does.
+ *  - They never return NULL. Where there is no promise to give they return one that fails: with ZYNTAX_EPERM outside a
+ *    promise task, with ZYNTAX_ENOMEM, or with ZYNTAX_EINVAL for a NULL that may not be and a count that cannot be.
+ *    Such a promise belongs to no task, is never freed, and fails again at each poll.
  *  - Buffers and items that are passed have to live until the value has come, but for those that are copied.
  *  - A task's poll that answered 0 is followed by another at once when one of these has given its value during it, or
  *    nothing that it polled is pending; so nobody's progress waits for something else.
@@ -667,21 +680,28 @@ ZYNTAX_API zyntax_promise *zyntax_promise_recv(zyntax_channel *channel, void *it
 ZYNTAX_API zyntax_promise *zyntax_promise_blocking(int64_t (*fn)(void *), void *arg, size_t arg_size) ZYNTAX_NOEXCEPT;
 
 /* The value of a promise of this section or a compiled one (the two words are copied), or ZYNTAX_ETIMEDOUT when the
- * duration is over, which begins with this call. [rt] A promise of this section is then cancelled; a compiled one is
- * not polled any more. Since 0.2. */
+ * duration is over, which begins with this call. [rt] When the duration is over, or this promise is cancelled, a
+ * promise of this section under it is cancelled and freed, and a compiled one is not polled any more. So a child under
+ * a limit is cancelled, as zyntax_promise_cancel does it. The task's end only frees both promises. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_timeout(zyntax_promise *promise, uint64_t duration_ns) ZYNTAX_NOEXCEPT;
 
 /* 1 + the lowest index of one that is ready, of n promises of this section or compiled ones (their words are copied).
  * [rt] One of this section keeps its value, for whoever awaits it next; that of a compiled one is lost (make it a child
- * to keep it). The others go on. NULL for n == 0 or a NULL among them. Since 0.2. */
+ * to keep it). The others go on. One that was freed is ready. ZYNTAX_EINVAL for n == 0 or a NULL among them.
+ * Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises, size_t n) ZYNTAX_NOEXCEPT;
 
-/* Spawns a promise (its two words are copied) as a task of its own, without hooks, and gives its value. [rt] The task
- * goes on when the promise that is returned, or the task that it belongs to, does not. Since 0.2. */
+/* Spawns a promise (its two words are copied) as a task of its own and gives its value. [rt] The child ends early when
+ * the promise that is returned is cancelled, or a limit over it ends. It goes on when the parent's task ends.
+ * When the parent has a `child` hook, that is called, and the child has hooks. Its drop then comes once also when
+ * memory is short: within this call, with ZYNTAX_ECANCELED. A promise of this section is no child, as it belongs to its
+ * task and the host cannot free it: ZYNTAX_EINVAL, and no hook is called. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_spawn_child(const zyntax_promise *promise) ZYNTAX_NOEXCEPT;
 
-/* Ends what a promise of this section waits for: its value is ZYNTAX_ECANCELED, unless it has come. A child's task is
- * cancelled. [rt] Returns 0, or ZYNTAX_ESTALE for NULL, one that was freed and a compiled one. Since 0.2. */
+/* Ends what a promise of this section waits for: its value is ZYNTAX_ECANCELED, unless it has come. [rt] Code under a
+ * limit or in a select may cancel that: it is not polled again, and the value that it returns is lost. A child's task
+ * is cancelled: the value comes with the task's end. Returns 0, or ZYNTAX_ESTALE for NULL, one that was freed, one that
+ * a failed call returned, and a compiled one. Since 0.2. */
 ZYNTAX_API int32_t zyntax_promise_cancel(zyntax_promise *promise) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------

@@ -48,7 +48,8 @@ concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uintptr_t word, vo
     { p.reserve() } -> std::same_as<bool>; // false: no memory; else the next add needs none
     // The registration is the poller's, which may change it, until remove; it stays where it is.
     { p.add(fd, word, &registration) } -> std::same_as<int32_t>;
-    { p.remove(fd, registration) } -> std::same_as<void>;
+    // False: as by `knows`, and the number may be another file's. True where nothing tells.
+    { p.remove(fd, registration) } -> std::same_as<bool>;
     { p.want(fd, registration, /*directions*/ n) } -> std::same_as<void>;
     { p.knows(fd, word) } -> std::same_as<bool>; // false: the kernel has forgotten it, as somebody closed it
     { p.wait(events, /*max*/ n, timeout_ns) } -> std::same_as<int32_t>; // timeout_ns < 0: no limit

@@ -50,11 +50,12 @@ void *reserve_pages(size_t size);
 // Zeroed memory for reserved addresses; false when there is none.
 bool commit_pages(void *at, size_t size);
 
-// Bytes of address space that the process may have; SIZE_MAX when they are not limited, or nobody tells.
-size_t address_limit();
+// Bytes of address space that the process may have; SIZE_MAX when they are not limited, nobody tells, and `wanted` bytes
+// can be had.
+size_t address_limit(size_t wanted);
 
-// Tells a process from those that it forks; 0 where there is no fork.
-uint64_t process_id();
+// A number below 2^31 that a process has in common with no process that it was forked from; 0 where there is no fork.
+uint32_t process_mark();
 
 // The C library's allocator; `align` is a power of two.
 void *allocate(size_t size, size_t align);
@@ -62,7 +63,8 @@ void release(void *at);
 
 // ---- threads, for the blocking pool ----
 
-// A thread that will be joined. It takes no signal but those that its own faults raise.
+// A thread that will be joined. Its stack has 2 MiB at least. It blocks the signals that zyntax_blocking lists, and those
+// of its creator but for faults.
 struct Thread {
     void (*run)(void *); // run and arg are set before start_thread
     void *arg;
@@ -72,9 +74,8 @@ struct Thread {
 bool start_thread(Thread *); // false when the system has none left; the struct stays where it is until join_thread
 void join_thread(Thread *);  // waits for its end
 
-// Lets another thread run, or a sibling of this core.
-void relax();
-void yield();
+void relax(); // lets a sibling of this core run
+void yield(); // lets another thread run, also one of a lower priority: a short sleep
 
 // A mutex with a condition. Opaque memory, so that no system header is needed here.
 class Monitor {
@@ -110,17 +111,20 @@ enum class Kind : uint8_t {
     tcp,    // a short read means that the kernel's buffer is empty
     socket, // another socket: a read may stop short of what is there, at a message or a passed descriptor
     pipe,   // writing to a closed one raises SIGPIPE unless blocked
-    other   // tty, eventfd, …
+    other,  // tty, eventfd, …
+    // The same two, where the system has no call that returns instead of waiting: O_NONBLOCK decides, and belongs to
+    // the open file, which other processes may share and change.
+    flagged_pipe,
+    flagged_other
 };
 
 int32_t kind_of(intptr_t fd, Kind *kind);                 // 0 or an error: ZYNTAX_EPERM for files
 int32_t set_nonblocking(intptr_t fd, bool *was_blocking); // 0 or an error; false where the system cannot tell
 void set_blocking(intptr_t fd);
-bool is_blocking(intptr_t fd);
-uint64_t file_identity(intptr_t fd);                           // the same for descriptors of one file; never 0
-int64_t read(intptr_t fd, Kind, void *buf, size_t len);        // bytes or an error
-int64_t write(intptr_t fd, Kind, const void *buf, size_t len); // bytes or an error, never a signal
-uint32_t poll_now(intptr_t fd, uint32_t interest);             // the directions of interest that would not block
+// Bytes or an error; they never wait, whatever the open file's flags are, and raise no signal. They may change *kind.
+int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len);
+int64_t write(intptr_t fd, Kind *kind, const void *buf, size_t len);
+uint32_t poll_now(intptr_t fd, uint32_t interest); // the directions of interest that would not block
 void close(intptr_t fd);
 
 // ---- TCP ----
@@ -132,7 +136,7 @@ struct Address {
 
 intptr_t listen(const Address *, bool dual_stack, bool shared); // a descriptor or an error
 bool listens(intptr_t fd);
-intptr_t accept(intptr_t listener, bool set_no_delay); // a descriptor or an error
+intptr_t accept(intptr_t listener, bool set_no_delay); // a descriptor or an error; makes the listener non-blocking
 bool accept_passes(int64_t error);                     // that connection is gone, the next may be fine
 intptr_t connect(const Address *, bool *in_progress);  // a descriptor or an error
 int32_t connect_result(intptr_t fd);                   // 0, an error, or ZYNTAX_EAGAIN: not decided yet

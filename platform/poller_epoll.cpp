@@ -32,12 +32,29 @@ epoll_event every_edge(uintptr_t word) {
     return event;
 }
 
+// A sandbox may refuse the calls that take flags.
+int new_epoll() {
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+#ifdef SYS_epoll_create
+    if (fd < 0) fd = os::close_on_exec_nonblocking(static_cast<int>(syscall(SYS_epoll_create, 1)));
+#endif
+    return fd;
+}
+
+int new_eventfd() {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+#ifdef SYS_eventfd
+    if (fd < 0) fd = os::close_on_exec_nonblocking(static_cast<int>(syscall(SYS_eventfd, 0)));
+#endif
+    return fd;
+}
+
 } // namespace
 
 int32_t EpollPoller::open(Memory &) {
     assert(epoll_ < 0 && wake_ < 0);
-    epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    wake_ = epoll_ < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    epoll_ = new_epoll();
+    wake_ = epoll_ < 0 ? -1 : new_eventfd();
     // Edge-triggered, so that each write is one event and the counter never needs a read.
     epoll_event event = {EPOLLIN | EPOLLET, {}};
     event.data.u64 = wake_word;
@@ -63,9 +80,10 @@ int32_t EpollPoller::add(intptr_t fd, uintptr_t word, void **) {
 }
 
 // Closing alone would not do: a duplicate of the descriptor would keep the registration alive.
-void EpollPoller::remove(intptr_t fd, void *) {
+bool EpollPoller::remove(intptr_t fd, void *) {
     epoll_event unused = {};
-    epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(fd), &unused);
+    int failed = epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(fd), &unused);
+    return !failed || (errno != ENOENT && errno != EBADF);
 }
 
 bool EpollPoller::knows(intptr_t fd, uintptr_t word) {
@@ -82,12 +100,12 @@ int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
     if (timeout_ns > 0 && !coarse_) {
         const int64_t timespec64[] = {timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
         n = static_cast<int>(syscall(SYS_epoll_pwait2, epoll_, ready, limit, timespec64, nullptr, size_t{0}));
-        coarse_ = n < 0 && (errno == ENOSYS || errno == EPERM); // EPERM: a seccomp filter of before 5.11
+        coarse_ = n < 0 && errno != EINTR; // a kernel before 5.11, or a sandbox, which may answer anything
     }
     if (timeout_ns <= 0 || coarse_)
 #endif
         n = epoll_wait(epoll_, ready, limit, os::to_ms_rounded_up(timeout_ns));
-    if (n < 0) return errno == EINTR || errno == ENOSYS || errno == EPERM ? 0 : os::last_error();
+    if (n < 0) return errno == EINTR ? 0 : os::last_error();
     int32_t count = 0;
     for (int i = 0; i < n; i++) {
         auto word = static_cast<uintptr_t>(ready[i].data.u64);

@@ -13,7 +13,7 @@ public:
     void close(bool of_a_copy = false);
     bool reserve() { return true; }
     int32_t add(intptr_t fd, uintptr_t word, void **);
-    void remove(intptr_t fd, void *);
+    bool remove(intptr_t fd, void *);
     void want(intptr_t, void *, uint32_t) {} // edges come without asking
     bool knows(intptr_t fd, uintptr_t word);
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
@@ -23,7 +23,7 @@ public:
 private:
     int epoll_ = -1;
     int wake_ = -1;
-    bool coarse_ = false; // the kernel has no epoll_pwait2 (before 5.11): timeouts are rounded up to milliseconds
+    bool coarse_ = false; // epoll_pwait2 was refused: timeouts are rounded up to milliseconds
 };
 
 using Poller = EpollPoller;

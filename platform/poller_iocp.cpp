@@ -211,12 +211,13 @@ int32_t IocpPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     return 0;
 }
 
-void IocpPoller::remove(intptr_t, void *registration) {
+bool IocpPoller::remove(intptr_t, void *registration) {
     auto *socket = static_cast<Socket *>(registration);
     assert(!socket->removed);
     socket->removed = true;
     if (socket->pending) socket->cancel(driver_);
     else retire(socket);
+    return true;
 }
 
 void IocpPoller::want(intptr_t, void *registration, uint32_t directions) {

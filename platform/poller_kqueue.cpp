@@ -84,9 +84,11 @@ int32_t KqueuePoller::add(intptr_t fd, uintptr_t word, void **) {
 }
 
 // A descriptor that is gone has no filters left, a pipe without a reader had only one: no error is of interest.
-void KqueuePoller::remove(intptr_t fd, void *) {
+bool KqueuePoller::remove(intptr_t fd, void *) {
     struct kevent changes[] = {make_change(fd, EVFILT_READ, EV_DELETE, 0), make_change(fd, EVFILT_WRITE, EV_DELETE, 0)};
-    apply(kqueue_, changes);
+    if (apply(kqueue_, changes) != 0) return true;
+    auto is_gone = [](const struct kevent &change) { return change.data == ENOENT || change.data == EBADF; };
+    return !is_gone(changes[0]) || !is_gone(changes[1]);
 }
 
 // A change without EV_ADD finds a filter that is there, and this one changes nothing.

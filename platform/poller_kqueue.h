@@ -14,7 +14,7 @@ public:
     void close(bool of_a_copy = false);
     bool reserve() { return true; }
     int32_t add(intptr_t fd, uintptr_t word, void **);
-    void remove(intptr_t fd, void *);
+    bool remove(intptr_t fd, void *);
     void want(intptr_t, void *, uint32_t) {} // edges come without asking
     bool knows(intptr_t fd, uintptr_t word);
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);

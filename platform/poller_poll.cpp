@@ -16,10 +16,10 @@ namespace {
 int poll_for(pollfd *asked, uint32_t count, int64_t timeout_ns) {
 #if defined(__linux__) || defined(__FreeBSD__)
     timespec timeout = os::to_timeout(timeout_ns);
-    return ppoll(asked, count, timeout_ns < 0 ? nullptr : &timeout, nullptr);
-#else
-    return poll(asked, count, os::to_ms_rounded_up(timeout_ns));
+    int n = ppoll(asked, count, timeout_ns < 0 ? nullptr : &timeout, nullptr);
+    if (n >= 0 || errno == EINTR) return n; // a sandbox may refuse it
 #endif
+    return poll(asked, count, os::to_ms_rounded_up(timeout_ns));
 }
 
 void *to_registration(uint32_t place) { return reinterpret_cast<void *>(uintptr_t{place}); }
@@ -70,12 +70,13 @@ int32_t PollPoller::add(intptr_t, uintptr_t word, void **registration) {
     return 0;
 }
 
-void PollPoller::remove(intptr_t, void *registration) {
+bool PollPoller::remove(intptr_t, void *registration) {
     uint32_t place = to_place(registration);
     assert(place > 0 && place < end_ && watched_[place].word);
     asked_[place] = asked_[--end_];
     watched_[place] = watched_[end_];
     *watched_[place].registration = to_registration(place);
+    return true;
 }
 
 void PollPoller::want(intptr_t fd, void *registration, uint32_t directions) {

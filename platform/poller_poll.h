@@ -15,7 +15,7 @@ public:
     void close(bool of_a_copy = false);
     bool reserve();
     int32_t add(intptr_t, uintptr_t word, void **registration);
-    void remove(intptr_t, void *registration);
+    bool remove(intptr_t, void *registration);
     void want(intptr_t fd, void *registration, uint32_t directions);
     bool knows(intptr_t, uintptr_t) { return true; } // the kernel is told anew each time
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);

@@ -3,14 +3,19 @@
 
 #if !defined(_WIN32) && !defined(__wasi__)
 
+#include <atomic>
 #include <fcntl.h>
+#include <new>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 namespace zyntax::os {
 
@@ -22,14 +27,25 @@ void *thread_main(void *memory) {
     return nullptr;
 }
 
-// Signals belong to the host's threads. But what a thread's own fault raises is for the host's handler all the same:
-// blocked, it would end the process.
-sigset_t signals_of_others() {
+// What a thread blocks beside the signals that its creator blocks: signals that a program sends to itself. A process
+// that is started there inherits the set, so that no signal is in it that ends or stops a process or that a process
+// waits for. A fault that is blocked would end the process without its handler.
+sigset_t blocked_in_threads(sigset_t set) {
+    constexpr int blocked[] = {SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH};
     constexpr int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
-    sigset_t set;
-    sigfillset(&set);
-    for (int fault : faults) sigdelset(&set, fault);
+    for (int number : blocked) sigaddset(&set, number);
+    for (int number : faults) sigdelset(&set, number);
+#ifdef SIGRTMIN
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++) sigaddset(&set, number);
+#endif
     return set;
+}
+
+// Blocking functions are a host's, and expect more than some systems' default of 128 KiB.
+void set_stack_size(pthread_attr_t *attributes) {
+    constexpr size_t least = size_t{2} << 20;
+    size_t size = 0;
+    if (pthread_attr_getstacksize(attributes, &size) == 0 && size < least) pthread_attr_setstacksize(attributes, least);
 }
 
 struct MonitorMemory {
@@ -59,18 +75,91 @@ bool commit_pages(void *at, size_t size) {
     return true;
 }
 
-size_t address_limit() {
-#ifdef RLIMIT_AS
+namespace {
+
+[[maybe_unused]] size_t limit_of(int resource) {
     rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
     auto bytes = static_cast<uint64_t>(limit.rlim_cur);
     return bytes < SIZE_MAX ? static_cast<size_t>(bytes) : SIZE_MAX;
-#else
+}
+
+bool can_map(size_t size) {
+    void *at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at != MAP_FAILED) munmap(at, size);
+    return at != MAP_FAILED;
+}
+
+// After mlockall(MCL_FUTURE) addresses count as locked memory, whether they have memory or not. No call tells, but
+// Linux refuses what is too large with an error of its own.
+size_t lockable_limit() {
+#if defined(__linux__) && defined(RLIMIT_MEMLOCK)
+    size_t limit = limit_of(RLIMIT_MEMLOCK), page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    if (limit <= SIZE_MAX - page && !can_map(limit + page) && errno == EAGAIN) return limit;
+#endif
     return SIZE_MAX;
+}
+
+} // namespace
+
+// Where what is wanted cannot be had for any other reason, as much as can be had is the limit.
+size_t address_limit(size_t wanted) {
+    size_t limit = lockable_limit(), possible = wanted;
+#ifdef RLIMIT_AS
+    size_t addresses = limit_of(RLIMIT_AS);
+    if (addresses < limit) limit = addresses;
+#endif
+    while (possible && !can_map(possible)) possible /= 2;
+    return possible < wanted && possible < limit ? possible : limit;
+}
+
+namespace {
+
+// A number in a page that a child finds empty.
+constinit std::atomic<std::atomic<uint32_t> *> wiped_number;
+constinit std::atomic<uint32_t> no_page; // stands for the page where there is none
+constinit std::atomic<uint32_t> marks;   // given out, in this process and in those that it was forked from
+constinit std::atomic<uint32_t> forks;   // where there is no page: that this process is away from the first
+
+// False where the system cannot, or says that it can to whatever it is asked, as older versions of QEMU do.
+bool wipe_on_fork([[maybe_unused]] void *page, [[maybe_unused]] size_t size) {
+#if defined(MADV_WIPEONFORK)
+    return madvise(page, size, -1) != 0 && madvise(page, size, MADV_WIPEONFORK) == 0;
+#elif defined(INHERIT_ZERO)
+    return minherit(page, size, INHERIT_ZERO) == 0;
+#else
+    return false;
 #endif
 }
 
-uint64_t process_id() { return static_cast<uint64_t>(getpid()); }
+std::atomic<uint32_t> *make_wiped_number() {
+    auto size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    void *page = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool is_wiped = page != MAP_FAILED && wipe_on_fork(page, size);
+    if (page != MAP_FAILED && !is_wiped) munmap(page, size);
+    std::atomic<uint32_t> *none = nullptr, *made = is_wiped ? ::new (page) std::atomic<uint32_t>() : &no_page;
+    if (wiped_number.compare_exchange_strong(none, made)) {
+#if defined(__linux__)
+        if (!is_wiped) pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
+#endif
+        return made;
+    }
+    if (is_wiped) munmap(page, size);
+    return none;
+}
+
+} // namespace
+
+// Process numbers alone do not do: the first process of each of Linux's nested namespaces is number 1.
+uint32_t process_mark() {
+    std::atomic<uint32_t> *number = wiped_number.load();
+    if (!number) number = make_wiped_number();
+    if (number == &no_page) return (forks.load() % 512) << 22 | (static_cast<uint32_t>(getpid()) & ((1u << 22) - 1));
+    uint32_t mark = number->load();
+    if (mark) return mark;
+    uint32_t fresh = marks.fetch_add(1) + 1; // before the page says so: the next child begins above it
+    return number->compare_exchange_strong(mark, fresh) ? fresh : mark;
+}
 
 void *allocate(size_t size, size_t align) {
     if (align <= alignof(max_align_t)) return malloc(size);
@@ -84,11 +173,17 @@ void *allocate(size_t size, size_t align) {
 static_assert(sizeof(pthread_t) <= sizeof(Thread::id));
 
 bool start_thread(Thread *thread) {
-    sigset_t blocked = signals_of_others(), before;
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    set_stack_size(&attributes);
+    sigset_t before, blocked;
+    pthread_sigmask(SIG_SETMASK, nullptr, &before);
+    blocked = blocked_in_threads(before);
+    pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
     pthread_t id;
-    bool started = pthread_create(&id, nullptr, thread_main, thread) == 0;
+    bool started = pthread_create(&id, &attributes, thread_main, thread) == 0;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
     if (started) memcpy(&thread->id, &id, sizeof id);
     return started;
 }
@@ -107,7 +202,10 @@ void relax() {
 #endif
 }
 
-void yield() { sched_yield(); }
+void yield() {
+    const timespec moment = {0, 20'000}; // sched_yield would let no thread of a lower priority run
+    nanosleep(&moment, nullptr);
+}
 
 static_assert(sizeof(MonitorMemory) <= sizeof(Monitor) && alignof(MonitorMemory) <= alignof(Monitor));
 
@@ -147,48 +245,78 @@ bool Monitor::wait_for(uint64_t timeout_ns) {
 void Monitor::signal() { pthread_cond_signal(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 void Monitor::broadcast() { pthread_cond_broadcast(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 
-// Where the system cannot make a descriptor so in one call; a fork in between inherits it.
-[[maybe_unused]] static void close_on_exec_nonblocking(int fd) {
+// Some systems cannot make a descriptor so in one call, and some sandboxes refuse that call; a fork in between inherits
+// the descriptor.
+int close_on_exec_nonblocking(int fd) {
+    if (fd < 0) return fd;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return fd;
 }
 
 int32_t open_pipe(int (&ends)[2]) {
-#if defined(__APPLE__)
+#if !defined(__APPLE__)
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) return 0;
+#endif
     if (pipe(ends) != 0) return last_error();
     for (int end : ends) close_on_exec_nonblocking(end);
-#else
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return last_error();
-#endif
     return 0;
 }
 
 intptr_t new_stream(int family) {
 #ifdef SOCK_CLOEXEC
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-#else
-    int fd = socket(family, SOCK_STREAM, 0);
-    if (fd >= 0) close_on_exec_nonblocking(fd);
+    int made = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (made >= 0) return made;
 #endif
+    int fd = close_on_exec_nonblocking(socket(family, SOCK_STREAM, 0));
     return fd >= 0 ? fd : last_error();
 }
 
+#ifdef SOCK_CLOEXEC
+// The errors with which a kernel or a sandbox refuses a call as such.
+static bool is_refusal(int error) {
+    return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL || error == EOPNOTSUPP;
+}
+#endif
+
+// No flag of accept says "do not wait". Every process that shares a listener needs it non-blocking.
 intptr_t accept_stream(intptr_t listener) {
-    int fd;
+    int number = static_cast<int>(listener), flags = fcntl(number, F_GETFL), fd;
+    if (flags >= 0 && !(flags & O_NONBLOCK)) fcntl(number, F_SETFL, flags | O_NONBLOCK);
     do {
 #ifdef SOCK_CLOEXEC
-        fd = accept4(static_cast<int>(listener), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-#else
-        fd = ::accept(static_cast<int>(listener), nullptr, nullptr);
-        if (fd >= 0) close_on_exec_nonblocking(fd);
+        fd = accept4(number, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && is_refusal(errno))
 #endif
+            fd = close_on_exec_nonblocking(::accept(number, nullptr, nullptr));
     } while (fd < 0 && errno == EINTR);
     return fd >= 0 ? fd : last_error();
 }
 
+#if defined(RWF_NOWAIT) && defined(SYS_preadv2) && defined(SYS_pwritev2)
+// Offset -1: the file's own position, in two words on 32-bit systems.
+ssize_t read_at_once(int fd, void *buf, size_t len) {
+    iovec part = {buf, len};
+    return static_cast<ssize_t>(syscall(SYS_preadv2, fd, &part, 1, -1L, -1L, RWF_NOWAIT));
+}
+ssize_t write_at_once(int fd, const void *buf, size_t len) {
+    iovec part = {const_cast<void *>(buf), len};
+    return static_cast<ssize_t>(syscall(SYS_pwritev2, fd, &part, 1, -1L, -1L, RWF_NOWAIT));
+}
+#else
+ssize_t read_at_once(int, void *, size_t) {
+    errno = ENOSYS;
+    return -1;
+}
+ssize_t write_at_once(int, const void *, size_t) {
+    errno = ENOSYS;
+    return -1;
+}
+#endif
+
 #if defined(F_SETNOSIGPIPE)
 // kind_of has seen to it that there is none.
-ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
+ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
 #else
 // Takes a SIGPIPE that is blocked and pending.
 static void take_sigpipe(const sigset_t *pipe_signal) {
@@ -205,7 +333,7 @@ static void take_sigpipe(const sigset_t *pipe_signal) {
 
 // Writes with SIGPIPE blocked, and takes back the one that this write raised. A SIGPIPE that was blocked and pending
 // before is left to whoever blocked it.
-ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
+ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) {
     sigset_t pipe_signal, before, pending;
     sigemptyset(&pipe_signal);
     sigaddset(&pipe_signal, SIGPIPE);
@@ -215,7 +343,7 @@ ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) {
         sigpending(&pending);
         was_pending = sigismember(&pending, SIGPIPE);
     }
-    ssize_t n = ::write(fd, buf, len);
+    ssize_t n = write_it(fd, buf, len);
     int error = errno;
     if (n < 0 && error == EPIPE && !was_pending) take_sigpipe(&pipe_signal);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -43,7 +43,17 @@ uint32_t to_readiness(short events);
 // Whether a socket's short reads tell that there is no more.
 bool is_plain_tcp(int fd);
 
-ssize_t write_without_sigpipe(int fd, const void *buf, size_t len);
+// Calls such a function without a SIGPIPE.
+using Write = ssize_t(int fd, const void *buf, size_t len);
+ssize_t write_without_sigpipe(Write *, int fd, const void *buf, size_t len);
+
+// read and write that fail with EAGAIN where they would wait, whatever the open file's flags are. Any other failure but
+// EINTR may mean that the system has no such call for this file.
+ssize_t read_at_once(int fd, void *buf, size_t len);
+ssize_t write_at_once(int fd, const void *buf, size_t len);
+
+// Sets both flags, and returns the descriptor, which may be an error's -1.
+int close_on_exec_nonblocking(int fd);
 
 // What a poller without a better way is woken through. Both ends are non-blocking and close-on-exec.
 int32_t open_pipe(int (&ends)[2]);

@@ -105,19 +105,6 @@ void set_blocking(intptr_t fd) {
     if (flags >= 0 && (flags & O_NONBLOCK)) fcntl(static_cast<int>(fd), F_SETFL, flags & ~O_NONBLOCK);
 }
 
-bool is_blocking(intptr_t fd) {
-    int flags = fcntl(static_cast<int>(fd), F_GETFL);
-    return flags >= 0 && !(flags & O_NONBLOCK);
-}
-
-uint64_t file_identity(intptr_t fd) {
-    struct stat info = {};
-    fstat(static_cast<int>(fd), &info);
-    constexpr uint64_t odd = 0x9e3779b97f4a7c15;
-    uint64_t mixed = static_cast<uint64_t>(info.st_dev) * odd + static_cast<uint64_t>(info.st_rdev);
-    return (mixed * odd + static_cast<uint64_t>(info.st_ino)) | uint64_t{1} << 63;
-}
-
 #ifdef POLLRDHUP
 constexpr short end_of_stream = POLLRDHUP;
 #else
@@ -147,7 +134,6 @@ uint32_t poll_now(intptr_t fd, uint32_t interest) {
     return to_readiness(p.revents) & interest;
 }
 
-// MSG_DONTWAIT: others that have the socket may make it blocking behind our back.
 #if defined(__wasi__)
 constexpr int receive_flags = 0, send_flags = 0;
 #elif defined(MSG_NOSIGNAL)
@@ -159,24 +145,58 @@ constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOS
 // recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
 static bool is_received(Kind kind) { return receive_flags && (kind == Kind::tcp || kind == Kind::socket); }
 
-int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
-    int number = static_cast<int>(fd);
+// The answer of a call, which an interruption does not end.
+template <class Call> static int64_t repeat(Call call) {
     for (;;) {
-        ssize_t n = is_received(kind) ? recv(number, buf, len, receive_flags) : ::read(number, buf, len);
+        ssize_t n = call();
         if (n >= 0) return n;
         if (errno != EINTR) return last_error();
     }
 }
 
-int64_t write(intptr_t fd, Kind kind, const void *buf, size_t len) {
+// A call that waits unless the open file has O_NONBLOCK. Where another process has cleared that, the file has it for
+// the length of the call: a child of libuv expects that its standard streams stay blocking.
+template <class Call> static int64_t without_waiting(int fd, uint32_t direction, Call call) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || (flags & O_NONBLOCK)) return repeat(call);
+    if (!poll_now(fd, direction)) return ZYNTAX_EAGAIN;
+    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    int64_t n = repeat(call);
+    fcntl(fd, F_SETFL, flags);
+    return n;
+}
+
+// Whether the system took a call that does not wait, and its answer. A refusal is remembered in *kind.
+template <class Call> static bool has_answered(Kind *kind, Call call, int64_t *answer) {
+    if (*kind == Kind::flagged_pipe || *kind == Kind::flagged_other) return false;
+    *answer = repeat(call);
+    bool is_refused = *answer == ZYNTAX_EOPNOTSUPP || *answer == ZYNTAX_ENOSYS || *answer == ZYNTAX_EPERM ||
+                      *answer == ZYNTAX_EACCES || *answer == ZYNTAX_EINVAL;
+    if (is_refused) *kind = *kind == Kind::pipe ? Kind::flagged_pipe : Kind::flagged_other;
+    return !is_refused;
+}
+
+static ssize_t call_write(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
+
+int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len) {
     int number = static_cast<int>(fd);
-    for (;;) {
-        ssize_t n = is_received(kind)    ? send(number, buf, len, send_flags)
-                    : kind == Kind::pipe ? write_without_sigpipe(number, buf, len)
-                                         : ::write(number, buf, len);
-        if (n >= 0) return n;
-        if (errno != EINTR) return last_error();
-    }
+    int64_t n;
+    if (is_received(*kind)) return repeat([=] { return recv(number, buf, len, receive_flags); });
+    if (has_answered(
+            kind, [=] { return read_at_once(number, buf, len); }, &n))
+        return n;
+    return without_waiting(number, ZYNTAX_READABLE, [=] { return ::read(number, buf, len); });
+}
+
+int64_t write(intptr_t fd, Kind *kind, const void *buf, size_t len) {
+    int number = static_cast<int>(fd);
+    int64_t n;
+    if (is_received(*kind)) return repeat([=] { return send(number, buf, len, send_flags); });
+    auto guarded = *kind == Kind::pipe || *kind == Kind::flagged_pipe ? write_without_sigpipe : call_write;
+    if (has_answered(
+            kind, [=] { return guarded(write_at_once, number, buf, len); }, &n))
+        return n;
+    return without_waiting(number, ZYNTAX_WRITABLE, [=] { return guarded(::write, number, buf, len); });
 }
 
 void close(intptr_t fd) {

@@ -21,8 +21,8 @@ void *reserve_pages(size_t size) {
 
 bool commit_pages(void *, size_t) { return true; }
 
-size_t address_limit() { return SIZE_MAX; } // reserve_pages has its own
-uint64_t process_id() { return 0; }
+size_t address_limit(size_t) { return SIZE_MAX; } // reserve_pages has its own
+uint32_t process_mark() { return 0; }
 
 void *allocate(size_t size, size_t align) {
     if (align <= alignof(max_align_t)) return malloc(size);
@@ -45,7 +45,11 @@ void Monitor::signal() {}
 void Monitor::broadcast() {}
 
 bool is_plain_tcp(int) { return false; }
-ssize_t write_without_sigpipe(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
+ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
+
+// Nobody shares a program's files.
+ssize_t read_at_once(int fd, void *buf, size_t len) { return ::read(fd, buf, len); }
+ssize_t write_at_once(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
 
 // Nobody could write to it while the loop waits.
 int32_t open_pipe(int (&)[2]) { return 0; }

@@ -76,10 +76,11 @@ int32_t make_nonblocking(intptr_t fd) {
     return ioctlsocket(to_socket(fd), static_cast<long>(FIONBIO), &on) == 0 ? 0 : last_error();
 }
 
-// A new socket made non-blocking, or an error.
-intptr_t nonblocking(SOCKET socket) {
+// A new socket made non-blocking and not inherited, or an error.
+intptr_t ready_for_use(SOCKET socket) {
     if (socket == INVALID_SOCKET) return last_error();
     auto fd = static_cast<intptr_t>(socket);
+    SetHandleInformation(reinterpret_cast<HANDLE>(socket), HANDLE_FLAG_INHERIT, 0);
     int32_t error = make_nonblocking(fd);
     if (error) close(fd);
     return error ? error : fd;
@@ -125,16 +126,27 @@ void *reserve_pages(size_t size) { return VirtualAlloc(nullptr, size, MEM_RESERV
 
 bool commit_pages(void *at, size_t size) { return VirtualAlloc(at, size, MEM_COMMIT, PAGE_READWRITE) != nullptr; }
 
-size_t address_limit() { return SIZE_MAX; }
+size_t address_limit(size_t) { return SIZE_MAX; }
 
-uint64_t process_id() { return 0; }
+uint32_t process_mark() { return 0; }
 
 void *allocate(size_t size, size_t align) { return _aligned_malloc(size, align); }
 
 void release(void *at) { _aligned_free(at); }
 
+// The program's own word for its threads, in the header of its file, when that is more.
+static size_t stack_size() {
+    constexpr size_t least = size_t{2} << 20;
+    auto *file = reinterpret_cast<const char *>(GetModuleHandleW(nullptr));
+    LONG offset = reinterpret_cast<const IMAGE_DOS_HEADER *>(file)->e_lfanew;
+    size_t size = reinterpret_cast<const IMAGE_NT_HEADERS *>(file + offset)->OptionalHeader.SizeOfStackReserve;
+    return size < least ? least : size;
+}
+
 bool start_thread(Thread *thread) {
-    thread->id = reinterpret_cast<uintptr_t>(CreateThread(nullptr, 0, thread_main, thread, 0, nullptr));
+    constexpr DWORD reserved = STACK_SIZE_PARAM_IS_A_RESERVATION;
+    HANDLE started = CreateThread(nullptr, stack_size(), thread_main, thread, reserved, nullptr);
+    thread->id = reinterpret_cast<uintptr_t>(started);
     return thread->id != 0;
 }
 
@@ -145,7 +157,10 @@ void join_thread(Thread *thread) {
 
 void relax() { YieldProcessor(); }
 
-void yield() { SwitchToThread(); }
+// The former looks for threads of this processor only.
+void yield() {
+    if (!SwitchToThread()) Sleep(1);
+}
 
 void Monitor::init() {
     auto *m = reinterpret_cast<MonitorMemory *>(memory_);
@@ -191,10 +206,8 @@ int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
 }
 
 void set_blocking(intptr_t) {}
-bool is_blocking(intptr_t) { return false; }
-uint64_t file_identity(intptr_t fd) { return static_cast<uint64_t>(fd); }
 
-int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
+int64_t read(intptr_t fd, Kind *, void *buf, size_t len) {
     int n = recv(to_socket(fd), static_cast<char *>(buf), to_length(len), 0);
     if (n >= 0) return n;
     int32_t error = last_error();
@@ -202,7 +215,7 @@ int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     return error == ZYNTAX_EPIPE ? 0 : error;            // it was shut down
 }
 
-int64_t write(intptr_t fd, Kind, const void *buf, size_t len) {
+int64_t write(intptr_t fd, Kind *, const void *buf, size_t len) {
     int n = send(to_socket(fd), static_cast<const char *>(buf), to_length(len), 0);
     if (n >= 0) return n;
     int32_t error = last_error();
@@ -228,14 +241,13 @@ void close(intptr_t fd) { closesocket(to_socket(fd)); }
 
 intptr_t new_stream(int family) {
     constexpr DWORD flags = WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT;
-    return nonblocking(WSASocketW(family, SOCK_STREAM, 0, nullptr, 0, flags));
+    SOCKET socket = WSASocketW(family, SOCK_STREAM, 0, nullptr, 0, flags);
+    // Windows 7 before its service pack does not know the second flag.
+    if (socket == INVALID_SOCKET) socket = WSASocketW(family, SOCK_STREAM, 0, nullptr, 0, WSA_FLAG_OVERLAPPED);
+    return ready_for_use(socket);
 }
 
-intptr_t accept_stream(intptr_t listener) {
-    SOCKET socket = ::accept(to_socket(listener), nullptr, nullptr);
-    if (socket != INVALID_SOCKET) SetHandleInformation(reinterpret_cast<HANDLE>(socket), HANDLE_FLAG_INHERIT, 0);
-    return nonblocking(socket);
-}
+intptr_t accept_stream(intptr_t listener) { return ready_for_use(::accept(to_socket(listener), nullptr, nullptr)); }
 
 int32_t shut_down_writes(intptr_t fd) { return shutdown(to_socket(fd), SD_SEND) == 0 ? 0 : last_error(); }
 

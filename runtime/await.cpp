@@ -53,6 +53,8 @@ void find_holder(Runtime *runtime, Node *node) {
         slot = find_task(node->waker.data);
         if (!slot || slot->owner.load(std::memory_order_relaxed) != runtime->inbox->id) {
             note_elsewhere(runtime, node->waker, 1);
+            if (slot) slot->elsewhere.fetch_or(Slot::is_awaited, std::memory_order_acq_rel);
+            if (is_forgotten(node)) runtime->has_forgotten_stray = true;
             return hold(runtime, node, Node::stray);
         }
     }
@@ -185,6 +187,20 @@ PollStatus call_again(Runtime *runtime, zyntax_op *op, const Waker *waker) {
     return POLL_PENDING;
 }
 
+Answer refuse_arguments(zyntax_op *op, int64_t *result) {
+    zyntax_op_cancel(op);
+    if (result) *result = ZYNTAX_EINVAL;
+    return {POLL_READY};
+}
+
+// A poll that has spent its budget took longer than others: it counts for several of the round's.
+Answer end_poll(Runtime *polling, zyntax_op *op, const Waker *waker) {
+    constexpr uint32_t weight = 32;
+    assert(polling->current && !*op);
+    polling->polls_left = polling->polls_left < weight ? 0 : polling->polls_left - weight;
+    return {call_again(polling, op, waker)};
+}
+
 PollStatus dead_handle(zyntax_op *op, int64_t *result) {
     return refuse(op, result, *op ? ZYNTAX_ECANCELED : ZYNTAX_ESTALE);
 }
@@ -246,24 +262,23 @@ void give_turn(Runtime *runtime, Node *node) {
     slot->flags |= Slot::has_turn;
     node->place = Node::turn;
     node->tag = slot->polls_low;
+    remove(&slot->ops, node, &Node::of_task);
+    append(&slot->ops, node, &Node::of_task);
+    slot->ops.first = nodes.index_of(node);
 }
 
-// A turn that came during the poll has its own poll to come, as the task was woken.
-static Node *find_unused_turn(const Slot *slot) {
-    Node *node = first_of(slot->ops);
-    while (node && (node->place != Node::turn || node->tag == slot->polls_low))
-        node = next_of(slot->ops, node, &Node::of_task);
-    return node;
-}
-
-// Giving one up may give another of the same task its turn.
+// A turn that came during the poll has its own poll to come, as the task was woken. Giving one up may give another of
+// the same task its turn, at the front.
 void end_turns(Runtime *runtime, Slot *slot) {
     assert(runtime->current == nullptr);
-    while (Node *node = find_unused_turn(slot)) give_up(runtime, node);
     slot->flags &= static_cast<uint8_t>(~Slot::has_turn);
-    for (Node *node = first_of(slot->ops); node; node = next_of(slot->ops, node, &Node::of_task)) {
-        if (node->place == Node::turn) slot->flags |= Slot::has_turn;
+    for (Node *node = first_of(slot->ops); node && node->place == Node::turn;) {
+        Node *next = next_of(slot->ops, node, &Node::of_task);
+        if (node->tag != slot->polls_low) give_up(runtime, node);
+        node = next;
     }
+    const Node *first = first_of(slot->ops);
+    if (first && first->place == Node::turn) slot->flags |= Slot::has_turn;
 }
 
 // ---- forgetting ----
@@ -281,9 +296,12 @@ void forget_ops(Runtime *runtime, Slot *slot) {
     }
 }
 
-// Strays are looked through as a whole: there are some only where runtimes wait for each other's tasks.
-void give_up_forgotten(Runtime *runtime) {
-    assert(!runtime->current);
+// Strays are looked through as a whole, but only when a task that was awaited elsewhere has ended.
+static void find_forgotten_strays(Runtime *runtime) {
+    uint32_t ended = awaited_elsewhere_ended.load(std::memory_order_acquire);
+    if (ended == runtime->strays_seen && !runtime->has_forgotten_stray) return;
+    runtime->strays_seen = ended;
+    runtime->has_forgotten_stray = false;
     for (Node *node = first_of(runtime->strays); node;) {
         Node *stray = node;
         node = next_of(runtime->strays, node, &Node::of_task);
@@ -291,6 +309,11 @@ void give_up_forgotten(Runtime *runtime) {
         let_go(runtime, stray);
         if (!is_sleep(stray)) hold(runtime, stray, Node::forgotten);
     }
+}
+
+void give_up_forgotten(Runtime *runtime) {
+    assert(!runtime->current);
+    if (!runtime->strays.empty()) find_forgotten_strays(runtime);
     while (Node *node = first_of(runtime->forgotten)) give_up(runtime, node);
 }
 

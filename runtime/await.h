@@ -79,6 +79,19 @@ PollStatus still_pending(Runtime *, Node *, const Waker *waker);
 // Ends a call of an await point that could not arm, has no result to say so, and so is called again at once.
 PollStatus call_again(Runtime *, zyntax_op *op, const Waker *waker);
 
+// The status of an await point's call that ends before it has looked at what it waits for; false when it goes on.
+struct Answer {
+    int status = -1;
+    explicit operator bool() const { return status >= 0; }
+    operator PollStatus() const { return static_cast<PollStatus>(status); }
+};
+
+// Answers a call whose arguments cannot be used.
+Answer refuse_arguments(zyntax_op *op, int64_t *result);
+
+// Answers a call in a poll that has spent its budget: the task is polled again, with nothing begun.
+Answer end_poll(Runtime *polling, zyntax_op *op, const Waker *waker);
+
 // Ends a call on a dead handle.
 PollStatus dead_handle(zyntax_op *op, int64_t *result);
 
@@ -97,7 +110,8 @@ void fire_all(Runtime *, Ring *ring);
 // Wakes the node's task but keeps the node, which is in no ring that it waits in any more.
 void wake_waiter(Runtime *, Node *);
 
-// As wake_waiter, but the task has to call again in its next poll: else the node is given up.
+// As wake_waiter, but the task has to call again in its next poll: else the node is given up. Turns stand at the front
+// of the task's ring.
 void give_turn(Runtime *, Node *);
 
 // After a poll: gives up what had its turn before it and did not use it.

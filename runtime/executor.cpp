@@ -13,7 +13,8 @@ static bool has_inbox_work(const Inbox *inbox) {
 
 bool has_work(const Runtime *runtime) {
     return runtime->has_queued() || runtime->canceled_first || runtime->calls || runtime->later ||
-           has_inbox_work(runtime->inbox) || runtime->inbox->stop.load(std::memory_order_seq_cst);
+           has_inbox_work(runtime->inbox) || runtime->is_batch_full ||
+           runtime->inbox->stop.load(std::memory_order_seq_cst);
 }
 
 namespace {
@@ -44,7 +45,7 @@ void take_inbox_work(Runtime *runtime) {
         Slot *slot = slots.at(index);
         uint32_t woken = index;
         index = slot->next_in_inbox; // before others may push it again
-        slot->in_inbox.exchange(0, std::memory_order_acq_rel);
+        slot->elsewhere.fetch_and(~uint32_t{Slot::in_inbox}, std::memory_order_acq_rel);
         runtime->counts.wakes_remote++;
         uint32_t generation = slot->generation.load(std::memory_order_relaxed);
         if (!(generation & 1)) continue;
@@ -63,11 +64,16 @@ void take_inbox_work(Runtime *runtime) {
 
 namespace {
 
+// As few events may mean that a batch was full: the poller leaves out its own, and may report two of the kernel's as
+// one.
+constexpr uint32_t full_batch = batch / 2 - 1;
+
 int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
     Event events[batch];
     os::KeepErrors keep;
     runtime->counts.kernel_waits++;
     int32_t n = runtime->poller.wait(events, batch, timeout_ns);
+    runtime->is_batch_full = n >= static_cast<int32_t>(full_batch);
     if (n < 0) return n;
     runtime->counts.kernel_events += static_cast<uint64_t>(n);
     for (int32_t i = 0; i < n; i++) dispatch(runtime, events[i]);

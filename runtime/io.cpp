@@ -7,33 +7,26 @@
 
 namespace zyntax {
 
-// A descriptor that was blocking is so again when its handle goes: others may have it, too, as the shell has a
-// terminal. But the flag belongs to the open file. If another handle shares that, it stays as the loop needs it, and
-// the duty is the other handle's from then on.
-static void restore_blocking(Runtime *runtime, const Io *io) {
-    if (!io->was_blocking) return;
-    uint64_t file = runtime->given_nonblocking ? os::file_identity(io->fd) : 0;
-    os::set_blocking(io->fd);
-    if (!file) return;
-    each_io(runtime, [&](Io *other) {
-        if (!file || other == io || other->file != file) return;
-        if (!os::is_blocking(other->fd)) return; // the same file, opened on its own
-        os::set_nonblocking(other->fd, &other->was_blocking);
-        file = 0;
-    });
-}
+static bool is_socket(const Io *io) { return io->kind == os::Kind::tcp || io->kind == os::Kind::socket; }
 
+// A descriptor that was blocking is so again when its handle goes, as others may share its open file: a terminal, the
+// shell. The library's own calls do not depend on that. But nobody accepts from a listener that blocks and is shared.
+// Where the kernel does not know the descriptor any more, somebody else closed it, and its number may name a
+// stranger's.
 intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t fd = io->fd;
-    runtime->poller.remove(fd, io->registration);
-    Io **link = runtime->ios.link_of(fd);
-    if (*link == io) *link = io->next;
-    restore_blocking(runtime, io);
+    if (fd >= 0) {
+        Io **link = runtime->ios.link_of(fd);
+        assert(*link == io);
+        *link = io->next;
+        bool is_ours = runtime->poller.remove(fd, io->registration);
+        if (is_ours && io->was_blocking && !(is_socket(io) && os::listens(fd))) os::set_blocking(fd);
+        if (!is_ours) fd = -1;
+    }
     intptr_t unregistered = io->unregistered;
     io->unregistered = -1;
     if (unregistered >= 0) os::close(unregistered);
     if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
-    if (io->file) runtime->given_nonblocking--;
     fire_all(runtime, &io->readers);
     fire_all(runtime, &io->writers);
     fire_all(runtime, &io->either);
@@ -41,9 +34,14 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
     return fd;
 }
 
+void close_io(Runtime *runtime, Io *io) {
+    intptr_t fd = remove_io(runtime, io);
+    if (fd >= 0) os::close(fd);
+}
+
 namespace {
 
-void destroy_io(Runtime *runtime, void *object) { os::close(remove_io(runtime, static_cast<Io *>(object))); }
+void destroy_io(Runtime *runtime, void *object) { close_io(runtime, static_cast<Io *>(object)); }
 
 uint64_t count_io_waiting([[maybe_unused]] const void *object) {
     uint64_t count = 0;
@@ -99,7 +97,20 @@ void unreserve_io(Runtime *runtime, Io *io) {
     runtime->counts.io_open--;
 }
 
+// Takes a handle's descriptor away from it: its number is a new one's. Its operations find a bad descriptor.
+static void lose_descriptor(Runtime *runtime, Io **link) {
+    Io *io = *link;
+    *link = io->next;
+    runtime->poller.remove(io->fd, io->registration);
+    io->fd = -1;
+    fire_all(runtime, &io->readers);
+    fire_all(runtime, &io->writers);
+    fire_all(runtime, &io->either);
+}
+
 int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
+    Io **link = runtime->ios.link_of(fd);
+    if (*link) lose_descriptor(runtime, link);
     io->fd = fd;
     io->kind = kind;
     io->readiness = ready;
@@ -108,9 +119,7 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
         unreserve_io(runtime, io);
         return error;
     }
-    assert(io->handle && io->fd >= 0);
-    Io **link = runtime->ios.link_of(fd); // one that is there was closed behind our back
-    io->next = *link ? (*link)->next : nullptr;
+    assert(io->handle && io->fd >= 0 && !*link);
     *link = io;
     *out = static_cast<zyntax_io *>(io->handle);
     return 0;
@@ -136,6 +145,7 @@ Node *join_waiters(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *
 }
 
 PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *waker, int64_t *result) {
+    if (ref.object->fd < 0) return complete(op, result, ZYNTAX_EBADF);
     if (!join_waiters(ref, directions, op, waker)) return complete(op, result, ZYNTAX_ENOMEM);
     ref.runtime->poller.want(ref.object->fd, ref.object->registration, directions);
     return POLL_PENDING;
@@ -151,11 +161,14 @@ void dispatch(Runtime *runtime, const Event &event) {
     }
     auto *io = static_cast<Io *>(handle->object);
     io->readiness |= event.ready;
+    io->reported |= event.ready;
+    runtime->reported = event.ready;
     // Reads stop there: short no longer means empty.
     if (event.ready & urgent && io->kind == os::Kind::tcp) io->kind = os::Kind::socket;
     if (event.ready & bits_of(readable)) fire_all(runtime, &io->readers);
     if (event.ready & bits_of(writable)) fire_all(runtime, &io->writers);
     fire_all(runtime, &io->either);
+    runtime->reported = 0;
 }
 
 } // namespace zyntax

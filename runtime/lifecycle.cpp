@@ -94,6 +94,7 @@ Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
     }
     if (!config.poll_budget) config.poll_budget = 256;
     if (!config.blocking_threads) config.blocking_threads = 16;
+    if (!config.await_budget) config.await_budget = 128;
     *error = ZYNTAX_ENOMEM;
     void *memory = config.alloc(config.alloc_ctx, sizeof(Runtime), alignof(Runtime));
     if (!memory) return nullptr;
@@ -104,7 +105,8 @@ Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
     runtime->memory.ctx = config.alloc_ctx;
     runtime->memory.reserved.store(sizeof(Runtime), std::memory_order_relaxed);
     runtime->waker.wake = wake;
-    runtime->process = os::process_id();
+    runtime->await_budget = config.await_budget == UINT32_MAX ? INT64_MAX : config.await_budget;
+    runtime->process = os::process_mark();
     *error = runtime->poller.open(runtime->memory);
     if (*error == 0) {
         *error = ZYNTAX_ENOMEM;
@@ -132,7 +134,7 @@ zyntax_runtime *zyntax_runtime_create(void) noexcept {
 void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
     os::KeepErrors keep;
-    bool is_copy = runtime->process != os::process_id();
+    bool is_copy = runtime->process != os::process_mark();
     if (driving == runtime->inbox || (runtime->is_driving && !is_copy)) {
         os::panic(
             "zyntax: zyntax_runtime_destroy was called from inside a poll, drop or callback of its own runtime\n");

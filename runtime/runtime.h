@@ -19,14 +19,14 @@ struct Io {
     void *registration = nullptr; // the poller's
     Io *next = nullptr;           // in the chain of IoTable
     os::Kind kind = os::Kind::other;
-    bool gives_no_delay = false; // a listener of ours: what it accepts has TCP_NODELAY
-    bool listens = false;        // the system has said so
-    bool was_blocking = false;   // when it was given, and so once it goes
-    intptr_t fd = -1;
-    intptr_t unregistered = -1; // a connection that a listener accepted when the kernel had no registrations left
-    zyntax_op retry = 0;        // of a listener's timer, until which its accepts rest
-    uint64_t file = 0;          // identity of one that was given non-blocking: others that were not may share it; or 0
-    uint32_t readiness = 0;     // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
+    bool gives_no_delay = false;   // a listener of ours: what it accepts has TCP_NODELAY
+    bool listens = false;          // the system has said so
+    bool was_blocking = false;     // when it was given, and so once it goes
+    intptr_t fd = -1;              // -1: somebody else closed it, and its number is another handle's
+    intptr_t unregistered = -1;    // a connection that a listener accepted when the kernel had no registrations left
+    zyntax_op retry = 0;           // of a listener's timer, until which its accepts rest
+    uint32_t readiness = 0;        // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
+    uint32_t reported = 0;         // the same bits, of an event that came while no zyntax_io_ready waited
     Ring readers, writers, either; // nodes of those who wait
 };
 
@@ -82,6 +82,8 @@ struct zyntax_runtime {
     // What a poll that cannot say so itself has done with its waker:
     uint64_t wakers_taken = 0;    // zyntax_current_waker calls
     uint64_t await_calls = 0;     // of await points, with the polled task's waker, or that were ready
+    int64_t awaits_left = 0;      // await points of this poll that may still be ready at once
+    int64_t await_budget = 0;     // the same when a poll begins
     int64_t stored_elsewhere = 0; // how often other runtimes have come to store the polled task's waker
     bool quiet = false;           // what is armed now is not what the polled task says it waits for
 
@@ -101,9 +103,11 @@ struct zyntax_runtime {
     zyntax::Cells<zyntax::Handle> handles{memory};
     zyntax::IoTable ios{memory};
     zyntax::Timers timers;
-    zyntax::Ring to_call;   // nodes of hosts that are to be called: by the loop, outside everything
-    zyntax::Ring forgotten; // nodes of tasks that have ended, until the loop gives them up
-    zyntax::Ring strays;    // nodes that wait for tasks of other runtimes
+    zyntax::Ring to_call;             // nodes of hosts that are to be called: by the loop, outside everything
+    zyntax::Ring forgotten;           // nodes of tasks that have ended, until the loop gives them up
+    zyntax::Ring strays;              // nodes that wait for tasks of other runtimes
+    uint32_t strays_seen = 0;         // awaited_elsewhere_ended when the strays were last looked through
+    bool has_forgotten_stray = false; // the task of one had ended when it came
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
     zyntax::Message *later = nullptr; // the newest in a ring of what run_later was given
@@ -111,10 +115,11 @@ struct zyntax_runtime {
     zyntax_runtime_config config = {};
     zyntax_runtime_stats counts = {}; // what is counted as it happens; the rest is filled in when somebody asks
     uint64_t seen_ns = 0;             // the latest time seen
-    uint64_t process = 0;             // that created it
+    uint32_t process = 0;             // that created it: os::process_mark
     uint64_t spun_at = 0;             // polls when the last spin found nothing
     uint64_t io_waiting = 0, calls = 0;
-    uint32_t given_nonblocking = 0; // I/O handles with a `file`
+    bool is_batch_full = false; // the kernel may have more events than the last wait took
+    uint32_t reported = 0;      // bits of the event that is being dispatched; 0: none is
 
     bool has_queued() const { return queue_begin != queue_end; }
 
@@ -163,8 +168,10 @@ template <class Visit> void each_io(const Runtime *runtime, Visit visit) {
     });
 }
 
-// Ends a handle and gives its descriptor back as it came; who waits is woken and finds a dead handle.
+// Ends a handle. Its waiters are woken and find a dead handle. The descriptor comes back as it was given, or -1 where
+// somebody else has closed it.
 intptr_t remove_io(Runtime *, Io *);
+void close_io(Runtime *, Io *); // as remove_io, and closes the descriptor
 
 // What tells of directions: themselves, and that they are closed.
 constexpr uint32_t bits_of(uint32_t directions) {
@@ -269,19 +276,23 @@ inline Runtime *driven() {
     return inbox ? inbox->runtime.load(std::memory_order_relaxed) : nullptr;
 }
 
-// True when an await point's arguments may be used; otherwise *result is ZYNTAX_EINVAL where there is one.
-inline bool valid(zyntax_op *op, const Waker *waker, int64_t *result) {
+// Begins every await point. The answer ends the call: POLL_READY with ZYNTAX_EINVAL (where there is a result) for
+// arguments that cannot be used, POLL_PENDING when the poll has spent its budget of await points. An operation that has
+// begun may always end: it could hold a result.
+inline Answer answer_at_once(zyntax_op *op, const Waker *waker, int64_t *result) {
     Runtime *polling = driven();
     if (polling && waker && waker->data == polling->waker.data) polling->await_calls++;
-    if (op && waker && waker->wake && result) return true;
-    zyntax_op_cancel(op);
-    if (result) *result = ZYNTAX_EINVAL;
-    return false;
+    if (!op || !waker || !waker->wake || !result) return refuse_arguments(op, result);
+    if (polling && polling->awaits_left <= 0 && polling->current && !*op) return end_poll(polling, op, waker);
+    return {};
 }
 
 // Ends a call of an await point with a result. `result` may be null.
 inline PollStatus complete(zyntax_op *op, int64_t *result, int64_t value) {
-    if (Runtime *polling = driven()) polling->await_calls++;
+    if (Runtime *polling = driven()) {
+        polling->await_calls++;
+        polling->awaits_left--;
+    }
     *op = 0;
     if (result) *result = value;
     return POLL_READY;

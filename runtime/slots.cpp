@@ -7,6 +7,7 @@
 namespace zyntax {
 
 constinit Slots slots;
+constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 constinit Nodes nodes;
 constinit Handles handles;
 constinit Inboxes inboxes;
@@ -18,7 +19,7 @@ namespace {
 // one store a step, and whatever step the holder had come to, the child loses some objects at most.
 class Lock {
 public:
-    Lock() : process_(static_cast<uint32_t>(os::process_id()) + 1) {
+    Lock() : process_(os::process_mark() + 1) {
         for (;;) {
             uint32_t holder = 0;
             if (held_by.compare_exchange_strong(holder, process_, std::memory_order_acquire)) return;
@@ -47,7 +48,7 @@ void *PoolMemory::address_of(uint32_t index) const {
 // Where addresses are limited, fewer objects than there are numbers have to do: all pools together leave seven eighths
 // of the limit to the host.
 bool PoolMemory::reserve() {
-    size_t limit = os::address_limit() / 40;
+    size_t limit = os::address_limit(layout_.most * layout_.object_size) / 40;
     for (uint32_t count = layout_.most; count >= 2 * layout_.block; count /= 2) {
         if (count * layout_.object_size > limit) continue;
         void *memory = os::reserve_pages(count * layout_.object_size);

@@ -109,8 +109,12 @@ struct alignas(64) Slot {
     DropFn drop;                      // owner only
     std::atomic<uint32_t> generation; // written by the owner, read by anybody
     std::atomic<uint32_t> owner;      // number of the owner's inbox, set at the slot's first use by a runtime
-    std::atomic<uint32_t> in_inbox;   // 0 -> 1 by the thread that pushes the slot, 1 -> 0 by the owner taking it out
-    uint32_t next_in_inbox;           // belongs to whoever turned in_inbox to 1
+    enum Elsewhere : uint32_t {
+        in_inbox = 1,   // set by the thread that pushes the slot, cleared by the owner taking it out
+        is_awaited = 2, // an operation of another runtime stores the task's waker. Set by that, cleared at the end
+    };
+    std::atomic<uint32_t> elsewhere;
+    uint32_t next_in_inbox;                  // belongs to the thread that set in_inbox
     std::atomic<uint32_t> cancel_generation; // the newest generation that another thread wants canceled; only grows
     union {                                  // owner only
         Ring joiners;                        //   alive: nodes that wait for the end
@@ -153,6 +157,9 @@ template <class P> auto *find_alive(const P &pool, uintptr_t handle) {
                                  object->generation.load(std::memory_order_acquire));
     return alive ? object : nullptr;
 }
+
+// How many tasks have ended while they were awaited elsewhere. Other runtimes look for what those have left with them.
+ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 
 inline Slot *find_task(const void *handle) { return find_alive(slots, to_bits(handle)); }
 

@@ -30,6 +30,10 @@ inline void drop_task(Runtime *runtime, uint32_t index, Slot *slot, int32_t outc
 }
 
 [[gnu::noinline]] void finish_waited(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
+    if (slot->elsewhere.load(std::memory_order_relaxed) & Slot::is_awaited) {
+        slot->elsewhere.fetch_and(~uint32_t{Slot::is_awaited}, std::memory_order_relaxed);
+        awaited_elsewhere_ended.fetch_add(1, std::memory_order_release);
+    }
     fire_all(runtime, &slot->joiners);
     forget_ops(runtime, slot);
     drop_task(runtime, index, slot, outcome);
@@ -41,7 +45,8 @@ inline void drop_task(Runtime *runtime, uint32_t index, Slot *slot, int32_t outc
 void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
     assert(slot != runtime->current && slot == slots.at(index));
     runtime->tasks.end(slot);
-    if (slot->joiners.first | slot->ops.first) finish_waited(runtime, index, slot, outcome);
+    uint32_t awaited = slot->elsewhere.load(std::memory_order_relaxed) & Slot::is_awaited;
+    if (slot->joiners.first | slot->ops.first | awaited) finish_waited(runtime, index, slot, outcome);
     else drop_task(runtime, index, slot, outcome);
 }
 
@@ -92,6 +97,7 @@ static inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
     if (++slot->polls_low == 0) slot->polls_high++;
     runtime->counts.polls++;
     runtime->waker.data = to_pointer(handle_bits(index, generation));
+    runtime->awaits_left = runtime->await_budget;
     runtime->current = slot;
     PollStatus status = slot->poll(slot->state, &runtime->waker);
     runtime->current = nullptr;

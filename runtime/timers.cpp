@@ -6,7 +6,7 @@
 
 namespace zyntax {
 
-// Most nodes that next_ns looks through; a longer ring is timed by its bucket, and dissolves when that time comes.
+// Most nodes that find_next_ns looks through; a longer ring is timed by its bucket, and dissolves when that time comes.
 constexpr uint32_t crowd = 64;
 
 void Timers::put(Node *node) {
@@ -22,6 +22,7 @@ void Timers::put(Node *node) {
 
 void Timers::take_out(Node *node) {
     uint32_t level = node->level;
+    if (node->deadline_ns == next_ns_) next_ns_ = 0;
     Ring *ring = &wheel_[level][node->bucket];
     zyntax::remove(ring, node, &Node::in_ring);
     if (ring->empty()) mark_empty(level, node->bucket);
@@ -29,6 +30,7 @@ void Timers::take_out(Node *node) {
 
 void Timers::mark_empty(uint32_t level, uint32_t bucket) {
     wheel_[level][bucket] = {};
+    next_ns_ = 0;
     used_[level] &= ~(uint64_t{1} << bucket);
     if (!used_[level]) used_levels_ &= ~(1u << level);
 }
@@ -40,6 +42,7 @@ void Timers::insert(Node *node, uint64_t deadline_ns) {
     node->place = Node::timer_wheel;
     node->deadline_ns = deadline_ns;
     count_++;
+    if (next_ns_ > deadline_ns) next_ns_ = deadline_ns;
     put(node);
 }
 
@@ -60,7 +63,7 @@ bool Timers::find_lowest(Lowest *lowest) const {
     return true;
 }
 
-uint64_t Timers::next_ns() const {
+uint64_t Timers::find_next_ns() const {
     Lowest at;
     if (!find_lowest(&at)) return never_ns;
     const Ring &ring = wheel_[at.level][at.bucket];

@@ -11,13 +11,13 @@ namespace zyntax {
 // a stale generation and leave, or the runtime waits for us. The inbox itself, wherever it belongs by now, is memory
 // for ever.
 //
-// Why no wake is lost: whoever turns in_inbox to 1 pushes the slot. The owner turns it to 0 before it queues the task,
-// with an exchange, so that it sees what every waker wrote that found the 1.
+// Why no wake is lost: the thread that sets in_inbox pushes the slot. The owner clears it before it queues the task,
+// with a read-modify-write, so that it sees what every waker wrote that found it set.
 static bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
     // On its way already: one read-modify-write that changes nothing hands our writes to whoever takes it out.
-    uint32_t one = 1;
-    if (!cancel && slot->in_inbox.load(std::memory_order_relaxed) &&
-        slot->in_inbox.compare_exchange_strong(one, 1, std::memory_order_acq_rel)) {
+    uint32_t seen = slot->elsewhere.load(std::memory_order_relaxed);
+    if (!cancel && (seen & Slot::in_inbox) &&
+        slot->elsewhere.compare_exchange_strong(seen, seen, std::memory_order_acq_rel)) {
         return true;
     }
     uint32_t owner = slot->owner.load(std::memory_order_acquire);
@@ -32,7 +32,7 @@ static bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool ca
         while (newest < current && !slot->cancel_generation.compare_exchange_weak(newest, current)) {
         }
     }
-    if (alive && slot->in_inbox.exchange(1, std::memory_order_acq_rel) == 0) {
+    if (alive && !(slot->elsewhere.fetch_or(Slot::in_inbox, std::memory_order_acq_rel) & Slot::in_inbox)) {
         uint32_t head = inbox->woken.load(std::memory_order_relaxed);
         do {
             slot->next_in_inbox = head;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The Rust crates' tests, from this checkout: `cargo test` with the versions of bindings/rust/Cargo.lock. With --asan
-# those of the safe crate that cross into the library, under AddressSanitizer and with the library's own checks. Exits
+# those of the safe crate that cross into the library, under AddressSanitizer and with the library's own checks. With
+# --flags those of the declarations, with compiler flags that distributions set and that the build script removes. Exits
 # with 77, which Meson counts as skipped, where there is no cargo or the crates that they depend on cannot be fetched.
 set -eu
 cd "$(dirname "$0")/.."
@@ -20,6 +21,28 @@ if ! cargo fetch --locked >/dev/null 2>&1 && ! cargo fetch --locked --offline >/
         exit 1
     fi
     skip 'the crates that the tests depend on cannot be fetched'
+fi
+if [ "${1:-}" = --flags ]; then
+    export CARGO_TARGET_DIR="$CARGO_TARGET_DIR-flags"
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    gcc_flags='-ffat-lto-objects -fkeep-inline-functions -fno-implicit-templates --coverage -pg -fprofile-generate'
+    clang_flags='-flto=thin -fwhole-program-vtables -fsplit-lto-unit -emit-llvm -fprofile-instr-generate -fcoverage-mapping'
+    for compiler in g++ clang++; do
+        if ! command -v $compiler >/dev/null; then
+            echo "skipped: $compiler is not installed"
+            continue
+        fi
+        if [ $compiler = g++ ]; then own=$gcc_flags; else own=$clang_flags; fi
+        # In every variable that is read, in one word, in two, and behind -Wp; without optimisation at last.
+        env CXX="$compiler -flto -std=c++11" HOST_CXXFLAGS="-D _GLIBCXX_ASSERTIONS -fsanitize=undefined -fno-pic $own" \
+            CXXFLAGS="-g -O2 -Wall -Wextra -Wconversion -Werror=format-security -Werror -pedantic-errors -flto
+                -Wp,-U_FORTIFY_SOURCE,-D_FORTIFY_SOURCE=2 -Wp,-D_GLIBCXX_ASSERTIONS -fstack-protector-strong -fexceptions
+                -fnon-call-exceptions -frtti -fthreadsafe-statics -std=gnu++17" \
+            "CXXFLAGS_$(echo "$host" | tr - _)=-fshort-enums -fpack-struct=1 -fvisibility=default -fsanitize=address" \
+            "CXXFLAGS_$host=-D_GLIBCXX_DEBUG -fPIE -O0" \
+            cargo test --locked -p zyntax-async-runtime-sys --test header
+    done
+    exit
 fi
 if [ "${1:-}" != --asan ]; then
     cargo test --release --locked

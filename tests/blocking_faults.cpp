@@ -1,5 +1,4 @@
-// What a job's own fault raises is the host's: its handlers are called in the pool's threads, which take no other
-// signal.
+// What a job's own fault raises is the host's: its handlers are called in the pool's threads.
 #include "blocking_support.h"
 
 using namespace support;
@@ -28,11 +27,4 @@ TEST_CASE("a_hosts_handler_is_called_for_a_write_that_a_job_may_not_make") {
         CHECK(FaultHandlers::is_fault(number));
     }
     CHECK(rt.idle_waits() <= idle_budget);
-}
-
-TEST_CASE("jobs_take_no_signal_that_is_for_the_process") {
-    SKIP_WHEN(!has_signals, "no signals");
-    Runtime rt;
-    Job job = [](void *) { return int64_t(takes_no_signals()); };
-    CHECK(await(rt, blocking(rt, job, nullptr, 0)) == 1);
 }

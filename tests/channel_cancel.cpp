@@ -28,7 +28,7 @@ TEST_CASE("a_receiver_that_is_cancelled_after_it_was_woken_leaves_the_item_to_th
         CHECK(zyntax_channel_send(channel, op, &item, waker, &result) == POLL_READY);
         a.cancel(); // woken, but not yet polled
     });
-    CHECK(rt.drain(1000));
+    CHECK(rt.drain());
     CHECK(first == -1);
     CHECK(b.result == 1);
     CHECK(second == 5);
@@ -48,7 +48,7 @@ TEST_CASE("a_sender_that_is_cancelled_after_it_was_woken_leaves_the_room_to_the_
         CHECK(item == 0);
         a.cancel();
     });
-    CHECK(rt.drain(1000));
+    CHECK(rt.drain());
     CHECK(b.result == 0);
     CHECK(receive_now(rt, channel) == 2);
     CHECK(zyntax_channel_close(channel) == 0);
@@ -70,7 +70,7 @@ TEST_CASE("a_receiver_that_gives_up_in_the_poll_it_was_woken_for_leaves_the_item
     Await b(rt, receiving(channel, &second));
     settle(rt);
     send_now(rt, channel, 9);
-    CHECK(rt.drain(1000));
+    CHECK(rt.drain());
     CHECK(item == -1);
     CHECK(second == 9);
 }
@@ -91,7 +91,7 @@ TEST_CASE("a_sender_that_gives_up_in_the_poll_it_was_woken_for_leaves_the_room_t
     Await b(rt, sending(channel, &two));
     settle(rt);
     CHECK(receive_now(rt, channel) == 0);
-    CHECK(rt.drain(1000));
+    CHECK(rt.drain());
     CHECK(receive_now(rt, channel) == 2);
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("a_receiver_whose_item_was_taken_by_a_quicker_one_goes_on_waiting") {
         zyntax_op_cancel(op);
     });
     send_now(rt, channel, 2);
-    CHECK(rt.drain(1000));
+    CHECK(rt.drain());
     CHECK(waiting.result == 1);
     CHECK((slow == 1 || slow == 2));
     CHECK(rt.idle_waits() <= idle_budget);
@@ -132,7 +132,7 @@ TEST_CASE("a_receiver_that_ended_without_cancelling_its_op_takes_no_item_with_it
     Await receiver(rt, receiving(channel, &item));
     settle(rt);
     send_now(rt, channel, 1);
-    CHECK(rt.drain(1000));
+    CHECK(rt.drain());
     CHECK(lost == -1);
     CHECK(item == 1);
     CHECK(zyntax_channel_destroy(channel) == 0);
@@ -154,7 +154,7 @@ TEST_CASE("a_sender_that_was_woken_and_does_not_call_again_holds_up_nobody") {
     settle(rt);
     CHECK(receive_now(rt, channel) == 0);
     settle(rt);
-    CHECK(await(rt, sending(channel, &two), 1000) == 0);
+    CHECK(await(rt, sending(channel, &two)) == 0);
     CHECK(receive_now(rt, channel) == 2);
     CHECK(rt.idle_waits() <= idle_budget);
 }
@@ -196,7 +196,7 @@ TEST_CASE("a_receiver_that_was_woken_and_ended_without_calling_again_takes_no_wa
     Await next(rt, receiving(channel, &item));
     settle(rt);
     send_now(rt, channel, 5);
-    CHECK(rt.drain(1000));
+    CHECK(rt.drain());
     CHECK(never == -1);
     CHECK(item == 5);
     CHECK(rt.idle_waits() <= idle_budget);
@@ -219,7 +219,7 @@ TEST_CASE("a_sender_that_was_woken_and_ended_without_calling_again_takes_no_wake
     Await next(rt, sending(channel, &two));
     settle(rt);
     CHECK(receive_now(rt, channel) == 0);
-    CHECK(rt.drain(1000));
+    CHECK(rt.drain());
     CHECK(receive_now(rt, channel) == 2);
     CHECK(rt.idle_waits() <= idle_budget);
 }
@@ -268,7 +268,7 @@ TEST_CASE("cancelling_at_random_loses_no_item_and_no_wake") {
     // Whoever is left must get on: receivers until nothing is queued, then the rest hears of the end.
     settle(rt);
     CHECK(zyntax_channel_close(channel) == 0);
-    CHECK(rt.drain(1000));
+    CHECK(rt.drain());
     for (int i = 0; i < workers; i++) {
         collect(senders[i], 0, sent);
         collect(receivers[i], 1, received);

@@ -25,13 +25,13 @@ inline Operation receiving(zyntax_channel *channel, void *item) {
 
 // Sends, in a task of its own, what must not have to wait.
 inline void send_now(Runtime &rt, zyntax_channel *channel, int item) {
-    CHECK(await(rt, sending(channel, &item), 1000) == 0);
+    CHECK(await(rt, sending(channel, &item)) == 0);
 }
 
 // Receives one int in a task of its own; -1 if there is none.
 inline int receive_now(Runtime &rt, zyntax_channel *channel) {
     int item = -1;
-    CHECK(await(rt, receiving(channel, &item), 1000) == 1);
+    CHECK(await(rt, receiving(channel, &item)) == 1);
     return item;
 }
 

@@ -90,7 +90,7 @@ void drive(Runtime &rt, Drive how, const ScopedTask &awaited) {
         return;
     }
     if (how == beside_a_yielding_task) yielding.start();
-    Limit limit(rt, 2000);
+    Limit limit(rt);
     CHECK(zyntax_runtime_block_on(rt, awaited.handle) == 0);
 }
 

@@ -20,6 +20,7 @@ constexpr size_t member_ends[] = {END_OF(size),
                                   END_OF(spin_us),
                                   END_OF(blocking_threads),
                                   END_OF(flags),
+                                  END_OF(await_budget),
                                   sizeof(zyntax_runtime_config)};
 
 bool is_an_end(size_t size) {
@@ -64,6 +65,7 @@ zyntax_runtime_config full_config() {
     c.spin_us = 1;
     c.blocking_threads = 1;
     c.flags = ZYNTAX_DETECT_STALL;
+    c.await_budget = 9;
     return c;
 }
 

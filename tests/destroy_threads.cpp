@@ -140,6 +140,6 @@ TEST_CASE("nothing_of_the_pool_runs_after_destroy") {
             rt.destroy();
         }
         CHECK(heap.balanced());
-        CHECK(eventually([&] { return usage().threads == threads; }, 2000));
+        CHECK(eventually([&] { return usage().threads == threads; }));
     }
 }

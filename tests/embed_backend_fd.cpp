@@ -3,6 +3,7 @@
 #include "host_support.h"
 #include "io_support.h"
 
+#include <algorithm>
 #include <deque>
 
 using namespace support;
@@ -422,4 +423,29 @@ TEST_CASE("wakers_of_hosts_that_are_left_for_the_next_turn_keep_it_readable") {
     CHECK(turns >= 4);
     settle(rt);
     CHECK_FALSE(readable(rt));
+}
+
+// An edge-triggered host asks for a turn at each edge and never again: what one turn leaves in the kernel is an edge.
+TEST_CASE("a_host_that_hears_edges_only_serves_more_descriptors_than_one_wait_reports") {
+    NEEDS_DESCRIPTOR
+    SKIP_WHEN(!EdgeWatch::exists, "there are no hosts of that kind")
+    Embedded rt;
+    constexpr size_t many = 900;
+    std::vector<Pair> pairs;
+    std::deque<Reader> readers;
+    for (size_t i = 0; i < many; i++) {
+        pairs.push_back(socket_pair());
+        readers.emplace_back(rt, adopt(rt, pairs.back().near), 1);
+    }
+    auto count = [&] {
+        return size_t(std::count_if(readers.begin(), readers.end(), [](Reader &r) { return !r.alive(); }));
+    };
+    EdgeWatch watch(Descriptor(zyntax_runtime_backend_fd(rt)));
+    while (watch.has_edge(0)) zyntax_runtime_turn(rt, 0);
+    for (Pair &pair : pairs) put(pair.far, "x");
+    while (count() < many && watch.has_edge(deadline_ms)) zyntax_runtime_turn(rt, 0);
+    CHECK(count() == many);
+    while (watch.has_edge(0)) zyntax_runtime_turn(rt, 0);
+    CHECK_FALSE(readable(rt));
+    CHECK(rt.stats().kernel_waits < many);
 }

@@ -194,7 +194,7 @@ void check_stalled(Runtime &rt, zyntax_task *task) {
         CAPTURE(way);
         int32_t error = 0;
         {
-            Limit limit(rt, 1000);
+            Limit limit(rt);
             if (way == 1) error = zyntax_runtime_block_on(rt, task);
             else if (way == 2) error = zyntax_runtime_turn(rt, -1);
             else error = zyntax_runtime_run(rt);
@@ -224,7 +224,7 @@ TEST_CASE("a_turn_without_a_limit_is_a_stall_too") {
     Parked task;
     task.spawn(rt);
     CHECK(zyntax_runtime_turn(rt, 0) == 1);
-    Limit limit(rt, 2000);
+    Limit limit(rt);
     CHECK(zyntax_runtime_turn(rt, -1) == ZYNTAX_EDEADLK);
     CHECK(zyntax_runtime_turn(rt, int64_t(ms)) == 1); // it has a limit
 }
@@ -306,7 +306,7 @@ TEST_CASE("the_last_release_of_another_thread_ends_a_sleep_that_has_begun") {
             zyntax_runtime_release(rt);
         });
         {
-            Limit limit(rt, 2000);
+            Limit limit(rt);
             live = 1; // a turn that was woken has done its round
             for (int turns = 0; turns < 3 && live == 1; turns++) live = zyntax_runtime_turn(rt, -1);
             CHECK(live == ZYNTAX_EDEADLK);
@@ -401,7 +401,7 @@ TEST_CASE("an_item_and_one_who_waits_for_it_behind_another_that_left_are_no_stal
         Await next(rt, receiving(channel, &item));
         zyntax_runtime_turn(rt, 0);
         CHECK(at_once(sending(channel, &sent)) == 0);
-        Limit limit(rt, 2000);
+        Limit limit(rt);
         CHECK(zyntax_runtime_block_on(rt, next.task.handle) == 0);
         CHECK(item == 5);
         zyntax_op_cancel(&forgotten);
@@ -451,7 +451,7 @@ TEST_CASE("a_wait_for_io_of_a_task_beside_a_forgotten_one_is_hope") {
     forgetful.spawn(rt);
     Await reader(rt, reading(io, &byte, 1)), timer(rt, sleeping(rt, 20 * ms));
     timer.task.on_drop = [&](int32_t) { put(pair.far, "x"); };
-    Limit limit(rt, 2000);
+    Limit limit(rt);
     CHECK(zyntax_runtime_run(rt) == 0);
     CHECK(reader.result == 1);
 }
@@ -527,7 +527,7 @@ TEST_CASE("a_stop_goes_before_a_stall") {
     Parked task;
     task.spawn(rt);
     zyntax_runtime_stop(rt);
-    Limit limit(rt, 2000);
+    Limit limit(rt);
     CHECK(zyntax_runtime_run(rt) == ZYNTAX_ECANCELED);
     CHECK(zyntax_runtime_run(rt) == ZYNTAX_EDEADLK);
 }

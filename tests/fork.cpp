@@ -68,6 +68,17 @@ struct Parent {
         for (size_t i = 0; i < fds.size(); i++) EXPECT_IN_CHILD(is_blocking(fds[i]) == blocking_before[i], 3);
         return 0;
     }
+    // As check_goes_on, where nobody hears of a CHECK.
+    bool still_reads() {
+        for (Pair &pair : pairs) put(pair.far, "x");
+        return rt.drive_until(
+            [&] {
+                for (Await &reader : readers)
+                    if (reader.alive()) return false;
+                return true;
+            },
+            3000);
+    }
     // In the parent: everything goes on as if nothing had been.
     void check_goes_on() {
         for (size_t i = 0; i < ios.size(); i++) CHECK_FALSE(is_blocking(Descriptor(zyntax_io_fd(ios[i]))));
@@ -323,4 +334,37 @@ TEST_CASE("a_waker_and_a_handle_of_a_copy_that_was_destroyed_do_nothing_in_the_c
     settle(parent.rt);
     CHECK(task.polls == 2);
     parent.check_goes_on();
+}
+
+TEST_CASE("a_child_that_was_made_without_the_c_library_has_a_copy_as_any_other") {
+    NEEDS_FORK
+    Parent parent(true);
+    Child child([&] { return parent.destroy_copy(); }, ForkBy::bare_clone);
+    CHECK(child.end() == 0);
+    parent.check_goes_on();
+}
+
+TEST_CASE("a_child_with_its_parents_process_number_has_a_copy_as_any_other") {
+    NEEDS_FORK
+    constexpr int impossible = 77;
+    for (ForkBy by : {ForkBy::fork, ForkBy::bare_clone}) {
+        Child outer([&] {
+            if (!begin_process_numbers_again()) return impossible;
+            Child first([&] {
+                Parent parent(may_start_threads);
+                if (!is_first_process() || !begin_process_numbers_again()) return impossible;
+                Child second([&] { return is_first_process() ? parent.destroy_copy() : 50; }, by);
+                int end = second.end();
+                bool reads = parent.still_reads();
+                parent.held.gate.open();
+                EXPECT_IN_CHILD(end == 0, end);
+                EXPECT_IN_CHILD(reads, 51);
+                return works(false); // from here on it can start no thread
+            });
+            return first.end();
+        });
+        int end = outer.end();
+        SKIP_WHEN(end == impossible, "this user can make no namespaces");
+        CHECK(end == 0);
+    }
 }

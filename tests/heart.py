@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The order of the library's objects, checked: those of runtime/ refer to each other in no circle, and to nothing that
-runtime/parts/ defines.
+"""The order of the library's objects, checked: those of runtime/ and runtime/parts/ refer to each other in no circle,
+and those of runtime/ to nothing that runtime/parts/ defines.
 
     tests/heart.py ARCHIVE [NM]  print every circle and every part that the heart refers to; exit 1 if there is one
     tests/heart.py --self-test   feed it nm's output, good and bad; exit 1 unless it tells them apart
@@ -70,20 +70,21 @@ def circle(graph):
 def check(nm_output):
     """(message) of every violation."""
     graph = references(nm_output)
-    heart = {name: {target: symbol for target, symbol in targets.items() if not target.startswith('parts/')}
-             for name, targets in graph.items() if not name.startswith('parts/')}
-    if not heart:
-        yield 'there is no object of runtime/ in it'
-    for name in sorted(heart):
+    heart = [name for name in sorted(graph) if not name.startswith('parts/')]
+    for folder, objects in (('runtime/', heart), ('runtime/parts/', graph.keys() - set(heart))):
+        if not objects:
+            yield f'there is no object of {folder} in it'
+    for name in heart:
         for target, symbol in sorted(graph[name].items()):
             if target.startswith('parts/'):
                 yield f'{name} refers to {target}, which may be left out: {symbol}'
-    found = circle(heart)
+                del graph[name][target]
+    found = circle(graph)
     while found:
         steps = list(zip(found, found[1:] + found[:1]))
-        yield 'a circle: ' + ', '.join(f'{name} refers to {target} ({heart[name][target]})' for name, target in steps)
-        del heart[found[-1]][found[0]]
-        found = circle(heart)
+        yield 'a circle: ' + ', '.join(f'{name} refers to {target} ({graph[name][target]})' for name, target in steps)
+        del graph[found[-1]][found[0]]
+        found = circle(graph)
 
 
 def nm_lines(member, text):
@@ -93,19 +94,26 @@ def nm_lines(member, text):
 
 
 def self_test():
-    line = nm_lines('runtime_a', '+a -b') + nm_lines('runtime_b', '+b -c') + nm_lines('platform_p', '+p -a')
+    part = nm_lines('runtime_parts_x', '+x -a')
+    line = nm_lines('runtime_a', '+a -b') + nm_lines('runtime_b', '+b -c') + nm_lines('platform_p', '+p -a') + part
     ring = line + nm_lines('runtime_c', '+c -a')
     two = ring + nm_lines('runtime_d', '+d -e') + nm_lines('runtime_e', '+e -d')
-    part = nm_lines('runtime_parts_x', '+x -a')
+    pair = nm_lines('runtime_parts_y', '+y -z -x') + nm_lines('runtime_parts_z', '+z -y')
+    three = ''.join(nm_lines(f'runtime_parts_{name}', f'+{name} -{needed}') for name, needed in ('wv', 'vu', 'uw'))
     cases = [
         ('a line', line + nm_lines('runtime_c', '+c -strlen'), []),
         ('a circle', ring, ['a circle: a refers to b (b), b refers to c (c), c refers to a (a)']),
         ('two circles', two, ['a circle: a ', 'a circle: d ']),
-        ('a part that needs the heart', line + part, []),
-        ('a part that the heart needs', line.replace(' c U', ' x U') + part, ['b refers to parts/x, which may']),
+        ('a part that needs another', line + nm_lines('runtime_parts_y', '+y -x'), []),
+        ('two parts that need each other', line + pair,
+         ['a circle: parts/y refers to parts/z (z), parts/z refers to parts/y (y)']),
+        ('a circle of the heart and one of three parts', ring + three, ['a circle: a ', 'a circle: parts/u ']),
+        ('a part that the heart needs', line.replace(' c U', ' x U'), ['b refers to parts/x, which may']),
         ('inline functions', line + nm_lines('runtime_c', '?a ?c -d') + nm_lines('runtime_d', '+d ?a'), []),
         ('a circle through platform/', line.replace(' c U', ' p U'), []),
-        ('nothing', nm_lines('platform_p', '+p'), ['there is no object']),
+        ('no heart', part, ['there is no object of runtime/ ']),
+        ('no part', line.replace(part, ''), ['there is no object of runtime/parts/ ']),
+        ('nothing', nm_lines('platform_p', '+p'), ['there is no object', 'there is no object']),
     ]
     failures = 0
     for what, text, expected in cases:

@@ -92,8 +92,8 @@ TEST_CASE("sockets_of_the_library_are_not_made_blocking") {
     CHECK_FALSE(is_blocking(back));
 }
 
-// Standard input and output are often one open file: the first handle that goes must not make the other one block.
-TEST_CASE("handles_of_one_open_file_stay_non_blocking_until_the_last_is_gone") {
+// Standard input and output are often one open file. Calls on the handles that are left do not wait (see io_shared).
+TEST_CASE("an_open_file_of_several_handles_is_as_it_was_given_once_the_last_is_gone") {
     SKIP_WITHOUT_FLAGS;
     for (MakePair make : all_pairs()) {
         for (int gone_first = 0; gone_first < 3; gone_first++) {
@@ -104,8 +104,8 @@ TEST_CASE("handles_of_one_open_file_stay_non_blocking_until_the_last_is_gone") {
             Fd duplicates[2] = {Fd(duplicate(given.other)), Fd(duplicate(given.other))};
             handles[0] = given.open();
             for (int i = 0; i < 2; i++) handles[i + 1] = adopt(rt, duplicates[i]);
+            CHECK_FALSE(given.is_blocking());
             for (int i = 0; i < 3; i++) {
-                CHECK_FALSE(given.is_blocking());
                 zyntax_io *io = handles[(gone_first + i) % 3];
                 if (i == 1) {
                     intptr_t fd = -1;
@@ -118,6 +118,15 @@ TEST_CASE("handles_of_one_open_file_stay_non_blocking_until_the_last_is_gone") {
             CHECK(given.is_blocking());
         }
     }
+}
+
+TEST_CASE("a_listener_is_not_made_blocking") {
+    SKIP_WITHOUT_FLAGS;
+    Runtime rt;
+    Fd listener = plain_listener(1), other{duplicate(listener)};
+    make_blocking(listener);
+    CHECK(zyntax_io_close(adopt(rt, listener)) == 0);
+    CHECK_FALSE(is_blocking(other));
 }
 
 TEST_CASE("destroy_makes_handles_of_one_open_file_blocking") {

@@ -47,14 +47,13 @@ TEST_CASE("connections_are_made_while_signals_interrupt") {
 
 TEST_CASE("a_timer_is_neither_early_nor_pushed_out_by_signals") {
     Runtime rt;
-    Await timer(rt, sleeping(rt, 100 * ms));
-    uint64_t begin = zyntax_now_ns(rt);
     alarms = 0;
     Interruptions storm(200, count_alarm);
     Limit limit(rt);
-    CHECK(zyntax_runtime_block_on(rt, timer.task.handle) == 0);
-    uint64_t took = zyntax_now_ns(rt) - begin;
-    CHECK(took >= 100 * ms);
-    CHECK(took < 1000 * ms);
-    CHECK(alarms > 10);
+    do {
+        uint64_t begin = zyntax_now_ns(rt);
+        Await timer(rt, sleeping(rt, 100 * ms));
+        REQUIRE(zyntax_runtime_block_on(rt, timer.task.handle) == 0); // else it was pushed out until the limit
+        CHECK(zyntax_now_ns(rt) - begin >= 100 * ms);
+    } while (alarms <= 10);
 }

@@ -81,7 +81,7 @@ TEST_CASE("a_forgotten_connect_is_no_hope_for_others") {
         Forgetful task(rt, connecting(rt, "127.0.0.1", port_of(silent.fd), &out), end);
         zyntax_runtime_turn(rt, 0);
         task.leave();
-        Limit limit(rt, 2000);
+        Limit limit(rt);
         CHECK(zyntax_runtime_run(rt) == ZYNTAX_EDEADLK);
     }
 }

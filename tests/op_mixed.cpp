@@ -160,13 +160,14 @@ TEST_CASE("an_op_of_something_else_is_given_up_and_the_call_begins_anew") {
             } else {
                 CHECK(status == POLL_PENDING);
             }
-            if (connects) CHECK(fd_count() == descriptors + !second.event); // a socket that is given up is closed
+            // A socket that is given up is closed. Descriptors are not counted on libkqueue.
+            if (connects && !on_libkqueue) CHECK(fd_count() == descriptors + !second.event);
             s.happen(first);
             CHECK(one.host.wakes == 0);
             check_not_early(first, second, two);
             if (second.is_job || !second.event) continue;
             s.happen(second);
-            CHECK(s.rt.drive_until([&] { return two.host.wakes > 0; }, 2000));
+            CHECK(s.rt.drive_until([&] { return two.host.wakes > 0; }));
             CHECK(two.host.wakes == 1);
             CHECK(two.call() == POLL_READY);
             CHECK(two.result == second.result);
@@ -253,7 +254,7 @@ TEST_CASE("an_op_of_another_runtime_is_given_up_there_and_the_call_begins_anew_h
         check_not_early(there, here, two);
         if (here.is_job || !here.event) continue;
         b.happen(here);
-        CHECK(b.rt.drive_until([&] { return two.host.wakes > 0; }, 2000));
+        CHECK(b.rt.drive_until([&] { return two.host.wakes > 0; }));
         CHECK(two.call() == POLL_READY);
         CHECK(two.result == here.result);
     }

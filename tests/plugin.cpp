@@ -2,7 +2,9 @@
 // turn, without a pause. An executable of its own, which is not linked with the library.
 #include "compiled_support.h"
 
+#include <cstddef>
 #include <ctime>
+#include <deque>
 #include <dlfcn.h>
 #include <sys/resource.h>
 
@@ -70,26 +72,74 @@ struct Plugin {
     }
 };
 
-// A string as Zyntax passes it.
+// How newer versions of Zyntax lay out strings: with a header of 16 bytes. Older ones have the first member alone.
+struct Header {
+    uint32_t bytes, characters, aux, flags;
+};
+constexpr uint32_t is_utf8 = 1, marked = 1u << 31;
+constexpr size_t short_header = 4;
+
+// A string as Zyntax passes it: no byte more than it has.
 struct String {
-    std::vector<char> bytes;
-    explicit String(const std::string &text) : bytes(sizeof(int32_t) + text.size()) {
-        auto length = int32_t(text.size());
-        std::memcpy(bytes.data(), &length, sizeof length);
-        std::memcpy(bytes.data() + sizeof length, text.data(), text.size());
+    std::unique_ptr<char[]> bytes;
+    explicit String(const std::string &text, size_t header_size = short_header, uint32_t flags = marked | is_utf8)
+        : bytes(new char[header_size + text.size()]) {
+        Header header = {uint32_t(text.size()), uint32_t(text.size()), 0, flags};
+        std::memcpy(bytes.get(), &header, header_size);
+        std::memcpy(bytes.get() + header_size, text.data(), text.size());
     }
-    const int32_t *get() const { return reinterpret_cast<const int32_t *>(bytes.data()); }
+    const void *get() const { return bytes.get(); }
 };
 
-int64_t listen(const Plugin &plugin) {
-    String address("127.0.0.1");
-    int64_t listener = plugin.find<int64_t(const int32_t *, int64_t)>("$Async$tcp_listen")(address.get(), 0);
-    REQUIRE(listener > 0);
-    return listener;
+zyntax_promise *resolve(const Plugin &plugin, const String &host) {
+    return plugin.find<zyntax_promise *(const void *)>("$Async$resolve")(host.get());
+}
+int64_t listen(const Plugin &plugin, const String &address = String("127.0.0.1")) {
+    return plugin.find<int64_t(const void *, int64_t)>("$Async$tcp_listen")(address.get(), 0);
+}
+zyntax_promise *connect(const Plugin &plugin, const String &host, int64_t port) {
+    return plugin.find<zyntax_promise *(const void *, int64_t)>("$Async$tcp_connect")(host.get(), port);
 }
 zyntax_promise *connect(const Plugin &plugin, const std::string &host, int64_t port) {
-    String text(host);
-    return plugin.find<zyntax_promise *(const int32_t *, int64_t)>("$Async$tcp_connect")(text.get(), port);
+    return connect(plugin, String(host), port);
+}
+
+// What the loader of a newer version hands over.
+size_t allocated, freed;
+void *allocate_string(size_t size) {
+    allocated++;
+    return std::malloc(size);
+}
+void free_string(void *string) {
+    freed++;
+    std::free(string);
+}
+void set_allocator(const Plugin &plugin) {
+    using Set = void(void *(*)(size_t), void (*)(void *));
+    auto *set = reinterpret_cast<Set *>(dlsym(plugin.handle, "_zrtl_set_allocator"));
+    REQUIRE((set != nullptr));
+    allocated = freed = 0;
+    set(allocate_string, free_string);
+}
+void set_immortal_table(const Plugin &plugin) {
+    auto *set = reinterpret_cast<void (*)(const void *)>(dlsym(plugin.handle, "_zrtl_set_immortal_table"));
+    REQUIRE((set != nullptr));
+    static const char table[16] = {};
+    set(table);
+}
+
+// The text of a string that the plugin made.
+std::string text_of(int64_t value, size_t header_size) {
+    Header header = {};
+    REQUIRE(value > 0);
+    auto *string = reinterpret_cast<const char *>(uintptr_t(value));
+    std::memcpy(&header, string, header_size);
+    if (header_size > short_header) {
+        CHECK(header.characters == header.bytes);
+        CHECK(header.aux == 0);
+        CHECK(header.flags == (marked | is_utf8));
+    }
+    return std::string(string + header_size, header.bytes);
 }
 
 // Zyntax's drive_until: every pending root is polled, again and again. The number of rounds, or 0 after deadline_ms.
@@ -107,6 +157,10 @@ uint64_t drive_until(std::vector<Compiled *> roots) {
         if (std::chrono::steady_clock::now() >= end) return 0;
     }
 }
+
+// A grammar keeps numbers of 64 bits and strings as they are. It takes pointers for its type Any, which Zyntax boxes,
+// and numbers as wide as a pointer for 32 bits; a result of 32 bits loses its sign in an await.
+bool is_kept_by_a_grammar(uint32_t type) { return type == 0x0402 || type == 0x05; }
 
 double cpu_ms() {
     rusage usage{};
@@ -136,32 +190,40 @@ TEST_CASE("the_loader_finds_what_it_reads_and_nothing_else_is_exported") {
         CHECK(symbol->signature->parameters <= 3);
         CHECK(symbol->signature->result != 0);
         for (int i = 0; i < 16; i++) CHECK((symbol->signature->types[i] != 0) == (i < symbol->signature->parameters));
+        CHECK(is_kept_by_a_grammar(symbol->signature->result));
+        for (int i = 0; i < symbol->signature->parameters; i++)
+            CHECK(is_kept_by_a_grammar(symbol->signature->types[i]));
     }
     CHECK(count == 14);
     for (const char *name : {"zyntax_runtime_create", "zyntax_promise_sleep", "zyntax_runtime_symbols"})
         CHECK(dlsym(plugin.handle, name) == nullptr);
 }
 
-TEST_CASE("two_sleeps_take_the_time_of_the_longer_and_next_to_no_work") {
+TEST_CASE("many_sleeps_take_the_time_of_the_longest_and_next_to_no_work") {
     Plugin plugin;
     Compiled warm({[&] { return plugin.sleep(1); }});
     drive_until({&warm});
-    Compiled first({[&] { return plugin.sleep(120); }}), second({[&] { return plugin.sleep(60); }});
+    std::deque<Compiled> sleepers;
+    std::vector<Compiled *> roots;
+    constexpr int64_t longest = 120;
+    for (int i = 0; i < 2 * deadline_ms / longest; i++) { // too many to sleep one after the other
+        sleepers.emplace_back(std::vector<Maker>{[&] { return plugin.sleep(longest); }});
+        roots.push_back(&sleepers.back());
+    }
     double begin = now_ms(), cpu = cpu_ms();
-    uint64_t rounds = drive_until({&first, &second});
+    uint64_t rounds = drive_until(roots);
     double took = now_ms() - begin;
-    CHECK(first.result == 1);
-    CHECK(second.result == 1);
-    CHECK(took >= 120);
-    CHECK(took < 120 + 100);
-    CHECK(rounds > 0);
+    for (Compiled &sleeper : sleepers) CHECK(sleeper.result == 1);
+    CHECK(took >= longest);
+    CHECK(rounds > 0);   // 0: not within deadline_ms
     CHECK(rounds < 500); // a host that spins makes millions
-    CHECK(cpu_ms() - cpu < 20);
+    CHECK(cpu_ms() - cpu < took / 4);
 }
 
 TEST_CASE("a_read_beside_a_sleep_is_answered_when_it_is_there") {
     Plugin plugin;
     int64_t listener = listen(plugin);
+    REQUIRE(listener > 0);
     char buf[16];
     int64_t port = plugin.port(listener);
     double answered = 0, begin = now_ms();
@@ -193,6 +255,7 @@ TEST_CASE("a_read_beside_a_sleep_is_answered_when_it_is_there") {
 TEST_CASE("a_thousand_reads_at_once_wait_without_work") {
     Plugin plugin;
     int64_t listener = listen(plugin);
+    REQUIRE(listener > 0);
     int64_t port = plugin.port(listener);
     constexpr size_t count = 1000;
     std::vector<std::unique_ptr<Compiled>> roots;
@@ -291,20 +354,99 @@ TEST_CASE("block_on_needs_no_executor") {
 
 TEST_CASE("names_are_looked_up_and_errors_are_values") {
     Plugin plugin;
-    auto *resolve = plugin.find<zyntax_promise *(const int32_t *)>("$Async$resolve");
-    String loopback("127.0.0.1"), none(""), too_long(std::string(300, 'x'));
-    Compiled code({[&] { return resolve(loopback.get()); }, [&] { return resolve(none.get()); },
-                   [&] { return resolve(too_long.get()); }, [&] { return connect(plugin, "127.0.0.1", 0); },
-                   [&] { return plugin.read(0, &loopback, 1); }, [&] { return plugin.read(1, nullptr, 1); },
-                   [&] { return plugin.accept(12345); }});
+    char byte = 0;
+    String loopback("127.0.0.1"), none(""), too_long(std::string(256, 'x')), zero(std::string("127.0.0.1\0.x", 12));
+    Compiled code({[&] { return resolve(plugin, loopback); }, [&] { return resolve(plugin, none); },
+                   [&] { return resolve(plugin, too_long); }, [&] { return resolve(plugin, zero); },
+                   [&] { return connect(plugin, "127.0.0.1", 0); }, [&] { return connect(plugin, "127.0.0.1", 65536); },
+                   [&] { return connect(plugin, zero, 1); }, [&] { return plugin.read(0, &byte, 1); },
+                   [&] { return plugin.read(1, nullptr, 1); }, [&] { return plugin.accept(12345); }});
     CHECK(drive_until({&code}) > 0);
-    REQUIRE(code.values.size() == 7);
-    auto *string = reinterpret_cast<int32_t *>(uintptr_t(code.values[0]));
-    CHECK(std::string(reinterpret_cast<char *>(string + 1), size_t(*string)) == "127.0.0.1");
-    std::free(string);
-    CHECK(
-        std::vector<int64_t>(code.values.begin() + 1, code.values.end()) ==
-        std::vector<int64_t>{ZYNTAX_EINVAL, ZYNTAX_EINVAL, ZYNTAX_EINVAL, ZYNTAX_ESTALE, ZYNTAX_EINVAL, ZYNTAX_ESTALE});
+    REQUIRE(code.values.size() == 10);
+    CHECK(text_of(code.values[0], short_header) == "127.0.0.1");
+    std::free(reinterpret_cast<void *>(uintptr_t(code.values[0])));
+    CHECK(std::vector<int64_t>(code.values.begin() + 1, code.values.end()) ==
+          std::vector<int64_t>{ZYNTAX_EINVAL, ZYNTAX_EINVAL, ZYNTAX_EINVAL, ZYNTAX_EINVAL, ZYNTAX_EINVAL, ZYNTAX_EINVAL,
+                               ZYNTAX_ESTALE, ZYNTAX_EINVAL, ZYNTAX_ESTALE});
+    CHECK(listen(plugin, zero) == ZYNTAX_EINVAL);
+}
+
+TEST_CASE("strings_with_the_header_of_newer_versions_are_understood_and_made") {
+    Plugin plugin;
+    set_allocator(plugin);
+    set_immortal_table(plugin);
+    String loopback("127.0.0.1", sizeof(Header)), none("", sizeof(Header)),
+        unmarked("127.0.0.1", sizeof(Header), is_utf8);
+    int64_t listener = listen(plugin, loopback);
+    REQUIRE(listener > 0);
+    int64_t port = plugin.port(listener);
+    Compiled code({[&] { return resolve(plugin, loopback); }, [&] { return connect(plugin, loopback, port); },
+                   [&] { return resolve(plugin, unmarked); }, [&] { return resolve(plugin, none); }});
+    CHECK(drive_until({&code}) > 0);
+    REQUIRE(code.values.size() == 4);
+    CHECK(text_of(code.values[0], sizeof(Header)) == "127.0.0.1");
+    CHECK(allocated == 1);
+    free_string(reinterpret_cast<void *>(uintptr_t(code.values[0])));
+    CHECK(code.values[1] > 0);
+    CHECK(code.values[2] == ZYNTAX_EINVAL);
+    CHECK(code.values[3] == ZYNTAX_EINVAL);
+    CHECK(plugin.close(code.values[1]) == 1);
+    CHECK(plugin.close(listener) == 1);
+}
+
+TEST_CASE("an_allocator_alone_says_nothing_of_the_header") {
+    Plugin plugin;
+    set_allocator(plugin);
+    String loopback("::1");
+    Compiled code({[&] { return resolve(plugin, loopback); }});
+    CHECK(drive_until({&code}) > 0);
+    CHECK(text_of(code.result, short_header) == "::1");
+    CHECK(allocated == 1);
+    free_string(reinterpret_cast<void *>(uintptr_t(code.result)));
+}
+
+TEST_CASE("an_abandoned_look_up_leaves_no_string") {
+    Plugin plugin;
+    set_allocator(plugin);
+    String loopback("127.0.0.1");
+    Compiled canceled({[&] { return resolve(plugin, loopback); }});
+    int64_t task = plugin.spawn(&canceled.entry);
+    zyntax_promise *abandoned = resolve(plugin, loopback);
+    CHECK(abandoned->poll(abandoned->state) == 0);
+    Compiled main({[&] {
+                       CHECK(plugin.cancel(task) == 1);
+                       return plugin.join(task);
+                   },
+                   [&] { return plugin.sleep(20); }, [&] { return resolve(plugin, loopback); }});
+    CHECK(drive_until({&main}) > 0);
+    CHECK(main.values[0] == ZYNTAX_ECANCELED);
+    CHECK(text_of(main.result, short_header) == "127.0.0.1");
+    free_string(reinterpret_cast<void *>(uintptr_t(main.result)));
+    CHECK(allocated == 1);
+}
+
+TEST_CASE("without_a_runtime_every_maker_gives_a_promise_that_fails") {
+    Plugin plugin;
+    String loopback("127.0.0.1");
+    char byte = 0;
+    rlimit before{};
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit none = {0, before.rlim_max};
+    std::vector<zyntax_promise *> made;
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    made = {plugin.sleep(1),           plugin.yield(),
+            plugin.accept(1),          plugin.read(1, &byte, 1),
+            plugin.write(1, &byte, 1), connect(plugin, loopback, 1),
+            resolve(plugin, loopback), plugin.join(1)};
+    int64_t listener = listen(plugin), task = plugin.spawn(made[0]);
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    for (size_t i = 0; i < made.size(); i++) {
+        CAPTURE(i);
+        REQUIRE(made[i] != nullptr);
+        CHECK(made[i]->poll(made[i]->state) == (i + 1 < made.size() ? ZYNTAX_ENOMEM : ZYNTAX_ESTALE));
+    }
+    CHECK(listener == ZYNTAX_ENOMEM);
+    CHECK(task == ZYNTAX_ENOMEM);
 }
 
 TEST_CASE("a_late_poll_is_stale_and_a_driver_that_nobody_polls_is_replaced") {
@@ -331,6 +473,7 @@ TEST_CASE("threads_have_runtimes_of_their_own_and_unloading_leaves_nothing") {
         CHECK(here.result == 1);
         CHECK(there.result == 1);
         int64_t listener = listen(plugin);
+        REQUIRE(listener > 0);
         zyntax_promise *pending = plugin.accept(listener);
         CHECK(pending->poll(pending->state) == 0);
     }

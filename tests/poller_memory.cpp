@@ -79,6 +79,7 @@ TEST_CASE("open_without_descriptors_fails_and_leaves_nothing") {
 }
 
 TEST_CASE("add_without_memory_fails_and_changes_nothing") {
+    SKIP_WHEN(on_libkqueue, "libkqueue forgets events that it finds no room for");
     Watched watched;
     std::vector<Pair> pairs;
     for (int i = 0; i < 100; i++) pairs.push_back(socket_pair());

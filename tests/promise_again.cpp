@@ -56,7 +56,7 @@ struct Rests {
         settle(rt);
     }
     void ends() {
-        CHECK(rt.drive_until([&] { return !states.promise.alive(); }, 2000));
+        CHECK(rt.drive_until([&] { return !states.promise.alive(); }));
         CHECK(states.promise.result == 42);
     }
 };
@@ -165,7 +165,7 @@ TEST_CASE("a_connection_that_is_made_in_the_call_is_no_reason_to_wait") {
     int64_t result = unfinished;
     TwoStates states([&](Promise &self) { return call(connect, self, &result) == POLL_READY; });
     zyntax_promise handle = states.promise.handle();
-    Limit limit(rt, 2000);
+    Limit limit(rt);
     CHECK(zyntax_promise_block_on(rt, &handle) == 42);
     CHECK(result == 0);
     CHECK(rt.idle_waits() <= idle_budget);
@@ -252,7 +252,7 @@ TEST_CASE("an_operation_of_an_earlier_poll_that_is_given_up_is_no_reason_to_wait
         return true;
     });
     zyntax_promise handle = states.promise.handle();
-    Limit limit(rt, 2000);
+    Limit limit(rt);
     CHECK(zyntax_promise_block_on(rt, &handle) == 42);
     CHECK(states.promise.polls <= 4);
 }

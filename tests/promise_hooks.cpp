@@ -225,6 +225,33 @@ TEST_CASE("a_child_has_its_parents_hooks_with_a_context_of_its_own_and_so_have_i
     CHECK(family.outcomes == std::vector<int32_t>(4, 0));
 }
 
+TEST_CASE("a_promise_of_the_library_is_no_child_and_no_hook_hears_of_it") {
+    Clock clock;
+    Runtime rt(clock.config());
+    Family family;
+    zyntax_promise gone = {};
+    auto *code = new Compiled({[] { return zyntax_promise_spawn_child(zyntax_promise_sleep(ms)); },
+                               [] { return zyntax_promise_spawn_child(zyntax_promise_select(nullptr, 0)); },
+                               [&] {
+                                   zyntax_promise *leaf = zyntax_promise_yield();
+                                   gone = *leaf;
+                                   return leaf;
+                               },
+                               [&] { return zyntax_promise_spawn_child(&gone); }});
+    std::vector<int64_t> values;
+    code->returns = [&](Compiled &self) {
+        values = self.values;
+        return int64_t(1);
+    };
+    int64_t result = unset;
+    REQUIRE(family.spawn(rt, code, &result) != nullptr);
+    CHECK(rt.drain());
+    CHECK(result == 1);
+    CHECK(values == std::vector<int64_t>{ZYNTAX_EINVAL, ZYNTAX_EINVAL, 1, ZYNTAX_EINVAL});
+    CHECK(family.children == 0);
+    CHECK(family.freed == 1);
+}
+
 TEST_CASE("a_child_is_dropped_once_however_it_ends") {
     for (int how = 0; how < 4; how++) {
         CAPTURE(how);

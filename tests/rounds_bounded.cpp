@@ -254,7 +254,7 @@ TEST_CASE("block_on_returns_and_a_stop_is_heard_beside_what_goes_on_by_itself") 
         };
         yielding.start();
         {
-            Limit limit(rt, 2000);
+            Limit limit(rt);
             CHECK(zyntax_runtime_block_on(rt, yielding.handle) == 0);
         }
         CHECK(chain->steps <= 40);

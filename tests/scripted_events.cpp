@@ -295,3 +295,41 @@ TEST_CASE("a_readiness_that_nobody_wants_is_remembered_until_it_proves_wrong") {
     sim.settle();
     CHECK(second.result == 0);
 }
+
+// Some descriptors answer the kernel's question once, and the poller has asked it: a ring of perf events.
+TEST_CASE("a_waiter_that_an_event_woke_receives_the_events_set_without_another_question") {
+    for (uint32_t reported : {1u, 2u, 3u}) {
+        for (uint32_t interest : {1u, 2u, 3u}) {
+            CAPTURE(reported);
+            CAPTURE(interest);
+            Sim sim;
+            zyntax_io *io = sim.adopt({.room = 0});
+            Await waiter(sim.rt, readiness(io, interest));
+            sim.settle();
+            CHECK(waiter.alive());
+            sim.world.reports.push_back({sim.world.registered.at(zyntax_io_fd(io)).word, reported});
+            sim.settle();
+            CHECK(waiter.alive() == !(reported & interest));
+            if (reported & interest) CHECK(waiter.result == int64_t(reported & interest));
+            zyntax_io_close(io);
+        }
+    }
+}
+
+TEST_CASE("a_woken_waiter_for_readiness_whose_handle_is_closed_is_cancelled") {
+    Sim sim;
+    zyntax_io *io = sim.adopt({.room = 0});
+    zyntax_op op = 0;
+    int64_t result = unset;
+    ScopedTask task(sim.rt);
+    task.on_poll = [&](Waker *waker) {
+        if (task.polls == 2) CHECK(zyntax_io_close(io) == 0);
+        return zyntax_io_ready(io, &op, ZYNTAX_READABLE, waker, &result);
+    };
+    task.start();
+    sim.settle();
+    sim.world.reports.push_back({sim.world.registered.at(zyntax_io_fd(io)).word, 1});
+    sim.settle();
+    CHECK(result == ZYNTAX_ECANCELED);
+    CHECK(op == 0);
+}

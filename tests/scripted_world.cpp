@@ -136,9 +136,10 @@ int32_t ScriptedPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     return 0;
 }
 
-void ScriptedPoller::remove(intptr_t fd, void *registration) {
+bool ScriptedPoller::remove(intptr_t fd, void *registration) {
     CHECK(&World::current().registered.at(fd) == registration);
     World::current().registered.erase(fd);
+    return true;
 }
 
 void ScriptedPoller::want(intptr_t fd, void *registration, uint32_t directions) {
@@ -254,10 +255,8 @@ int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
 }
 
 void set_blocking(intptr_t fd) { file_of(fd).nonblocking = false; }
-bool is_blocking(intptr_t fd) { return !file_of(fd).nonblocking; }
-uint64_t file_identity(intptr_t fd) { return uint64_t(find(fd)->duplicate_of < 0 ? fd : find(fd)->duplicate_of); }
 
-int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
+int64_t read(intptr_t fd, Kind *, void *buf, size_t len) {
     Endpoint &descriptor = *find(fd);
     descriptor.tries++;
     if (descriptor.error) return descriptor.error;
@@ -268,7 +267,7 @@ int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     return int64_t(n);
 }
 
-int64_t write(intptr_t fd, Kind, const void *buf, size_t len) {
+int64_t write(intptr_t fd, Kind *, const void *buf, size_t len) {
     Endpoint &descriptor = *find(fd);
     descriptor.tries++;
     if (descriptor.error) return descriptor.error;

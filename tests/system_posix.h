@@ -9,7 +9,15 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#if defined(__linux__)
+#include <sched.h>
+#include <sys/syscall.h>
+#endif
 #include <sys/socket.h>
+#if defined(__linux__)
+#include <sys/epoll.h>
+#include <sys/ptrace.h>
+#endif
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -352,12 +360,65 @@ inline std::vector<Disposition> dispositions() {
     return all;
 }
 
-// This thread takes none of the signals that are sent to processes.
-inline bool takes_no_signals() {
+// The signals that this thread blocks.
+inline std::set<int> blocked_signals() {
     sigset_t mask;
     pthread_sigmask(SIG_SETMASK, nullptr, &mask);
-    return sigismember(&mask, SIGINT) == 1 && sigismember(&mask, SIGTERM) == 1 && sigismember(&mask, SIGCHLD) == 1 &&
-           sigismember(&mask, SIGUSR1) == 1;
+    std::set<int> numbers;
+    for (int number = 1; number < NSIG; number++)
+        if (sigismember(&mask, number) == 1) numbers.insert(number);
+    return numbers;
+}
+
+// Those that the header says a pool thread blocks.
+inline std::set<int> signals_blocked_in_jobs() {
+    std::set<int> numbers{SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH};
+#ifdef SIGRTMIN
+    for (int number = SIGRTMIN; number <= SIGRTMAX && number < NSIG; number++) numbers.insert(number);
+#endif
+    return numbers;
+}
+
+// Blocks a signal in this thread while it lives.
+struct BlockedSignal {
+    sigset_t before;
+    explicit BlockedSignal(int number) {
+        sigset_t one;
+        sigemptyset(&one);
+        sigaddset(&one, number);
+        pthread_sigmask(SIG_BLOCK, &one, &before);
+    }
+    ~BlockedSignal() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+    BlockedSignal(const BlockedSignal &) = delete;
+    BlockedSignal &operator=(const BlockedSignal &) = delete;
+};
+
+constexpr int ending_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+constexpr int other_signal = SIGXCPU; // that jobs do not block
+
+// How a shell command ends that this thread starts, and sends a signal to once it has printed, unless that is 0: its
+// status, or the number of the signal that ended it and 1000. It is killed when it takes too long.
+inline int end_of_command(const char *command, int number) {
+    int ready[2];
+    make_pipe(ready);
+    pid_t pid = fork();
+    if (pid == 0) {
+        rlimit no_core{0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        dup2(ready[1], STDOUT_FILENO);
+        execl("/bin/sh", "sh", "-c", command, static_cast<char *>(nullptr));
+        _exit(127);
+    }
+    ::close(ready[1]);
+    if (number && poll_one(ready[0], POLLIN, 5000)) kill(pid, number);
+    ::close(ready[0]);
+    int status = 0;
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (std::chrono::steady_clock::now() > end) kill(pid, SIGKILL);
+        usleep(1000);
+    }
+    return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 // A host's handlers for faults, as a JIT or a collector has them, while it lives.
@@ -451,6 +512,48 @@ struct ManyDescriptors : ResourceLimit {
     static rlim_t most() { return std::min<rlim_t>(descriptor_limit().rlim_max, 15'001); }
 };
 
+// ---- stacks ----
+
+#ifdef __linux__
+constexpr bool has_stack_sizes = true;
+
+inline size_t own_stack_size() {
+    pthread_attr_t attributes;
+    REQUIRE(pthread_getattr_np(pthread_self(), &attributes) == 0);
+    void *begin = nullptr;
+    size_t size = 0;
+    pthread_attr_getstack(&attributes, &begin, &size);
+    pthread_attr_destroy(&attributes);
+    return size;
+}
+
+// The size of the stacks of threads that say nothing about it, while it lives.
+struct DefaultStackSize {
+    pthread_attr_t before;
+    explicit DefaultStackSize(size_t size) {
+        pthread_attr_t now;
+        REQUIRE(pthread_getattr_default_np(&before) == 0);
+        REQUIRE(pthread_getattr_default_np(&now) == 0);
+        REQUIRE(pthread_attr_setstacksize(&now, size) == 0);
+        REQUIRE(pthread_setattr_default_np(&now) == 0);
+        pthread_attr_destroy(&now);
+    }
+    ~DefaultStackSize() {
+        pthread_setattr_default_np(&before);
+        pthread_attr_destroy(&before);
+    }
+    DefaultStackSize(const DefaultStackSize &) = delete;
+    DefaultStackSize &operator=(const DefaultStackSize &) = delete;
+};
+#else
+constexpr bool has_stack_sizes = false;
+inline size_t own_stack_size() { return 0; }
+struct DefaultStackSize {
+    explicit DefaultStackSize(size_t) {}
+    ~DefaultStackSize() {}
+};
+#endif
+
 // ---- processes ----
 
 constexpr bool has_processes = true;
@@ -458,16 +561,38 @@ constexpr bool has_fork = true;
 
 // A copy of this process that ends with what a function returns there: a number from 0 to 99, the number of a signal
 // and 100 when it is killed. It has ten seconds.
+enum class ForkBy { fork, bare_clone };
+
+// Without what the C library does in a fork, where that can be had.
+inline pid_t fork_by([[maybe_unused]] ForkBy by) {
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__)) && !SUPPORT_SANITIZED
+    if (by == ForkBy::bare_clone) return static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+#endif
+    return fork();
+}
+
+// The next child is number 1 of a namespace of its own. False where that is not possible.
+inline bool begin_process_numbers_again() {
+#ifdef CLONE_NEWPID
+    return unshare(CLONE_NEWPID) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWPID) == 0;
+#else
+    return false;
+#endif
+}
+
+inline bool is_first_process() { return getpid() == 1; }
+
 class Child {
     pid_t pid_;
 
 public:
-    template <class Function> explicit Child(Function function) : pid_(fork()) {
+    template <class Function> explicit Child(Function function, ForkBy by = ForkBy::fork) : pid_(fork_by(by)) {
         REQUIRE(pid_ >= 0);
         if (pid_ != 0) return;
         rlimit no_core{0, 0};
         setrlimit(RLIMIT_CORE, &no_core);
-        for (int number : {SIGABRT, SIGALRM, SIGSEGV, SIGBUS}) signal(number, SIG_DFL);
+        for (int number : {SIGABRT, SIGSEGV, SIGBUS}) signal(number, SIG_DFL);
+        signal(SIGALRM, [](int) { _exit(100 + SIGALRM); }); // the first process of a namespace has no default action
         alarm(10);
         _exit(function());
     }
@@ -509,5 +634,67 @@ inline Death death_of(void (*misuse)()) {
     death.left = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     return death;
 }
+
+// ---- what only Linux has ----
+
+#if defined(__linux__)
+// Watches a descriptor as a loop does that hears of edges only.
+class EdgeWatch {
+    Descriptor epoll_ = epoll_create1(EPOLL_CLOEXEC);
+
+public:
+    explicit EdgeWatch(Descriptor fd) {
+        epoll_event event{};
+        event.events = EPOLLIN | EPOLLET;
+        REQUIRE(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0);
+    }
+    ~EdgeWatch() { ::close(epoll_); }
+    EdgeWatch(const EdgeWatch &) = delete;
+    EdgeWatch &operator=(const EdgeWatch &) = delete;
+    bool has_edge(int64_t timeout_ms) const {
+        epoll_event event;
+        return epoll_wait(epoll_, &event, 1, int(timeout_ms)) == 1;
+    }
+    static constexpr bool exists = true;
+};
+
+// The instructions of the function that `prepare` returns, counted one by one in a process of its own; -1 where the
+// system does not step. Neither the kernel's nor those of `prepare` count.
+template <class Prepare> int64_t count_instructions(Prepare prepare) {
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(1);
+        {
+            auto measured = prepare();
+            raise(SIGUSR1);
+            measured();
+            raise(SIGUSR1);
+        }
+        _exit(0);
+    }
+    int status = 0, markers = 0;
+    int64_t count = 0;
+    constexpr int64_t most = 5'000'000;
+    while (waitpid(child, &status, 0) == child && WIFSTOPPED(status) && markers < 2 && count < most) {
+        markers += WSTOPSIG(status) == SIGUSR1;
+        bool steps = markers == 1;
+        count += steps;
+        int passed_on = WSTOPSIG(status) == SIGUSR1 || WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+        if (ptrace(steps ? PTRACE_SINGLESTEP : PTRACE_CONT, child, nullptr, passed_on) != 0) break;
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    return markers == 2 ? count : markers ? count : -1;
+}
+#else
+class EdgeWatch {
+public:
+    explicit EdgeWatch(Descriptor) {}
+    bool has_edge(int64_t) const { return false; }
+    static constexpr bool exists = false;
+};
+template <class Prepare> int64_t count_instructions(Prepare) { return -1; }
+#endif
 
 } // namespace sys

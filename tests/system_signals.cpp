@@ -23,11 +23,3 @@ TEST_CASE("handlers_and_masks_are_the_same_before_during_and_after") {
     }
     CHECK(dispositions() == before);
 }
-
-TEST_CASE("signals_for_the_process_are_not_taken_by_the_threads_of_the_pool") {
-    SKIP_WHEN(!has_signals, "Windows makes a thread for each signal");
-    Runtime rt;
-    Job job = [](void *) { return int64_t(takes_no_signals()); };
-    CHECK(await(rt, blocking(rt, job, nullptr, 0)) == 1);
-    CHECK(rt.idle_waits() <= idle_budget);
-}

@@ -85,8 +85,11 @@ inline void make_pair_of_sockets(int, Descriptor[2]) { FAIL("a WASI program can 
 constexpr bool has_processes = false;
 constexpr bool has_fork = false;
 
+enum class ForkBy { fork, bare_clone };
+inline bool begin_process_numbers_again() { return false; }
+inline bool is_first_process() { return false; }
 struct Child {
-    template <class Function> explicit Child(Function) {}
+    template <class Function> explicit Child(Function, ForkBy = ForkBy::fork) {}
     int end() const { return -1; }
 };
 

@@ -322,7 +322,23 @@ inline std::vector<void (*)(int)> dispositions() {
     return all;
 }
 
-inline bool takes_no_signals() { return true; }
+// Windows tells the limits of the stack since 8, and lets nobody change the default of a program that runs.
+constexpr bool has_stack_sizes = false;
+inline size_t own_stack_size() { return 0; }
+struct DefaultStackSize {
+    explicit DefaultStackSize(size_t) {}
+    ~DefaultStackSize() {}
+};
+
+inline std::set<int> blocked_signals() { return {}; }
+inline std::set<int> signals_blocked_in_jobs() { return {}; }
+struct BlockedSignal {
+    explicit BlockedSignal(int) {}
+    ~BlockedSignal() {}
+};
+constexpr int ending_signals[] = {0};
+constexpr int other_signal = 0;
+inline int end_of_command(const char *, int) { return 0; }
 
 struct FaultHandlers {
     FaultHandlers() {}
@@ -351,8 +367,11 @@ struct NoAddressSpace {
 constexpr bool has_processes = true;
 constexpr bool has_fork = false;
 
+enum class ForkBy { fork, bare_clone };
+inline bool begin_process_numbers_again() { return false; }
+inline bool is_first_process() { return false; }
 struct Child {
-    template <class Function> explicit Child(Function) {}
+    template <class Function> explicit Child(Function, ForkBy = ForkBy::fork) {}
     int end() const { return -1; }
 };
 
@@ -412,5 +431,13 @@ inline Death death_of(void (*misuse)()) {
     death.left = status == 0;
     return death;
 }
+
+class EdgeWatch {
+public:
+    explicit EdgeWatch(Descriptor) {}
+    bool has_edge(int64_t) const { return false; }
+    static constexpr bool exists = false;
+};
+template <class Prepare> int64_t count_instructions(Prepare) { return -1; }
 
 } // namespace sys

@@ -45,3 +45,18 @@ TEST_CASE("one_job_after_the_other_needs_one_thread") {
     }
     CHECK(usage().threads <= before + 3);
 }
+
+TEST_CASE("a_thread_of_the_pool_has_a_stack_of_two_mebibytes_or_the_systems_larger_default") {
+    SKIP_WHEN(!has_stack_sizes, "this system does not tell the size of a stack");
+    constexpr size_t mib = size_t{1} << 20;
+    for (size_t size : {mib / 8, 16 * mib}) {
+        CAPTURE(size);
+        DefaultStackSize usual(size);
+        Runtime rt(with_threads(1));
+        auto actual = size_t(await(rt, blocking(
+                                           rt, [](void *) { return int64_t(own_stack_size()); }, nullptr, 0)));
+        CHECK(actual >= 2 * mib);
+        CHECK(actual >= size);
+        CHECK(rt.idle_waits() <= idle_budget);
+    }
+}

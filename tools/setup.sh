@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.."
 
 packages=
 venv_packages=
+updated=
 want() { # want PACKAGE COMMAND: the package, unless the command is there
     command -v "$2" >/dev/null 2>&1 || packages="$packages $1"
 }
@@ -26,9 +27,16 @@ install() {
     if [ "$(id -u)" -ne 0 ]; then as_root=sudo; fi
     echo "installing: $*" >&2
     {
-        $as_root apt-get update -qq
+        [ -n "$updated" ] || $as_root apt-get update -qq
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
     } >&2
+    updated=1
+}
+
+install_wanted() { # before a command is run that may be among them
+    # shellcheck disable=SC2086 # one argument a package
+    [ -z "$packages" ] || install $packages
+    packages=
 }
 
 for purpose in "$@"; do
@@ -48,11 +56,13 @@ for purpose in "$@"; do
         want pkg-config pkg-config
         want binutils readelf
         want util-linux setarch
+        install_wanted
         printf '#include <doctest/doctest.h>\n' | c++ -x c++ -fsyntax-only - 2>/dev/null ||
             packages="$packages doctest-dev"
         ;;
     fuzz)
         want clang clang++
+        install_wanted
         printf 'extern "C" int LLVMFuzzerTestOneInput(const char *, long) { return 0; }\n' |
             clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null 2>/dev/null ||
             packages="$packages libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
@@ -63,6 +73,8 @@ for purpose in "$@"; do
         want lld wasm-ld
         want llvm-14 llvm-ar-14
         [ -x /usr/lib/wine/wine64 ] || want wine64 wine64
+        want g++ c++
+        install_wanted
         # Versioned, as g++-multilib excludes the compilers for other processors.
         printf 'int main() {}\n' | c++ -m32 -x c++ - -o /dev/null 2>/dev/null ||
             packages="$packages g++-$(c++ -dumpversion | cut -d. -f1)-multilib"
@@ -81,8 +93,7 @@ for purpose in "$@"; do
         ;;
     esac
 done
-# shellcheck disable=SC2086 # one argument a package
-[ -z "$packages" ] || install $packages
+install_wanted
 
 case $(meson --version) in
 0.*) venv_packages="$venv_packages meson>=1.0" ;;

@@ -12,7 +12,7 @@
 // nothing of.
 //
 // Threads. Each has a runtime of its own, as Zyntax's executor keeps everything by thread; it goes when the thread ends
-// or the plugin is unloaded. Nothing here is exported but the two symbols that Zyntax's loader reads.
+// or the plugin is unloaded. Nothing here is exported but the four symbols that Zyntax's loader knows.
 //
 // Memory. Promises live in slots that are never given back while the thread lives, and whose numbers carry a
 // generation: compiled code frees nothing, and may poll late.
@@ -28,8 +28,9 @@ namespace {
 
 // ---- what Zyntax's loader reads ----
 
-// Types of arguments: flags << 24 | id << 8 | category.
-enum : uint32_t { type_void = 0x00, type_i64 = 0x0402, type_string = 0x05, type_pointer = 0x0D };
+// Types of arguments: flags << 24 | id << 8 | category. Pointers and promises are numbers: a grammar turns the category
+// of pointers (0x0D) into its type Any, and Zyntax then passes a box that holds the pointer.
+enum : uint32_t { type_i64 = 0x0402, type_string = 0x05 };
 
 struct Signature {
     uint8_t parameters, flags; // 4: has effects
@@ -47,15 +48,48 @@ struct Info {
 };
 static_assert(sizeof(Signature) == 72 && sizeof(Symbol) == 24 && sizeof(Info) == 16); // on 64-bit systems, as Zyntax is
 
-// A string: its length in bytes, then the bytes, without a zero. A copy with one, to be freed; null without memory, or
-// for what can be no name.
-char *to_text(const int32_t *string) {
-    if (!string || *string < 0 || *string > 255) return nullptr;
-    auto length = static_cast<size_t>(*string);
-    auto *text = static_cast<char *>(malloc(length + 1));
+// ---- strings ----
+
+// A string of Zyntax is a header and its bytes, without a zero. The header is the length in bytes; in newer versions it
+// has all of these members. The loader of those versions calls _zrtl_set_immortal_table, and no other loader does.
+struct StringHeader {
+    uint32_t bytes, characters;
+    uint32_t aux;   // a hash, or 0
+    uint32_t flags; // `marked`, and `is_utf8`
+};
+constexpr uint32_t is_utf8 = 1, marked = 1u << 31;
+constexpr size_t short_header = sizeof(uint32_t);
+static_assert(sizeof(StringHeader) == 16);
+
+// All of this is set while the plugin is loaded, before compiled code runs.
+size_t header_size = short_header;
+void *(*allocate)(size_t) = malloc; // for strings that compiled code frees
+
+constexpr uint32_t longest_name = 255;
+
+// A copy with a zero, to be freed; null without memory, or for what can be no name.
+char *to_text(const void *string) {
+    StringHeader header = {};
+    if (!string) return nullptr;
+    memcpy(&header, string, header_size);
+    if (header_size > short_header && !(header.flags & marked)) return nullptr;
+    const char *bytes = static_cast<const char *>(string) + header_size;
+    if (header.bytes > longest_name || memchr(bytes, 0, header.bytes)) return nullptr;
+    auto *text = static_cast<char *>(malloc(header.bytes + 1));
     if (!text) return nullptr;
-    text[length] = 0;
-    return static_cast<char *>(memcpy(text, string + 1, length));
+    text[header.bytes] = 0;
+    return static_cast<char *>(memcpy(text, bytes, header.bytes));
+}
+
+// A string of ASCII characters, as a value: for compiled code to free.
+int64_t to_string(const char *text) {
+    auto length = static_cast<uint32_t>(strlen(text));
+    StringHeader header = {length, length, 0, marked | is_utf8};
+    auto *string = static_cast<char *>(allocate(header_size + length));
+    if (!string) return ZYNTAX_ENOMEM;
+    memcpy(string, &header, header_size);
+    memcpy(string + header_size, text, length);
+    return static_cast<int64_t>(reinterpret_cast<uintptr_t>(string));
 }
 
 // ---- promises ----
@@ -86,12 +120,24 @@ struct Op {
     bool is_spawned; // its value stays until it is joined
 };
 
+// Where a job of the pool leaves the text that it has found. It outlives the op, which may be abandoned before.
+struct Answer {
+    uint64_t number; // of the op that wants it, or 0
+    char *text;      // owned
+};
+pthread_mutex_t answers_lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct Slot {
+    Op op;
+    Answer answer; // under the lock
+};
+
 constexpr uint32_t chunk = 256;    // slots
 constexpr uint32_t chunks = 16384; // four million at once
 
 struct Thread {
     zyntax_runtime *runtime;
-    Op *slots[chunks];
+    Slot *slots[chunks];
     uint32_t made, first_free, last_free; // slots; 0: none, as slot 0 is nobody's
     uint32_t driver;                      // its slot, or 0
     uint64_t polls_of_driver, progress, progress_seen;
@@ -104,7 +150,8 @@ Thread *threads;
 pthread_key_t key;
 bool has_key;
 
-Op *slot(Thread *thread, uint32_t index) { return &thread->slots[index / chunk][index % chunk]; }
+Slot *place(Thread *thread, uint32_t index) { return &thread->slots[index / chunk][index % chunk]; }
+Op *slot(Thread *thread, uint32_t index) { return &place(thread, index)->op; }
 
 void end_thread(void *self) {
     auto *thread = static_cast<Thread *>(self);
@@ -113,7 +160,11 @@ void end_thread(void *self) {
     (thread->prev ? thread->prev->next : threads) = thread->next;
     if (thread->next) thread->next->prev = thread->prev;
     pthread_mutex_unlock(&threads_lock);
-    for (Op *ops : thread->slots) free(ops);
+    for (uint32_t index = 1; index < thread->made; index++) {
+        free(slot(thread, index)->text);
+        free(place(thread, index)->answer.text);
+    }
+    for (Slot *slots : thread->slots) free(slots);
     free(thread);
 }
 
@@ -157,6 +208,7 @@ Op *find(Thread *thread, uint64_t number) {
 }
 
 int64_t poll(void *number);
+zyntax_promise *make_look_up(Op *op);
 
 // Slots are used again in the order in which they became free, so that a pointer that was kept names nothing for long.
 Op *take_op(Thread *thread) {
@@ -165,8 +217,9 @@ Op *take_op(Thread *thread) {
         thread->first_free = slot(thread, index)->next;
     } else {
         index = thread->made;
-        Op *&ops = thread->slots[index / chunk < chunks ? index / chunk : 0];
-        if (index / chunk >= chunks || (!ops && !(ops = static_cast<Op *>(calloc(chunk, sizeof(Op)))))) return nullptr;
+        if (index / chunk >= chunks) return nullptr;
+        Slot *&slots = thread->slots[index / chunk];
+        if (!slots && !(slots = static_cast<Slot *>(calloc(chunk, sizeof(Slot))))) return nullptr;
         thread->made++;
     }
     Op *op = slot(thread, index);
@@ -180,11 +233,24 @@ Op *take_op(Thread *thread) {
 
 uint32_t index_of(const Op *op) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(op->promise.state)); }
 
+// The text that a job has found for the op, if any; to be freed.
+char *take_answer(Thread *thread, const Op *op) {
+    if (op->make != make_look_up) return nullptr;
+    Answer &answer = place(thread, index_of(op))->answer;
+    pthread_mutex_lock(&answers_lock);
+    char *text = answer.text;
+    answer = {};
+    pthread_mutex_unlock(&answers_lock);
+    return text;
+}
+
 void free_op(Thread *thread, Op *op) {
     uint32_t index = index_of(op);
     if (thread->driver == index) thread->driver = 0;
     zyntax_op_cancel(&op->join);
+    free(take_answer(thread, op));
     free(op->text);
+    op->text = nullptr;
     op->generation++;
     op->next = 0;
     if (thread->first_free) slot(thread, thread->last_free)->next = index;
@@ -192,11 +258,11 @@ void free_op(Thread *thread, Op *op) {
     thread->last_free = index;
 }
 
-// In a task of the runtime: what the leaf waits for. No leaf: there was no memory for one.
+// In a task of the runtime: what the leaf waits for.
 int64_t poll_leaf(void *self) {
     auto *op = static_cast<Op *>(self);
     if (!op->leaf) op->leaf = op->make(op);
-    return op->leaf ? op->leaf->poll(op->leaf->state) : int64_t{ZYNTAX_ENOMEM};
+    return op->leaf->poll(op->leaf->state);
 }
 
 void ended(void *self, int32_t outcome) {
@@ -206,7 +272,15 @@ void ended(void *self, int32_t outcome) {
     if (thread) thread->progress++;
 }
 
-zyntax_promise *begin(Op *op) {
+Op *make_op(zyntax_promise *(*make)(Op *)) {
+    Thread *thread = this_thread();
+    Op *op = thread ? take_op(thread) : nullptr;
+    if (op) op->make = make;
+    return op;
+}
+
+// False without memory; the op is freed then.
+bool start(Op *op) {
     Thread *thread = this_thread();
     zyntax_promise_hooks hooks = {};
     hooks.size = sizeof hooks;
@@ -215,17 +289,18 @@ zyntax_promise *begin(Op *op) {
     zyntax_promise watched = {op, poll_leaf};
     op->task = zyntax_promise_spawn_with(thread->runtime, &watched, &op->value, &hooks);
     thread->progress++;
-    if (op->task) return &op->promise;
-    free_op(thread, op);
-    return nullptr;
+    if (!op->task) free_op(thread, op);
+    return op->task != nullptr;
 }
 
-Op *make_op(zyntax_promise *(*make)(Op *)) {
-    Thread *thread = this_thread();
-    Op *op = thread ? take_op(thread) : nullptr;
-    if (op) op->make = make;
-    return op;
+// A promise that fails, as compiled code looks at what it gets unchecked.
+template <int32_t code> zyntax_promise *failing() {
+    static zyntax_promise promise = {nullptr, [](void *) -> int64_t { return code; }};
+    return &promise;
 }
+
+// What compiled code gets for an op, or for none.
+zyntax_promise *begin(Op *op) { return op && start(op) ? &op->promise : failing<ZYNTAX_ENOMEM>(); }
 
 // Lets the runtime go on: see the top of this file.
 void drive(Thread *thread, Op *op) {
@@ -259,6 +334,10 @@ int64_t poll(void *number) {
     int64_t value = op->value;
     if (!value) return 0;
     thread->progress++;
+    if (char *text = value > 0 ? take_answer(thread, op) : nullptr) {
+        value = to_string(text);
+        free(text);
+    }
     free_op(thread, op);
     return value;
 }
@@ -268,32 +347,36 @@ int64_t poll(void *number) {
 zyntax_promise *make_sleep(Op *op) { return zyntax_promise_sleep(static_cast<uint64_t>(op->number) * 1'000'000); }
 zyntax_promise *async_sleep(int64_t ms) noexcept {
     Op *op = make_op(make_sleep);
-    if (!op) return nullptr;
-    op->number = ms < 0 ? 0 : ms > INT64_MAX / 1'000'000 ? INT64_MAX / 1'000'000 : ms;
+    if (op) op->number = ms < 0 ? 0 : ms > INT64_MAX / 1'000'000 ? INT64_MAX / 1'000'000 : ms;
     return begin(op);
 }
 
 zyntax_promise *make_yield(Op *) { return zyntax_promise_yield(); }
-zyntax_promise *async_yield() noexcept {
-    Op *op = make_op(make_yield);
-    return op ? begin(op) : nullptr;
+zyntax_promise *async_yield() noexcept { return begin(make_op(make_yield)); }
+
+// An await with a name, which the op owns.
+zyntax_promise *begin_named(zyntax_promise *(*make)(Op *), char *text, int64_t number) {
+    Op *op = make_op(make);
+    if (op) {
+        op->text = text;
+        op->number = number;
+    } else {
+        free(text);
+    }
+    return begin(op);
 }
 
 int64_t to_value(zyntax_io *io) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(io)); }
 zyntax_io *to_io(int64_t value) { return reinterpret_cast<zyntax_io *>(static_cast<uintptr_t>(value)); }
 
 zyntax_promise *make_connect(Op *op) { return zyntax_promise_connect(op->text, static_cast<uint16_t>(op->number)); }
-zyntax_promise *async_tcp_connect(const int32_t *host, int64_t port) noexcept {
-    Op *op = make_op(make_connect);
-    if (!op) return nullptr;
-    op->number = port;
-    op->text = to_text(host);
-    if (!op->text || port < 1 || port > 65535) op->value = ZYNTAX_EINVAL;
-    return op->value ? &op->promise : begin(op);
+zyntax_promise *async_tcp_connect(const void *host, int64_t port) noexcept {
+    char *text = port >= 1 && port <= 65535 ? to_text(host) : nullptr;
+    return text ? begin_named(make_connect, text, port) : failing<ZYNTAX_EINVAL>();
 }
 
 // A listener > 0, or an error, at once. An empty address is every interface.
-int64_t async_tcp_listen(const int32_t *address, int64_t port) noexcept {
+int64_t async_tcp_listen(const void *address, int64_t port) noexcept {
     Thread *thread = this_thread();
     if (!thread) return ZYNTAX_ENOMEM;
     char *text = to_text(address);
@@ -316,13 +399,14 @@ zyntax_promise *make_read(Op *op) { return zyntax_promise_read(op->io, op->buf, 
 zyntax_promise *make_write(Op *op) { return zyntax_promise_write(op->io, op->buf, op->len); }
 
 zyntax_promise *begin_io(zyntax_promise *(*make)(Op *), int64_t io, void *buf, int64_t len) {
+    if (!buf || len < 1) return failing<ZYNTAX_EINVAL>();
     Op *op = make_op(make);
-    if (!op) return nullptr;
-    op->io = to_io(io);
-    op->buf = buf;
-    op->len = static_cast<size_t>(len);
-    if (!buf || len < 1) op->value = ZYNTAX_EINVAL;
-    return op->value ? &op->promise : begin(op);
+    if (op) {
+        op->io = to_io(io);
+        op->buf = buf;
+        op->len = static_cast<size_t>(len);
+    }
+    return begin(op);
 }
 zyntax_promise *async_tcp_accept(int64_t listener) noexcept {
     static char unused;
@@ -335,31 +419,48 @@ zyntax_promise *async_tcp_write(int64_t io, void *buf, int64_t len) noexcept {
     return begin_io(make_write, io, buf, len);
 }
 
-// In the pool: a string for the caller to free, or an error.
+// A job of the pool; the library has copied it.
+struct LookUp {
+    Answer *answer;
+    uint64_t number;
+    char host[longest_name + 1];
+};
+
+// In the pool: 1, with a text for whoever still wants it, or an error. Zyntax's allocator is not called here.
 int64_t look_up(void *arg) {
-    const char *host = static_cast<const char *>(arg);
+    auto *job = static_cast<LookUp *>(arg);
     addrinfo hints = {}, *list = nullptr;
     hints.ai_socktype = SOCK_STREAM;
-    int error = getaddrinfo(host, nullptr, &hints, &list);
+    int error = getaddrinfo(job->host, nullptr, &hints, &list);
     if (error) return error == EAI_MEMORY ? ZYNTAX_ENOMEM : error == EAI_AGAIN ? ZYNTAX_EAGAIN : ZYNTAX_ENOENT;
     char text[64];
     error = getnameinfo(list->ai_addr, list->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
     freeaddrinfo(list);
     if (error) return ZYNTAX_EIO;
-    size_t length = strlen(text);
-    auto *string = static_cast<int32_t *>(malloc(sizeof(int32_t) + length));
-    if (!string) return ZYNTAX_ENOMEM;
-    *string = static_cast<int32_t>(length);
-    memcpy(string + 1, text, length);
-    return static_cast<int64_t>(reinterpret_cast<uintptr_t>(string));
+    char *copy = strdup(text);
+    if (!copy) return ZYNTAX_ENOMEM;
+    pthread_mutex_lock(&answers_lock);
+    bool is_wanted = job->answer->number == job->number;
+    if (is_wanted) job->answer->text = copy;
+    pthread_mutex_unlock(&answers_lock);
+    if (!is_wanted) free(copy);
+    return 1;
 }
-zyntax_promise *make_look_up(Op *op) { return zyntax_promise_blocking(look_up, op->text, strlen(op->text) + 1); }
-zyntax_promise *async_resolve(const int32_t *host) noexcept {
-    Op *op = make_op(make_look_up);
-    if (!op) return nullptr;
-    op->text = to_text(host);
-    if (!op->text || !*op->text) op->value = ZYNTAX_EINVAL;
-    return op->value ? &op->promise : begin(op);
+
+zyntax_promise *make_look_up(Op *op) {
+    Thread *thread = this_thread();
+    LookUp job = {&place(thread, index_of(op))->answer, number_of(index_of(op), op->generation), {}};
+    strcpy(job.host, op->text);
+    pthread_mutex_lock(&answers_lock);
+    job.answer->number = job.number;
+    pthread_mutex_unlock(&answers_lock);
+    return zyntax_promise_blocking(look_up, &job, sizeof job);
+}
+zyntax_promise *async_resolve(const void *host) noexcept {
+    char *text = to_text(host);
+    if (text && *text) return begin_named(make_look_up, text, 0);
+    free(text);
+    return failing<ZYNTAX_EINVAL>();
 }
 
 // A task > 0 that polls a promise beside everything else, or an error. Its value stays until it is joined.
@@ -371,17 +472,13 @@ int64_t async_spawn(const zyntax_promise *promise) noexcept {
     op->compiled = *promise;
     op->is_spawned = true;
     uint64_t number = number_of(index_of(op), op->generation);
-    return begin(op) ? static_cast<int64_t>(number) : int64_t{ZYNTAX_ENOMEM};
+    return start(op) ? static_cast<int64_t>(number) : int64_t{ZYNTAX_ENOMEM};
 }
 
 // The value of a task, once. A task is its own promise.
 zyntax_promise *async_join(int64_t task) noexcept {
     Op *op = find(this_thread(), static_cast<uint64_t>(task));
-    if (op && op->is_spawned) return &op->promise;
-    op = make_op(nullptr);
-    if (!op) return nullptr;
-    op->value = ZYNTAX_ESTALE;
-    return &op->promise;
+    return op && op->is_spawned ? &op->promise : failing<ZYNTAX_ESTALE>();
 }
 
 // 1, or ZYNTAX_ESTALE for a task whose value was taken. One that has ended keeps its value.
@@ -399,14 +496,11 @@ int64_t async_block_on(const zyntax_promise *promise) noexcept {
 }
 
 constexpr uint8_t effectful = 4;
-const Signature of_nothing = {0, effectful, type_pointer, {}};
-const Signature of_number = {1, effectful, type_pointer, {type_i64}};
-const Signature of_number_to_number = {1, effectful, type_i64, {type_i64}};
-const Signature of_string = {1, effectful, type_pointer, {type_string}};
-const Signature of_string_and_port = {2, effectful, type_pointer, {type_string, type_i64}};
-const Signature of_string_and_port_to_number = {2, effectful, type_i64, {type_string, type_i64}};
-const Signature of_transfer = {3, effectful, type_pointer, {type_i64, type_pointer, type_i64}};
-const Signature of_promise_to_number = {1, effectful, type_i64, {type_pointer}};
+const Signature of_nothing = {0, effectful, type_i64, {}};
+const Signature of_number = {1, effectful, type_i64, {type_i64}};
+const Signature of_string = {1, effectful, type_i64, {type_string}};
+const Signature of_string_and_port = {2, effectful, type_i64, {type_string, type_i64}};
+const Signature of_transfer = {3, effectful, type_i64, {type_i64, type_i64, type_i64}};
 
 template <class F> const void *address(F *function) { return reinterpret_cast<const void *>(function); }
 
@@ -416,6 +510,17 @@ template <class F> const void *address(F *function) { return reinterpret_cast<co
 
 EXPORTED const Info _zrtl_info;
 EXPORTED const Symbol _zrtl_symbols[];
+EXPORTED void _zrtl_set_allocator(void *(*allocate_string)(size_t), void (*free_string)(void *)) noexcept;
+EXPORTED void _zrtl_set_immortal_table(const void *table) noexcept;
+
+// Strings then come from the heap of compiled code, which frees them. Some versions of the loader call this and have
+// the short header.
+void _zrtl_set_allocator(void *(*allocate_string)(size_t), void (*)(void *)) noexcept {
+    allocate = allocate_string ? allocate_string : malloc;
+}
+
+// The table is of strings with fewer than two characters, and the plugin makes none of these.
+void _zrtl_set_immortal_table(const void *) noexcept { header_size = sizeof(StringHeader); }
 
 const Info _zrtl_info = {1, "zyntax_async"};
 
@@ -423,16 +528,16 @@ const Symbol _zrtl_symbols[] = {
     {"$Async$sleep", address(async_sleep), &of_number},
     {"$Async$yield", address(async_yield), &of_nothing},
     {"$Async$tcp_connect", address(async_tcp_connect), &of_string_and_port},
-    {"$Async$tcp_listen", address(async_tcp_listen), &of_string_and_port_to_number},
-    {"$Async$tcp_port", address(async_tcp_port), &of_number_to_number},
+    {"$Async$tcp_listen", address(async_tcp_listen), &of_string_and_port},
+    {"$Async$tcp_port", address(async_tcp_port), &of_number},
     {"$Async$tcp_accept", address(async_tcp_accept), &of_number},
     {"$Async$tcp_read", address(async_tcp_read), &of_transfer},
     {"$Async$tcp_write", address(async_tcp_write), &of_transfer},
-    {"$Async$tcp_close", address(async_tcp_close), &of_number_to_number},
+    {"$Async$tcp_close", address(async_tcp_close), &of_number},
     {"$Async$resolve", address(async_resolve), &of_string},
-    {"$Async$spawn", address(async_spawn), &of_promise_to_number},
+    {"$Async$spawn", address(async_spawn), &of_number},
     {"$Async$join", address(async_join), &of_number},
-    {"$Async$cancel", address(async_cancel), &of_number_to_number},
-    {"$Async$block_on", address(async_block_on), &of_promise_to_number},
+    {"$Async$cancel", address(async_cancel), &of_number},
+    {"$Async$block_on", address(async_block_on), &of_number},
     {nullptr, nullptr, nullptr},
 };

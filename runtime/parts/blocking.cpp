@@ -104,7 +104,7 @@ PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)
 
 PollStatus zyntax_blocking_with(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void (*drop)(void *),
                                 void *arg, size_t arg_size, Waker *waker, int64_t *result) noexcept {
-    if (!valid(op, waker, result)) return POLL_READY;
+    if (Answer answer = answer_at_once(op, waker, result)) return answer;
     if (!runtime || !fn || (!arg && arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
     if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);

@@ -11,11 +11,17 @@ namespace {
 // Whether a shorter configuration of that size has whole members only.
 bool ends_a_member(size_t size) {
     using Config = zyntax_runtime_config;
-    constexpr size_t ends[] = {offsetof(Config, alloc),     offsetof(Config, free),
-                               offsetof(Config, alloc_ctx), offsetof(Config, clock_ns),
-                               offsetof(Config, clock_ctx), offsetof(Config, poll_budget),
-                               offsetof(Config, spin_us),   offsetof(Config, blocking_threads),
-                               offsetof(Config, flags),     offsetof(Config, flags) + sizeof(Config::flags)};
+    constexpr size_t ends[] = {offsetof(Config, alloc),
+                               offsetof(Config, free),
+                               offsetof(Config, alloc_ctx),
+                               offsetof(Config, clock_ns),
+                               offsetof(Config, clock_ctx),
+                               offsetof(Config, poll_budget),
+                               offsetof(Config, spin_us),
+                               offsetof(Config, blocking_threads),
+                               offsetof(Config, flags),
+                               offsetof(Config, await_budget),
+                               offsetof(Config, await_budget) + sizeof(Config::await_budget)};
     for (size_t end : ends) {
         if (size == end) return true;
     }

@@ -9,7 +9,8 @@ namespace {
 
 zyntax_wait doing(const Runtime *runtime, const Slot *slot) {
     if (slot == runtime->current) return ZYNTAX_WAIT_RUNNING;
-    if (slot->flags & (Slot::queued | Slot::canceled) || slot->in_inbox.load(std::memory_order_relaxed))
+    if (slot->flags & (Slot::queued | Slot::canceled) ||
+        (slot->elsewhere.load(std::memory_order_relaxed) & Slot::in_inbox))
         return ZYNTAX_WAIT_QUEUED;
     return static_cast<zyntax_wait>(slot->waits);
 }

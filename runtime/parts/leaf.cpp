@@ -85,6 +85,8 @@ zyntax_promise *failing(int32_t error) {
     return error == ZYNTAX_ENOMEM ? &memory_promise : &validity_promise;
 }
 
+bool is_ours(const zyntax_promise &promise) { return is_leaf(promise) || promise.poll == poll_failing; }
+
 Leaf *make_leaf(const LeafKind *kind) {
     PromiseTask *task = polled_promise_task();
     Runtime *runtime = task ? task->runtime : nullptr;
@@ -93,7 +95,7 @@ Leaf *make_leaf(const LeafKind *kind) {
     auto [leaf, index, generation] = part->cells.take(runtime->inbox->id);
     if (!leaf) return nullptr;
     leaf->promise = {to_pointer(handle_bits(index, generation)), poll_leaf};
-    leaf->is_polled = leaf->is_connection = false;
+    leaf->is_polled = false;
     leaf->task = task;
     leaf->next = task->leaves;
     leaf->prev = nullptr;
@@ -102,11 +104,19 @@ Leaf *make_leaf(const LeafKind *kind) {
     leaf->kind = kind;
     leaf->op = 0;
     leaf->value = 0;
+    leaf->discard = nullptr;
     return leaf;
 }
 
+// It copies its arguments now, whatever is left of the poll's budget: the poll of the promise counts.
 Leaf *begin_leaf(Leaf *leaf) {
-    if (!leaf || advance(leaf) != ZYNTAX_ENOMEM) return leaf;
+    if (!leaf) return nullptr;
+    Runtime *runtime = leaf->task->runtime;
+    int64_t left = runtime->awaits_left;
+    runtime->awaits_left = INT64_MAX;
+    int64_t value = advance(leaf);
+    runtime->awaits_left = left;
+    if (value != ZYNTAX_ENOMEM) return leaf;
     free_leaf(leaf);
     return nullptr;
 }
@@ -124,17 +134,17 @@ int64_t advance(Leaf *leaf) {
     leaf->is_polled = false;
     runtime->quiet = was_quiet;
     if (!leaf->value) return leaf->value = value;
-    assert(!leaf->is_connection); // as what makes one runs no compiled code
+    assert(!leaf->discard); // the poll of what makes such a value runs no compiled code
     stop(leaf);
     end_leaf(inner_of(leaf));
     return leaf->value;
 }
 
-int64_t collect(Leaf *leaf, bool *is_connection) {
+int64_t collect(Leaf *leaf, void (**discard)(int64_t)) {
     int64_t value = advance(leaf);
     if (!value || leaf->is_polled) return value;
-    *is_connection = leaf->is_connection;
-    leaf->is_connection = false;
+    *discard = leaf->discard;
+    leaf->discard = nullptr;
     free_leaf(leaf);
     return value;
 }
@@ -143,7 +153,7 @@ void free_leaf(Leaf *leaf) {
     PromiseTask *task = leaf->task;
     assert((leaf->generation.load(std::memory_order_relaxed) & 1) && (leaf->prev || task->leaves == leaf));
     stop(leaf);
-    if (leaf->is_connection) zyntax_io_close(static_cast<zyntax_io *>(to_pointer(static_cast<uintptr_t>(leaf->value))));
+    if (leaf->discard) leaf->discard(leaf->value);
     (leaf->prev ? leaf->prev->next : task->leaves) = leaf->next;
     if (leaf->next) leaf->next->prev = leaf->prev;
     cells_of(task->runtime)->give(leaf);
@@ -176,9 +186,17 @@ Leaf *leaf_of(const PromiseTask *task, const zyntax_promise &promise) {
 int64_t poll_leaf(void *number) {
     PromiseTask *task = polled_promise_task();
     if (!task) return ZYNTAX_ESTALE;
+    Runtime *runtime = task->runtime;
+    int64_t left = runtime->awaits_left;
+    if (left <= 0) {
+        wake(task->self); // one poll has had its share of values
+        return answer(task, 0);
+    }
     Leaf *leaf = find_leaf(to_bits(number));
-    bool is_connection;
-    return answer(task, leaf && leaf->task == task ? collect(leaf, &is_connection) : int64_t{ZYNTAX_ESTALE});
+    void (*discard)(int64_t); // the code's business from here on
+    int64_t value = leaf && leaf->task == task ? collect(leaf, &discard) : int64_t{ZYNTAX_ESTALE};
+    runtime->awaits_left = value ? left - 1 : left;
+    return answer(task, value);
 }
 
 } // namespace zyntax

@@ -24,14 +24,14 @@ struct alignas(64) Leaf {
 
     zyntax_promise promise; // what compiled code holds: the leaf's number, and poll_leaf
     std::atomic<uint32_t> generation, owner;
-    uint32_t link;      // the pool's
-    bool is_polled;     // owner only, as is what follows. Set and cleared by advance
-    bool is_connection; // the value is a connection, which goes with the leaf. Cleared by whoever takes it
+    uint32_t link;  // the pool's
+    bool is_polled; // owner only, as is what follows. Set and cleared by advance
     PromiseTask *task;
     Leaf *next, *prev; // of the task
     const LeafKind *kind;
     zyntax_op op;
-    int64_t value;                     // not 0: it has come, and waits to be asked for
+    int64_t value;            // not 0: it has come, and waits to be asked for
+    void (*discard)(int64_t); // of a value that holds something and that nobody has taken; null: it holds nothing
     alignas(8) unsigned char data[40]; // its kind's
 };
 static_assert(sizeof(Leaf) == 128);
@@ -67,8 +67,8 @@ Leaf *begin_leaf(Leaf *);
 // Its value, which stays with it; 0 while it is pending; ZYNTAX_EDEADLK, which is not its value, while it is polled.
 int64_t advance(Leaf *);
 
-// As advance, for the code that awaits it: a value ends the leaf. *is_connection: whether the value is one.
-int64_t collect(Leaf *, bool *is_connection);
+// As advance, for the code that awaits it: a value ends the leaf. *discard is that of the value.
+int64_t collect(Leaf *, void (**discard)(int64_t));
 
 void free_leaf(Leaf *); // it is not polled
 void end_leaf(Leaf *);  // null is fine. As cancel, and freed unless it is polled; and what is under a limit, too
@@ -84,12 +84,20 @@ Leaf *leaf_of(const PromiseTask *, const zyntax_promise &);
 // A handle of I/O as a value.
 inline int64_t to_value(zyntax_io *io) { return static_cast<int64_t>(to_bits(io)); }
 
-// The same for the result of an operation that makes a connection.
+inline void close_value(int64_t value) {
+    zyntax_io_close(static_cast<zyntax_io *>(to_pointer(static_cast<uintptr_t>(value))));
+}
+
+// The value of a leaf that makes a connection.
 inline int64_t connection_value(Leaf *leaf, int64_t result, zyntax_io *connection) {
-    leaf->is_connection = result == 0;
-    return result ? result : to_value(connection);
+    if (result) return result;
+    leaf->discard = close_value;
+    return to_value(connection);
 }
 
 inline bool is_leaf(const zyntax_promise &promise) { return promise.poll == poll_leaf; }
+
+// Whether it is of this section: a leaf, alive or not, or one that fails.
+bool is_ours(const zyntax_promise &);
 
 } // namespace zyntax

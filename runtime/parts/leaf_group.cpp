@@ -67,7 +67,7 @@ zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises, size_t n)
 // The host hears of a child that there is no memory for, too: nobody else would free what it is made of.
 zyntax_promise *zyntax_promise_spawn_child(const zyntax_promise *promise) noexcept {
     PromiseTask *parent = polled_promise_task();
-    if (!parent || !promise || !promise->poll) return failing(ZYNTAX_EINVAL);
+    if (!parent || !promise || !promise->poll || is_ours(*promise)) return failing(ZYNTAX_EINVAL);
     zyntax_promise copy = *promise;
     zyntax_promise_hooks hooks = {};
     if (parent->hooks.child) {

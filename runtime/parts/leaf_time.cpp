@@ -37,7 +37,7 @@ Leaf *under(const Leaf *leaf) { return leaf_of(leaf->task, data_of<Timeout>(leaf
 int64_t poll_timeout(Leaf *leaf, Runtime *runtime, Waker *waker) {
     const auto *timeout = data_of<Timeout>(leaf);
     Leaf *inner = under(leaf);
-    int64_t value = inner ? collect(inner, &leaf->is_connection) : poll_in(leaf->task, timeout->promise);
+    int64_t value = inner ? collect(inner, &leaf->discard) : poll_in(leaf->task, timeout->promise);
     if (value || leaf->value) return value;
     if (zyntax_sleep_until(runtime, &leaf->op, timeout->deadline_ns, waker) == POLL_PENDING) return 0;
     end_leaf(under(leaf));

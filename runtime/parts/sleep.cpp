@@ -11,7 +11,11 @@ namespace {
 bool is_answered(Runtime *runtime, zyntax_op *op, const Waker *waker, PollStatus *status) {
     int64_t unused;
     *status = POLL_READY;
-    if (!runtime || !valid(op, waker, &unused)) return true;
+    if (!runtime) return true;
+    if (Answer answer = answer_at_once(op, waker, &unused)) {
+        *status = answer;
+        return true;
+    }
     check_thread(runtime);
     if (!*op) return false;
     const Node *node = find_node(*op);

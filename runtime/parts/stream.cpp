@@ -10,7 +10,7 @@ namespace {
 template <class Try>
 inline PollStatus transfer(zyntax_io *handle, zyntax_op *op, uint32_t direction, const void *buf, size_t len,
                            Waker *waker, int64_t *result, Try try_it) {
-    if (!valid(op, waker, result)) return POLL_READY;
+    if (Answer answer = answer_at_once(op, waker, result)) return answer;
     IoRef ref = find_io(handle);
     Io *io = ref.object;
     if (!io) return dead_handle(op, result);
@@ -19,12 +19,36 @@ inline PollStatus transfer(zyntax_io *handle, zyntax_op *op, uint32_t direction,
     if (!len) return complete(op, result, 0);
     if (io->readiness & bits_of(direction)) {
         os::KeepErrors keep;
+        io->reported &= ~direction;
         int64_t n = try_it(io);
         if (n != ZYNTAX_EAGAIN) return complete(op, result, n);
         io->readiness &= ~bits_of(direction);
     }
     return wait_io(ref, direction, op, waker, result);
 }
+
+// ---- waiters for readiness ----
+
+// A waiter that an event wakes receives what the event reported: some descriptors answer the kernel's question once (a
+// ring of perf events), and the poller has asked it. The tag: the handle's index, the reported set, the interest.
+constexpr uint32_t set_shift = 2, set_bits = 3u << set_shift, index_shift = 4;
+
+uint32_t to_tag(const Io *io, uint32_t interest) { return handle_index(to_bits(io->handle)) << index_shift | interest; }
+
+// Sockets and pipes stay ready until they are used. Of the others, an event that no waiter received counts as well.
+bool answers_once(const Io *io) { return io->kind == os::Kind::other || io->kind == os::Kind::flagged_other; }
+
+void ready_fired(Runtime *runtime, Node *node) {
+    uint32_t set = runtime->reported & node->tag & (readable | writable);
+    if (set) {
+        node->tag |= set << set_shift;
+        return wake_waiter(runtime, node);
+    }
+    node->source = nullptr; // no event: the kernel is asked
+    fire(runtime, node);
+}
+void ready_abandoned(Runtime *, Node *) {}
+constinit Source ready_source = {ready_fired, ready_abandoned};
 
 } // namespace
 
@@ -51,8 +75,6 @@ int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) no
         return error;
     }
     io->was_blocking = was_blocking;
-    if (!was_blocking) io->file = os::file_identity(fd);
-    if (io->file) runtime->given_nonblocking++;
     *out = handle;
     return 0;
 }
@@ -61,7 +83,7 @@ int32_t zyntax_io_close(zyntax_io *handle) noexcept {
     os::KeepErrors keep;
     IoRef ref = find_io(handle);
     if (!ref.object) return ZYNTAX_ESTALE;
-    os::close(remove_io(ref.runtime, ref.object));
+    close_io(ref.runtime, ref.object);
     return 0;
 }
 
@@ -71,7 +93,7 @@ int32_t zyntax_io_detach(zyntax_io *handle, intptr_t *fd) noexcept {
     IoRef ref = find_io(handle);
     if (!ref.object) return ZYNTAX_ESTALE;
     *fd = remove_io(ref.runtime, ref.object);
-    return 0;
+    return *fd >= 0 ? 0 : ZYNTAX_EBADF;
 }
 
 intptr_t zyntax_io_fd(zyntax_io *handle) noexcept {
@@ -83,22 +105,33 @@ intptr_t zyntax_io_fd(zyntax_io *handle) noexcept {
 // An edge that comes between the question and the next wait is still reported by that wait.
 PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, Waker *waker,
                            int64_t *result) noexcept {
-    if (!valid(op, waker, result)) return POLL_READY;
+    if (Answer answer = answer_at_once(op, waker, result)) return answer;
     IoRef ref = find_io(handle);
-    if (!ref.object) return dead_handle(op, result);
+    Io *io = ref.object;
+    if (!io) return dead_handle(op, result);
     if (!interest || (interest & ~(readable | writable))) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, interest, op)) return still_pending(ref.runtime, node, waker);
+    uint32_t tag = to_tag(io, interest);
+    auto is_it = [tag](const Node *n) { return n->source == &ready_source && (n->tag & ~set_bits) == tag; };
+    Node *node = *op ? my_node(ref.runtime, op, is_it) : nullptr;
+    if (node && !node->woken) return still_pending(ref.runtime, node, waker);
+    uint32_t set = node ? (node->tag & set_bits) >> set_shift : 0;
+    if (node) free_node(ref.runtime, node);
     os::KeepErrors keep;
-    uint32_t now = os::poll_now(ref.object->fd, interest);
-    if (now) return complete(op, result, now);
-    ref.object->readiness &= ~bits_of(interest);
-    return wait_io(ref, interest, op, waker, result);
+    if (!set) set = os::poll_now(io->fd, interest) | (answers_once(io) ? io->reported & interest : 0);
+    io->reported &= ~interest;
+    if (set) return complete(op, result, set);
+    io->readiness &= ~bits_of(interest);
+    if (wait_io(ref, interest, op, waker, result) == POLL_READY) return POLL_READY;
+    node = find_node(*op);
+    node->source = &ready_source;
+    node->tag = tag;
+    return POLL_PENDING;
 }
 
 PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t len, Waker *waker,
                           int64_t *result) noexcept {
     return transfer(handle, op, readable, buf, len, waker, result, [=](Io *io) {
-        int64_t n = os::read(io->fd, io->kind, buf, len);
+        int64_t n = os::read(io->fd, &io->kind, buf, len);
         // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
         bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
         if (drained) io->readiness &= ~readable;
@@ -110,5 +143,5 @@ PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, si
                            int64_t *result) noexcept {
     // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
     return transfer(handle, op, writable, buf, len, waker, result,
-                    [=](const Io *io) { return os::write(io->fd, io->kind, buf, len); });
+                    [=](Io *io) { return os::write(io->fd, &io->kind, buf, len); });
 }

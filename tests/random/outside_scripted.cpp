@@ -350,11 +350,12 @@ int32_t RandomPoller::add(intptr_t fd, uintptr_t word, void **registration) {
     return 0;
 }
 
-void RandomPoller::remove(intptr_t fd, void *registration) {
+bool RandomPoller::remove(intptr_t fd, void *registration) {
     End &end = at(fd);
     if (end.poller != number_ + 1 || &end != registration) report(world.program, "remove", "of what was not added");
     end.poller = 0;
     end.wanted = 0;
+    return true;
 }
 
 void RandomPoller::want(intptr_t fd, void *registration, uint32_t directions) {
@@ -460,10 +461,8 @@ int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
 }
 
 void set_blocking(intptr_t fd) { at(fd).nonblocking = false; }
-bool is_blocking(intptr_t fd) { return !at(fd).nonblocking; }
-uint64_t file_identity(intptr_t fd) { return uint64_t(fd); }
 
-int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
+int64_t read(intptr_t fd, Kind *, void *buf, size_t len) {
     End &end = at(fd);
     if (end.error) return end.error;
     if (end.listens || end.connecting) return ZYNTAX_ENOTCONN;
@@ -475,7 +474,7 @@ int64_t read(intptr_t fd, Kind, void *buf, size_t len) {
     return n;
 }
 
-int64_t write(intptr_t fd, Kind, const void *, size_t len) {
+int64_t write(intptr_t fd, Kind *, const void *, size_t len) {
     End &end = at(fd);
     if (end.error) return end.error;
     if (end.listens || end.connecting) return ZYNTAX_ENOTCONN;

@@ -13,7 +13,7 @@ public:
     void close(bool of_a_copy = false);
     bool reserve() { return true; }
     int32_t add(intptr_t fd, uintptr_t word, void **registration);
-    void remove(intptr_t fd, void *registration);
+    bool remove(intptr_t fd, void *registration);
     void want(intptr_t fd, void *registration, uint32_t directions);
     bool knows(intptr_t fd, uintptr_t word);
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);

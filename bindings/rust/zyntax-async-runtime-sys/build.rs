@@ -5,6 +5,75 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+/// Beginnings of flags that a distribution or a user sets for all C++ code, and that these sources cannot have: they are
+/// compiled as C++20 without the C++ library, into objects that rustc links as they are.
+const REFUSED: &[&str] = &[
+    // The language, and what a run-time library would have to provide for it.
+    "-std= --std= -ansi -fexceptions -fnon-call-exceptions -frtti -fthreadsafe-statics -fno-implicit-templates",
+    "-fno-implicit-inline-templates -fkeep-inline-functions -D_GLIBCXX_ASSERTIONS -D_GLIBCXX_DEBUG",
+    "-D_GLIBCXX_CONCEPT_CHECKS -D_GLIBCXX_PARALLEL -D_LIBCPP_DEBUG -D_LIBCPP_ENABLE_ASSERTIONS",
+    "-D_LIBCPP_HARDENING_MODE",
+    // Objects that only their own compiler can link.
+    "-flto -ffat-lto-objects -fno-fat-lto-objects -fwhole-program -fsplit-lto-unit -fvirtual-function-elimination",
+    "-fuse-linker-plugin -fembed-bitcode -emit-llvm",
+    // Instrumentation with a library of its own. A sanitizer stays where rustc uses it, too.
+    "-fsanitize -fprofile -fcs-profile -ftest-coverage -fcoverage --coverage -coverage -pg -finstrument-functions",
+    "-fxray -fsplit-stack",
+    // What changes the interface that the declarations in Rust are for, and what rustc decides.
+    "-fshort-enums -fpack-struct -fvisibility -fpie -fPIE -fno-pie -fno-PIE -fno-pic -fno-PIC",
+    // Warnings of a compiler that nobody has tried are no reason not to build.
+    "-Werror -pedantic-errors --pedantic-errors",
+];
+
+/// The same for Microsoft's compiler, after a slash or a hyphen.
+const REFUSED_MSVC: &str = "std: EH GR Zc:threadSafeInit GL Zp WX";
+
+fn is_msvc() -> bool {
+    env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|name| name == "msvc")
+}
+
+fn is_refused(flag: &str) -> bool {
+    if let Some(list) = flag.strip_prefix("-fsanitize=") {
+        let rustc_has = env::var("CARGO_CFG_SANITIZE").unwrap_or_default();
+        return !list.split(',').all(|name| rustc_has.split(',').any(|other| other == name));
+    }
+    let option = flag.strip_prefix(['-', '/']).filter(|_| is_msvc()).unwrap_or_default();
+    REFUSED.iter().flat_map(|line| line.split(' ')).any(|refused| flag.starts_with(refused))
+        || REFUSED_MSVC.split(' ').any(|refused| option.starts_with(refused))
+}
+
+/// The flags without those that are refused.
+fn accepted(flags: &[&str]) -> String {
+    let mut kept: Vec<String> = Vec::new();
+    for word in flags {
+        let flag = word.trim_matches(['"', '\'']);
+        let before = kept.last().map_or("", String::as_str);
+        if before == "-D" && is_refused(&format!("-D{flag}")) || before == "-Xclang" && is_refused(flag) {
+            kept.pop();
+        } else if let Some(list) = flag.strip_prefix("-Wp,") {
+            let list: Vec<&str> = list.split(',').filter(|flag| !is_refused(flag)).collect();
+            if !list.is_empty() {
+                kept.push(format!("-Wp,{}", list.join(",")));
+            }
+        } else if !is_refused(flag) {
+            kept.push((*word).into());
+        }
+    }
+    kept.join(" ")
+}
+
+/// Takes what is refused out of CXX, CXXFLAGS and their forms for a host or target, which `cc` reads.
+fn clean_environment() {
+    for (name, value) in env::vars_os() {
+        let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
+        let words: Vec<&str> = value.split_ascii_whitespace().collect();
+        let kept = accepted(&words);
+        if name.contains("CXX") && kept != words.join(" ") {
+            env::set_var(name, kept);
+        }
+    }
+}
+
 const FOLDERS: [&str; 3] = ["runtime", "runtime/parts", "platform"];
 
 fn sources() -> PathBuf {
@@ -34,17 +103,25 @@ fn main() {
     println!("cargo:rerun-if-changed={}", include.display());
     println!("cargo:include={}", include.display());
 
+    clean_environment();
     let mut build = cc::Build::new();
     // No part of the C++ library is linked, as the sources use none.
     build.cpp(true).std("c++20").cpp_link_stdlib(None).include(&include);
-    let msvc = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|name| name == "msvc");
+    let msvc = is_msvc();
     let flags: &[&str] = if msvc {
         &["/EHs-c-", "/GR-", "/Zc:threadSafeInit-", "/permissive-"]
     } else {
-        &["-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fvisibility=hidden"]
+        &["-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-short-enums", "-fvisibility=hidden"]
     };
     for flag in flags {
         build.flag_if_supported(flag);
+    }
+    if !msvc {
+        build.flag("-U_GLIBCXX_ASSERTIONS"); // some distributions' compilers define it
+                                             // And some of them write bitcode, which only rustc's own linker plugin is meant for.
+        if !env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("linker-plugin-lto")) {
+            build.flag_if_supported("-fno-lto");
+        }
     }
     // In a debug build the library aborts with a message when it is called from the wrong thread.
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The body of one machine function, from its flow graph.
 //!
-//! An await point has two calls of what it waits for. The first stands in the straight-line code, with everything in
-//! machine registers; only when it is pending does the frame get the state id and what lives across. The second stands
-//! where the next poll comes in; while it is pending too there is nothing to store, and when it is ready the registers
-//! are filled again and both ways join.
+//! An await point has two calls of what it waits for. The first stands in the straight-line code; when it is pending, the
+//! frame gets the state id and what it does not have yet. The second stands where the next poll comes in; while it is
+//! pending too there is nothing to store, and when it is ready both ways join. homes.rs says where each value is then.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,9 +18,11 @@ use cranelift_module::{DataId, FuncId, Module};
 use crate::check::Target;
 use crate::codegen::{signature, Codes, Unit};
 use crate::flow::{Convert, End, Flow, Inst, Point, Reg, RegionId, Wait};
-use crate::host::{cell, kind, Failure};
-use crate::layout::{Frame, Place, Spot, ARGS, RESULT};
+use crate::host::{cell, kind, program, Failure};
+use crate::layout::{Frame, Place, ARGS, RESULT};
 use crate::parse::{Color, Op};
+use crate::runtime::waker;
+use crate::set::Set;
 
 pub const READY: i64 = 0;
 pub const PENDING: i64 = 1;
@@ -36,6 +37,9 @@ pub struct Body<'b, 'u> {
     flow: &'u Flow,
     frame: Option<&'u Frame<'u>>,
     vars: Vec<Variable>,
+    /// The residents that registers have here, and whether those that are set are stored behind this loop only.
+    available: Set,
+    quiet: bool,
     /// The blocks of the flow graph.
     blocks: Vec<Block>,
     /// Where the poll function goes on, by await point.
@@ -67,6 +71,8 @@ impl<'b, 'u> Body<'b, 'u> {
             flow,
             frame,
             vars,
+            available: frame.map_or(Set::default(), |frame| frame.lives.none()),
+            quiet: false,
             blocks,
             resumes,
             params,
@@ -95,12 +101,35 @@ impl<'b, 'u> Body<'b, 'u> {
         self.builder.ins().iadd_imm_s(base, i64::from(offset))
     }
 
+    /// The frame of the function, which has one.
+    fn frame(&self) -> &'u Frame<'u> {
+        self.frame.expect("the function is async")
+    }
+
+    /// The place of a value that is stored where it is set and loaded where it is read, and its number.
+    fn resident(&self, reg: Reg) -> Option<(i32, usize)> {
+        let frame = self.frame?;
+        let number = frame.lives.number(reg).filter(|number| frame.homes.resident.contains(*number))?;
+        Some((frame.slots[&reg], number))
+    }
+
     pub fn get(&mut self, reg: Reg) -> Value {
+        if let Some((offset, number)) = self.resident(reg).filter(|(_, number)| !self.available.contains(*number)) {
+            let value = self.load(self.state(), offset);
+            self.builder.def_var(self.vars[reg], value);
+            self.available.insert(number);
+        }
         self.builder.use_var(self.vars[reg])
     }
 
     pub fn set(&mut self, reg: Reg, value: Value) {
         self.builder.def_var(self.vars[reg], value);
+        if let Some((offset, number)) = self.resident(reg) {
+            self.available.insert(number);
+            if !self.quiet {
+                self.store(value, self.state(), offset);
+            }
+        }
     }
 
     pub fn state(&self) -> Value {
@@ -112,7 +141,7 @@ impl<'b, 'u> Body<'b, 'u> {
     }
 
     pub fn op(&mut self) -> Value {
-        let offset = self.frame.and_then(|frame| frame.op).unwrap_or_default();
+        let offset = self.frame().op.expect("the function awaits an operation");
         self.add(self.params[0], offset)
     }
 
@@ -131,7 +160,7 @@ impl<'b, 'u> Body<'b, 'u> {
 
     pub fn runtime(&mut self) -> Value {
         let host = self.host();
-        self.load(host, 0)
+        self.load(host, program::RUNTIME)
     }
 
     /// The address of the scratch room, or of something in it.
@@ -146,30 +175,34 @@ impl<'b, 'u> Body<'b, 'u> {
         *self.refs.entry(id).or_insert_with(|| module.declare_func_in_func(id, func))
     }
 
-    /// The call's result; of a function without one, some value that means nothing.
     fn result(&mut self, call: Call) -> Value {
-        self.builder.inst_results(call).first().copied().unwrap_or(Value::from_u32(0))
+        *self.builder.inst_results(call).first().expect("the function has a result")
     }
 
-    fn call_code(&mut self, id: FuncId, args: &[Value]) -> Value {
+    fn call_code(&mut self, id: FuncId, args: &[Value]) -> Call {
         let func = self.func_ref(id);
         let call = self.builder.ins().call(func, args);
         if self.straight {
             self.straight_calls.insert(call);
         }
-        self.result(call)
+        call
     }
 
-    fn call_pointer(&mut self, pointer: Value, letters: &str, args: &[Value]) -> Value {
+    fn call_pointer(&mut self, pointer: Value, letters: &str, args: &[Value]) -> Call {
         let types = signature(&self.unit.module, letters);
         let types = self.builder.import_signature(types);
-        let call = self.builder.ins().call_indirect(types, pointer, args);
-        self.result(call)
+        self.builder.ins().call_indirect(types, pointer, args)
     }
 
-    /// Calls a function of the runtime's or of the host's.
+    /// Calls a function of the runtime's or of the host's that has no result.
+    pub fn run(&mut self, name: &str, args: &[Value]) {
+        self.call_code(self.unit.imports[name], args);
+    }
+
+    /// Calls one that has.
     pub fn call(&mut self, name: &str, args: &[Value]) -> Value {
-        self.call_code(self.unit.imports[name], args)
+        let call = self.call_code(self.unit.imports[name], args);
+        self.result(call)
     }
 
     pub fn import_address(&mut self, name: &str) -> Value {
@@ -186,7 +219,7 @@ impl<'b, 'u> Body<'b, 'u> {
         let host = self.host();
         let failure = self.builder.ins().iconst(types::I32, failure as i64);
         let line = self.builder.ins().iconst(types::I32, i64::from(line));
-        self.call("zy_fail", &[host, failure, line]);
+        self.run("zy_fail", &[host, failure, line]);
         self.builder.ins().trap(TrapCode::unwrap_user(1));
         self.builder.switch_to_block(go_on);
     }
@@ -200,13 +233,13 @@ impl<'b, 'u> Body<'b, 'u> {
         self.fail_if(null, Failure::Memory, line);
     }
 
-    /// A function that can call itself looks how much stack is left.
+    /// Looks how much stack is left, where codegen.rs says that a function has to.
     fn check_stack(&mut self) {
-        if !self.unit.layouts.recursive(self.index) {
+        if !self.unit.checks_stack(self.index) {
             return;
         }
         let host = self.host();
-        let limit = self.load(host, 8);
+        let limit = self.load(host, program::STACK_LIMIT);
         let stack = self.builder.ins().get_stack_pointer(types::I64);
         let over = self.builder.ins().icmp(IntCC::UnsignedLessThan, stack, limit);
         self.fail_if(over, Failure::Stack, self.flow.line);
@@ -224,17 +257,16 @@ impl<'b, 'u> Body<'b, 'u> {
     }
 
     pub fn poll(&mut self) {
-        let Some(frame) = self.frame else { return };
+        let frame = self.frame();
         self.check_stack();
         let (start, pending) = (self.builder.create_block(), self.builder.create_block());
         let mut targets = vec![start];
         targets.extend(&self.resumes);
         self.dispatch(&targets, None);
         self.builder.switch_to_block(start);
-        for (number, reg) in frame.args.iter().enumerate() {
-            let value = self.load(self.state(), ARGS + 8 * number as i32);
-            self.set(*reg, value);
-        }
+        let mut read = frame.lives.entry[0].clone();
+        read.subtract(&frame.homes.resident);
+        self.refill(&read);
         self.builder.ins().jump(self.blocks[0], &[]);
         self.flow(Some(pending));
         self.builder.switch_to_block(pending);
@@ -260,7 +292,7 @@ impl<'b, 'u> Body<'b, 'u> {
     }
 
     pub fn drop(&mut self) {
-        let Some(frame) = self.frame else { return };
+        let frame = self.frame();
         self.check_stack();
         let nothing = self.builder.create_block();
         let mut targets = vec![nothing];
@@ -271,7 +303,7 @@ impl<'b, 'u> Body<'b, 'u> {
             match spot.point.wait {
                 Wait::Op(_) => {
                     let op = self.op();
-                    self.call("zyntax_op_cancel", &[op]);
+                    self.run("zyntax_op_cancel", &[op]);
                 }
                 Wait::Call(region) => self.end_call(region, true),
                 Wait::Next(..) | Wait::Poll | Wait::Consumer => {}
@@ -287,7 +319,7 @@ impl<'b, 'u> Body<'b, 'u> {
 
     /// The task's cell lies behind its frame; it is null if nobody wants the value.
     pub fn end_of_task(&mut self) {
-        let Some(frame) = self.frame else { return };
+        let frame = self.frame();
         let [finished, hand_over, canceled, end] = [(); 4].map(|()| self.builder.create_block());
         let (state, outcome) = (self.params[0], self.params[1]);
         self.builder.ins().brif(outcome, canceled, &[], finished, &[]);
@@ -311,7 +343,9 @@ impl<'b, 'u> Body<'b, 'u> {
         let mut spot = 0;
         for (index, block) in self.flow.blocks.iter().enumerate() {
             self.builder.switch_to_block(self.blocks[index]);
+            self.enter(index);
             block.insts.iter().for_each(|inst| self.inst(inst));
+            self.load_before_loop(index);
             match &block.end {
                 Some(End::Jump(next)) => {
                     self.builder.ins().jump(self.blocks[*next], &[]);
@@ -322,13 +356,29 @@ impl<'b, 'u> Body<'b, 'u> {
                 }
                 Some(End::Return(value)) => self.give_value(*value),
                 Some(End::Await(_)) => {
-                    if let (Some(frame), Some(pending)) = (self.frame, pending) {
-                        self.await_point(frame, pending, spot);
-                    }
+                    self.await_point(pending.expect("only a poll function waits"), spot);
                     spot += 1;
                 }
                 None => unreachable!("flow.rs ends every block"),
             }
+        }
+    }
+
+    fn enter(&mut self, block: usize) {
+        let Some(Frame { homes, lives, .. }) = self.frame else { return };
+        self.available.clone_from(&homes.available[block]);
+        self.quiet = homes.quiet[block];
+        for number in homes.store_after[block].iter().flat_map(Set::iter) {
+            let reg = lives.regs[number];
+            let value = self.get(reg);
+            self.set(reg, value);
+        }
+    }
+
+    fn load_before_loop(&mut self, block: usize) {
+        let Some(Frame { homes, lives, .. }) = self.frame else { return };
+        for number in homes.load_before[block].iter().flat_map(Set::iter) {
+            self.get(lives.regs[number]);
         }
     }
 
@@ -353,14 +403,17 @@ impl<'b, 'u> Body<'b, 'u> {
 
     // ---- Await points ----
 
-    fn await_point(&mut self, frame: &'u Frame, pending: Block, number: usize) {
-        let spot: &Spot = &frame.spots[number];
+    fn await_point(&mut self, pending: Block, number: usize) {
+        let frame = self.frame();
+        let (spot, homes) = (&frame.spots[number], &frame.homes);
         let point: &Point = spot.point;
         let (resume, next) = (self.resumes[number], self.blocks[point.next]);
+        let mut passing = spot.live.clone();
+        passing.subtract(&homes.resident);
         if matches!(point.wait, Wait::Poll | Wait::Consumer) {
-            self.suspend(frame, number);
+            self.suspend(number);
             if point.wait == Wait::Poll {
-                let (data, wake) = (self.load(self.waker(), 0), self.load(self.waker(), 8));
+                let (data, wake) = (self.load(self.waker(), waker::DATA), self.load(self.waker(), waker::WAKE));
                 self.call_pointer(wake, "vp", &[data]);
                 self.builder.ins().jump(pending, &[]);
             } else {
@@ -369,28 +422,38 @@ impl<'b, 'u> Body<'b, 'u> {
                 self.give_status(READY);
             }
             self.builder.switch_to_block(resume);
-            self.refill(frame, |reg| spot.live.contains(&reg));
+            self.refill(&passing);
             self.builder.ins().jump(next, &[]);
             return;
         }
         let [suspend, refill, ready] = [(); 3].map(|()| self.builder.create_block());
-        let again = |reg: Reg| spot.holds(reg) && !spot.live.contains(&reg) || point.args.contains(&reg);
 
         let status = self.attempt(point);
         self.builder.ins().brif(status, suspend, &[], ready, &[]);
+        let mut kept = homes.kept[number].clone();
+        kept.intersect(&self.available);
         self.builder.switch_to_block(suspend);
-        self.suspend(frame, number);
+        self.suspend(number);
         self.builder.ins().jump(pending, &[]);
 
         self.builder.switch_to_block(resume);
-        self.refill(frame, again);
+        self.available = frame.lives.none();
+        let mut again = frame.lives.none();
+        frame.lives.numbers(point.args.iter().copied()).for_each(|number| again.insert(number));
+        again.subtract(&homes.resident);
+        self.refill(&again);
         self.straight = false;
         let status = self.attempt(point);
         self.straight = true;
         self.builder.ins().brif(status, pending, &[], refill, &[]);
         self.builder.switch_to_block(refill);
-        self.refill(frame, |reg| spot.live.contains(&reg) && !again(reg));
+        passing.subtract(&again);
+        self.refill(&passing);
+        for number in kept.iter() {
+            self.get(frame.lives.regs[number]);
+        }
         self.builder.ins().jump(ready, &[]);
+        self.available = kept;
 
         self.builder.switch_to_block(ready);
         match point.wait {
@@ -414,23 +477,25 @@ impl<'b, 'u> Body<'b, 'u> {
         self.builder.ins().jump(next, &[]);
     }
 
-    /// Stores what the frame has to hold at this point. An argument that is never set anew is where it was.
-    fn suspend(&mut self, frame: &Frame, number: usize) {
-        for (reg, offset) in &frame.slots {
-            if frame.spots[number].holds(*reg) && !frame.constant.contains(reg) {
-                let value = self.get(*reg);
-                self.store(value, self.state(), *offset);
-            }
+    /// Stores what the frame has to hold at this point and does not have yet.
+    fn suspend(&mut self, number: usize) {
+        let frame = self.frame();
+        let mut passing = frame.spots[number].held.clone();
+        passing.subtract(&frame.homes.resident);
+        for number in passing.iter() {
+            let reg = frame.lives.regs[number];
+            let value = self.get(reg);
+            self.store(value, self.state(), frame.slots[&reg]);
         }
         self.set_state_id(number as i64 + 1);
     }
 
-    fn refill(&mut self, frame: &Frame, wanted: impl Fn(Reg) -> bool) {
-        for (reg, offset) in &frame.slots {
-            if wanted(*reg) {
-                let value = self.load(self.state(), *offset);
-                self.set(*reg, value);
-            }
+    fn refill(&mut self, wanted: &Set) {
+        let frame = self.frame();
+        for number in wanted.iter() {
+            let reg = frame.lives.regs[number];
+            let value = self.load(self.state(), frame.slots[&reg]);
+            self.builder.def_var(self.vars[reg], value);
         }
     }
 
@@ -442,14 +507,15 @@ impl<'b, 'u> Body<'b, 'u> {
             Wait::Poll | Wait::Consumer => unreachable!("they have no call"),
         };
         let args = [self.callee_frame(region), self.waker()];
-        self.call_callee(region, |codes| codes.poll, kind::POLL, "ipp", &args)
+        let call = self.call_callee(region, |codes| codes.poll, kind::POLL, "ipp", &args);
+        self.result(call)
     }
 
     // ---- Async calls ----
 
     /// Where the frame of a call in this frame is, or the pointer to it, followed by one to its kind.
     fn region(&self, region: RegionId) -> (i32, Place) {
-        self.frame.map_or((0, Place::Inline), |frame| frame.regions[region])
+        self.frame().regions[region]
     }
 
     fn callee_frame(&mut self, region: RegionId) -> Value {
@@ -472,7 +538,7 @@ impl<'b, 'u> Body<'b, 'u> {
         offset: i32,
         letters: &str,
         args: &[Value],
-    ) -> Value {
+    ) -> Call {
         match self.flow.regions[region].callee {
             Target::Function(callee) => self.call_code(code(&self.unit.codes[callee]), args),
             _ => {
@@ -507,7 +573,7 @@ impl<'b, 'u> Body<'b, 'u> {
         let frame = self.call("zyntax_state_alloc", &[runtime, size]);
         self.check_memory(frame, line);
         if let Some(found) = found {
-            self.call("zy_closure_fill", &[found, frame]);
+            self.run("zy_closure_fill", &[found, frame]);
         }
         self.store_args(args, frame);
         (frame, kind)
@@ -518,7 +584,7 @@ impl<'b, 'u> Body<'b, 'u> {
         if let (Place::Inline, Target::Function(function)) = (place, callee) {
             let (frame, start) = (self.add(self.state(), offset), self.builder.ins().iconst(types::I32, 0));
             self.store(start, frame, 0);
-            if let Some(op) = self.unit.layouts.frames[function].as_ref().and_then(|frame| frame.op) {
+            if let Some(op) = self.unit.layouts.frame_of(function).op {
                 let none = self.constant(0);
                 self.store(none, frame, op);
             }
@@ -538,7 +604,7 @@ impl<'b, 'u> Body<'b, 'u> {
         if place == Place::Elsewhere {
             let (runtime, kind) = (self.runtime(), self.callee_kind(region));
             let size = self.load(kind, kind::SIZE);
-            self.call("zyntax_state_free", &[runtime, frame, size]);
+            self.run("zyntax_state_free", &[runtime, frame, size]);
         }
     }
 
@@ -583,7 +649,8 @@ impl<'b, 'u> Body<'b, 'u> {
             }
             Inst::Call(dst, function, args) => {
                 let args: Vec<Value> = args.iter().map(|arg| self.get(*arg)).collect();
-                (*dst, self.call_code(self.unit.codes[*function].poll, &args))
+                let call = self.call_code(self.unit.codes[*function].poll, &args);
+                (*dst, self.result(call))
             }
             Inst::Builtin(builtin, dst, args, line) => (*dst, self.builtin(*builtin, args, *line)),
             Inst::Convert(convert, dst, value, line) => {

@@ -6,7 +6,12 @@
 //!     NAME.drop(state)                    gives up what is pending there, and what is alive around it
 //!     NAME.end(state, outcome)            the drop function of a task: hands the value over, or drops
 //!
-//! body.rs fills them in.
+//! body.rs fills them in. A plain one becomes `NAME.plain`: every name that comes from the program has a dot, and none that
+//! it may import has one, so that no program replaces a function of the runtime's.
+//!
+//! Compiled code never runs over the end of the stack. No frame is larger than FRAME_MAX, and a function checks how much
+//! is left when it can call itself or when the functions that it calls may need more than UNCHECKED_MAX before one of them
+//! checks. So STACK_RESERVE, which the check leaves, is enough for what goes on without one.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -15,6 +20,7 @@ use cranelift_codegen::inline::{Inline, InlineCommand};
 use cranelift_codegen::ir::{
     types, AbiParam, ExternalName, FuncRef, Function, Inst, Opcode, Signature, Type, UserFuncName, Value,
 };
+use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
@@ -22,11 +28,23 @@ use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, ModuleE
 
 use crate::body::Body;
 use crate::flow::{is_async, Flow};
-use crate::host::Import;
+use crate::host::{kind, Import, Kind};
 use crate::layout::Layouts;
+use crate::lex::Error;
 use crate::runtime::{DropFn, PollFn};
 
 type Compiled<T> = Result<T, Box<ModuleError>>;
+
+/// The largest stack frame of a function.
+const FRAME_MAX: usize = 256 << 10;
+/// The most stack for calls that do not check it.
+const UNCHECKED_MAX: usize = 64 << 10;
+/// What a check leaves: for the frame of a callee, for what that calls, and 256 KiB for functions of the runtime and host.
+pub const STACK_RESERVE: usize = FRAME_MAX + UNCHECKED_MAX + (256 << 10);
+/// A frame's return address and the caller's frame pointer.
+const FRAME_LINK: usize = 16;
+/// The names of data that compiled code uses.
+pub const DATA: [&str; 2] = ["program", "localhost"];
 
 /// The functions made of one in the source. Of a plain one `poll` is the function itself, and there are no others.
 #[derive(Clone, Copy)]
@@ -54,6 +72,8 @@ pub struct Unit<'a> {
     pub code_bytes: usize,
     /// Small functions that are compiled already: calls of them vanish.
     bodies: HashMap<u32, Function>,
+    /// By function, the stack that a call needs before a check: its frame, and those below that do not check.
+    stack: Vec<usize>,
 }
 
 /// Instructions of a function that is put in the place of a call of it.
@@ -87,22 +107,32 @@ pub fn compile<'a>(
     imports: &[Import],
     host: *const u8,
     dump: bool,
-) -> Result<Unit<'a>, String> {
-    let mut flags = settings::builder();
-    // Who hands out state ids is this compiler only, so no table access needs a guard against speculation.
-    for (name, value) in
-        [("opt_level", "speed"), ("enable_verifier", CHECKED), ("enable_table_access_spectre_mitigation", "false")]
-    {
-        flags.set(name, value).map_err(|error| error.to_string())?;
-    }
-    let isa = cranelift_native::builder()?.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())?;
+) -> Result<Unit<'a>, Error> {
+    let wrong = |message: String| Error { at: flows[main].at, message };
+    let isa = isa().map_err(wrong)?;
     let mut builder = JITBuilder::with_isa(isa, cranelift_module::default_libcall_names());
-    builder.symbol("program", host);
+    builder.symbol(DATA[0], host);
     builder.symbols(imports.iter().map(|import| (import.name, import.address)));
     let module = JITModule::new(builder);
-    declare((flows, main), layouts, imports, module, dump)
-        .and_then(|mut unit| unit.define().map(|()| unit))
-        .map_err(|error| format!("{error:?}"))
+    let mut unit = declare((flows, main), layouts, imports, module, dump).map_err(|error| wrong(error.to_string()))?;
+    unit.define()?;
+    Ok(unit)
+}
+
+fn isa() -> Result<OwnedTargetIsa, String> {
+    let mut flags = settings::builder();
+    for (name, value) in [
+        ("opt_level", "speed"),
+        ("enable_verifier", CHECKED),
+        // State ids come from this compiler only, so no table access needs a guard against speculation.
+        ("enable_table_access_spectre_mitigation", "false"),
+        // A large frame touches each of its pages, so that it cannot reach over the page that guards the stack.
+        ("enable_probestack", "true"),
+        ("probestack_strategy", "inline"),
+    ] {
+        flags.set(name, value).map_err(|error| error.to_string())?;
+    }
+    cranelift_native::builder()?.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())
 }
 
 fn declare<'a>(
@@ -117,8 +147,8 @@ fn declare<'a>(
         let types = signature(&module, import.types);
         import_ids.insert(import.name, module.declare_function(import.name, Linkage::Import, &types)?);
     }
-    let host = module.declare_data("program", Linkage::Import, false, false)?;
-    let localhost = module.declare_data("localhost", Linkage::Local, false, false)?;
+    let host = module.declare_data(DATA[0], Linkage::Import, false, false)?;
+    let localhost = module.declare_data(DATA[1], Linkage::Local, false, false)?;
     let mut codes = Vec::new();
     for function in flows {
         let mut declare = |suffix: &str, types: &str| -> Compiled<FuncId> {
@@ -130,7 +160,7 @@ fn declare<'a>(
             let kind = module.declare_data(&(function.name.clone() + ".kind"), Linkage::Local, false, false)?;
             Codes { poll, drop, end, kind }
         } else {
-            let poll = declare("", &"l".repeat(1 + function.params))?;
+            let poll = declare(".plain", &"l".repeat(1 + function.params))?;
             Codes { poll, drop: poll, end: poll, kind: host }
         });
     }
@@ -147,6 +177,7 @@ fn declare<'a>(
         dump,
         code_bytes: 0,
         bodies: HashMap::new(),
+        stack: vec![0; flows.len()],
     })
 }
 
@@ -171,40 +202,67 @@ pub fn signature(module: &JITModule, letters: &str) -> Signature {
 impl Unit<'_> {
     /// The poll function of `main`, its drop function as a task, and the size of its state.
     pub fn main(&self) -> (PollFn, DropFn, usize) {
-        let (codes, frame) = (self.codes[self.main], &self.layouts.frames[self.main]);
+        let (codes, frame) = (self.codes[self.main], self.layouts.frame_of(self.main));
         let (poll, end) =
             (self.module.get_finalized_function(codes.poll), self.module.get_finalized_function(codes.end));
         // SAFETY: declared with these types above.
         let (poll, end) =
             unsafe { (std::mem::transmute::<*const u8, PollFn>(poll), std::mem::transmute::<*const u8, DropFn>(end)) };
-        (poll, end, frame.as_ref().map_or(0, |frame| frame.size as usize + 8))
+        (poll, end, frame.size as usize + 8)
     }
 
-    fn define(&mut self) -> Compiled<()> {
+    /// Whether the function has to look how much stack is left.
+    pub fn checks_stack(&self, index: usize) -> bool {
+        let mut callees = self.layouts.calls.callees(index);
+        self.layouts.calls.is_recursive(index) || callees.any(|callee| self.stack[callee] > UNCHECKED_MAX)
+    }
+
+    fn define(&mut self) -> Result<(), Error> {
+        let at = self.flows[self.main].at;
+        let anywhere = |error: ModuleError| Error { at, message: error.to_string() };
         let mut address = DataDescription::new();
         address.define(b"127.0.0.1\0".as_slice().into());
-        self.module.define_data(self.localhost, &address)?;
-        // Plain functions, then each async one behind those that it awaits.
-        let plain = (0..self.codes.len()).filter(|index| !is_async(self.flows[*index].color));
-        for index in plain.chain(self.layouts.order.iter().copied()) {
-            let codes = self.codes[index];
-            if !is_async(self.flows[index].color) {
-                self.function(index, codes.poll, |body| body.plain())?;
-                continue;
+        self.module.define_data(self.localhost, &address).map_err(anywhere)?;
+        for index in self.layouts.calls.order.iter().copied() {
+            let frame = self.define_function(index).map_err(|error| self.wrong(index, &error.to_string()))?;
+            if frame > FRAME_MAX {
+                let most = FRAME_MAX >> 10;
+                return Err(
+                    self.wrong(index, &format!("too much is alive at once: its stack frame exceeds {most} KiB"))
+                );
             }
-            self.function(index, codes.poll, |body| body.poll())?;
-            self.function(index, codes.drop, |body| body.drop())?;
-            self.function(index, codes.end, |body| body.end_of_task())?;
-            self.define_kind(index)?;
+            let callees = self.layouts.calls.callees(index).map(|callee| self.stack[callee]);
+            let below = if self.checks_stack(index) { 0 } else { callees.max().unwrap_or(0) };
+            self.stack[index] = frame + below;
         }
-        Ok(self.module.finalize_definitions()?)
+        self.module.finalize_definitions().map_err(anywhere)
     }
 
-    fn function(&mut self, index: usize, id: FuncId, fill: impl FnOnce(&mut Body)) -> Compiled<()> {
+    fn wrong(&self, index: usize, message: &str) -> Error {
+        Error {
+            at: self.flows[index].at,
+            message: format!("`{}` cannot be compiled: {message}", self.flows[index].name),
+        }
+    }
+
+    /// Gives the size of its largest stack frame.
+    fn define_function(&mut self, index: usize) -> Compiled<usize> {
+        let codes = self.codes[index];
+        if !is_async(self.flows[index].color) {
+            return self.function(index, codes.poll, |body| body.plain());
+        }
+        let poll = self.function(index, codes.poll, |body| body.poll())?;
+        let drop = self.function(index, codes.drop, |body| body.drop())?;
+        let end = self.function(index, codes.end, |body| body.end_of_task())?;
+        self.define_kind(index)?;
+        Ok(poll.max(drop).max(end))
+    }
+
+    fn function(&mut self, index: usize, id: FuncId, fill: impl FnOnce(&mut Body)) -> Compiled<usize> {
         let mut context = self.module.make_context();
         let declaration = self.module.declarations().get_function_decl(id);
         context.func.signature = declaration.signature.clone();
-        context.func.name = UserFuncName::testcase(declaration.name.as_deref().unwrap_or_default());
+        context.func.name = UserFuncName::testcase(declaration.name.as_deref().expect("every function has a name"));
         let mut builder_context = FunctionBuilderContext::new();
         let config = self.module.target_config();
         let mut body = Body::new(self, index, FunctionBuilder::new(&mut context.func, &mut builder_context));
@@ -224,8 +282,10 @@ impl Unit<'_> {
         if insts <= INLINE_MAX && context.func.global_values.is_empty() {
             self.bodies.insert(id.as_u32(), context.func.clone());
         }
-        self.code_bytes += context.compiled_code().map_or(0, |code| code.code_buffer().len());
-        Ok(())
+        let code = context.compiled_code().expect("it is compiled");
+        self.code_bytes += code.code_buffer().len();
+        let layout = code.buffer.frame_layout().expect("the frame is laid out");
+        Ok(layout.frame_to_fp_offset as usize + FRAME_LINK)
     }
 
     /// The IR with names where Cranelift has numbers.
@@ -237,7 +297,7 @@ impl Unit<'_> {
                 0 => self.module.declarations().get_function_decl(FuncId::from_u32(name.index)).name.clone(),
                 _ => self.module.declarations().get_data_decl(DataId::from_u32(name.index)).name.clone(),
             };
-            let found = format!("%{}", found.unwrap_or_default());
+            let found = format!("%{}", found.expect("everything has a name"));
             names.push((format!("u{}:{}", name.namespace, name.index), found.clone()));
             names.push((number.to_string(), found));
         }
@@ -250,14 +310,19 @@ impl Unit<'_> {
 
     fn define_kind(&mut self, index: usize) -> Compiled<()> {
         let (codes, function) = (self.codes[index], &self.flows[index]);
-        let Some(frame) = &self.layouts.frames[index] else { return Ok(()) };
+        let mut bytes = vec![0; size_of::<Kind>()];
+        let size = self.layouts.frame_of(index).size as usize;
+        for (offset, number) in
+            [(kind::SIZE, size), (kind::PARAMS, function.params), (kind::CAPTURES, function.captures.len())]
+        {
+            bytes[offset as usize..][..size_of::<usize>()].copy_from_slice(&number.to_ne_bytes());
+        }
         let mut data = DataDescription::new();
-        data.set_align(8);
-        let numbers = [0, 0, 0, frame.size as u64, function.params as u64, function.captures.len() as u64];
-        data.define(numbers.iter().flat_map(|number| number.to_ne_bytes()).collect());
-        for (offset, code) in [(0, codes.poll), (8, codes.drop), (16, codes.end)] {
+        data.set_align(align_of::<Kind>() as u64);
+        data.define(bytes.into());
+        for (offset, code) in [(kind::POLL, codes.poll), (kind::DROP, codes.drop), (kind::END, codes.end)] {
             let code = self.module.declare_func_in_data(code, &mut data);
-            data.write_function_addr(offset, code);
+            data.write_function_addr(offset as u32, code);
         }
         Ok(self.module.define_data(codes.kind, &data)?)
     }

@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 
 use libloading::Library;
 
+use crate::builtins::Builtin;
+use crate::flow::{Flow, Inst, Wait};
 use crate::host::Import;
 use crate::runtime::{DropFn, PollFn, Waker, ECANCELED, PENDING, READY};
 
 const EINVAL: i32 = -22;
 const EPIPE: i32 = -32;
+const EDEADLK: i32 = -35;
 const ETIMEDOUT: i32 = -110;
 const ESTALE: i32 = -116;
 
@@ -35,6 +38,8 @@ struct Five {
 struct World {
     tasks: Vec<Task>,
     channels: Vec<Channel>,
+    /// The number of the task that is polled, or 0.
+    current: usize,
     /// Whoever waits for a task's end or for a channel: all are woken at each change, and look again.
     waiting: Vec<AnyThread>,
 }
@@ -74,7 +79,7 @@ static FIVE: OnceLock<Five> = OnceLock::new();
 const CHANNEL_MARK: usize = 0x7a68 << 48;
 
 fn five() -> &'static Five {
-    FIVE.get().unwrap_or_else(|| unreachable!("create comes first"))
+    FIVE.get().expect("create comes first")
 }
 
 fn world() -> MutexGuard<'static, World> {
@@ -155,7 +160,10 @@ extern "C" fn poll_task(number: *mut c_void, waker: *const Waker) -> i32 {
         task.waker = Some(AnyThread(unsafe { *waker }));
         (task.state, task.poll, task.canceled)
     };
-    if !canceled && poll(state as *mut c_void, waker) == READY {
+    world().current = number as usize;
+    let ready = !canceled && poll(state as *mut c_void, waker) == READY;
+    world().current = 0;
+    if ready {
         end_task(index, 0);
         return READY;
     }
@@ -224,9 +232,14 @@ extern "C" fn cancel(number: *mut c_void) -> i32 {
     0
 }
 
+/// Whether it is the task that is polled.
+fn is_current(task: *mut c_void) -> bool {
+    world().current == task as usize
+}
+
 extern "C" fn join(task: *mut c_void, _: *mut u64, waker: &Waker, result: &mut i64) -> i32 {
-    *result = 0;
-    if alive(task) == 1 {
+    *result = if is_current(task) { EDEADLK.into() } else { 0 };
+    if alive(task) == 1 && !is_current(task) {
         wait_for_change(waker)
     } else {
         READY
@@ -236,8 +249,11 @@ extern "C" fn join(task: *mut c_void, _: *mut u64, waker: &Waker, result: &mut i
 extern "C" fn select(tasks: *const *mut c_void, n: usize, _: *mut u64, waker: &Waker, result: &mut i64) -> i32 {
     // SAFETY: compiled code passes an array of that length.
     let tasks = unsafe { std::slice::from_raw_parts(tasks, n) };
-    let Some(index) = tasks.iter().position(|task| alive(*task) == 0) else { return wait_for_change(waker) };
-    *result = index as i64;
+    *result = match tasks.iter().position(|task| alive(*task) == 0) {
+        Some(index) => index as i64,
+        None if tasks.iter().all(|task| is_current(*task)) => EDEADLK.into(),
+        None => return wait_for_change(waker),
+    };
     READY
 }
 
@@ -265,8 +281,12 @@ fn sleep_until(op: &mut u64, deadline: u64, waker: &Waker) -> i32 {
 }
 
 extern "C" fn join_until(task: *mut c_void, op: &mut u64, deadline: u64, waker: &Waker, result: &mut i64) -> i32 {
-    *result = if alive(task) == 1 { ETIMEDOUT.into() } else { 0 };
-    if alive(task) == 1 && sleep_until(op, deadline, waker) == PENDING {
+    *result = match alive(task) {
+        1 if is_current(task) => EDEADLK.into(),
+        1 => ETIMEDOUT.into(),
+        _ => 0,
+    };
+    if *result == ETIMEDOUT.into() && sleep_until(op, deadline, waker) == PENDING {
         return wait_for_change(waker);
     }
     *op = 0;
@@ -280,7 +300,7 @@ extern "C" fn op_cancel(op: &mut u64) {
 // ---- Memory ----
 
 fn layout(size: usize) -> Layout {
-    Layout::from_size_align(size, 16).unwrap_or_else(|_| Layout::new::<u128>())
+    Layout::from_size_align(size, 16).expect("no frame is that large")
 }
 
 extern "C" fn state_alloc(_: *mut c_void, size: usize) -> *mut c_void {
@@ -312,12 +332,9 @@ fn with_channel(number: usize, act: impl FnOnce(&mut Channel) -> Option<i32>) ->
 }
 
 fn ready_or_wait(code: Option<i32>, waker: &Waker, result: &mut i64) -> i32 {
-    *result = code.unwrap_or(0).into();
-    if code.is_some() {
-        READY
-    } else {
-        wait_for_change(waker)
-    }
+    let Some(code) = code else { return wait_for_change(waker) };
+    *result = code.into();
+    READY
 }
 
 extern "C" fn send(number: usize, _: *mut u64, item: &i64, waker: &Waker, result: &mut i64) -> i32 {
@@ -348,36 +365,63 @@ extern "C" fn close(number: usize) -> i32 {
         channel.closed = true;
         Some(0)
     });
-    code.unwrap_or(0)
+    code.expect("closing does not wait")
+}
+
+/// What these backends have no function for is refused before anything runs: the line, and a message.
+pub fn check(flows: &[Flow]) -> Result<(), (u32, String)> {
+    let blocks = flows.iter().flat_map(|flow| &flow.blocks);
+    let now = blocks.flat_map(|block| &block.insts).filter_map(|inst| match inst {
+        Inst::Builtin(builtin, _, _, line) => Some((*builtin, *line)),
+        _ => None,
+    });
+    let waits = flows.iter().flat_map(Flow::points).filter_map(|point| match point.wait {
+        Wait::Op(builtin) => Some((builtin, point.line)),
+        _ => None,
+    });
+    match now.chain(waits).filter(|(builtin, _)| is_missing(*builtin)).min_by_key(|(_, line)| *line) {
+        Some((builtin, line)) => Err((line, format!("`{}` needs --backend zyntax", builtin.row().name))),
+        None => Ok(()),
+    }
+}
+
+fn is_missing(builtin: Builtin) -> bool {
+    let name = builtin.row().function;
+    name.starts_with("zyntax_") && address(name).is_none()
 }
 
 extern "C" fn missing() {
-    crate::host::say("the program needs --backend zyntax: the other backends have no sockets and no blocking pool");
-    std::process::exit(1)
+    unreachable!("check() refuses what would call this")
+}
+
+/// This file's function in the place of one of the runtime's.
+fn address(name: &str) -> Option<*const u8> {
+    let address = match name {
+        "zyntax_runtime_spawn_with" => spawn as *const u8,
+        "zyntax_runtime_block_on" => block_on as *const u8,
+        "zyntax_runtime_destroy" => destroy as *const u8,
+        "zyntax_task_alive" => alive as *const u8,
+        "zyntax_task_cancel" => cancel as *const u8,
+        "zyntax_task_join" => join as *const u8,
+        "zyntax_select" => select as *const u8,
+        "zyntax_join_until" => join_until as *const u8,
+        "zyntax_now_ns" => now_ns as *const u8,
+        "zyntax_sleep" => sleep as *const u8,
+        "zyntax_op_cancel" => op_cancel as *const u8,
+        "zyntax_state_alloc" => state_alloc as *const u8,
+        "zyntax_state_free" => state_free as *const u8,
+        "zyntax_channel_create" => channel_create as *const u8,
+        "zyntax_channel_send" => send as *const u8,
+        "zyntax_channel_recv" => recv as *const u8,
+        "zyntax_channel_close" => close as *const u8,
+        _ => return None,
+    };
+    Some(address)
 }
 
 /// Puts this file's functions in the place of the runtime's.
 pub fn stand_in(imports: &mut [Import]) {
     for import in imports {
-        import.address = match import.name {
-            "zyntax_runtime_spawn_with" => spawn as *const u8,
-            "zyntax_runtime_block_on" => block_on as *const u8,
-            "zyntax_runtime_destroy" => destroy as *const u8,
-            "zyntax_task_alive" => alive as *const u8,
-            "zyntax_task_cancel" => cancel as *const u8,
-            "zyntax_task_join" => join as *const u8,
-            "zyntax_select" => select as *const u8,
-            "zyntax_join_until" => join_until as *const u8,
-            "zyntax_now_ns" => now_ns as *const u8,
-            "zyntax_sleep" => sleep as *const u8,
-            "zyntax_op_cancel" => op_cancel as *const u8,
-            "zyntax_state_alloc" => state_alloc as *const u8,
-            "zyntax_state_free" => state_free as *const u8,
-            "zyntax_channel_create" => channel_create as *const u8,
-            "zyntax_channel_send" => send as *const u8,
-            "zyntax_channel_recv" => recv as *const u8,
-            "zyntax_channel_close" => close as *const u8,
-            _ => missing as *const u8,
-        };
+        import.address = address(import.name).unwrap_or(missing as *const u8);
     }
 }

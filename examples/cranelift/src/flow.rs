@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The syntax tree to a flow graph: blocks of simple instructions on registers. Await points end a block, so that a
-//! poll
+//! The syntax tree to a flow graph: blocks of simple instructions on registers. Await points end a block, so that a poll
 //! function can go on behind each of them.
 //!
 //! Every value, a variable as well as an operand that waits for the next one, is a register. What lives across an await
@@ -110,10 +109,21 @@ pub struct Region {
     pub callee: Target,
 }
 
+/// A `while`: its blocks are those from `head` to before `end`.
+pub struct Loop {
+    /// Leads to the head.
+    pub before: BlockId,
+    pub head: BlockId,
+    pub end: BlockId,
+    /// Where it leads; only from the loop.
+    pub exit: BlockId,
+}
+
 /// A function, lowered.
 pub struct Flow {
     pub color: Color,
     pub name: String,
+    pub at: usize,
     pub line: u32,
     pub params: usize,
     /// See check::Scopes.
@@ -122,6 +132,8 @@ pub struct Flow {
     pub regs: usize,
     pub blocks: Vec<Block>,
     pub regions: Vec<Region>,
+    /// Inner ones first.
+    pub loops: Vec<Loop>,
 }
 
 /// A function that is being lowered.
@@ -130,6 +142,7 @@ struct Open {
     name: String,
     blocks: Vec<Block>,
     regions: Vec<Region>,
+    loops: Vec<Loop>,
     here: BlockId,
     /// The iterators of the loops around.
     iterators: Vec<RegionId>,
@@ -153,12 +166,14 @@ pub fn lower(functions: &[Function], source: &Source) -> Result<(Vec<Flow>, usiz
         lower.function(index, function, function.name.text.clone())?;
     }
     let main = check::main(&lower.globals)?;
-    Ok((lower.done.into_iter().flatten().collect(), main))
+    let done = lower.done.into_iter().map(|flow| flow.expect("every function is lowered"));
+    Ok((done.collect(), main))
 }
 
 impl Open {
     fn new(color: Color, name: String) -> Open {
-        Open { color, name, blocks: vec![Block::default()], regions: Vec::new(), here: 0, iterators: Vec::new() }
+        let (blocks, regions, loops, iterators) = (vec![Block::default()], Vec::new(), Vec::new(), Vec::new());
+        Open { color, name, blocks, regions, loops, here: 0, iterators }
     }
 }
 
@@ -171,11 +186,11 @@ impl Lower<'_> {
         let zero = self.number(0);
         self.end(End::Return(zero));
         let this = std::mem::replace(&mut self.this, around);
-        let Scopes { captures, names, regs, .. } = self.scopes.pop().unwrap_or_default();
+        let Scopes { captures, names, regs, .. } = self.scopes.pop().expect("the function's own scopes");
         let outer = captures.iter().map(|(outer, _)| *outer).collect();
-        let (line, params) = (self.source.line(function.name.at), function.params.len());
-        let Open { color, name, blocks, regions, .. } = this;
-        self.done[index] = Some(Flow { color, name, line, params, captures, names, regs, blocks, regions });
+        let (at, line, params) = (function.name.at, self.source.line(function.name.at), function.params.len());
+        let Open { color, name, blocks, regions, loops, .. } = this;
+        self.done[index] = Some(Flow { color, name, at, line, params, captures, names, regs, blocks, regions, loops });
         Ok(outer)
     }
 
@@ -250,13 +265,16 @@ impl Lower<'_> {
                 self.this.here = end;
             }
             Stmt::While(condition, body) => {
-                let (head, again, end) = (self.new_block(), self.new_block(), self.new_block());
+                let (before, exit, head, again) =
+                    (self.this.here, self.new_block(), self.new_block(), self.new_block());
                 self.goto(head);
-                self.branch(condition, again, end)?;
+                self.branch(condition, again, exit)?;
                 self.this.here = again;
                 self.block(body)?;
                 self.end(End::Jump(head));
-                self.this.here = end;
+                let end = self.this.blocks.len();
+                self.this.loops.push(Loop { before, head, end, exit });
+                self.this.here = exit;
             }
             Stmt::For(item, call, body) => self.for_loop(item, call, body)?,
             Stmt::Return(value) => {
@@ -431,9 +449,9 @@ impl Lower<'_> {
         if builtin == Builtin::YieldNow {
             return Ok(self.wait(Wait::Poll, args, at));
         }
-        let task = args.first().copied();
+        let limited = (builtin == Builtin::Timeout).then(|| args[0]);
         let dst = self.wait(Wait::Op(builtin), args, at);
-        if let (Builtin::Timeout, Some(task)) = (builtin, task) {
+        if let Some(task) = limited {
             let (late, end, code) = (self.new_block(), self.new_block(), self.temp());
             self.end(End::Branch(dst, end, late));
             self.this.here = late;
@@ -459,6 +477,45 @@ impl Lower<'_> {
             *arg = dst;
         }
         args
+    }
+}
+
+impl Flow {
+    /// Parameters, and captures behind them.
+    pub fn args(&self) -> impl Iterator<Item = Reg> + '_ {
+        (0..self.params).chain(self.captures.iter().map(|(_, inner)| *inner))
+    }
+
+    /// The await points, in the order of their blocks.
+    pub fn points(&self) -> impl Iterator<Item = &Point> {
+        self.blocks.iter().filter_map(|block| match &block.end {
+            Some(End::Await(point)) => Some(point),
+            _ => None,
+        })
+    }
+}
+
+impl End {
+    /// The registers that it reads.
+    pub fn reads(&self) -> impl Iterator<Item = Reg> + '_ {
+        let (one, more): (Option<Reg>, &[Reg]) = match self {
+            End::Jump(_) => (None, &[]),
+            End::Branch(value, ..) | End::Return(value) => (Some(*value), &[]),
+            End::Await(point) => (None, &point.args),
+        };
+        one.into_iter().chain(more.iter().copied())
+    }
+
+    /// Where it leads.
+    pub fn targets(&self) -> impl Iterator<Item = BlockId> {
+        let (first, second) = match self {
+            End::Jump(next) => (Some(*next), None),
+            End::Branch(_, yes, no) => (Some(*yes), Some(*no)),
+            End::Return(_) => (None, None),
+            End::Await(Point { wait: Wait::Next(_, exit), next, .. }) => (Some(*next), Some(*exit)),
+            End::Await(point) => (Some(point.next), None),
+        };
+        first.into_iter().chain(second)
     }
 }
 

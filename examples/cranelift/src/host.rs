@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::io::Write;
+use std::mem::offset_of;
 
 use crate::layout::ARGS;
 
@@ -20,7 +21,7 @@ pub struct Import {
     pub types: &'static str,
 }
 
-/// The symbol "program" of compiled code, which reads the first two words.
+/// The symbol "program" of compiled code.
 #[repr(C)]
 pub struct Program {
     pub runtime: Cell<*mut c_void>,
@@ -41,17 +42,27 @@ pub struct TaskCell {
     number: i64,
 }
 
+/// Offsets in a Program.
+pub mod program {
+    use super::{offset_of, Program};
+    pub const RUNTIME: i32 = offset_of!(Program, runtime) as i32;
+    pub const STACK_LIMIT: i32 = offset_of!(Program, stack_limit) as i32;
+}
+
 /// Offsets in a TaskCell.
 pub mod cell {
-    pub const TASK: i32 = 0;
-    pub const VALUE: i32 = 8;
-    pub const NUMBER: i32 = 16;
+    use super::{offset_of, TaskCell};
+    pub const TASK: i32 = offset_of!(TaskCell, task) as i32;
+    pub const VALUE: i32 = offset_of!(TaskCell, value) as i32;
+    pub const NUMBER: i32 = offset_of!(TaskCell, number) as i32;
 }
 
 /// One for each async function, made by codegen.rs: its triple of C functions, and what else a call of a closure needs.
 #[repr(C)]
 pub struct Kind {
-    codes: [*const c_void; 3],
+    poll: *const c_void,
+    drop: *const c_void,
+    end: *const c_void,
     size: usize,
     params: usize,
     captures: usize,
@@ -59,10 +70,13 @@ pub struct Kind {
 
 /// Offsets in a Kind.
 pub mod kind {
-    pub const POLL: i32 = 0;
-    pub const DROP: i32 = 8;
-    pub const END: i32 = 16;
-    pub const SIZE: i32 = 24;
+    use super::{offset_of, Kind};
+    pub const POLL: i32 = offset_of!(Kind, poll) as i32;
+    pub const DROP: i32 = offset_of!(Kind, drop) as i32;
+    pub const END: i32 = offset_of!(Kind, end) as i32;
+    pub const SIZE: i32 = offset_of!(Kind, size) as i32;
+    pub const PARAMS: i32 = offset_of!(Kind, params) as i32;
+    pub const CAPTURES: i32 = offset_of!(Kind, captures) as i32;
 }
 
 const TASK_MARK: i64 = 0x7a74 << 48;
@@ -78,7 +92,7 @@ pub enum Failure {
     Memory,
     Stack,
     Port,
-    Join,
+    Itself,
     Blocking,
 }
 
@@ -88,7 +102,7 @@ const FAILURES: [&str; 7] = [
     "out of memory",
     "out of stack: calls are nested too deeply",
     "expected a port from 0 to 65535",
-    "a task cannot join itself",
+    "a task cannot wait for itself",
     "no thread for blocking work",
 ];
 
@@ -121,7 +135,7 @@ pub fn say(line: &str) {
 }
 
 extern "C" fn fail(program: &Program, failure: u32, line: u32) {
-    program.fail(line, FAILURES[failure as usize % FAILURES.len()])
+    program.fail(line, FAILURES[failure as usize])
 }
 
 extern "C" fn print(_: &Program, value: i64) {
@@ -177,7 +191,8 @@ extern "C" fn closure_find(program: &Program, value: i64, args: usize, line: u32
     };
     let Kind { params, .. } = kind_of(words[0]);
     if *params != args {
-        program.fail(line, &format!("expected {params} arguments for the closure, found {args}"));
+        let s = if *params == 1 { "" } else { "s" };
+        program.fail(line, &format!("expected {params} argument{s} for the closure, found {args}"));
     }
     words.as_ptr()
 }

@@ -5,16 +5,18 @@
 //!     +8   result: the value, or the item that an iterator yielded
 //!     +16  the arguments, and the captures of a closure
 //!          the runtime's word for the operation that is awaited, if any ever is
-//!          what lives across awaits; values that no await has in common share a place
+//!          what lives across awaits; values that are never there at once share a place
 //!          regions for the frames of async calls, a stack (see flow::Region)
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::calls::Calls;
 use crate::check::Target;
-use crate::flow::{is_async, Flow, Inst, Point, Reg, RegionId, Wait};
-use crate::liveness;
-use crate::parse::Color;
+use crate::flow::{is_async, Flow, Point, Reg, RegionId, Wait};
+use crate::homes::Homes;
+use crate::liveness::Lives;
+use crate::set::Set;
 
 pub const RESULT: i32 = 8;
 pub const ARGS: i32 = 16;
@@ -33,7 +35,9 @@ pub enum Place {
 pub struct Spot<'a> {
     pub point: &'a Point,
     /// What lives across the point.
-    pub live: BTreeSet<Reg>,
+    pub live: Set,
+    /// What the frame holds while the function stands there: that, and what the operation is called with again.
+    pub held: Set,
 }
 
 pub struct Frame<'a> {
@@ -42,101 +46,63 @@ pub struct Frame<'a> {
     pub slots: BTreeMap<Reg, i32>,
     /// Parameters and captures in the order of the arguments.
     pub args: Vec<Reg>,
-    /// Those that nothing sets anew.
-    pub constant: BTreeSet<Reg>,
     pub regions: Vec<(i32, Place)>,
     pub spots: Vec<Spot<'a>>,
+    pub lives: Lives,
+    pub homes: Homes,
 }
 
 pub struct Layouts<'a> {
     flows: &'a [Flow],
-    /// What each function calls or awaits.
-    callees: Vec<Vec<usize>>,
+    pub calls: Calls,
+    /// Of the async functions.
     pub frames: Vec<Option<Frame<'a>>>,
-    /// The async functions, each behind those whose frames lie in its own.
-    pub order: Vec<usize>,
 }
 
 pub fn layouts(flows: &[Flow]) -> Layouts<'_> {
-    let count = flows.len();
-    let closures: Vec<usize> = (0..count).filter(|index| flows[*index].color == Color::Closure).collect();
-    let callees = flows.iter().map(|flow| callees(flow, &closures)).collect();
-    let mut layouts = Layouts { flows, callees, frames: (0..count).map(|_| None).collect(), order: Vec::new() };
-    for index in 0..count {
-        layouts.place(index);
+    let mut layouts = Layouts { flows, calls: Calls::new(flows), frames: flows.iter().map(|_| None).collect() };
+    for place in 0..flows.len() {
+        let index = layouts.calls.order[place];
+        if is_async(flows[index].color) {
+            layouts.frames[index] = Some(layouts.frame(index));
+        }
     }
     layouts
 }
 
-/// What the function calls or awaits, but not what it spawns; a closure may be any.
-fn callees(flow: &Flow, closures: &[usize]) -> Vec<usize> {
-    let mut found = Vec::new();
-    for inst in flow.blocks.iter().flat_map(|block| &block.insts) {
-        match inst {
-            Inst::Call(_, function, _) | Inst::Begin { callee: Target::Function(function), .. } => {
-                found.push(*function)
-            }
-            Inst::Begin { callee: Target::Closure(_), .. } => found.extend(closures),
-            _ => {}
-        }
-    }
-    found
-}
-
 impl<'a> Layouts<'a> {
-    /// Whether the function can call itself, by whatever way.
-    pub fn recursive(&self, index: usize) -> bool {
-        self.reaches(index, index)
+    /// The frame of an async function.
+    pub fn frame_of(&self, index: usize) -> &Frame<'a> {
+        self.frames[index].as_ref().expect("an async function has a frame, and callees come first")
     }
 
-    /// Whether a call of `from` can lead to one of `to`.
-    fn reaches(&self, from: usize, to: usize) -> bool {
-        let (mut seen, mut rest) = (HashSet::new(), vec![from]);
-        while let Some(next) = rest.pop() {
-            let fresh = self.callees[next].iter().filter(|callee| seen.insert(**callee));
-            rest.extend(fresh);
-            if seen.contains(&to) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Lays out the function's frame, after those of the calls that lie in it.
-    fn place(&mut self, index: usize) {
+    /// The function's frame. The frames of the calls that lie in it are known.
+    fn frame(&self, index: usize) -> Frame<'a> {
         let flow = &self.flows[index];
-        if !is_async(flow.color) || self.frames[index].is_some() {
-            return;
-        }
-        let spots: Vec<Spot> =
-            liveness::across_awaits(flow).into_iter().map(|(point, live)| Spot { point, live }).collect();
+        let lives = Lives::new(flow);
+        let spots: Vec<Spot> = flow.points().map(|point| Spot::new(point, &lives)).collect();
+        let homes = Homes::new(flow, &lives, &spots);
         let mut size = ARGS;
         let mut take = |bytes: i32| {
             size += bytes;
             size - bytes
         };
-        let args: Vec<Reg> = (0..flow.params).chain(flow.captures.iter().map(|(_, inner)| *inner)).collect();
+        let args: Vec<Reg> = flow.args().collect();
         let mut slots: BTreeMap<Reg, i32> = args.iter().map(|arg| (*arg, take(8))).collect();
         let op = spots.iter().any(|spot| matches!(spot.point.wait, Wait::Op(_))).then(|| take(8));
-        // Values share a place when no await has both.
-        let mut places: Vec<(i32, BTreeSet<usize>)> = Vec::new();
-        for reg in 0..flow.regs {
-            let held: BTreeSet<usize> = (0..spots.len()).filter(|spot| spots[*spot].holds(reg)).collect();
-            if held.is_empty() || slots.contains_key(&reg) {
-                continue;
+        let clashes = clashes(flow, &lives, &spots, &homes);
+        let mut places: Vec<Option<usize>> = vec![None; lives.regs.len()];
+        let mut offsets = Vec::new();
+        for (number, reg) in lives.regs.iter().enumerate().filter(|(_, reg)| !args.contains(reg)) {
+            let Some(clashing) = &clashes[number] else { continue };
+            let mut taken = vec![false; offsets.len()];
+            clashing.iter().filter_map(|other| places[other]).for_each(|place| taken[place] = true);
+            let place = taken.iter().position(|taken| !taken).unwrap_or(offsets.len());
+            if place == offsets.len() {
+                offsets.push(take(8));
             }
-            let free = places.iter_mut().find(|(_, taken)| taken.is_disjoint(&held));
-            let offset = match free {
-                Some((offset, taken)) => {
-                    taken.extend(&held);
-                    *offset
-                }
-                None => {
-                    places.push((take(8), held));
-                    places[places.len() - 1].0
-                }
-            };
-            slots.insert(reg, offset);
+            places[number] = Some(place);
+            slots.insert(*reg, offsets[place]);
         }
         let start = size;
         let mut regions = Vec::new();
@@ -148,21 +114,16 @@ impl<'a> Layouts<'a> {
             ends.push(offset + bytes);
             size = size.max(offset + bytes);
         }
-        let insts = flow.blocks.iter().flat_map(|block| &block.insts);
-        let set: BTreeSet<Reg> = insts.filter_map(|inst| inst.registers().0).collect();
-        let constant = args.iter().copied().filter(|arg| !set.contains(arg)).collect();
-        self.order.push(index);
-        self.frames[index] = Some(Frame { size, op, slots, args, constant, regions, spots });
+        Frame { size, op, slots, args, regions, spots, lives, homes }
     }
 
-    fn region(&mut self, index: usize, callee: Target) -> (Place, i32) {
+    fn region(&self, index: usize, callee: Target) -> (Place, i32) {
         let Target::Function(callee) = callee else { return (Place::Elsewhere, 16) };
-        if callee == index || self.reaches(callee, index) {
+        if self.calls.is_circle(index, callee) {
             return (Place::Elsewhere, 16);
         }
-        self.place(callee);
-        match &self.frames[callee] {
-            Some(frame) if frame.size <= INLINE_MAX => (Place::Inline, frame.size),
+        match self.frame_of(callee).size {
+            size if size <= INLINE_MAX => (Place::Inline, size),
             _ => (Place::Elsewhere, 16),
         }
     }
@@ -182,7 +143,7 @@ impl<'a> Layouts<'a> {
                 .spots
                 .iter()
                 .enumerate()
-                .filter(|(_, spot)| spot.holds(*reg))
+                .filter(|(_, spot)| frame.lives.number(*reg).is_some_and(|number| spot.held.contains(number)))
                 .map(|(number, _)| (number + 1).to_string())
                 .collect();
             let origin = match frame.args.iter().position(|arg| arg == reg) {
@@ -219,10 +180,35 @@ impl<'a> Layouts<'a> {
     }
 }
 
-impl Spot<'_> {
-    /// Whether the frame holds the register while it stands here: it lives across, or the operation is called with it
-    /// again.
-    pub fn holds(&self, reg: Reg) -> bool {
-        self.live.contains(&reg) || matches!(self.point.wait, Wait::Op(_)) && self.point.args.contains(&reg)
+impl<'a> Spot<'a> {
+    fn new(point: &'a Point, lives: &Lives) -> Spot<'a> {
+        let live = lives.across(point);
+        let mut held = live.clone();
+        if matches!(point.wait, Wait::Op(_)) {
+            lives.numbers(point.args.iter().copied()).for_each(|number| held.insert(number));
+        }
+        Spot { point, live, held }
     }
+}
+
+/// For each value that has a place, which others must not share it: those that an await point holds with it; and of
+/// residents, which are stored where they are set, those that live there.
+fn clashes(flow: &Flow, lives: &Lives, spots: &[Spot], homes: &Homes) -> Vec<Option<Set>> {
+    let mut clashes: Vec<Option<Set>> = vec![None; lives.regs.len()];
+    for held in spots.iter().map(|spot| &spot.held) {
+        held.iter().for_each(|number| clashes[number].get_or_insert_with(|| lives.none()).unite(held));
+    }
+    for (index, block) in flow.blocks.iter().enumerate() {
+        lives.walk(index, block, |number, live| {
+            if !homes.resident.contains(number) {
+                return;
+            }
+            for other in live.iter().filter(|other| homes.resident.contains(*other)) {
+                for (one, another) in [(number, other), (other, number)] {
+                    clashes[one].as_mut().expect("await points hold every resident").insert(another);
+                }
+            }
+        });
+    }
+    clashes
 }

@@ -76,7 +76,7 @@ extern "C" fn end(state: *mut c_void, outcome: i32) {
         if drop.is_none() {
             ledger.mistakes.push("a task was dropped twice".into());
         }
-        drop.map(|drop| (drop, ledger.runtime, ledger.frames.get(&(state as usize)).copied().unwrap_or(0)))
+        drop.map(|drop| (drop, ledger.runtime, *ledger.frames.get(&(state as usize)).expect("a task has its frame")))
     });
     if let Some((drop, runtime, size)) = found {
         drop(state, outcome);

@@ -20,6 +20,20 @@ pub fn error<T>(at: usize, message: impl Into<String>) -> Result<T, Error> {
 }
 
 impl Source {
+    /// The text of a file, without the mark of its byte order that some editors put first.
+    pub fn new(name: &str, bytes: Vec<u8>) -> Result<Source, String> {
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).map(<[u8]>::to_vec).unwrap_or(bytes);
+        let name = name.into();
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Source { name, text }),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                Err(Source { name, text }.render(&Error { at, message: "expected text in UTF-8".into() }))
+            }
+        }
+    }
+
     pub fn line(&self, at: usize) -> u32 {
         self.text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() as u32 + 1
     }

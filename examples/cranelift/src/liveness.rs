@@ -1,55 +1,119 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which registers live across each await point: what comes behind it reads them before setting them.
+//! Which values live where: what comes behind a place reads them before setting them.
+//!
+//! Most registers never leave their block. The analyses count the others only, by numbers of their own, so that a
+//! function of many blocks stays cheap.
 
 use std::collections::BTreeSet;
 
-use crate::flow::{End, Flow, Point, Reg, Wait};
+use crate::flow::{Block, End, Flow, Point, Reg, Wait};
+use crate::set::Set;
 
-/// Of every block that ends at an await point what lives across it, in the order of the blocks.
-pub fn across_awaits(flow: &Flow) -> Vec<(&Point, BTreeSet<Reg>)> {
-    let mut entry: Vec<BTreeSet<Reg>> = vec![BTreeSet::new(); flow.blocks.len()];
-    loop {
+pub struct Lives {
+    /// The registers that leave their block, arguments, and what an operation of the runtime is called with again.
+    pub regs: Vec<Reg>,
+    numbers: Vec<Option<usize>>,
+    /// By block, what lives at its start.
+    pub entry: Vec<Set>,
+    /// By block, the result of the await point before it.
+    pub results: Vec<Option<Reg>>,
+}
+
+impl Lives {
+    pub fn new(flow: &Flow) -> Lives {
+        let mut results = vec![None; flow.blocks.len()];
+        for point in flow.points() {
+            results[point.next] = Some(point.dst);
+        }
+        let regs: Vec<Reg> = leaving(flow, &results).into_iter().collect();
+        let mut numbers = vec![None; flow.regs];
+        regs.iter().enumerate().for_each(|(number, reg)| numbers[*reg] = Some(number));
+        let entry = vec![Set::none(regs.len()); flow.blocks.len()];
+        let mut lives = Lives { regs, numbers, entry, results };
+        while lives.pass(flow) {}
+        lives
+    }
+
+    /// The number of a register, if the analyses count it.
+    pub fn number(&self, reg: Reg) -> Option<usize> {
+        self.numbers[reg]
+    }
+
+    pub fn none(&self) -> Set {
+        Set::none(self.regs.len())
+    }
+
+    pub fn numbers<'a>(&'a self, regs: impl IntoIterator<Item = Reg> + 'a) -> impl Iterator<Item = usize> + 'a {
+        regs.into_iter().filter_map(|reg| self.number(reg))
+    }
+
+    fn pass(&mut self, flow: &Flow) -> bool {
         let mut changed = false;
         for (index, block) in flow.blocks.iter().enumerate().rev() {
-            let mut live = match &block.end {
-                Some(End::Await(point)) => {
-                    let mut live = across(point, &entry);
-                    live.extend(&point.args);
-                    live
-                }
-                Some(End::Jump(next)) => entry[*next].clone(),
-                Some(End::Branch(value, yes, no)) => entry[*yes].union(&entry[*no]).chain([value]).copied().collect(),
-                Some(End::Return(value)) => [*value].into(),
-                None => BTreeSet::new(),
-            };
-            for inst in block.insts.iter().rev() {
-                let (set, read) = inst.registers();
-                if let Some(dst) = set {
-                    live.remove(&dst);
-                }
-                live.extend(read);
-            }
-            if live != entry[index] {
-                entry[index] = live;
+            let live = self.walk(index, block, |_, _| {});
+            if live != self.entry[index] {
+                self.entry[index] = live;
                 changed = true;
             }
         }
-        if !changed {
-            break;
-        }
+        changed
     }
-    let points = flow.blocks.iter().filter_map(|block| match &block.end {
-        Some(End::Await(point)) => Some(point),
-        _ => None,
-    });
-    points.map(|point| (point, across(point, &entry))).collect()
+
+    /// Goes through the block from its end to its start, and gives what lives there; `set` sees each register that is set,
+    /// and what lives behind that.
+    pub fn walk(&self, index: usize, block: &Block, mut set: impl FnMut(usize, &Set)) -> Set {
+        let mut live = match &block.end {
+            Some(End::Await(point)) => self.across(point),
+            Some(End::Jump(next)) => self.entry[*next].clone(),
+            Some(End::Branch(_, yes, no)) => {
+                let mut live = self.entry[*yes].clone();
+                live.unite(&self.entry[*no]);
+                live
+            }
+            Some(End::Return(_)) | None => self.none(),
+        };
+        let read = |live: &mut Set, reg: Reg| self.number(reg).into_iter().for_each(|number| live.insert(number));
+        let mut kill = |live: &mut Set, reg: Reg| {
+            if let Some(number) = self.number(reg) {
+                set(number, live);
+                live.remove(number);
+            }
+        };
+        block.end.iter().flat_map(End::reads).for_each(|reg| read(&mut live, reg));
+        for inst in block.insts.iter().rev() {
+            let (dst, reads) = inst.registers();
+            dst.into_iter().for_each(|dst| kill(&mut live, dst));
+            reads.into_iter().for_each(|reg| read(&mut live, reg));
+        }
+        self.results[index].into_iter().for_each(|result| kill(&mut live, result));
+        live
+    }
+
+    /// What lives across the await point.
+    pub fn across(&self, point: &Point) -> Set {
+        let mut live = self.entry[point.next].clone();
+        if let Wait::Next(_, exit) = point.wait {
+            live.unite(&self.entry[exit]);
+        }
+        live
+    }
 }
 
-fn across(point: &Point, entry: &[BTreeSet<Reg>]) -> BTreeSet<Reg> {
-    let mut live = entry[point.next].clone();
-    live.remove(&point.dst);
-    if let Wait::Next(_, exit) = point.wait {
-        live.extend(&entry[exit]);
+/// The registers that the analyses count.
+fn leaving(flow: &Flow, results: &[Option<Reg>]) -> BTreeSet<Reg> {
+    let mut found: BTreeSet<Reg> = flow.args().collect();
+    let mut set_in = vec![usize::MAX; flow.regs];
+    for (index, block) in flow.blocks.iter().enumerate() {
+        results[index].into_iter().for_each(|result| set_in[result] = index);
+        for inst in &block.insts {
+            let (dst, reads) = inst.registers();
+            found.extend(reads.into_iter().filter(|reg| set_in[*reg] != index));
+            dst.into_iter().for_each(|dst| set_in[dst] = index);
+        }
+        found.extend(block.end.iter().flat_map(End::reads).filter(|reg| set_in[*reg] != index));
+        if let Some(End::Await(Point { wait: Wait::Op(_), args, .. })) = &block.end {
+            found.extend(args);
+        }
     }
-    live
+    found
 }

@@ -5,16 +5,20 @@
 //!     check         what every name means; what is wrong
 //!     flow          a graph of simple instructions, cut at the await points
 //!     liveness      what lives across each await
+//!     calls         which functions can call each other in a circle
+//!     homes         what is stored and loaded around an await
 //!     layout        the state struct: what lies where
 //!     codegen, body, ops    poll and drop functions, in Cranelift IR
 //!     runtime, host         what compiled code calls, and who drives it
 
 mod body;
 mod builtins;
+mod calls;
 mod check;
 mod codegen;
 mod five;
 mod flow;
+mod homes;
 mod host;
 mod layout;
 mod ledger;
@@ -23,6 +27,7 @@ mod liveness;
 mod ops;
 mod parse;
 mod runtime;
+mod set;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -32,8 +37,6 @@ const USAGE: &str = "zyntax-cranelift [--dump-state] [--dump-clif] [--backend zy
 
 /// Async recursion, like any other, takes stack: about 150 bytes for each level of a small function.
 const STACK: usize = 256 << 20;
-/// Left for what compiled code calls.
-const STACK_RESERVE: usize = 256 << 10;
 
 #[derive(Default)]
 struct Options {
@@ -41,6 +44,8 @@ struct Options {
     backend: String,
     dump_state: bool,
     dump_clif: bool,
+    /// For the tests: print what compiled code may import, a name a line.
+    imports: bool,
     /// For the tests: keep book of frames and tasks, and exit with 3 if any is left.
     check_leaks: bool,
     /// For the tests: end the program after so many polls.
@@ -57,6 +62,7 @@ fn options() -> Option<Options> {
             "--dump-state" => options.dump_state = true,
             "--dump-clif" => options.dump_clif = true,
             "--check-leaks" => options.check_leaks = true,
+            "--imports" => options.imports = true,
             "--timing" => options.timing = true,
             "--backend" => options.backend = args.next()?,
             "--polls" => options.polls = Some(args.next()?.parse().ok()?),
@@ -93,19 +99,22 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitCode, String> {
-    let file = options.file.as_deref().unwrap_or_default();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
-    let source = lex::Source { name: file.into(), text };
+    let file = options.file.as_deref().expect("options() wants a file");
+    let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+    let source = lex::Source::new(file, bytes)?;
     let start = Instant::now();
 
     let render = |error: lex::Error| source.render(&error);
     let functions = lex::lex(&source.text).and_then(parse::parse).map_err(render)?;
     let (flows, main) = flow::lower(&functions, &source).map_err(render)?;
+    if options.backend != "zyntax" {
+        five::check(&flows).map_err(|(line, message)| format!("{file}:{line}: {message}"))?;
+    }
     let layouts = layout::layouts(&flows);
 
     let host = host::Program::new(file);
     let here = std::ptr::from_ref(&options) as usize; // about where this thread's stack begins
-    host.stack_limit.set(here - STACK + STACK_RESERVE);
+    host.stack_limit.set(here - STACK + codegen::STACK_RESERVE);
     let mut imports = runtime::imports();
     if options.backend != "zyntax" {
         five::stand_in(&mut imports);
@@ -113,12 +122,16 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         ledger::stand_in(&mut imports);
     }
     imports.extend(host::imports());
+    if options.imports {
+        imports.iter().map(|import| import.name).chain(codegen::DATA).for_each(|name| println!("{name}"));
+        return Ok(ExitCode::SUCCESS);
+    }
     let address = std::ptr::from_ref(&host).cast();
-    let unit = codegen::compile((&flows, main), &layouts, &imports, address, options.dump_clif)?;
+    let unit = codegen::compile((&flows, main), &layouts, &imports, address, options.dump_clif).map_err(render)?;
 
     if options.dump_state || options.dump_clif {
         let states = (0..flows.len()).filter_map(|index| layouts.describe(index)).collect::<Vec<_>>().join("\n");
-        let text = if options.dump_state { states } else { String::new() } + unit.dump.as_deref().unwrap_or_default();
+        let text = if options.dump_state { states } else { String::new() } + unit.dump.as_deref().unwrap_or("");
         std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -135,7 +148,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     host.runtime.set(runtime);
     let (poll, end, size) = unit.main();
     // SAFETY: every import has the types that the runtime's header gives its name.
-    let driver = unsafe { runtime::Driver::new(&imports, runtime) }.ok_or("the runtime lacks a function")?;
+    let driver = unsafe { runtime::Driver::new(&imports, runtime) };
     let start = Instant::now();
     let result = driver.run(poll, end, size, options.polls);
     if options.timing {
@@ -143,7 +156,10 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     }
     // SAFETY: the runtime is gone, with every task; nothing calls compiled code any more.
     unsafe { unit.module.free_memory() };
-    result.map_err(|message| format!("{file}: {message}"))?;
+    result.map_err(|stop| {
+        let spot = (stop.state_id as usize).checked_sub(1).map(|number| &layouts.frame_of(main).spots[number]);
+        format!("{file}:{}: {}", spot.map_or(flows[main].line, |spot| spot.point.line), stop.message)
+    })?;
     if options.check_leaks {
         match ledger::report() {
             Ok(report) => host::say(&format!("{report}, {} with a value", host.tasks())),

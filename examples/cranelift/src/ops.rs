@@ -13,14 +13,19 @@ use crate::host::{cell, Failure};
 const RESULT: i32 = 0;
 const ITEM: i32 = 8;
 
+const EAGAIN: i64 = -11;
 const ENOMEM: i64 = -12;
+const EDEADLK: i64 = -35;
 
 impl Body<'_, '_> {
     /// Calls what the builtin's row says: for an await point, until it is ready.
     pub fn operation(&mut self, builtin: Builtin, args: &[Reg]) -> Value {
-        let row = builtin.row();
-        let values: Vec<Value> = row.args.chars().map(|letter| self.argument(letter, builtin, args)).collect();
-        self.call(row.function, &values)
+        let values = self.arguments(builtin, args);
+        self.call(builtin.row().function, &values)
+    }
+
+    fn arguments(&mut self, builtin: Builtin, args: &[Reg]) -> Vec<Value> {
+        builtin.row().args.chars().map(|letter| self.argument(letter, builtin, args)).collect()
     }
 
     /// The argument that a letter of a row stands for.
@@ -74,10 +79,12 @@ impl Body<'_, '_> {
 
     /// A builtin that does not wait.
     pub fn builtin(&mut self, builtin: Builtin, args: &[Reg], line: u32) -> Value {
-        let code = self.operation(builtin, args);
         if builtin == Builtin::Print {
+            let values = self.arguments(builtin, args);
+            self.run(builtin.row().function, &values);
             return self.constant(0);
         }
+        let code = self.operation(builtin, args);
         let code = self.builder.ins().sextend(types::I64, code);
         if builtin == Builtin::Channel {
             let no_memory = self.builder.ins().icmp_imm_s(IntCC::Equal, code, ENOMEM);
@@ -104,14 +111,10 @@ impl Body<'_, '_> {
         }
         let (result, item) = (self.scratch(RESULT), self.scratch(ITEM));
         let result = self.load(result, 0);
-        let failure = match builtin {
-            Builtin::Join => Some(Failure::Join),
-            Builtin::BlockingAdd => Some(Failure::Blocking),
-            _ => None,
-        };
-        if let Some(failure) = failure {
-            let failed = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, result, 0);
-            self.fail_if(failed, failure, line);
+        match builtin {
+            Builtin::Join | Builtin::Select | Builtin::Timeout => self.refuse(result, EDEADLK, Failure::Itself, line),
+            Builtin::BlockingAdd => self.refuse(result, EAGAIN, Failure::Blocking, line),
+            _ => {}
         }
         match builtin {
             Builtin::Join => {
@@ -136,6 +139,14 @@ impl Body<'_, '_> {
                 self.builder.ins().select(there, item, otherwise)
             }
             _ => result,
+        }
+    }
+
+    /// Ends the program when memory was short, or with the failure for the code.
+    fn refuse(&mut self, result: Value, code: i64, failure: Failure, line: u32) {
+        for (code, failure) in [(ENOMEM, Failure::Memory), (code, failure)] {
+            let failed = self.builder.ins().icmp_imm_s(IntCC::Equal, result, code);
+            self.fail_if(failed, failure, line);
         }
     }
 }

@@ -15,6 +15,14 @@ pub struct Waker {
     pub wake: extern "C" fn(*mut c_void),
 }
 
+/// Offsets in a Waker.
+pub mod waker {
+    use super::Waker;
+    use std::mem::offset_of;
+    pub const DATA: i32 = offset_of!(Waker, data) as i32;
+    pub const WAKE: i32 = offset_of!(Waker, wake) as i32;
+}
+
 pub type PollFn = extern "C" fn(*mut c_void, *const Waker) -> i32;
 pub type DropFn = extern "C" fn(*mut c_void, i32);
 
@@ -57,7 +65,9 @@ pub fn imports() -> Vec<Import> {
     // SAFETY: the table is static, has `count` entries, and its strings are static too.
     let (table, text) = unsafe {
         let table = zyntax_runtime_signatures(&mut count);
-        (std::slice::from_raw_parts(table, count), |text| CStr::from_ptr::<'static>(text).to_str().unwrap_or_default())
+        (std::slice::from_raw_parts(table, count), |text| {
+            CStr::from_ptr::<'static>(text).to_str().expect("the table is in ASCII")
+        })
     };
     let import = |row: &Signature| Import { name: text(row.name), address: row.address.cast(), types: text(row.types) };
     table.iter().map(import).collect()
@@ -87,7 +97,13 @@ pub fn create(poll_budget: u32) -> Result<*mut c_void, String> {
 
 pub fn text_of(error: i32) -> &'static str {
     // SAFETY: a static string, for every code.
-    unsafe { CStr::from_ptr(zyntax_strerror(error.into())) }.to_str().unwrap_or_default()
+    unsafe { CStr::from_ptr(zyntax_strerror(error.into())) }.to_str().expect("texts are in ASCII")
+}
+
+/// Why a program did not come to its end, and the await point where `main` stands, or 0.
+pub struct Stop {
+    pub state_id: u32,
+    pub message: &'static str,
 }
 
 /// The functions that start a program and end it, out of the table.
@@ -103,31 +119,38 @@ pub struct Driver {
 impl Driver {
     /// # Safety
     /// The imports have the addresses of functions with the types of the runtime's header.
-    pub unsafe fn new(imports: &[Import], runtime: *mut c_void) -> Option<Driver> {
-        unsafe fn find<F>(imports: &[Import], name: &str) -> Option<F> {
-            let import = imports.iter().find(|import| import.name == name)?;
-            Some(std::mem::transmute_copy(&import.address))
+    pub unsafe fn new(imports: &[Import], runtime: *mut c_void) -> Driver {
+        unsafe fn find<F>(imports: &[Import], name: &str) -> F {
+            let import = imports.iter().find(|import| import.name == name).expect("the runtime has the function");
+            std::mem::transmute_copy(&import.address)
         }
-        Some(Driver {
+        Driver {
             runtime,
-            alloc: find(imports, "zyntax_state_alloc")?,
-            spawn: find(imports, "zyntax_runtime_spawn_with")?,
-            block_on: find(imports, "zyntax_runtime_block_on")?,
-            alive: find(imports, "zyntax_task_alive")?,
-            destroy: find(imports, "zyntax_runtime_destroy")?,
-        })
+            alloc: find(imports, "zyntax_state_alloc"),
+            spawn: find(imports, "zyntax_runtime_spawn_with"),
+            block_on: find(imports, "zyntax_runtime_block_on"),
+            alive: find(imports, "zyntax_task_alive"),
+            destroy: find(imports, "zyntax_runtime_destroy"),
+        }
     }
 
     /// Runs a task with a zeroed state of that size to its end, or for that many polls, and drops whatever lives then.
-    pub fn run(&self, poll: PollFn, drop: DropFn, size: usize, polls: Option<u64>) -> Result<(), String> {
+    pub fn run(&self, poll: PollFn, drop: DropFn, size: usize, polls: Option<u64>) -> Result<(), Stop> {
         let state = (self.alloc)(self.runtime, size);
         let task = if state.is_null() { state } else { (self.spawn)(self.runtime, state, poll, drop, size) };
         let error = match polls {
-            _ if task.is_null() => Err("out of memory".to_string()),
+            _ if task.is_null() => Err(Stop { state_id: 0, message: "out of memory" }),
             None => match (self.block_on)(self.runtime, task) {
                 0 => Ok(()),
-                EDEADLK => Err("`main` waits for something that can never come".into()),
-                error => Err(text_of(error).into()),
+                error => {
+                    // SAFETY: a task that has not ended has its state, which begins with the id.
+                    let state_id = unsafe { *state.cast::<u32>() };
+                    let message = match error {
+                        EDEADLK => "`main` waits for something that can never come",
+                        error => text_of(error),
+                    };
+                    Err(Stop { state_id, message })
+                }
             },
             Some(polls) => {
                 // With a budget of one poll a turn is one poll, or a wait for something.

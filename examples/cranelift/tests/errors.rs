@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{compiler, run_text};
+use common::{backends, compiler, run_file, run_text};
 
 /// The message and the column for a program of one line, `text`.
 #[track_caller]
@@ -138,7 +138,7 @@ fn at_run_time() {
         "run6",
         "let f = async |x| { return x; }; f(1, 2).await;",
         "",
-        "expected 1 arguments for the closure, found 2",
+        "expected 1 argument for the closure, found 2",
     );
     fails("run7", "join(5).await;", "", "expected a task, 5 is none");
     fails("run8", "tcp_connect(65536).await;", "", "expected a port from 0 to 65535");
@@ -149,8 +149,48 @@ fn at_run_time() {
 
 #[test]
 fn waits_that_never_end() {
-    let ran = run_text("stall", "async fn main() { let c = channel(1); recv(c).await; }", &[]);
-    assert_eq!((ran.code, ran.err.as_str()), (1, "stall.zy: `main` waits for something that can never come\n"));
+    let ran =
+        run_text("stall", "async fn main() {\n    let c = channel(1); yield_now().await;\n    recv(c).await;\n}", &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, "stall.zy:3: `main` waits for something that can never come\n"));
+}
+
+/// Whoever waits for the task that it is: join, timeout and select say the same, on every backend.
+#[test]
+fn a_task_that_waits_for_itself() {
+    for backend in backends() {
+        for (number, wait) in ["join(me).await", "timeout(me, 1000).await", "select(me, me).await"].iter().enumerate() {
+            let text = format!(
+                "async fn f(c) {{ let me = recv(c).await; yield_now().await;\n    print({wait}); }}\n\
+                 async fn main() {{ let c = channel(1); let t = spawn f(c); send(c, t).await; join(t).await; }}"
+            );
+            let name = format!("itself_{backend}_{number}");
+            let ran = run_text(&name, &text, &["--backend", backend]);
+            let expected = format!("{name}.zy:2: a task cannot wait for itself\n");
+            assert_eq!((ran.code, ran.out.as_str(), ran.err), (1, "", expected));
+        }
+        let text = "async fn id(x) { yield_now().await; return x; }
+            async fn f(c) { let me = recv(c).await; print(select(me, spawn id(1)).await); print(cancel(me)); }
+            async fn main() { let c = channel(1); let t = spawn f(c); send(c, t).await; print(join(t).await); }";
+        let ran = run_text(&format!("itself_{backend}_other"), text, &["--backend", backend]);
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "1\n0\n0\n", ""));
+    }
+}
+
+/// A mark of the byte order is no part of the text.
+#[test]
+fn files() {
+    let ran = run_text("mark", "\u{feff}async fn main() { print(1); }", &[]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "1\n", ""));
+    let ran = run_text("mark2", "\u{feff}async fn main() { print(x); }", &[]);
+    assert!(ran.err.starts_with("mark2.zy:1:25: expected a variable"), "{}", ran.err);
+    let ran = run_text("mark3", "async fn main() { \u{feff} }", &[]);
+    assert!(ran.err.starts_with("mark3.zy:1:19: expected a name"), "{}", ran.err);
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(folder.join("latin.zy"), b"fn f() {\n    let \xe9 = 1;\n}").expect("a file");
+    let ran = run_file(&folder, "latin.zy", &[]);
+    assert_eq!(ran.err, "latin.zy:2:9: expected text in UTF-8\n        let \u{fffd} = 1;\n            ^\n");
+    std::fs::write(folder.join("short.zy"), b"\xef\xbb").expect("a file");
+    assert_eq!(run_file(&folder, "short.zy", &[]).err, "short.zy:1:1: expected text in UTF-8\n    \u{fffd}\n    ^\n");
 }
 
 #[test]
@@ -165,6 +205,59 @@ fn stack() {
         let ran = run_text(name, text, &[]);
         assert_eq!((ran.code, ran.err), (1, format!("{name}.zy:1: {out_of_stack}")));
     }
+}
+
+/// Functions with large frames, each called by the next: what they pass to `many` lies on the stack.
+fn wide(count: usize, args: usize) -> String {
+    let params: String = (0..args).map(|i| format!("p{i},")).collect();
+    let sum: String = (0..100).map(|i| format!(" + p{}", i * args / 100)).collect();
+    let passed: String = (0..args).map(|i| format!("a + {i},")).collect();
+    let function = |number: usize| {
+        let inner = if number == 0 { "a".into() } else { format!("wide{}(a + 1)", number - 1) };
+        format!("fn wide{number}(a) {{ return many({passed}) + {inner}; }}\n")
+    };
+    let many = format!("fn many({params}) {{ return 0{sum}; }}\n");
+    (0..count).map(function).fold(many, |text, function| text + &function)
+}
+
+/// Large frames on the last of the stack end the program with the message, however near to the end they come.
+#[test]
+fn large_frames() {
+    for (name, step, deep) in [
+        (
+            "frames1",
+            1000,
+            "fn deep(n) { if n % STEP == 0 { wide99(n); } return 1 + deep(n + 1); }
+            async fn main() { deep(1); }",
+        ),
+        (
+            "frames2",
+            300,
+            "async fn deep(n) { if n % STEP == 0 { wide99(n); } return 1 + deep(n + 1).await; }
+            async fn main() { deep(1).await; }",
+        ),
+    ] {
+        let ran = run_text(name, &(wide(100, 500) + &deep.replace("STEP", &step.to_string())), &[]);
+        let message = ran.err.split_once(": ").map(|(_, message)| message);
+        assert_eq!(
+            (ran.code, message),
+            (1, Some("out of stack: calls are nested too deeply\n")),
+            "{name}: {}",
+            ran.err
+        );
+    }
+}
+
+#[test]
+fn a_frame_that_is_too_large() {
+    let lets: String = (0..1000).map(|i| format!("let v{i} = a + {i}; ")).collect();
+    let sum: String = (0..990).map(|i| format!(" + v{i}")).collect();
+    let closures: String = (0..34).map(|i| format!("let c{i} = async || {{ return 0{sum}; }}; ")).collect();
+    let text = format!("fn f(a) {{ {lets}{closures}return c1; }}\nasync fn main() {{ print(f(1)); }}");
+    let ran = run_text("frames3", &text, &[]);
+    let expected =
+        "frames3.zy:1:4: `f` cannot be compiled: too much is alive at once: its stack frame exceeds 256 KiB\n";
+    assert!(ran.code == 1 && ran.err.starts_with(expected), "{}", &ran.err[..ran.err.len().min(200)]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::run_text;
+use common::{run_file, run_text, samples};
 
 /// An async `id`, which waits, and what a case needs.
 const PRELUDE: &str = "
@@ -84,12 +84,18 @@ fn awaits_anywhere() {
         &[123],
     );
     main_prints("nested_arguments", "print(id(id(id(4).await).await + id(1).await).await);", &[5]);
-    main_prints("conditions", "let i = 0; while id(i).await < id(3).await { if id(i).await == 1 { print(i); } i = i \
-        + id(1).await; } print(i);", &[1, 3]);
-    main_prints("and_or", "print(loud(0).await && loud(1).await); print(loud(2).await && loud(3).await); \
-        print(loud(4).await || loud(5).await); print(loud(0).await || loud(6).await);", &[
-        0, 0, 2, 3, 1, 4, 1, 0, 6, 1,
-    ]);
+    main_prints(
+        "conditions",
+        "let i = 0; while id(i).await < id(3).await { if id(i).await == 1 { print(i); } i = i \
+        + id(1).await; } print(i);",
+        &[1, 3],
+    );
+    main_prints(
+        "and_or",
+        "print(loud(0).await && loud(1).await); print(loud(2).await && loud(3).await); \
+        print(loud(4).await || loud(5).await); print(loud(0).await || loud(6).await);",
+        &[0, 0, 2, 3, 1, 4, 1, 0, 6, 1],
+    );
     main_prints(
         "and_or_branch",
         "if id(1).await && (id(0).await || id(1).await) && !id(0).await { print(1); } else { print(2); }",
@@ -103,17 +109,37 @@ fn awaits_anywhere() {
 
 #[test]
 fn calls_that_nest() {
-    prints("recursive", "async fn down(n) { if n == 0 { return 0; } yield_now().await; return 1 + down(n - \
-        1).await; } async fn main() { print(down(50).await); }", &[50]);
-    prints("mutual", "async fn even(n) { if n == 0 { return 1; } return odd(n - 1).await; } async fn odd(n) { if n \
+    prints(
+        "recursive",
+        "async fn down(n) { if n == 0 { return 0; } yield_now().await; return 1 + down(n - \
+        1).await; } async fn main() { print(down(50).await); }",
+        &[50],
+    );
+    prints(
+        "mutual",
+        "async fn even(n) { if n == 0 { return 1; } return odd(n - 1).await; } async fn odd(n) { if n \
         == 0 { return 0; } yield_now().await; return even(n - 1).await; } async fn main() { \
-        print(even(101).await); }", &[0]);
-    prints("deep", "async fn down(n) { if n == 0 { return 0; } return 1 + down(n - 1).await; } async fn main() { \
-        print(down(100000).await); }", &[100000]);
-    prints("two_places", "async fn f(x) { return id(x).await + id(x + 1).await; } async fn main() { \
-        print(f(1).await + f(10).await + id(100).await); }", &[124]);
-    prints("argument_changes", "async fn f(x) { x = x + 1; yield_now().await; x = x * 2; yield_now().await; return \
-        x; } async fn main() { print(f(4).await); }", &[10]);
+        print(even(101).await); }",
+        &[0],
+    );
+    prints(
+        "deep",
+        "async fn down(n) { if n == 0 { return 0; } return 1 + down(n - 1).await; } async fn main() { \
+        print(down(100000).await); }",
+        &[100000],
+    );
+    prints(
+        "two_places",
+        "async fn f(x) { return id(x).await + id(x + 1).await; } async fn main() { \
+        print(f(1).await + f(10).await + id(100).await); }",
+        &[124],
+    );
+    prints(
+        "argument_changes",
+        "async fn f(x) { x = x + 1; yield_now().await; x = x * 2; yield_now().await; return \
+        x; } async fn main() { print(f(4).await); }",
+        &[10],
+    );
 }
 
 #[test]
@@ -123,8 +149,12 @@ fn tasks() {
     main_prints("select", "let a = spawn id(1); let b = spawn id(9); print(select(b, a).await);", &[0]);
     main_prints("left", "spawn loud(1); spawn id(2); yield_now().await; yield_now().await;", &[1]);
     main_prints("timeouts", "print(timeout(spawn id(1), 1000).await);", &[1]);
-    prints("late", "async fn slow() { sleep_ms(60000).await; print(0); } async fn main() { print(timeout(spawn \
-        slow(), 1).await); }", &[0]);
+    prints(
+        "late",
+        "async fn slow() { sleep_ms(60000).await; print(0); } async fn main() { print(timeout(spawn \
+        slow(), 1).await); }",
+        &[0],
+    );
     main_prints("sleep", "sleep_ms(0).await; sleep_ms(-5).await; sleep_ms(1).await; print(1);", &[1]);
     main_prints(
         "blocking",
@@ -140,18 +170,24 @@ fn tasks() {
 
 #[test]
 fn channels() {
-    main_prints("ends", "let c = channel(2); print(send(c, 1).await); send(c, -9).await; close_channel(c); \
-        print(recv(c).await); print(recv(c).await); print(recv(c).await); print(send(c, 1).await);", &[
-        0, 1, -9, -1, -32,
-    ]);
-    main_prints("no_channel", "print(recv(5).await); print(send(0, 1).await); print(channel(0)); \
-        print(channel(-1)); print(close_channel(7));", &[
-        -116, -116, -22, -22, -116,
-    ]);
-    main_prints("no_socket", "print(read_byte(5).await); print(write_byte(1, 2).await); print(accept(0).await); \
-        print(port(3)); print(close(3));", &[
-        -116, -116, -116, -116, -116,
-    ]);
+    main_prints(
+        "ends",
+        "let c = channel(2); print(send(c, 1).await); send(c, -9).await; close_channel(c); \
+        print(recv(c).await); print(recv(c).await); print(recv(c).await); print(send(c, 1).await);",
+        &[0, 1, -9, -1, -32],
+    );
+    main_prints(
+        "no_channel",
+        "print(recv(5).await); print(send(0, 1).await); print(channel(0)); \
+        print(channel(-1)); print(close_channel(7));",
+        &[-116, -116, -22, -22, -116],
+    );
+    main_prints(
+        "no_socket",
+        "print(read_byte(5).await); print(write_byte(1, 2).await); print(accept(0).await); \
+        print(port(3)); print(close(3));",
+        &[-116, -116, -116, -116, -116],
+    );
 }
 
 #[test]
@@ -161,12 +197,24 @@ fn closures() {
         "let k = 1; let f = async |x| { return x + k; }; k = 2; print(f(10).await); print(k);",
         &[11, 2],
     );
-    main_prints("own_copy", "let k = 1; let f = async || { k = k + 1; yield_now().await; return k; }; \
-        print(f().await); print(f().await); print(k);", &[2, 2, 1]);
-    main_prints("nested", "let a = 1; let f = async |b| { let c = 3; return async |d| { return a * 1000 + b * 100 + \
-        c * 10 + d; }; }; let g = f(2).await; print(g(4).await);", &[1234]);
-    main_prints("in_loop", "let i = 0; let sum = 0; while i < 3 { let f = async || { yield_now().await; return i; \
-        }; sum = sum * 10 + f().await; i = i + 1; } print(sum);", &[12]);
+    main_prints(
+        "own_copy",
+        "let k = 1; let f = async || { k = k + 1; yield_now().await; return k; }; \
+        print(f().await); print(f().await); print(k);",
+        &[2, 2, 1],
+    );
+    main_prints(
+        "nested",
+        "let a = 1; let f = async |b| { let c = 3; return async |d| { return a * 1000 + b * 100 + \
+        c * 10 + d; }; }; let g = f(2).await; print(g(4).await);",
+        &[1234],
+    );
+    main_prints(
+        "in_loop",
+        "let i = 0; let sum = 0; while i < 3 { let f = async || { yield_now().await; return i; \
+        }; sum = sum * 10 + f().await; i = i + 1; } print(sum);",
+        &[12],
+    );
     main_prints(
         "spawned_closure",
         "let k = 5; let f = async |x| { yield_now().await; return x * k; }; print(join(spawn f(3)).await);",
@@ -187,20 +235,42 @@ fn iterators() {
         &format!("{range} async fn main() {{ for x in range(id(1).await, 4) {{ print(id(x).await); }} }}"),
         &[1, 2, 3],
     );
-    prints("returns", &format!("{range} async fn f() {{ for x in range(0, 9) {{ for y in range(x, 9) {{ if x * y == \
-        6 {{ return x * 10 + y; }} }} }} }} async fn main() {{ print(f().await); }}"), &[16]);
+    prints(
+        "returns",
+        &format!(
+            "{range} async fn f() {{ for x in range(0, 9) {{ for y in range(x, 9) {{ if x * y == \
+        6 {{ return x * 10 + y; }} }} }} }} async fn main() {{ print(f().await); }}"
+        ),
+        &[16],
+    );
     prints(
         "iter_return",
         "async iter f() { yield 1; return; yield 2; } async fn main() { for x in f() { print(x); } }",
         &[1],
     );
-    prints("recursive_iter", "async iter tree(n) { if n > 0 { for x in tree(n - 1) { yield x; } yield n; for x in \
-        tree(n - 1) { yield x; } } } async fn main() { for x in tree(3) { print(x); } }", &[1, 2, 1, 3, 1, 2, 1]);
-    prints("iter_spawned", &format!("{range} async fn sum(n) {{ let s = 0; for x in range(0, n) {{ s = s + \
+    prints(
+        "recursive_iter",
+        "async iter tree(n) { if n > 0 { for x in tree(n - 1) { yield x; } yield n; for x in \
+        tree(n - 1) { yield x; } } } async fn main() { for x in tree(3) { print(x); } }",
+        &[1, 2, 1, 3, 1, 2, 1],
+    );
+    prints(
+        "iter_spawned",
+        &format!(
+            "{range} async fn sum(n) {{ let s = 0; for x in range(0, n) {{ s = s + \
         id(x).await; }} return s; }} async fn main() {{ let a = spawn sum(5); let b = spawn sum(10); \
-        print(join(a).await + join(b).await); }}"), &[55]);
-    prints("in_closure", &format!("{range} async fn main() {{ let n = 3; let f = async || {{ let s = 0; for x in \
-        range(0, n) {{ s = s + x; }} return s; }}; print(f().await); }}"), &[3]);
+        print(join(a).await + join(b).await); }}"
+        ),
+        &[55],
+    );
+    prints(
+        "in_closure",
+        &format!(
+            "{range} async fn main() {{ let n = 3; let f = async || {{ let s = 0; for x in \
+        range(0, n) {{ s = s + x; }} return s; }}; print(f().await); }}"
+        ),
+        &[3],
+    );
 }
 
 /// A task is cancelled at each of its await points in turn; what it holds there is dropped once.
@@ -235,6 +305,108 @@ async fn main() {
         let ran = run_text("canceled_everywhere", &text, &["--check-leaks"]);
         assert_eq!((ran.code, ran.out.ends_with("-1\n")), (0, true), "{polls} polls: {}", ran.err);
         assert_eq!(ran.out.starts_with("4\n"), polls >= 70, "{polls} polls: {}", ran.out);
+    }
+}
+
+/// A task that never has to wait is made to wait now and then by the runtime's await budget: an await point is pending
+/// although nothing was begun. It is asked again, with the same arguments, and nothing happens twice.
+#[test]
+fn awaits_that_are_ready_at_once() {
+    main_prints(
+        "ready_channel",
+        "let c = channel(7); let i = 0; let s = 0; while i < 1000 { send(c, i).await; s = s + recv(c).await * 3; i = i + 1; }
+         let more = channel(1000); while i > 0 { i = i - 1; send(more, i).await; } close_channel(more);
+         let v = recv(more).await; while v >= 0 { s = s + v; v = recv(more).await; } print(s);",
+        &[4 * 499_500],
+    );
+    main_prints(
+        "ready_tasks",
+        "let t = spawn id(3); join(t).await; let i = 0; let s = 0;
+         while i < 1000 { s = s + join(t).await + select(t, t).await + timeout(t, 1000).await; sleep_ms(0).await; i = i + 1; }
+         print(s);",
+        &[4000],
+    );
+    prints(
+        "ready_calls",
+        "async iter items(c, n) { while n > 0 { yield recv(c).await; n = n - 1; } }
+         async fn one(c, x) { send(c, x).await; let y = x; for z in items(c, 1) { y = y + z; } return y; }
+         async fn main() { let c = channel(1); let a = 1; let s = 0;
+             while a <= 300 { let f = async |x| { return one(c, x).await; }; s = s + one(c, a).await + f(a).await; a = a + 1; }
+             print(s); }",
+        &[4 * 45_150],
+    );
+}
+
+/// A program's functions have names of their own, whatever the runtime, the host, the compiler and the C library call
+/// theirs: here they have all of these, in each color, and all that is built in still works.
+#[test]
+fn names_of_the_runtime() {
+    let text = run_file(&samples(), "readme.zy", &["--imports"]).out;
+    let mut names: Vec<&str> = text.lines().collect();
+    assert!(names.contains(&"zyntax_state_alloc") && names.contains(&"zy_closure_new") && names.contains(&"localhost"));
+    names.extend([
+        "malloc",
+        "free",
+        "memcpy",
+        "memset",
+        "memmove",
+        "memcmp",
+        "floor",
+        "u0",
+        "fn0",
+        "userextname0",
+        "exit",
+    ]);
+    let body = "async iter two() { yield 1; yield 2; }
+async fn late() { sleep_ms(60000).await; }
+async fn echo(l) { let c = accept(l).await; write_byte(c, read_byte(c).await).await; close(c); }
+async fn main() {
+    let n = 0; let k = 5;
+    let c = channel(1);
+    spawn id(1);
+    for x in two() { n = n + x + id(x).await; }
+    let f = async |x| { yield_now().await; return x * k; };
+    n = n + f(2).await + join(spawn f(3)).await + blocking_add(1, 2).await;
+    send(c, n).await;
+    n = recv(c).await;
+    close_channel(c);
+    let t = spawn late();
+    print(timeout(t, 1).await + join(t).await + select(t, t).await);
+    let l = tcp_listen(0);
+    spawn echo(l);
+    let s = tcp_connect(port(l)).await;
+    write_byte(s, 7).await;
+    print(read_byte(s).await);
+    print(n);
+    print(CALLS);
+}";
+    let sum = (0..names.len() as i64).sum();
+    for (number, color) in ["fn", "async fn", "async iter"].iter().enumerate() {
+        let results = |number: usize| {
+            if *color == "async iter" {
+                format!("yield {number};")
+            } else {
+                format!("return {number};")
+            }
+        };
+        let functions: String = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| format!("{color} {name}() {{ {} }}\n", results(index)))
+            .collect();
+        let call = match *color {
+            "fn" => names.iter().map(|name| format!("{name}()")).collect::<Vec<_>>().join(" + "),
+            "async fn" => names.iter().map(|name| format!("{name}().await")).collect::<Vec<_>>().join(" + "),
+            _ => "all().await".into(),
+        };
+        let all: String = names.iter().map(|name| format!("for x in {name}() {{ s = s + x; }}\n")).collect();
+        let all = if *color == "async iter" {
+            format!("async fn all() {{ let s = 0;\n{all}return s; }}\n")
+        } else {
+            String::new()
+        };
+        let text = format!("{functions}{all}{}", body.replace("CALLS", &call));
+        prints(&format!("names{number}"), &text, &[0, 7, 34, sum]);
     }
 }
 

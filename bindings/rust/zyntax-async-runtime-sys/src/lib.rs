@@ -138,6 +138,7 @@ function_letters!(
     unsafe extern "C" fn(*mut c_void) -> i64,
     unsafe extern "C" fn(*mut c_void),
     unsafe extern "C" fn(*mut c_void) -> u64,
+    unsafe extern "C" fn(*mut c_void, *const zyntax_promise) -> *mut c_void,
     unsafe extern "C" fn(*mut c_void, usize, usize) -> *mut c_void,
     unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize),
     unsafe extern "C" fn(*mut c_void, *const zyntax_task_info)
@@ -185,6 +186,7 @@ structs! {
         spin_us: u32,
         blocking_threads: u32,
         flags: u32,
+        await_budget: u32,
     }
     /// What Zyntax's compiled async functions return: 0 = pending, > 0 = value, < 0 = failure.
     zyntax_promise {
@@ -198,6 +200,7 @@ structs! {
         leave: Option<unsafe extern "C" fn(*mut c_void)>,
         drop: Option<unsafe extern "C" fn(*mut c_void, i32)>,
         ctx: *mut c_void,
+        child: Option<unsafe extern "C" fn(*mut c_void, *const zyntax_promise) -> *mut c_void>,
     }
     /// Counters since creation, and gauges of now.
     zyntax_runtime_stats {

@@ -55,8 +55,15 @@ impl<T> Drop for Channel<T> {
 /// # ?;
 /// # Ok::<(), zyntax_async_runtime::Error>(())
 /// ```
+///
+/// # Errors
+/// The capacity is 0 or too large, or memory is short.
+///
+/// # Panics
+/// Outside of any runtime.
+#[track_caller]
 pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), Error> {
-    let runtime = current().ok_or(Error::NO_RUNTIME)?;
+    let runtime = current("channel");
     let mut number = ptr::null_mut();
     // SAFETY: the runtime lives and this is its thread.
     Error::check(unsafe { sys::zyntax_channel_create(runtime.as_ptr(), capacity, 0, &mut number) }.into())?;
@@ -69,7 +76,7 @@ pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), Error> {
     Ok((Sender(channel.clone()), Receiver(channel)))
 }
 
-/// What could not be sent, as there is no receiver or no runtime any more.
+/// What could not be sent, as there is no receiver or no runtime any more, or no memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
@@ -96,7 +103,9 @@ impl<T> std::error::Error for SendError<T> {}
 pub struct Sender<T>(Rc<Channel<T>>);
 
 impl<T> Sender<T> {
-    /// Sends an item; waits while the channel is full.
+    /// Sends an item; waits while the channel is full. The item is sent when the future is ready; dropping the future
+    /// before that drops the item. Room that was made for a future is kept for it until it is polled or dropped, as
+    /// [`Receiver::recv`] says of items.
     pub fn send(&self, item: T) -> impl Future<Output = Result<(), SendError<T>>> + '_ {
         let mut item = Some(item);
         let mut slot = OpSlot::new();
@@ -144,6 +153,11 @@ pub struct Receiver<T>(Rc<Channel<T>>);
 
 impl<T> Receiver<T> {
     /// The next item; `None` when there is no sender left, or no runtime, and the channel is empty.
+    ///
+    /// A future that waits has its place in the order of the receivers, and the item that arrives for it is kept for it,
+    /// also while it is not polled: no other receiver gets that item until the future is dropped. Poll it or drop it; a
+    /// future that is put aside in a loop over `select!` holds up its item. Dropping it loses no item. A future that was
+    /// never polled has no place and keeps nothing.
     pub fn recv(&self) -> impl Future<Output = Option<T>> + '_ {
         let mut slot = OpSlot::new();
         poll_fn(move |cx| {
@@ -153,7 +167,8 @@ impl<T> Receiver<T> {
                 // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
                 unsafe { sys::zyntax_channel_recv(self.0.number, op, signal, waker, &mut result) }
             }));
-            // Errors are those of a runtime that has ended, in which everybody who is left takes what is left.
+            assert_ne!(result, sys::ZYNTAX_ENOMEM.into(), "recv: out of memory");
+            // Other errors are those of a runtime that has ended, where each receiver takes what is left.
             Poll::Ready(self.0.items.borrow_mut().pop_front())
         })
     }

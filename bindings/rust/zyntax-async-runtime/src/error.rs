@@ -17,7 +17,7 @@ impl Error {
     pub const BUSY: Error = Error(sys::ZYNTAX_EBUSY);
     /// Nothing can ever wake what is waited for ([`crate::Builder::detect_stall`]).
     pub const STALLED: Error = Error(sys::ZYNTAX_EDEADLK);
-    /// The runtime is gone, or there is none: a free function was called outside of any.
+    /// The runtime has ended.
     pub const NO_RUNTIME: Error = Error(sys::ZYNTAX_ESTALE);
 
     /// The `ZYNTAX_E…` code.

@@ -1,14 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A single-threaded async runtime: any `std::future::Future` on the Zyntax async runtime's reactor and executor.
 //!
-//! A task's waker is two plain words, so that cloning, waking and polling allocate and count nothing. Everything
-//! but [`Remote`], [`AbortHandle`] and wakers stays in the thread that made the [`Runtime`]; the compiler sees to that.
-//! Free functions such as [`spawn`] and [`sleep`] find the runtime whose task is being polled.
+//! A task's waker is two plain words, so that cloning, waking and polling allocate and count nothing. Free functions
+//! such as [`spawn`] and [`sleep`] find the runtime whose task is being polled; outside of any they panic, as Tokio's do.
+//!
+//! # Threads
+//!
+//! A runtime and its tasks stay in one thread, and the compiler checks it. These are neither `Send` nor `Sync`, nor is a
+//! future that holds one across an `.await`: [`Runtime`], [`JoinHandle`], [`BlockingHandle`], [`Sleep`], [`Timeout`],
+//! [`Sender`], [`Receiver`], [`TcpListener`], [`TcpStream`] with its halves, and the futures of their methods. Other
+//! threads may have [`Remote`], [`Hold`], [`AbortHandle`] and wakers. A future that is spawned need not be `Send`; the
+//! work for [`spawn_blocking`] must be. Where an interface asks for `Send` although all happens in one thread,
+//! [`ThreadBound`] makes a value `Send` and checks its thread at run time.
+//!
+//! # Hyper and axum
+//!
+//! Hyper's connections serve a [`TcpStream`] as it is. `with_upgrades` asks for `Send`: serve
+//! `ThreadBound::new(stream)`, and take the stream back with `upgraded.downcast::<ThreadBound<TcpStream>>()`. HTTP/2 and
+//! timeouts take `HyperExecutor` and `HyperTimer`. `axum::serve` needs Tokio; an axum `Router` is served by hyper
+//! with hyper-util's `TowerToHyperService`. A handler's future must be `Send`: one that awaits something of this crate
+//! awaits it as `ThreadBound::new(Box::pin(async { … })).await`.
+//!
+//! # Other crates
 //!
 //! Futures of other crates work as they are, also those with wakers of their own (`FuturesUnordered`, `select!`). With
 //! the feature `futures-io`, which is on by default, [`TcpStream`] has that crate's traits; with `hyper` those of
 //! hyper, whose HTTP/1.1 server then runs unchanged (`examples/hyper_server.rs`). With `zyntax-host` there
 //! is what a host of Zyntax registers and runs promises with. The crate is empty on `wasm32-unknown-unknown`.
+//!
+//! # Example
 //!
 //! ```
 //! use std::time::Duration;
@@ -53,6 +73,7 @@ mod net;
 mod op;
 mod runtime;
 mod task;
+mod thread_bound;
 mod time;
 #[cfg(feature = "zyntax-host")]
 pub mod zyntax;
@@ -67,11 +88,16 @@ pub use crate::hyper::{HyperExecutor, HyperTimer};
 pub use crate::net::{ReadHalf, TcpListener, TcpStream, WriteHalf};
 pub use crate::runtime::{Builder, Hold, Remote, Runtime};
 pub use crate::task::{AbortHandle, JoinError, JoinHandle};
+pub use crate::thread_bound::ThreadBound;
 pub use crate::time::{sleep, sleep_until, timeout, Elapsed, Sleep, Timeout};
 
-/// Starts a task on the current runtime. Outside of any the handle has an error at once.
+/// Starts a task on the current runtime.
+///
+/// # Panics
+/// Outside of any runtime.
+#[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    task::spawn_on(runtime::current(), future)
+    task::spawn_on(runtime::current("spawn"), future)
 }
 
 /// Lets every other task that is ready go first.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::{poll_fn, Future};
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 #[cfg(any(feature = "futures-io", feature = "hyper"))]
 use std::pin::Pin;
 use std::ptr;
@@ -27,8 +27,9 @@ impl Handle {
     }
 
     #[cfg(any(unix, windows))]
+    #[track_caller]
     fn open(descriptor: isize) -> Result<Handle, Error> {
-        let runtime = current().ok_or(Error::NO_RUNTIME)?;
+        let runtime = current("TcpStream::from_std");
         let mut handle = ptr::null_mut();
         // SAFETY: the runtime lives and this is its thread.
         Error::check(unsafe { sys::zyntax_io_open(runtime.as_ptr(), descriptor, &mut handle) }.into())?;
@@ -43,6 +44,15 @@ impl Drop for Handle {
     }
 }
 
+/// An address as the library's text: without its port, with its scope, which is the number of an interface.
+fn numeric(address: &SocketAddr) -> CString {
+    let text = match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        _ => address.ip().to_string(),
+    };
+    CString::new(text).expect("a number has no NUL")
+}
+
 /// Listens for connections. Dropping it closes it.
 ///
 /// ```compile_fail,E0277
@@ -52,22 +62,31 @@ impl Drop for Handle {
 pub struct TcpListener(Handle);
 
 impl TcpListener {
-    /// Listens on the first address that allows it; port 0 takes a free one. A name, other than a numeric address, is
-    /// looked up at once, which may block.
+    /// Listens on the first address that allows it. Port 0 takes a free port. A name is looked up in this call, which
+    /// may block; a numeric address is not. The scope of an IPv6 address is used, its flow information is not.
+    ///
+    /// # Panics
+    /// Outside of any runtime.
+    #[track_caller]
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
         TcpListener::bind_with(address, 0)
     }
 
-    /// As [`TcpListener::bind`]; others may listen on the port as well if they, too, say so.
+    /// As [`TcpListener::bind`]. Other listeners may share the port if they were bound with this function, too.
+    ///
+    /// # Panics
+    /// Outside of any runtime.
+    #[track_caller]
     pub fn bind_shared(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
         TcpListener::bind_with(address, sys::ZYNTAX_LISTEN_SHARED)
     }
 
+    #[track_caller]
     fn bind_with(address: impl ToSocketAddrs, flags: u32) -> io::Result<TcpListener> {
-        let runtime = current().ok_or(Error::NO_RUNTIME)?;
+        let runtime = current("TcpListener::bind");
         let mut error = Error::INVALID;
         for address in address.to_socket_addrs()? {
-            let text = CString::new(address.ip().to_string())?;
+            let text = numeric(&address);
             let mut handle = ptr::null_mut();
             // SAFETY: the runtime lives, this is its thread, and the pointers are valid for the call.
             let code = unsafe {
@@ -166,13 +185,28 @@ impl TcpStream {
         TcpStream { reading: Direction(OpSlot::new()), writing: Direction(OpSlot::new()), handle }
     }
 
-    /// Connects to a numeric address, or to a name, which is looked up on the blocking pool.
+    /// Connects to a numeric address, such as `"127.0.0.1"`, `"::1"` or `"fe80::1%2"` (on interface 2), or to a name,
+    /// which is looked up on the blocking pool.
+    ///
+    /// # Panics
+    /// When the future is polled outside of any runtime.
     pub fn connect(host: &str, port: u16) -> impl Future<Output = io::Result<TcpStream>> {
-        let host = CString::new(host);
+        TcpStream::connect_text(CString::new(host).ok(), port)
+    }
+
+    /// Connects to an address. The scope of an IPv6 address is used, its flow information is not.
+    ///
+    /// # Panics
+    /// When the future is polled outside of any runtime.
+    pub fn connect_to(address: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> {
+        TcpStream::connect_text(Some(numeric(&address)), address.port())
+    }
+
+    fn connect_text(host: Option<CString>, port: u16) -> impl Future<Output = io::Result<TcpStream>> {
         let mut slot = OpSlot::new();
         poll_fn(move |cx| {
-            let Ok(host) = &host else { return Poll::Ready(Err(Error::INVALID.into())) };
-            let Some(runtime) = current() else { return Poll::Ready(Err(Error::NO_RUNTIME.into())) };
+            let Some(host) = &host else { return Poll::Ready(Err(Error::INVALID.into())) };
+            let runtime = current("TcpStream::connect");
             let (runtime, mut handle, mut result) = (runtime.as_ptr(), ptr::null_mut(), 0);
             ready!(slot.call(cx, |op, waker| {
                 // SAFETY: the runtime lives, this is its thread, and the pointers are valid for the call.
@@ -183,6 +217,10 @@ impl TcpStream {
     }
 
     /// Takes over a connection of the standard library.
+    ///
+    /// # Panics
+    /// Outside of any runtime.
+    #[track_caller]
     #[cfg(unix)]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         use std::os::fd::{AsRawFd, IntoRawFd};
@@ -192,6 +230,10 @@ impl TcpStream {
     }
 
     /// Takes over a connection of the standard library.
+    ///
+    /// # Panics
+    /// Outside of any runtime.
+    #[track_caller]
     #[cfg(windows)]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         use std::os::windows::io::{AsRawSocket, IntoRawSocket};

@@ -88,6 +88,11 @@ impl OpSlot {
         }
     }
 
+    /// Whether something was begun and has not ended.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.op != 0
+    }
+
     fn host_waker(&mut self, waker: &Waker) -> sys::Waker {
         let host =
             *self.host.get_or_insert_with(|| NonNull::from(Box::leak(Box::new(Host { waker: Cell::new(None) }))));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The runtime itself: how it is made, driven, reached from other threads and ended.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::fmt;
 use std::future::Future;
@@ -10,12 +10,10 @@ use std::mem;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::blocking::Abandoned;
 use crate::op::task_waker;
 use crate::task::{quietly, spawn_on, JoinHandle};
 use crate::{sys, Error};
@@ -25,31 +23,33 @@ pub(crate) type RawRuntime = NonNull<sys::zyntax_runtime>;
 thread_local! {
     /// The runtime that this thread drives or has entered: what callbacks outside of any poll belong to.
     static ENTERED: Cell<Option<RawRuntime>> = const { Cell::new(None) };
-    /// The runtimes of this thread, with what is kept beside them.
-    static ALIVE: RefCell<Vec<(RawRuntime, Rc<Abandoned>)>> = const { RefCell::new(Vec::new()) };
+    /// The runtimes of this thread that `shutdown_timeout` left to jobs that were still running.
+    static LEFT: Cell<Vec<RawRuntime>> = const { Cell::new(Vec::new()) };
 }
 
 /// The runtime that this thread drives or has entered last, or else the one whose task is being polled, where a host
-/// drives it.
-pub(crate) fn current() -> Option<RawRuntime> {
+/// drives it. `function` is the caller's name, for the message where there is none.
+#[track_caller]
+pub(crate) fn current(function: &str) -> RawRuntime {
     let entered = ENTERED.try_with(Cell::get).ok().flatten();
     // SAFETY: callable from anywhere.
-    entered.or_else(|| NonNull::new(unsafe { sys::zyntax_current_runtime() }))
+    match entered.or_else(|| NonNull::new(unsafe { sys::zyntax_current_runtime() })) {
+        Some(runtime) => runtime,
+        None => no_runtime(function),
+    }
 }
 
-/// What is kept beside a runtime of this thread; none for one that Rust did not make.
-pub(crate) fn abandoned_of(runtime: RawRuntime) -> Option<Rc<Abandoned>> {
-    let find = |alive: &RefCell<Vec<(RawRuntime, Rc<Abandoned>)>>| {
-        alive.borrow().iter().find(|(raw, _)| *raw == runtime).map(|(_, abandoned)| abandoned.clone())
-    };
-    ALIVE.try_with(find).ok().flatten()
+#[cold]
+#[track_caller]
+fn no_runtime(function: &str) -> ! {
+    panic!("{function} needs a runtime: use it in a task, in Runtime::block_on or in Runtime::enter")
 }
 
 /// Sets `ENTERED` for as long as it lives.
-struct Entered(Option<RawRuntime>);
+pub(crate) struct Entered(Option<RawRuntime>);
 
 impl Entered {
-    fn new(runtime: RawRuntime) -> Entered {
+    pub(crate) fn new(runtime: RawRuntime) -> Entered {
         Entered(ENTERED.try_with(|entered| entered.replace(Some(runtime))).ok().flatten())
     }
 }
@@ -58,6 +58,70 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let _ = ENTERED.try_with(|entered| entered.set(self.0));
     }
+}
+
+/// One round of a runtime of this thread, up to a time. False when it can no longer be driven.
+fn drive(runtime: RawRuntime, timeout: Duration) -> bool {
+    let timeout = i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
+    // SAFETY: the runtime lives and this is its thread.
+    let code = unsafe { sys::zyntax_runtime_turn(runtime.as_ptr(), timeout) };
+    code >= 0 || code == sys::ZYNTAX_ECANCELED
+}
+
+/// How many jobs of a runtime of this thread are queued or running.
+fn jobs(runtime: RawRuntime) -> u64 {
+    // SAFETY: all its members may be zero.
+    let mut stats: sys::zyntax_runtime_stats = unsafe { mem::zeroed() };
+    stats.size = mem::size_of_val(&stats);
+    // SAFETY: the runtime lives and this is its thread.
+    unsafe { sys::zyntax_runtime_get_stats(runtime.as_ptr(), &mut stats) };
+    stats.blocking_pending
+}
+
+/// Cancels every task of a runtime of this thread and says whether there was any.
+fn cancel_tasks(runtime: RawRuntime) -> bool {
+    unsafe extern "C" fn collect(tasks: *mut c_void, info: *const sys::zyntax_task_info) {
+        // SAFETY: the vector below, and what the library shows of a task.
+        unsafe { (*tasks.cast::<Vec<*mut sys::zyntax_task>>()).push((*info).task) };
+    }
+    let mut tasks: Vec<*mut sys::zyntax_task> = Vec::new();
+    // SAFETY: the runtime lives and this is its thread; `collect` calls nothing of the library.
+    unsafe { sys::zyntax_runtime_dump(runtime.as_ptr(), Some(collect), (&raw mut tasks).cast()) };
+    for task in &tasks {
+        // SAFETY: for any handle.
+        unsafe { sys::zyntax_task_cancel(*task) };
+    }
+    !tasks.is_empty()
+}
+
+fn destroy(runtime: RawRuntime) {
+    let _entered = Entered::new(runtime);
+    // SAFETY: this is its thread, and nothing drives it, as that borrows the `Runtime` that is gone or going.
+    unsafe { sys::zyntax_runtime_destroy(runtime.as_ptr()) };
+}
+
+/// Destroys those of `LEFT` whose jobs have ended. Code in drops may come back to here.
+fn destroy_left() {
+    for runtime in LEFT.try_with(Cell::take).unwrap_or_default() {
+        {
+            let _entered = Entered::new(runtime);
+            drive(runtime, Duration::ZERO);
+        }
+        if jobs(runtime) == 0 {
+            destroy(runtime);
+        } else {
+            leave(runtime);
+        }
+    }
+}
+
+/// Keeps a runtime for `destroy_left`. A thread that ends never comes to that, and the runtime is leaked.
+fn leave(runtime: RawRuntime) {
+    let _ = LEFT.try_with(|left| {
+        let mut list = left.take();
+        list.push(runtime);
+        left.set(list);
+    });
 }
 
 /// How a runtime shall be.
@@ -102,6 +166,7 @@ impl Builder {
 
     /// Makes the runtime.
     pub fn build(self) -> Result<Runtime, Error> {
+        destroy_left();
         // SAFETY: all its members may be zero.
         let mut config: sys::zyntax_runtime_config = unsafe { mem::zeroed() };
         config.size = mem::size_of_val(&config);
@@ -115,17 +180,15 @@ impl Builder {
         let Some(raw) = NonNull::new(raw) else {
             return Err(Error::check(error.into()).err().unwrap_or(Error::NO_MEMORY));
         };
-        let abandoned = Rc::new(Abandoned::default());
-        let _ = ALIVE.try_with(|alive| alive.borrow_mut().push((raw, abandoned.clone())));
         let gate = Arc::new(Gate { runtime: Mutex::new(Some(Open(raw))) });
-        Ok(Runtime { raw, gate, abandoned, _thread: PhantomData })
+        Ok(Runtime { raw, gate, is_left: false, _thread: PhantomData })
     }
 }
 
 /// A reactor and executor. It stays in the thread that made it, as do its tasks; [`Remote`] is for other threads.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
 /// use zyntax_async_runtime::{sleep, spawn, Runtime};
 ///
 /// let runtime = Runtime::new()?;
@@ -161,7 +224,7 @@ impl Builder {
 pub struct Runtime {
     raw: RawRuntime,
     gate: Arc<Gate>,
-    abandoned: Rc<Abandoned>,
+    is_left: bool,
     _thread: PhantomData<*mut ()>,
 }
 
@@ -171,7 +234,8 @@ impl Runtime {
         Builder::new().build()
     }
 
-    /// The library's runtime, for calls of the C API. It is this object's: never destroy it.
+    /// The library's runtime, for calls of the C API. It is this object's: never destroy it. Call functions that drive it
+    /// within [`Runtime::enter`], so that code in drops finds the runtime.
     pub fn as_raw(&self) -> *mut sys::zyntax_runtime {
         self.raw.as_ptr()
     }
@@ -183,7 +247,7 @@ impl Runtime {
 
     /// Starts a task; it is polled when the runtime is driven.
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        spawn_on(Some(self.raw), future)
+        spawn_on(self.raw, future)
     }
 
     /// Runs code outside of any task for which the free functions find this runtime.
@@ -250,19 +314,54 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    /// Drops every task and ends the runtime, but waits no longer than a duration for blocking work that is running.
+    ///
+    /// Work that still runs after that finishes unheard. Its thread and the runtime's memory are given back when this
+    /// thread makes or ends a runtime after the work has ended, and otherwise with the process. A [`TcpStream`] or another
+    /// value that is kept outside of the tasks may be dropped at any time, but nothing wakes its futures any more.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use zyntax_async_runtime::{spawn_blocking, Runtime};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let (release, released) = std::sync::mpsc::channel::<()>();
+    /// runtime.enter(|| drop(spawn_blocking(move || released.recv())));
+    /// runtime.turn(Some(Duration::ZERO))?;
+    /// runtime.shutdown_timeout(Duration::from_millis(10));
+    /// drop(release);
+    /// # Ok::<(), zyntax_async_runtime::Error>(())
+    /// ```
+    ///
+    /// [`TcpStream`]: crate::TcpStream
+    pub fn shutdown_timeout(mut self, duration: Duration) {
+        // Whoever is inside the gate is waited for, and nobody comes in any more.
+        self.gate.lock().take();
+        let begin = Instant::now();
+        let left = || duration.saturating_sub(begin.elapsed());
+        let _entered = Entered::new(self.raw);
+        // Drops may spawn.
+        while cancel_tasks(self.raw) {
+            if !drive(self.raw, Duration::ZERO) || left().is_zero() {
+                break;
+            }
+        }
+        while jobs(self.raw) > 0 && !left().is_zero() && drive(self.raw, left()) {}
+        self.is_left = jobs(self.raw) > 0;
+    }
+}
+
 impl Drop for Runtime {
     /// Drops every task, waits for blocking work that is running, and ends the runtime.
     fn drop(&mut self) {
-        // Whoever is inside the gate is waited for, and nobody comes in any more.
         self.gate.lock().take();
-        {
-            let _entered = Entered::new(self.raw);
-            // SAFETY: this is its thread, and nothing drives it, as that borrows `self`.
-            unsafe { sys::zyntax_runtime_destroy(self.as_raw()) };
+        if self.is_left {
+            leave(self.raw);
+        } else {
+            destroy(self.raw);
         }
-        let _ = ALIVE.try_with(|alive| alive.borrow_mut().retain(|(raw, _)| *raw != self.raw));
-        // No thread of the library runs any more.
-        self.abandoned.free();
+        destroy_left();
     }
 }
 

@@ -2,23 +2,27 @@
 //! Futures as tasks of the library, and what waits for them.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::fmt;
 use std::future::Future;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::Pin;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::op::task_waker;
+use crate::runtime::RawRuntime;
 use crate::{sys, Error};
 
 /// Runs code of the user's from a callback of C, into which nothing may unwind. The panic hook has told of a panic.
 pub(crate) fn quietly(work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        std::mem::forget(panic); // its drop might panic
+        // What it panicked with may panic in its drop, with something else.
+        if let Err(other) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            std::mem::forget(other);
+        }
     }
 }
 
@@ -28,7 +32,7 @@ pub enum JoinError {
     Panicked(Box<dyn Any + Send + 'static>),
     /// It was aborted, or its runtime was dropped.
     Canceled,
-    /// It could not be started.
+    /// It could not be started: memory is short, or no thread can be started.
     Failed(Error),
 }
 
@@ -73,7 +77,7 @@ struct Task<F: Future> {
     /// holds its own handle finds that out here.
     is_done: Cell<bool>,
     stage: UnsafeCell<Stage<F>>,
-    joiner: RefCell<Option<Waker>>,
+    joiner: Cell<Option<Waker>>, // whose clone and drop are user code, which may come back to here
     number: Cell<*mut sys::zyntax_task>,
 }
 
@@ -85,8 +89,7 @@ impl<F: Future> Task<F> {
         // SAFETY: as before, and the future is gone.
         unsafe { *self.stage.get() = Stage::Done(result) };
         self.is_done.set(true);
-        let joiner = self.joiner.borrow_mut().take();
-        if let Some(joiner) = joiner {
+        if let Some(joiner) = self.joiner.take() {
             quietly(|| joiner.wake());
         }
     }
@@ -134,10 +137,15 @@ trait Join<T> {
 impl<F: Future> Join<F::Output> for Task<F> {
     fn poll_join(&self, cx: &mut Context<'_>) -> Poll<Result<F::Output, JoinError>> {
         if !self.is_done.get() {
-            let mut joiner = self.joiner.borrow_mut();
-            if !joiner.as_ref().is_some_and(|joiner| joiner.will_wake(cx.waker())) {
-                *joiner = Some(cx.waker().clone());
-            }
+            let old = self.joiner.take();
+            let (joiner, old) = match old {
+                Some(old) if old.will_wake(cx.waker()) => (old, None),
+                old => (cx.waker().clone(), old),
+            };
+            self.joiner.set(Some(joiner));
+            drop(old);
+        }
+        if !self.is_done.get() {
             return Poll::Pending;
         }
         // SAFETY: the task is done, so that only its one handle looks at the stage.
@@ -223,21 +231,16 @@ impl AbortHandle {
     }
 }
 
-/// Spawns on a runtime; without one the handle has an error at once.
-pub(crate) fn spawn_on<F>(runtime: Option<NonNull<sys::zyntax_runtime>>, future: F) -> JoinHandle<F::Output>
+pub(crate) fn spawn_on<F>(runtime: RawRuntime, future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
 {
     let task = Rc::new(Task {
         is_done: Cell::new(false),
         stage: UnsafeCell::new(Stage::Running(future)),
-        joiner: RefCell::new(None),
+        joiner: Cell::new(None),
         number: Cell::new(ptr::null_mut()),
     });
-    let Some(runtime) = runtime else {
-        task.end(Err(JoinError::Failed(Error::NO_RUNTIME)));
-        return JoinHandle(task);
-    };
     let state = Rc::into_raw(task.clone());
     // SAFETY: the runtime lives and this is its thread. The state is a count of the task, which `drop_task` gives back.
     let number = unsafe {

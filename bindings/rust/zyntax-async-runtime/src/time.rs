@@ -11,7 +11,7 @@ use crate::op::OpSlot;
 use crate::runtime::current;
 use crate::sys;
 
-/// Ends a duration after the call of [`sleep`].
+/// Ends a duration after the call of [`sleep`]. It may be made outside of a runtime, but not polled there.
 ///
 /// ```compile_fail,E0277
 /// fn sent<T: Send>() {}
@@ -51,7 +51,7 @@ impl Future for Sleep {
     /// # Panics
     /// Outside of any runtime.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let runtime = current().expect("sleep was polled outside of any runtime");
+        let runtime = current("sleep");
         let this = &mut *self;
         let now = || {
             // SAFETY: the runtime lives.

@@ -3,11 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, Future};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{mpsc, Arc};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -146,10 +148,6 @@ fn a_spawn_while_the_runtime_ends_is_canceled() {
 
 #[test]
 fn misuse_is_an_error() {
-    let outside = spawn(async {});
-    assert!(outside.is_finished());
-    assert!(channel::<u8>(1).is_err());
-    assert!(TcpListener::bind("127.0.0.1:0").is_err());
     let runtime = Rc::new(Runtime::new().unwrap());
     let inner = runtime.clone();
     let nested = runtime.block_on(async move {
@@ -159,7 +157,44 @@ fn misuse_is_an_error() {
         nested
     });
     assert_eq!(nested, Ok(Err(Error::BUSY)));
-    assert!(matches!(runtime.block_on(outside), Ok(Err(JoinError::Failed(Error::NO_RUNTIME)))));
+}
+
+/// The message of a panic.
+fn panic_of<T>(work: impl FnOnce() -> T) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(work)) else { panic!("no panic") };
+    panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|&text| text.into())).unwrap()
+}
+
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn outside_of_a_runtime_everything_panics_and_names_the_function() {
+    let drops = Rc::new(Cell::new(0));
+    let counted = Counted(drops.clone());
+    let theirs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = std::net::TcpStream::connect(theirs.local_addr().unwrap()).unwrap();
+    let messages = [
+        ("spawn ", panic_of(|| spawn(async move { drop(counted) }))),
+        ("spawn_blocking ", panic_of(|| spawn_blocking(|| ()))),
+        ("channel ", panic_of(|| channel::<u8>(1))),
+        ("sleep ", panic_of(|| poll_once(sleep(MS)))),
+        ("sleep ", panic_of(|| poll_once(timeout(MS, pending::<()>())))),
+        ("TcpListener::bind ", panic_of(|| TcpListener::bind("127.0.0.1:0"))),
+        ("TcpListener::bind ", panic_of(|| TcpListener::bind_shared("127.0.0.1:0"))),
+        ("TcpStream::connect ", panic_of(|| poll_once(TcpStream::connect("127.0.0.1", 1)))),
+        ("TcpStream::connect ", panic_of(|| poll_once(TcpStream::connect_to(([127, 0, 0, 1], 1).into())))),
+        ("TcpStream::from_std ", panic_of(|| TcpStream::from_std(stream))),
+    ];
+    for (function, message) in messages {
+        assert!(message.starts_with(function) && message.contains("needs a runtime"), "{message}");
+    }
+    assert_eq!(drops.get(), 1);
+    // Inside one the same calls work, and also in a Runtime::enter.
+    let runtime = Runtime::new().unwrap();
+    let task = runtime.enter(|| spawn(async { 1 }));
+    assert_eq!(runtime.block_on(task).unwrap().unwrap(), 1);
 }
 
 #[test]
@@ -359,6 +394,29 @@ fn a_channel_outlives_its_runtime() {
     assert_eq!(drops.get(), 2);
 }
 
+#[test]
+fn an_item_is_kept_for_the_receive_that_it_woke_until_that_is_polled_or_dropped() {
+    run(async {
+        let (sender, receiver) = channel(2).unwrap();
+        let mut first = Box::pin(receiver.recv());
+        assert!(poll_once(first.as_mut()).is_pending());
+        let mut second = Box::pin(receiver.recv());
+        assert!(poll_once(second.as_mut()).is_pending());
+        sender.send(1).await.unwrap();
+        yield_now().await;
+        // The item is the first one's, which is not polled.
+        assert!(poll_once(second.as_mut()).is_pending());
+        assert!(poll_once(receiver.recv()).is_pending());
+        drop(first);
+        assert_eq!(second.await, Some(1));
+        // A receive that was never polled keeps nothing.
+        let unpolled = receiver.recv();
+        sender.send(2).await.unwrap();
+        assert_eq!(poll_once(receiver.recv()), Poll::Ready(Some(2)));
+        drop(unpolled);
+    });
+}
+
 // ---- blocking work ----
 
 #[test]
@@ -384,6 +442,74 @@ impl Drop for SharedCounted {
 }
 
 #[test]
+fn jobs_that_are_aborted_are_freed_while_another_one_runs() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Builder::new().blocking_threads(1).build().unwrap();
+    runtime
+        .block_on(async {
+            let (release, released) = mpsc::channel::<()>();
+            let long = spawn_blocking(move || released.recv());
+            yield_now().await;
+            for round in 1..=200 {
+                let jobs = (0..100).map(|_| {
+                    let (counted, data) = (SharedCounted(drops.clone()), [1u8; 4096]);
+                    spawn_blocking(move || (data, counted))
+                });
+                let jobs: Vec<_> = jobs.collect();
+                yield_now().await;
+                jobs.iter().for_each(BlockingHandle::abort);
+                for job in jobs {
+                    assert!(matches!(job.await, Err(JoinError::Canceled)));
+                }
+                yield_now().await;
+                yield_now().await;
+                assert_eq!(drops.load(Ordering::Relaxed), round * 100);
+            }
+            let live = runtime_bytes(&runtime);
+            assert!(live < 1 << 20, "{live} bytes are in use");
+            assert!(!long.is_finished());
+            release.send(()).unwrap();
+            long.await.unwrap().unwrap();
+        })
+        .unwrap();
+}
+
+/// What the library's side has in use.
+fn runtime_bytes(runtime: &Runtime) -> u64 {
+    // SAFETY: all its members may be zero; the runtime lives and this is its thread.
+    unsafe {
+        let mut stats: sys::zyntax_runtime_stats = std::mem::zeroed();
+        stats.size = std::mem::size_of_val(&stats);
+        assert_eq!(sys::zyntax_runtime_get_stats(runtime.as_raw(), &mut stats), 0);
+        stats.bytes_in_use
+    }
+}
+
+#[test]
+fn a_job_that_is_aborted_while_it_runs_finishes_unheard_and_its_result_is_dropped_once() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Runtime::new().unwrap();
+    let (begins, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let counted = SharedCounted(drops.clone());
+    let job = runtime.enter(|| {
+        spawn_blocking(move || {
+            begins.send(()).unwrap();
+            released.recv().unwrap();
+            counted
+        })
+    });
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    begun.recv().unwrap();
+    job.abort();
+    assert!(matches!(runtime.block_on(job), Ok(Err(JoinError::Canceled))));
+    assert_eq!(drops.load(Ordering::Relaxed), 0);
+    release.send(()).unwrap();
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+}
+
+#[test]
 fn blocking_work_that_is_given_up_is_dropped_once() {
     let (ran, drops) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     for round in 0..40 {
@@ -406,13 +532,111 @@ fn blocking_work_that_is_given_up_is_dropped_once() {
                     for task in tasks {
                         let _ = task.await;
                     }
-                    spawn_blocking(|| ()).await.unwrap(); // frees what is left of them
+                    spawn_blocking(|| ()).await.unwrap();
                 }
             })
             .unwrap();
     }
     assert_eq!(drops.load(Ordering::Relaxed), 400);
     assert!(ran.load(Ordering::Relaxed) < 400);
+}
+
+#[test]
+fn shutdown_timeout_leaves_a_job_that_runs_behind_and_drops_all_else() {
+    let (dropped, ran) = (Rc::new(Cell::new(0)), Arc::new(AtomicUsize::new(0)));
+    let runtime = Builder::new().blocking_threads(1).build().unwrap();
+    let (begins, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (result, queued) = (SharedCounted(ran.clone()), SharedCounted(ran.clone()));
+    let (running, waiting, task, stream) = runtime.enter(|| {
+        let counted = Counted(dropped.clone());
+        let running = spawn_blocking(move || {
+            begins.send(()).unwrap();
+            released.recv().unwrap();
+            result
+        });
+        let task = spawn(async move {
+            let _counted = counted;
+            pending::<()>().await
+        });
+        (running, spawn_blocking(move || drop(queued)), task, TcpListener::bind("127.0.0.1:0").unwrap())
+    });
+    let remote = runtime.remote();
+    remote.post(|| ()).unwrap();
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    begun.recv().unwrap();
+    runtime.shutdown_timeout(20 * MS);
+    assert_eq!(dropped.get(), 1);
+    assert_eq!(ran.load(Ordering::SeqCst), 1); // what was queued
+    assert_eq!(remote.stop(), Err(Error::NO_RUNTIME));
+    drop(stream);
+    run(async {
+        assert!(matches!(running.await, Err(JoinError::Canceled)));
+        assert!(matches!(waiting.await, Err(JoinError::Canceled)));
+        assert!(matches!(task.await, Err(JoinError::Canceled)));
+    });
+    release.send(()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while ran.load(Ordering::SeqCst) < 2 {
+        assert!(Instant::now() < deadline, "what the job left is never dropped");
+        run(sleep(MS)); // makes and ends a runtime
+    }
+}
+
+#[test]
+fn shutdown_timeout_waits_for_what_ends_in_time() {
+    Runtime::new().unwrap().shutdown_timeout(Duration::MAX);
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Runtime::new().unwrap();
+    let counted = SharedCounted(drops.clone());
+    let (begins, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    runtime.enter(|| {
+        drop(spawn_blocking(move || {
+            begins.send(()).unwrap();
+            released.recv().unwrap();
+            counted
+        }))
+    });
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    begun.recv().unwrap();
+    let thread = thread::spawn(move || {
+        thread::sleep(20 * MS);
+        release.send(()).unwrap();
+    });
+    runtime.shutdown_timeout(Duration::MAX);
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+    thread.join().unwrap();
+}
+
+/// Spawns its like whenever it is dropped, so often.
+struct Respawns(usize, Rc<Cell<usize>>);
+
+impl Drop for Respawns {
+    fn drop(&mut self) {
+        self.1.set(self.1.get() + 1);
+        if self.0 > 0 {
+            let next = Respawns(self.0 - 1, self.1.clone());
+            spawn(async move {
+                let _next = next;
+                pending::<()>().await
+            });
+        }
+    }
+}
+
+#[test]
+fn shutdown_timeout_drops_what_drops_spawn() {
+    let drops = Rc::new(Cell::new(0));
+    let runtime = Runtime::new().unwrap();
+    let first = Respawns(10, drops.clone());
+    runtime.spawn(async move {
+        let _first = first;
+        pending::<()>().await
+    });
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    runtime.shutdown_timeout(Duration::from_secs(60));
+    assert_eq!(drops.get(), 11);
 }
 
 // ---- TCP ----
@@ -489,6 +713,67 @@ fn tcp_errors_have_their_kinds() {
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         assert_eq!(TcpStream::connect("a\0b", 1).await.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
     });
+}
+
+#[test]
+fn addresses_mean_what_they_mean_to_the_standard_library() {
+    let scoped = |text: &str, flow, scope| SocketAddr::V6(SocketAddrV6::new(text.parse().unwrap(), 0, flow, scope));
+    // Without its scope a link-local address is invalid, and with it the address is not one of this machine's.
+    for address in [
+        "127.0.0.1:0".parse().unwrap(),
+        "[::1]:0".parse().unwrap(),
+        "[fe80::1%1]:0".parse().unwrap(),
+        scoped("fe80::1", 0, 0),
+        scoped("fe80::1", 5, 1),
+        scoped("::1", 5, 0),
+        scoped("::1", 0, 1),
+        scoped("2001:db8::1", 0, 1),
+    ] {
+        let theirs = std::net::TcpListener::bind(address).map(drop).map_err(|error| error.kind());
+        let ours = run(async { TcpListener::bind(address).map(drop).map_err(|error| error.kind()) });
+        assert_eq!(ours, theirs, "{address}");
+    }
+    // The same for a connection, to a port that nobody listens on.
+    let listener = std::net::TcpListener::bind("[::1]:0").or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"));
+    let port = listener.unwrap().local_addr().unwrap().port();
+    for (ip, scope) in [("::1", 0), ("fe80::1", 0), ("::1", 1)] {
+        let address = SocketAddr::V6(SocketAddrV6::new(ip.parse().unwrap(), port, 0, scope));
+        let theirs = std::net::TcpStream::connect(address).map(drop).map_err(|error| error.kind());
+        let ours = run(TcpStream::connect_to(address)).map(drop).map_err(|error| error.kind());
+        assert_eq!(ours, theirs, "{address}");
+    }
+}
+
+/// The link-local addresses of this machine: those of Linux's /proc.
+fn link_local() -> Vec<(Ipv6Addr, u32)> {
+    let table = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let addresses = table.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let ip = Ipv6Addr::from(u128::from_str_radix(words.next()?, 16).ok()?);
+        Some((ip, u32::from_str_radix(words.next()?, 16).ok()?))
+    });
+    addresses.filter(|(ip, _)| ip.segments()[0] == 0xfe80).collect()
+}
+
+#[test]
+fn a_link_local_address_is_listened_on_and_connected_to() {
+    let all = link_local();
+    if all.is_empty() {
+        println!("skipped: this machine has no link-local address");
+    }
+    for (ip, scope) in all {
+        run(async {
+            let listener = TcpListener::bind(SocketAddrV6::new(ip, 0, 0, scope)).unwrap();
+            let port = listener.port().unwrap();
+            let text = format!("{ip}%{scope}");
+            for future in [TcpStream::connect(&text, port).await, {
+                TcpStream::connect_to(SocketAddrV6::new(ip, port, 0, scope).into()).await
+            }] {
+                future.unwrap();
+                listener.accept().await.unwrap();
+            }
+        });
+    }
 }
 
 #[test]
@@ -616,4 +901,243 @@ fn a_hold_says_that_another_thread_will_wake_somebody() {
     drop(runtime);
     drop(hold); // of a runtime that is gone
     assert!(remote.hold().is_err());
+}
+
+// ---- values of one thread ----
+
+#[test]
+fn a_thread_bound_value_panics_elsewhere_and_is_dropped_in_its_thread_only() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let bound = ThreadBound::new((SharedCounted(drops.clone()), Cell::new(5)));
+    assert_eq!(bound.1.get(), 5);
+    let bound = thread::spawn(move || {
+        assert!(!bound.is_here());
+        assert!(panic_of(|| bound.1.get()).contains("outside of its thread"));
+        bound
+    });
+    let bound = bound.join().unwrap();
+    assert!(bound.is_here());
+    assert_eq!(bound.into_inner().1.get(), 5);
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+
+    let bound = ThreadBound::new(SharedCounted(drops.clone()));
+    thread::spawn(move || drop(bound)).join().unwrap();
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+    drop(ThreadBound::new(SharedCounted(drops.clone())));
+    assert_eq!(drops.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_thread_bound_future_is_polled_in_its_thread_only() {
+    fn send<T: Send>(value: T) -> T {
+        value
+    }
+    let future = || ThreadBound::new(Box::pin(async { sleep(MS).await }));
+    run(send(future()));
+    let elsewhere = send(future());
+    assert!(thread::spawn(move || panic_of(|| run(elsewhere))).join().unwrap().contains("outside of its thread"));
+}
+
+#[test]
+fn a_thread_bound_stream_has_the_traits_of_its_stream() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect("127.0.0.1", listener.port().unwrap()).await.unwrap();
+        let mut ours = ThreadBound::new(listener.accept().await.unwrap());
+        let mut theirs = ThreadBound::new(stream);
+        AsyncWriteExt::write_all(&mut ours, b"hello").await.unwrap();
+        AsyncWriteExt::close(&mut ours).await.unwrap();
+        let mut got = String::new();
+        theirs.read_to_string(&mut got).await.unwrap();
+        assert_eq!(got, "hello");
+    });
+}
+
+// ---- code that comes back from where it is not expected ----
+
+/// A waker that drives a runtime when it is dropped.
+struct DrivesInDrop(ThreadBound<Rc<Runtime>>);
+
+impl Wake for DrivesInDrop {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for DrivesInDrop {
+    fn drop(&mut self) {
+        self.0.run().unwrap();
+    }
+}
+
+#[test]
+fn a_task_may_end_while_the_waker_of_its_handle_is_replaced() {
+    let runtime = Rc::new(Runtime::new().unwrap());
+    let mut handle = runtime.spawn(async {
+        yield_now().await;
+        1
+    });
+    let waker = Waker::from(Arc::new(DrivesInDrop(ThreadBound::new(runtime.clone()))));
+    assert!(pin!(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker); // the handle's task has the last one
+    let Poll::Ready(value) = poll_once(&mut handle) else { panic!("it has ended") };
+    assert_eq!(value.unwrap(), 1);
+}
+
+/// Panics when it is dropped.
+struct PanicsInDrop(Arc<AtomicUsize>);
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn panics_in_drops_harm_nobody() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let bad = || PanicsInDrop(drops.clone());
+    let runtime = Runtime::new().unwrap();
+    let remote = runtime.remote();
+    let (ended, aborted, left, unheard) = runtime.enter(|| {
+        let (first, second, third, fourth, fifth) = (bad(), bad(), bad(), bad(), bad());
+        drop(spawn(async move { first })); // a result that nobody has
+        let aborted = spawn(async move {
+            let _second = second;
+            pending::<()>().await
+        });
+        let left = spawn(async move {
+            let _third = third;
+            pending::<()>().await
+        });
+        let ended = spawn(poll_fn(move |_| {
+            let _fourth = &fourth;
+            Poll::Ready(4)
+        }));
+        let unheard = spawn_blocking(move || fifth);
+        (ended, aborted, left, unheard)
+    });
+    aborted.abort();
+    let sixth = bad();
+    remote.post(move || drop(sixth)).unwrap();
+    assert_eq!(runtime.block_on(ended).unwrap().unwrap(), 4);
+    assert!(matches!(runtime.block_on(aborted).unwrap(), Err(JoinError::Canceled)));
+    drop(unheard);
+    drop(runtime);
+    assert!(matches!(run(left), Err(JoinError::Canceled)));
+    assert_eq!(drops.load(Ordering::SeqCst), 6);
+}
+
+#[test]
+fn a_panic_whose_payload_panics_in_its_drop_harms_nobody() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let payload = || PanicsInDrop(drops.clone());
+    let runtime = Runtime::new().unwrap();
+    let (first, second, third) = (payload(), payload(), payload());
+    runtime.enter(|| {
+        drop(spawn(async move { std::panic::panic_any(first) }));
+        drop(spawn_blocking(move || std::panic::panic_any(second)));
+    });
+    runtime.remote().post(move || std::panic::panic_any(third)).unwrap();
+    runtime.run().unwrap();
+    assert_eq!(runtime.block_on(async { 1 }), Ok(1));
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn a_task_may_abort_itself_and_own_its_handle() {
+    run(async {
+        let drops = Rc::new(Cell::new(0));
+        let place: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
+        let (counted, own) = (Counted(drops.clone()), place.clone());
+        let task = spawn(async move {
+            let _counted = counted;
+            yield_now().await;
+            let own = own.borrow_mut().take().unwrap();
+            own.abort();
+            let mut own = own;
+            assert!(poll_once(&mut own).is_pending());
+            pending::<()>().await;
+            drop(own);
+        });
+        let abort = task.abort_handle();
+        *place.borrow_mut() = Some(task);
+        while !abort.is_finished() {
+            yield_now().await;
+        }
+        assert_eq!(drops.get(), 1);
+    });
+}
+
+#[test]
+fn a_job_of_a_runtime_that_is_dropped_may_use_its_remote() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Runtime::new().unwrap();
+    let (remote, counted) = (runtime.remote(), SharedCounted(drops.clone()));
+    let (begins, begun) = mpsc::channel();
+    let job = runtime.enter(|| {
+        spawn_blocking(move || {
+            begins.send(()).unwrap();
+            while remote.post(|| ()).is_ok() {
+                thread::yield_now();
+            }
+            assert!(remote.spawn(|| async {}).is_err());
+            counted
+        })
+    });
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    begun.recv().unwrap();
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+    assert!(matches!(run(job), Err(JoinError::Canceled)));
+}
+
+#[test]
+fn handles_work_across_the_runtimes_of_a_thread() {
+    let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let (sender, receiver) = one.enter(|| channel(1).unwrap());
+    let task = one.spawn(async move {
+        sleep(MS).await;
+        sender.send(5).await.unwrap();
+        6
+    });
+    let joins = other.spawn(async move { (receiver.recv().await, task.await.unwrap()) });
+    assert_eq!(other.turn(Some(Duration::ZERO)), Ok(1));
+    one.run().unwrap();
+    assert_eq!(other.block_on(joins).unwrap().unwrap(), (Some(5), 6));
+    // A runtime that ends in a task of another, whose task joins one of it.
+    let task = one.spawn(pending::<()>());
+    let end = other.block_on(async move {
+        let join = spawn(task);
+        yield_now().await;
+        drop(one);
+        join.await.unwrap()
+    });
+    assert!(matches!(end, Ok(Err(JoinError::Canceled))));
+}
+
+#[test]
+fn tasks_and_jobs_that_a_drop_begins_while_the_runtime_ends_are_dropped() {
+    struct Begins(Arc<AtomicUsize>);
+    impl Drop for Begins {
+        fn drop(&mut self) {
+            let (task, job) = (SharedCounted(self.0.clone()), SharedCounted(self.0.clone()));
+            drop(spawn(async move { drop(task) }));
+            drop(spawn_blocking(move || drop(job)));
+            assert!(channel::<u8>(1).is_err());
+            assert!(TcpListener::bind("127.0.0.1:0").is_err());
+            assert!(poll_once(sleep(MS)).is_pending());
+        }
+    }
+    let drops = Arc::new(AtomicUsize::new(0));
+    let runtime = Runtime::new().unwrap();
+    let (begins, result) = (Begins(drops.clone()), Begins(drops.clone()));
+    runtime.spawn(async move {
+        let _begins = begins;
+        pending::<()>().await
+    });
+    runtime.enter(|| drop(spawn_blocking(move || result)));
+    runtime.turn(Some(Duration::ZERO)).unwrap();
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::SeqCst), 4);
 }

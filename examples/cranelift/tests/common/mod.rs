@@ -35,3 +35,15 @@ pub fn run_text(name: &str, text: &str, options: &[&str]) -> Ran {
 pub fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
 }
+
+/// `zyntax`, and the other backends that are built.
+pub fn backends() -> Vec<&'static str> {
+    let others = [("tokio", "zyntax_tokio"), ("async-std", "zyntax_async_std")];
+    let built = others.into_iter().filter(|(_, library)| is_built(library)).map(|(backend, _)| backend);
+    std::iter::once("zyntax").chain(built).collect()
+}
+
+pub fn is_built(library: &str) -> bool {
+    let file = format!("{}{library}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    Path::new(compiler().get_program()).with_file_name(file).exists()
+}

@@ -1,0 +1,99 @@
+// A descriptor that somebody else closed: its number may name another file by now. The handle that had it touches
+// neither that file nor the handle that has the number.
+#include "io_support.h"
+
+using namespace support;
+
+namespace {
+
+// Nothing tells whether a number names the same file.
+bool is_blind() {
+    std::string backend = zyntax_runtime_backend();
+    return backend != "epoll" && backend != "kqueue";
+}
+#define NEEDS_A_POLLER_THAT_KNOWS SKIP_WHEN(is_blind(), "this poller cannot tell")
+
+// The near ends of two pairs had the same number, one after the other.
+struct Replaced {
+    Pair before = socket_pair(), after = socket_pair();
+    zyntax_io *old = nullptr;
+    Descriptor number = before.near;
+
+    explicit Replaced(zyntax_runtime *rt) {
+        old = adopt(rt, before.near);
+        REQUIRE(duplicate_as(after.near, number));
+        after.near.reset();
+    }
+    ~Replaced() {
+        if (is_open(number)) close_descriptor(number);
+    }
+};
+
+using End = std::function<void(Runtime &, zyntax_io *)>;
+const End ends[] = {
+    [](Runtime &, zyntax_io *io) { CHECK(zyntax_io_close(io) == 0); },
+    [](Runtime &, zyntax_io *io) {
+        intptr_t fd = 77;
+        CHECK(zyntax_io_detach(io, &fd) == ZYNTAX_EBADF);
+        CHECK(fd == -1);
+    },
+};
+
+} // namespace
+
+TEST_CASE("the_end_of_a_handle_leaves_a_strangers_descriptor_open") {
+    NEEDS_A_POLLER_THAT_KNOWS;
+    for (const End &end : ends) {
+        Runtime rt;
+        Replaced replaced(rt);
+        end(rt, replaced.old);
+        CHECK(is_open(replaced.number));
+        CHECK(is_blocking(replaced.number));
+        CHECK(zyntax_io_close(replaced.old) == ZYNTAX_ESTALE);
+    }
+    Runtime rt;
+    Replaced replaced(rt);
+    rt.destroy();
+    CHECK(is_open(replaced.number));
+}
+
+TEST_CASE("the_end_of_a_handle_leaves_the_new_handle_of_its_number_alone") {
+    NEEDS_A_POLLER_THAT_KNOWS;
+    for (const End &end : ends) {
+        Runtime rt;
+        Replaced replaced(rt);
+        zyntax_io *fresh = nullptr;
+        REQUIRE(zyntax_io_open(rt, replaced.number, &fresh) == 0);
+        CHECK(zyntax_io_fd(replaced.old) == -1);
+        Reader reader(rt, fresh, 2);
+        settle(rt);
+        end(rt, replaced.old);
+        CHECK(is_open(replaced.number));
+        put(replaced.after.far, "hi");
+        CHECK(rt.drive_until([&] { return !reader.alive(); }));
+        CHECK(reader.data == "hi");
+        CHECK(zyntax_io_close(fresh) == 0);
+        CHECK_FALSE(is_open(replaced.number));
+        CHECK(rt.stats().io_open == 0);
+    }
+}
+
+TEST_CASE("operations_of_a_handle_that_lost_its_descriptor_end_with_ebadf") {
+    NEEDS_A_POLLER_THAT_KNOWS;
+    Runtime rt;
+    Replaced replaced(rt);
+    char byte = 0;
+    Await waiting(rt, reading(replaced.old, &byte, 1)), asking(rt, readiness(replaced.old, ZYNTAX_READABLE));
+    settle(rt);
+    zyntax_io *fresh = nullptr;
+    REQUIRE(zyntax_io_open(rt, replaced.number, &fresh) == 0);
+    CHECK(rt.drive_until([&] { return !waiting.alive() && !asking.alive(); }));
+    CHECK(waiting.result == ZYNTAX_EBADF);
+    CHECK(asking.result == ZYNTAX_EBADF);
+    CHECK(await(rt, reading(replaced.old, &byte, 1)) == ZYNTAX_EBADF);
+    CHECK(await(rt, writing(replaced.old, "x", 1)) == ZYNTAX_EBADF);
+    CHECK(await(rt, readiness(replaced.old, ZYNTAX_WRITABLE)) == ZYNTAX_EBADF);
+    CHECK(zyntax_tcp_port(replaced.old) < 0);
+    CHECK(zyntax_tcp_shutdown(replaced.old) == ZYNTAX_EBADF);
+    CHECK(take(replaced.after.far) == "");
+}

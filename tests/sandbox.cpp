@@ -1,0 +1,155 @@
+// A sandbox, or a kernel of before a call, refuses a system call that has an older form: the older one does the work.
+#include "io_support.h"
+
+#if defined(__linux__) && __has_include(<linux/seccomp.h>)
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+using namespace support;
+
+namespace {
+
+constexpr int no_filters = 99; // a child could not install its filter
+
+#if defined(__linux__) && __has_include(<linux/seccomp.h>)
+constexpr bool has_filters = true;
+
+// A call that is refused when its second argument has one of the bits; any call when there are none.
+struct Refused {
+    const char *name;
+    uint32_t number;
+    uint32_t bits = 0;
+};
+
+// The calls with an older form that the built-in poller and TCP may make.
+const Refused newer_calls[] = {
+    {"accept4", SYS_accept4},
+    {"eventfd2", SYS_eventfd2},
+    {"epoll_create1", SYS_epoll_create1},
+    {"pipe2", SYS_pipe2},
+    {"socket with flags", SYS_socket, SOCK_CLOEXEC | SOCK_NONBLOCK},
+    {"ppoll", SYS_ppoll},
+#ifdef SYS_epoll_pwait2
+    {"epoll_pwait2", SYS_epoll_pwait2},
+#endif
+};
+
+// Whether this processor's kernel has the older form at all.
+bool has_older_form(const Refused &call) {
+#ifdef SYS_epoll_create
+    constexpr bool has_all = true;
+#else
+    constexpr bool has_all = false;
+#endif
+    return has_all || call.number == SYS_accept4 || call.number == SYS_socket || std::strstr(call.name, "pwait2");
+}
+
+// This process is refused the call from now on.
+bool refuse(const Refused &call, int error) {
+    constexpr uint32_t number = offsetof(seccomp_data, nr), argument = offsetof(seccomp_data, args) + sizeof(uint64_t);
+    constexpr uint32_t low_half = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0;
+    uint8_t allow = call.bits ? 3 : 1;
+    sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call.number, 0, allow),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument + low_half),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, call.bits, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | uint32_t(error)),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    if (!call.bits) { // without the look at the argument
+        program[2] = program[4];
+        program[3] = program[5];
+    }
+    sock_fprog filter{static_cast<unsigned short>(call.bits ? 6 : 4), program};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+#else
+constexpr bool has_filters = false;
+struct Refused {
+    const char *name;
+    int number;
+};
+const Refused newer_calls[] = {{"none", 0}};
+bool has_older_form(const Refused &) { return false; }
+bool refuse(const Refused &, int) { return false; }
+#endif
+
+bool is_private_and_nonblocking(zyntax_io *io) {
+    auto fd = Descriptor(zyntax_io_fd(io));
+    return !is_blocking(fd) && !is_inheritable(fd);
+}
+
+// A runtime sleeps, is woken from another thread, listens, connects, accepts and reads. 0, or the number of the check
+// that failed.
+int works() {
+    if (zyntax_runtime *probe = zyntax_runtime_create()) zyntax_runtime_destroy(probe);
+    else return 11;
+    Runtime rt;
+    uint64_t before = zyntax_now_ns(rt);
+    if (await(rt, sleeping(rt, 2 * ms)) != 0) return 1;
+    if (zyntax_now_ns(rt) - before < 2 * ms) return 2;
+    if (rt.idle_waits() > idle_budget) return 3;
+    zyntax_io *listener = nullptr, *client = nullptr, *server = nullptr;
+    if (zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) != 0) return 4;
+    auto port = uint16_t(zyntax_tcp_port(listener));
+    if (await(rt, connecting(rt, "127.0.0.1", port, &client)) != 0) return 5;
+    if (await(rt, accepting(listener, &server)) != 0) return 6;
+    for (zyntax_io *io : {listener, client, server})
+        if (!is_private_and_nonblocking(io)) return 7;
+    if (await(rt, writing(client, "hello", 5)) != 5) return 8;
+    char buf[8];
+    if (await(rt, reading(server, buf, sizeof buf)) != 5) return 9;
+    zyntax_runtime *raw = rt;
+    Task waiting{[](Waker *) { return POLL_PENDING; }};
+    waiting.spawn(rt);
+    Thread stopper([raw] { zyntax_runtime_stop(raw); });
+    int32_t stopped = zyntax_runtime_run(rt);
+    stopper.join();
+    return stopped == ZYNTAX_ECANCELED ? 0 : 10;
+}
+
+} // namespace
+
+TEST_CASE("a_runtime_works_where_a_newer_system_call_is_refused") {
+    SKIP_WHEN(!has_filters, "only Linux filters system calls");
+    SKIP_WHEN(on_libkqueue, "libkqueue makes calls of its own");
+    for (const Refused &call : newer_calls) {
+        if (!has_older_form(call)) continue;
+        for (int error : {EPERM, EACCES, EINVAL, ENOSYS, EOPNOTSUPP}) {
+            CAPTURE(std::string(call.name));
+            CAPTURE(error);
+            Child child([&] { return refuse(call, error) ? works() : no_filters; });
+            int end = child.end();
+            SKIP_WHEN(end == no_filters, "no filter can be installed here");
+            CHECK(end == 0);
+        }
+    }
+}
+
+// The loop has nothing else to wait with. What must not happen is that it goes round and round.
+TEST_CASE("a_drive_whose_wait_is_refused_altogether_ends_with_the_systems_error") {
+    SKIP_WHEN(!has_filters, "only Linux filters system calls");
+#if defined(SYS_epoll_wait) && defined(SYS_epoll_pwait2)
+    SKIP_WHEN(std::strcmp(zyntax_runtime_backend(), "epoll") != 0, "another poller");
+    for (int error : {EPERM, ENOSYS, EACCES}) {
+        CAPTURE(error);
+        Child child([&] {
+            Runtime rt;
+            for (auto number : {SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2})
+                if (!refuse({"wait", uint32_t(number)}, error)) return no_filters;
+            Task waiting{[](Waker *) { return POLL_PENDING; }};
+            waiting.spawn(rt);
+            bool as_it_says = zyntax_runtime_run(rt) == -error;
+            uint64_t waits = rt.stats().kernel_waits;
+            return as_it_says && waits <= 2 ? 0 : 1;
+        });
+        int end = child.end();
+        SKIP_WHEN(end == no_filters, "no filter can be installed here");
+        CHECK(end == 0);
+    }
+#endif
+}
