@@ -334,7 +334,7 @@ void Program::check_time(Word &word, const Reg *reg, PollStatus status, bool was
         if (!reg && a.kind == Kind::sleep) expect(a.time_ns != 0, "sleep_zero", "a sleep of 0 is ready at once");
         return;
     }
-    if (was_other) return; // it may have been fired, and is stale then
+    if (was_other || rts_[a.rt].ending) return; // it may have been fired, or given up, and is stale then
     if (reg) expect(time >= reg->deadline_ns, "early", "a timer fired early");
     else if (a.kind == Kind::sleep) expect(a.time_ns == 0, "early", "a sleep was ready at once");
     else expect(time >= a.time_ns, "early", "sleep_until was ready before its deadline");

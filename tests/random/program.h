@@ -107,6 +107,7 @@ struct Inner {
     bool is_code;
     uint8_t index;
     uint32_t id;
+    zyntax_promise words;
 };
 
 // A promise of section 10, as the task that made it holds it.
@@ -134,6 +135,7 @@ struct Leaf {
     bool canceled;              // zyntax_promise_cancel returned 0
     bool cut;                   // and nothing but ZYNTAX_ECANCELED can come
     bool limited;               // it is, or was, under a limit, which may end it unheard
+    bool passed;                // a limit over it has ended it, unheard
     bool begun;                 // a yield: polled once
     uint8_t count;              // of `inner`
     uint8_t polling;            // how often it is on the stack
@@ -422,6 +424,7 @@ private:
     void cancel_leaf(Actor &, Leaf &);
     void ask_from_elsewhere(Actor *);
     void use_no_task();
+    void polled_inside(Actor &, const Leaf &, int depth);
     bool is_held(const Actor &, const Leaf &) const;
     bool reaches_running(Actor &, const Leaf &, int depth);
     bool claims(const Actor &, const Leaf &) const;

@@ -112,23 +112,21 @@ void Program::choose_inner(Actor &actor, Leaf &leaf) {
         Leaf *under = leaf.type == Leaf::timeout ? end_of_limits(actor, other) : nullptr;
         bool untold = under && under->type == Leaf::child && actors_[under->args.object].silent;
         if (other && other != &leaf && other->id && other->at && !other->failing && !untold) {
-            inner = {false, uint8_t(other - actor.leaves), other->id};
+            inner = {false, uint8_t(other - actor.leaves), other->id, other->copy};
             continue;
         }
         Code &code = actor.codes[k];
         if (!code.id) code = {new_id(), false, 0, 0};
-        inner = {true, uint8_t(k), code.id};
+        uintptr_t bits = code_bits(uint32_t(&actor - actors_), k, code.id);
+        inner = {true, uint8_t(k), code.id, {as_pointer(bits), poll_code}};
     }
 }
 
 zyntax_promise *Program::call_group(Actor &actor, Leaf &leaf) {
-    auto index = uint32_t(&actor - actors_);
-    zyntax_promise codes[3], *list[3];
+    zyntax_promise *list[3];
     for (uint32_t i = 0; i < leaf.count; i++) {
-        const Inner &inner = leaf.inner[i];
-        codes[i] = {as_pointer(code_bits(index, inner.index, inner.id)), poll_code};
-        list[i] = inner.is_code ? &codes[i] : below(8) ? actor.leaves[inner.index].at : &actor.leaves[inner.index].copy;
-        if (!inner.is_code && actor.leaves[inner.index].gone) list[i] = &actor.leaves[inner.index].copy;
+        Leaf *other = inner_leaf(actor, leaf.inner[i]);
+        list[i] = other && !other->gone && below(8) ? other->at : &leaf.inner[i].words;
     }
     if (leaf.type == Leaf::timeout) return zyntax_promise_timeout(list[0], leaf.args.time_ns);
     return zyntax_promise_select(list, leaf.count);
@@ -317,6 +315,16 @@ bool Program::reaches_running(Actor &actor, const Leaf &leaf, int depth) {
     return false;
 }
 
+// What is inside of it may have been polled, and have its value.
+void Program::polled_inside(Actor &actor, const Leaf &leaf, int depth) {
+    for (uint32_t i = 0; i < leaf.count && depth < 8; i++) {
+        Leaf *inner = inner_leaf(actor, leaf.inner[i]);
+        if (!inner) continue;
+        inner->touched = 0;
+        polled_inside(actor, *inner, depth + 1);
+    }
+}
+
 // Polls one as the code that awaits it does. Late: it may be gone.
 void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     if (!leaf.id || !leaf.at || (leaf.gone && !late)) return;
@@ -342,6 +350,7 @@ void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     in_call_ = false;
     if (leaf.id != id) report(this, "model", "a place is used again while it is asked");
     leaf.polling--;
+    polled_inside(actor, leaf, 0);
     TRACE("} %lld", static_cast<long long>(value));
     bool oom = rts_[actor.rt].heap.failures != failures;
     if (value == 0) {
@@ -358,7 +367,10 @@ void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     if (leaf.failing) return void(expect(value == leaf.error, "leaf_value", "a promise that fails goes on failing"));
     if (leaf.gone) return void(expect(value == ZYNTAX_ESTALE, "leaf_stale", "a late poll is ESTALE"));
     if (was_on_stack && value == ZYNTAX_EDEADLK) return;
-    if (value == ZYNTAX_ESTALE && leaf.limited) return leaf_ends(actor, leaf, false);
+    if (value == ZYNTAX_ESTALE && leaf.limited) { // its limit has its value, perhaps
+        leaf.passed = true;
+        return leaf_ends(actor, leaf, false);
+    }
     if (!leaf.unsure) check_value(actor, leaf, value, oom);
     told(actor, leaf, value);
 }
@@ -446,6 +458,8 @@ void Program::check_limit(Actor &actor, Leaf &leaf, int64_t value, bool oom) {
     }
     Leaf *other = inner_leaf(actor, inner);
     if (!other || other->unsure) return;
+    if (value == ZYNTAX_EDEADLK && is_group(*other)) return; // code in it has polled the limit
+    if (other->passed) return;
     if (other->gone) return void(expect(value == ZYNTAX_ESTALE, "leaf_value", "a limit on what is gone is ESTALE"));
     if (value == ZYNTAX_ESTALE && other->limited) return;
     check_value(actor, *other, value, oom);
@@ -478,7 +492,8 @@ void Program::told(Actor &actor, Leaf &leaf, int64_t value) {
     for (Leaf *limit = &leaf; limit->type == Leaf::timeout;) {
         Leaf *inner = inner_leaf(actor, limit->inner[0]);
         if (!inner || inner->gone) break;
-        if (inner->polling || inner->type == Leaf::child || (is_group(*inner) && reaches_running(actor, *inner, 0))) {
+        if (leaf.unsure || inner->unsure || inner->polling || inner->type == Leaf::child ||
+            (is_group(*inner) && reaches_running(actor, *inner, 0))) {
             inner->unsure = true;
             break;
         }
@@ -525,6 +540,7 @@ void Program::cancel_leaf(Actor &actor, Leaf &leaf) {
     const RuntimeModel &rt = rts_[actor.rt];
     if (!rt.rt || (rt.driving && inner() != actor.rt)) return;
     if (leaf.type == Leaf::child && !leaf.gone && actors_[leaf.args.object].silent) return; // nobody would tell
+    if (rt.ending && actor.silent && !actor.task) return;                                   // has it been dropped?
     zyntax_promise words = leaf.copy;
     bool on_stack = leaf.polling || reaches_running(actor, leaf, 0);
     TRACE("cancel leaf %u of %u%s", unsigned(&leaf - actor.leaves), unsigned(&actor - actors_),
@@ -645,7 +661,7 @@ int64_t Program::poll_code(void *state) {
     Leaf &awaited = actor.leaves[code.leaf % max_leaves];
     bool awaits = code.leaf_id && awaited.id == code.leaf_id && !awaited.gone && !awaited.polling;
     if (awaits) self.ask(actor, awaited, false);
-    awaits = awaits && !awaited.gone;
+    awaits = awaits && !awaited.gone && !awaited.failing;
     if (!awaits && !self.quiet_ && self.below(2)) {
         if (Leaf *leaf = self.make_leaf(actor, true)) {
             code.leaf = uint8_t(leaf - actor.leaves);
@@ -710,11 +726,13 @@ void Program::check_leaves_at_rest() {
 
 // Of a loose channel's promises on a side: those that have surely done nothing and wait, and those that may have.
 void Program::count_on_channel(const Channel &channel, Kind side, uint32_t *waiting, uint32_t *maybe) {
-    each_leaf(channel.rt, [&](Actor &actor, Leaf &leaf) {
-        if (leaf.args.kind != side || leaf.args.object_id != channel.id) return;
-        if (claims(actor, leaf) && !leaf.limited) ++*waiting;
-        else ++*maybe;
-    });
+    for (const Actor &actor : actors_) { // also of those that have just ended
+        for (const Leaf &leaf : actor.leaves) {
+            if (!leaf.id || leaf.gone || leaf.args.kind != side || leaf.args.object_id != channel.id) continue;
+            if (is_live(actor) && claims(actor, leaf) && !leaf.limited) ++*waiting;
+            else ++*maybe;
+        }
+    }
 }
 
 // Room, or items, of a loose channel that are there whatever its promises have done and not told.
