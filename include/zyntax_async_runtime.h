@@ -27,6 +27,10 @@
  *     what it waits for has come, or the task has ended. Buffers are only touched inside the call; the kernel never
  *     holds a pointer to them.
  *     A null op, waker, result or out pointer is ZYNTAX_EINVAL (where there is a result to say so) and POLL_READY.
+ *     One poll has a budget. After `await_budget` await points of one poll were ready at once (128 unless configured),
+ *     the next call that would begin an operation wakes its waker and returns POLL_PENDING with nothing begun and *op
+ *     zero: timers, I/O and other tasks get their turn. An operation that has begun may still end. Calls outside polls
+ *     have no budget. Since 0.2.
  *     A host may call await points outside of any poll, and with a Waker of its own, whose `wake` may do everything a
  *     DropFn may. It is called once for each POLL_PENDING, on the thread that drives the runtime, by run, block_on,
  *     turn or destroy and from nowhere else; never once zyntax_op_cancel or a call with that op that was POLL_READY
@@ -340,10 +344,10 @@ typedef struct zyntax_io zyntax_io;
 enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
 
 /* Takes over a socket, pipe, tty or eventfd (a SOCKET on Windows). [rt] It is made non-blocking and registered once,
- * for both directions. On success the runtime owns it until close or detach. One that was blocking is blocking again
- * once it is closed, detached or its runtime destroyed, as others may have it, too (a terminal, the shell); while other
- * handles of the runtime share its open file (dup), once the last of them is gone. A TCP socket that shall have a
- * protocol of the kernel's on top (TLS) gets it before.
+ * for both directions. On success the runtime owns it until close or detach. A descriptor that was blocking is blocking
+ * again once it is closed, detached or its runtime destroyed, as other processes may share its open file (a terminal,
+ * the shell); a listener is not. Operations never wait in the kernel, whoever shares the open file and whatever they
+ * set there. Attach a kernel protocol such as TLS to a TCP socket before registering it.
  * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file; those of /proc and /sys count as regular, also
  * the ones that tell of changes, such as /proc/self/mounts and /proc/pressure/cpu), ZYNTAX_EBADF, ZYNTAX_EEXIST (this
  * descriptor is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays
@@ -352,20 +356,27 @@ ZYNTAX_API int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_i
 
 /* Deregisters and closes. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. A socket with SO_LINGER set
  * blocks the thread until what was written has gone out or the time is over, as close does. Returns 0 or
- * ZYNTAX_ESTALE. Never close the descriptor itself while it is registered. Since 0.1. */
+ * ZYNTAX_ESTALE. Never close the descriptor itself while it is registered. If that happens all the same, epoll and
+ * kqueue tell, and the handle touches nothing that has the number since: its operations are ZYNTAX_EBADF once another
+ * handle has the number, and close only ends the handle. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_close(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* Deregisters and gives the descriptor back: open, and blocking if it was that when it was given to zyntax_io_open
- * (sockets of this library, and every socket on Windows, stay non-blocking). [rt] Otherwise as close. A NULL `fd` is
- * ZYNTAX_EINVAL, with nothing changed. Since 0.1. */
+ * (sockets of this library, listeners, and every socket on Windows, stay non-blocking). [rt] Otherwise as close. A NULL
+ * `fd` is ZYNTAX_EINVAL, with nothing changed. ZYNTAX_EBADF: somebody else has closed the descriptor; the handle has
+ * ended and *fd is -1. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_detach(zyntax_io *io, intptr_t *fd) ZYNTAX_NOEXCEPT;
 
 /* The descriptor, or -1 for a stale handle. [rt] It stays the runtime's. Since 0.1. */
 ZYNTAX_API intptr_t zyntax_io_fd(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* Waits until one of the directions in `interest` is ready, and asks the kernel before it says so. [rt]
+ * A waiter that an event woke receives what the event reported, and the kernel is not asked again: some descriptors
+ * answer once (rings of perf events). Another task may have used the readiness since. For a descriptor that is neither
+ * a socket nor a pipe, an event that came while no task waited is reported to the next caller.
  * *result: the ready set (> 0; an error or a hang-up is every direction asked for), ZYNTAX_EINVAL for an interest
- * that is empty or unknown, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_ENOMEM. Since 0.1. */
+ * that is empty or unknown, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_EBADF (see zyntax_io_close),
+ * ZYNTAX_ENOMEM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_io_ready(zyntax_io *io, zyntax_op *op, uint32_t interest, Waker *waker,
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -389,9 +400,9 @@ ZYNTAX_API PollStatus zyntax_io_write(zyntax_io *io, zyntax_op *op, const void *
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Listens on a numeric IPv4 or IPv6 address, such as "127.0.0.1", "::1", "fe80::1%eth0" or "fe80::1%2"; port 0 takes a
- * free one. [rt] "::ffff:127.0.0.1" is the IPv4 address. A name such as "localhost" is not looked up. The port is this listener's alone: a second
- * one is ZYNTAX_EADDRINUSE. Ports of connections that have ended are free (SO_REUSEADDR, but not on Windows). NULL
- * address: every interface, IPv6 and IPv4.
+ * free one. [rt] "::ffff:127.0.0.1" is the IPv4 address. A name such as "localhost" is not looked up. The port is this
+ * listener's alone: a second one is ZYNTAX_EADDRINUSE. Ports of connections that have ended are free (SO_REUSEADDR, but
+ * not on Windows). NULL address: every interface, IPv6 and IPv4.
  * Returns 0 or ZYNTAX_EINVAL (not a numeric address, an unknown interface, or a link-local address without one),
  * ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EACCES, ZYNTAX_EMFILE, ZYNTAX_ENOMEM … Before 0.2 ports were shared.
  * Since 0.1. */
@@ -452,13 +463,13 @@ ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
  * the op lets a job that has not begun not begin, and one that runs finish unheard. A job whose op was forgotten keeps
  * its memory until it has run and its task has ended, or the runtime. Threads start on demand, up to blocking_threads,
  * and end after 5 s without work. The stack of a thread is the system's default, and 2 MiB at least.
- * Signals: a thread blocks SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH and the real-time signals, and the signals
- * that were blocked in the runtime's thread when it started. A process that fn starts inherits this. No other signal is
- * blocked: SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM, SIGCHLD and the like end, stop or reach that process, and
- * the host's handlers of these may run in a thread of the pool. A host that wants them in one thread blocks them in the
- * others, as always. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so that a host's handlers of
- * faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Before 0.2 faults alone were not blocked.
- * Since 0.1. */
+ * Signals: a thread blocks SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH and the real-time signals, and the
+ * signals that were blocked in the runtime's thread when it started. A process that fn starts inherits this. No other
+ * signal is blocked: SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM, SIGCHLD and the like end, stop or reach that
+ * process, and the host's handlers of these may run in a thread of the pool. A host that wants them in one thread
+ * blocks them in the others, as always. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so that
+ * a host's handlers of faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Before 0.2 faults
+ * alone were not blocked. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
                                       size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -667,8 +678,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_yield(void) ZYNTAX_NOEXCEPT;
  * as zyntax_io_read. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_read(zyntax_io *io, void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
-/* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0 (a value is never 0: an empty message is sent with
- * zyntax_io_write), or as zyntax_io_write. Since 0.2. */
+/* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0 (a value is never 0: an empty message is sent
+ * with zyntax_io_write), or as zyntax_io_write. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_write(zyntax_io *io, const void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
 /* The set that is ready, as zyntax_io_ready. [rt] Since 0.2. */

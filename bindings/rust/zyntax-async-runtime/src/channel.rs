@@ -155,10 +155,10 @@ pub struct Receiver<T>(Rc<Channel<T>>);
 impl<T> Receiver<T> {
     /// The next item; `None` when there is no sender left, or no runtime, and the channel is empty.
     ///
-    /// A future that waits has its place in the order of the receivers, and the item that arrives for it is kept for it,
-    /// also while it is not polled: no other receiver gets that item until the future is dropped. Poll it or drop it; a
-    /// future that is put aside in a loop over `select!` holds up its item. Dropping it loses no item. A future that was
-    /// never polled has no place and keeps nothing.
+    /// A future that waits has its place in the order of the receivers, and the item that arrives for it is kept for
+    /// it, also while it is not polled: no other receiver gets that item until the future is dropped. Poll it or drop
+    /// it; a future that is put aside in a loop over `select!` holds up its item. Dropping it loses no item. A future
+    /// that was never polled has no place and keeps nothing.
     pub fn recv(&self) -> impl Future<Output = Option<T>> + '_ {
         let mut slot = OpSlot::new();
         poll_fn(move |cx| {
