@@ -14,9 +14,13 @@ fn say(x) { print(x); return x; }
 
 #[track_caller]
 fn prints(name: &str, text: &str, expected: &[i64]) {
-    let ran = run_text(name, &format!("{PRELUDE}{text}"), &["--check-leaks"]);
+    let text = format!("{PRELUDE}{text}");
     let expected: String = expected.iter().map(|number| format!("{number}\n")).collect();
-    assert_eq!((ran.code, ran.out), (0, expected), "{}", ran.err);
+    // With a budget of one, every second await point that would be ready at once is pending.
+    for options in [&["--check-leaks"][..], &["--check-leaks", "--await-budget", "1"]] {
+        let ran = run_text(name, &text, options);
+        assert_eq!((ran.code, ran.out.as_str()), (0, expected.as_str()), "{options:?}: {}", ran.err);
+    }
 }
 
 #[track_caller]
