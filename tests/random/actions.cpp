@@ -513,6 +513,10 @@ void Program::use_stale() {
     for (Io &io : ios_) {
         if (io.id && io.handle == handle) return;
     }
+    constexpr uint32_t calls = 3; // of await points
+    Actor *polled = polled_actor();
+    if (polled && polled->spent_most + calls > rts_[polled->rt].await_budget) return;
+    if (polled) polled->spent_most += calls;
     auto *channel = static_cast<zyntax_channel *>(handle);
     auto *io = static_cast<zyntax_io *>(handle);
     zyntax_op copy = op;

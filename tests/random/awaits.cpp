@@ -190,6 +190,19 @@ PollStatus Program::call_api(Word &word, Waker *waker) {
     }
 }
 
+// The task whose poll a call is in, if it is in one.
+Actor *Program::polled_actor() {
+    uint8_t current = stack_size_ ? rts_[inner()].current : uint8_t{0};
+    return current ? &actors_[current - 1] : nullptr;
+}
+
+// The poll has spent its budget: the next one goes on.
+void Program::spent(Wakee wakee) {
+    Actor &woken = actors_[wakee.actor];
+    if (wakee.kind == Wakee::task && woken.id == wakee.id && !woken.canceled) woken.must_poll = true;
+    if (stack_size_) rts_[inner()].round_spent++;
+}
+
 // Calls the await point of a word, which has a kind. What is woken is `wakee`, by `waker`.
 PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     Reg *reg = reg_of(word);
@@ -197,6 +210,17 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     bool was_fresh = !word.op;
     uint64_t op = word.op;
     Reg before = reg ? *reg : Reg{};
+    Actor *polled = polled_actor();
+    uint32_t budget = polled ? rts_[polled->rt].await_budget : UINT32_MAX;
+    bool may_end = was_fresh && polled && polled->spent_most >= budget;
+    bool must_end = was_fresh && polled && polled->spent_least >= budget;
+    bool is_far = polled && word.args.kind == Kind::connect && polled->rt != word.args.rt && budget < 16;
+    if ((may_end || is_far) && wakee.kind == Wakee::host && was_fresh) { // what it was called for could not be told
+        word.args.kind = Kind::none;
+        end_waker(wakee, HostWaker::ended);
+        return POLL_PENDING;
+    }
+    if (is_far && wakee.kind == Wakee::host) return end_waker(wakee, HostWaker::ended), POLL_PENDING;
     if (reg && !same_point(reg->args, word.args)) {
         give_up(reg);
         reg = nullptr;
@@ -232,6 +256,13 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
         uint8_t current = rts_[inner()].current;
         if (current && wakee.kind == Wakee::task && wakee.actor == current - 1)
             actors_[wakee.actor].called_await = true;
+    }
+    if (may_end && status == POLL_PENDING && !word.op) return spent(wakee), status;
+    expect(!must_end, "await_budget", "a poll goes on though it has spent its budget");
+    if (polled && word.args.kind == Kind::connect) polled->spent_most += 8; // what it does may count for itself
+    if (polled && status == POLL_READY) {
+        polled->spent_most++;
+        polled->spent_least += polled->inside == 0;
     }
     const Reg *known = before.id ? &before : nullptr;
     Args args = word.args;

@@ -46,7 +46,7 @@ void Program::begin_round(RuntimeModel &rt) {
     uint32_t there = rt.posted;
     for (const Actor &actor : actors_) there += actor.alive;
     for (uint32_t i = 0; i < regs_used_; i++) there += regs_[i].id != 0;
-    rt.round_polls = rt.round_calls = 0;
+    rt.round_polls = rt.round_calls = rt.round_spent = 0;
     rt.round_limit = 2 * there + 8 * rt.budget + 64;
 }
 
@@ -199,7 +199,7 @@ void Program::turn_ended(uint32_t r, int64_t result, bool stop_before) {
         if (outside::scripted && job.id && job.due && job.over && job.rt == r)
             expect(false, "job_drop", "what is over is dropped within the next turn");
     }
-    bool all_polled = rt.budget >= 256 && rt.round_polls < 128 && !moods_.chain;
+    bool all_polled = rt.budget >= 256 && rt.round_polls + 32 * rt.round_spent < 128 && !moods_.chain;
     for (Actor &actor : actors_) {
         if (actor.rt != r || !is_live(actor)) continue;
         if (actor.due_drop) expect(false, "late_drop", "a cancelled task is dropped within the next turn");
@@ -283,7 +283,7 @@ void Program::check_resources(uint32_t r) {
     for (uint32_t i = 0; i < regs_used_; i++) connects += regs_[i].id && regs_[i].args.kind == Kind::connect;
     for (uint32_t each = 0; each < max_runtimes; each++) {
         each_leaf(each, [&](Actor &, Leaf &leaf) {
-            connects += leaf.type == Leaf::connect || leaf.type == Leaf::accept; // or it has one already
+            connects += leaf.type == Leaf::connect || leaf.type == Leaf::accept || leaf.type == Leaf::timeout;
         });
     }
     if (stack_size_ == 1 && outside::scripted)

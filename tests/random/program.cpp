@@ -103,6 +103,9 @@ void Program::create_runtime(uint32_t r) {
     static constexpr uint32_t budgets[] = {0, 0, 1, 3, 16};
     config.poll_budget = budgets[below(5)];
     rt.budget = config.poll_budget ? config.poll_budget : 256;
+    static constexpr uint32_t await_budgets[] = {0, 0, 0, 1, 2, 5, UINT32_MAX};
+    if (!is_without("await_budget")) config.await_budget = await_budgets[below(7)];
+    rt.await_budget = config.await_budget ? config.await_budget : 128;
     rt.stall = below(2);
     config.flags = rt.stall ? ZYNTAX_DETECT_STALL : 0;
     config.blocking_threads = below(4);

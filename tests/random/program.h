@@ -163,11 +163,13 @@ struct Actor {
     uint32_t id;
     uint8_t rt;
     bool alive, dropping, promise, no_drop, owned, in_poll, canceled, must_poll, finishing;
-    bool silent;                   // nobody tells of its end
-    bool hooked, child, refused;   // a promise: with hooks; spawned by another; its spawn fails
-    bool leaf_told, leaf_pending;  // promises, in this poll: of a leaf
-    uint8_t inside;                // the code that runs, as a set
-    uint32_t entered, left;        // hooks
+    bool silent;                  // nobody tells of its end
+    bool hooked, child, refused;  // a promise: with hooks; spawned by another; its spawn fails
+    bool leaf_told, leaf_pending; // promises, in this poll: of a leaf
+    uint8_t inside;               // the code that runs, as a set
+    uint32_t entered, left;       // hooks
+    // In this poll, as await points count that were ready at once: surely, and at most.
+    uint32_t spent_least, spent_most;
     bool again;                    // must_poll for the reason alone that its promise returned 0
     bool due, due_drop;            // when the turn began
     bool took_waker, called_await; // promises, in this poll
@@ -220,7 +222,8 @@ struct RuntimeModel {
     uint8_t stop;         // 0 no, 1 yes, 2 perhaps
     int32_t holds;
     uint32_t budget, posted, round_polls, round_calls, round_limit, drive_polls;
-    uint8_t current; // the actor that is being polled, + 1
+    uint32_t await_budget, round_spent; // and polls of this round that have spent it
+    uint8_t current;                    // the actor that is being polled, + 1
     intptr_t host_fd;
     uint64_t clock_offset_ns, slack_ns;
     Heap heap;
@@ -345,6 +348,8 @@ private:
     // ---- awaits.cpp ----
     PollStatus call(Word &, Waker *, Wakee);
     PollStatus call_api(Word &, Waker *);
+    Actor *polled_actor();
+    void spent(Wakee);
     void returned(Word &, Reg *, Wakee, PollStatus, bool was_fresh, bool was_stale, uint64_t op, bool oom);
     void check_time(Word &, const Reg *, PollStatus, bool was_stale, bool was_other);
     void check_join(Word &, const Reg *, PollStatus, bool oom);
@@ -410,6 +415,7 @@ private:
     zyntax_promise *call_group(Actor &, Leaf &);
     bool choose_object(Actor &, Leaf &);
     void choose_inner(Actor &, Leaf &);
+    Leaf *under(Actor &, const Leaf &limit);
     Leaf *end_of_limits(Actor &, Leaf *);
     Leaf *inner_leaf(Actor &, const Inner &);
     void ask(Actor &, Leaf &, bool late);

@@ -37,6 +37,11 @@ Leaf *Program::inner_leaf(Actor &actor, const Inner &inner) {
     return !inner.is_code && leaf.id && leaf.id == inner.id ? &leaf : nullptr;
 }
 
+// What a limit is on; null for compiled code, and for what is no limit.
+Leaf *Program::under(Actor &actor, const Leaf &limit) {
+    return limit.type == Leaf::timeout ? inner_leaf(actor, limit.inner[0]) : nullptr;
+}
+
 // What is below all limits; null for compiled code.
 Leaf *Program::end_of_limits(Actor &actor, Leaf *leaf) {
     while (leaf && leaf->type == Leaf::timeout) leaf = inner_leaf(actor, leaf->inner[0]);
@@ -109,8 +114,8 @@ void Program::choose_inner(Actor &actor, Leaf &leaf) {
         uint32_t how = below(4), k = below(max_codes);
         Leaf *other = how < 2 ? make_leaf(actor, below(2)) : how == 2 ? &actor.leaves[below(max_leaves)] : nullptr;
         // Whoever ends a limit cancels a child below it: of some nobody would tell.
-        Leaf *under = leaf.type == Leaf::timeout ? end_of_limits(actor, other) : nullptr;
-        bool untold = under && under->type == Leaf::child && actors_[under->args.object].silent;
+        Leaf *end = leaf.type == Leaf::timeout ? end_of_limits(actor, other) : nullptr;
+        bool untold = end && end->type == Leaf::child && actors_[end->args.object].silent;
         if (other && other != &leaf && other->id && other->at && !other->failing && !untold) {
             inner = {false, uint8_t(other - actor.leaves), other->id, other->copy};
             continue;
@@ -339,6 +344,7 @@ void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     }
     uint64_t failures = rts_[actor.rt].heap.failures;
     uint32_t id = leaf.id;
+    bool must_end = actor.spent_least >= rts_[actor.rt].await_budget;
     TRACE("ask leaf %u of %u (%s%s) {", unsigned(&leaf - actor.leaves), unsigned(&actor - actors_),
           leaf_names[leaf.type],
           leaf.gone     ? ", gone"
@@ -353,8 +359,17 @@ void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     polled_inside(actor, leaf, 0);
     TRACE("} %lld", static_cast<long long>(value));
     bool oom = rts_[actor.rt].heap.failures != failures;
+    uint32_t budget = rts_[actor.rt].await_budget;
     if (value == 0) {
         actor.leaf_pending = true;
+        if (leaf.type == Leaf::connect || leaf.count) actor.spent_most += 8; // what it does may count for itself
+        if (actor.spent_most >= budget) {                                    // it may not have been looked at
+            if (must_end) spent({Wakee::task, uint8_t(&actor - actors_), actor.id, 0});
+            else rts_[actor.rt].round_spent++;
+            leaf.unsure |= !must_end && leaf.type == Leaf::yield;
+            leaf.touched = 0;
+            return;
+        }
         leaf.touched = is_held(actor, leaf) ? 0 : ++order_;
         if (leaf.type == Leaf::yield) {
             expect(!leaf.begun, "leaf_yield", "a yield waits once");
@@ -364,6 +379,9 @@ void Program::ask(Actor &actor, Leaf &leaf, bool late) {
         return check_leaf_pending(leaf, has_ended);
     }
     actor.leaf_told = true;
+    expect(!must_end || leaf.failing, "await_budget", "a poll goes on though it has spent its budget");
+    actor.spent_most += leaf.type == Leaf::connect || leaf.count ? 8 : 1;
+    actor.spent_least += actor.inside == 0 && !leaf.failing;
     if (leaf.failing) return void(expect(value == leaf.error, "leaf_value", "a promise that fails goes on failing"));
     if (leaf.gone) return void(expect(value == ZYNTAX_ESTALE, "leaf_stale", "a late poll is ESTALE"));
     if (was_on_stack && value == ZYNTAX_EDEADLK) return;
@@ -489,16 +507,12 @@ void Program::told(Actor &actor, Leaf &leaf, int64_t value) {
     bool heard = source == &leaf || value != ZYNTAX_ETIMEDOUT;
     leaf_ends(actor, leaf, heard);
     // What is under a limit ends with it; of a select's, nothing is known.
-    for (Leaf *limit = &leaf; limit->type == Leaf::timeout;) {
-        Leaf *inner = inner_leaf(actor, limit->inner[0]);
-        if (!inner || inner->gone) break;
-        if (leaf.unsure || inner->unsure || inner->polling || inner->type == Leaf::child ||
-            (is_group(*inner) && reaches_running(actor, *inner, 0))) {
-            inner->unsure = true;
-            break;
-        }
-        leaf_ends(actor, *inner, heard && value != ZYNTAX_ECANCELED);
-        limit = inner;
+    bool unsure = leaf.unsure;
+    for (Leaf *inner = under(actor, leaf); inner && !inner->gone; inner = under(actor, *inner)) {
+        unsure |= inner->unsure || inner->polling || inner->type == Leaf::child ||
+                  (is_group(*inner) && reaches_running(actor, *inner, 0));
+        inner->unsure = unsure;
+        if (!unsure) leaf_ends(actor, *inner, heard && value != ZYNTAX_ECANCELED);
     }
 }
 
@@ -562,10 +576,10 @@ void Program::cancel_leaf(Actor &actor, Leaf &leaf) {
     bool waits = leaf.touched && !is_held(actor, leaf) && !on_stack;
     leaf.cut = direct || waits;
     if (waits && !leaf.unsure && !actor.canceled && is_live(actor)) actor.must_poll = true;
-    if (leaf.type != Leaf::timeout || leaf.unsure) return;
-    Leaf *under = inner_leaf(actor, leaf.inner[0]);
-    if (under && !under->gone) under->limited = true; // it ends with its limit
-    if (under && on_stack) under->unsure = true;
+    for (Leaf *inner = under(actor, leaf); inner && !inner->gone; inner = under(actor, *inner)) {
+        inner->limited = true; // it ends with its limit
+        inner->unsure |= on_stack;
+    }
 }
 
 void Program::end_leaves(Actor &actor) {
@@ -610,6 +624,14 @@ void Program::ask_from_elsewhere(Actor *actor) {
     in_call_ = true;
     int64_t value = leaf.copy.poll(leaf.copy.state);
     in_call_ = false;
+    if (actor && value == 0 && actor->spent_most >= rts_[actor->rt].await_budget) {
+        actor->leaf_pending = true;
+        return;
+    }
+    if (actor) {
+        actor->spent_most++;
+        actor->spent_least += actor->inside == 0;
+    }
     expect(value == ZYNTAX_ESTALE, "leaf_stale", "a poll outside of its task is ESTALE");
     if (actor) actor->leaf_told = true;
 }
