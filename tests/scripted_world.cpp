@@ -193,9 +193,9 @@ bool commit_pages(void *at, size_t size) {
     return std::memset(at, 0, size);
 }
 
-size_t address_limit() { return SIZE_MAX; }
+size_t address_limit(size_t) { return SIZE_MAX; }
 
-uint64_t process_id() { return World::current().process; }
+uint32_t process_mark() { return World::current().process; }
 
 void *allocate(size_t size, size_t) { return ::operator new(size, any_alignment, std::nothrow); }
 

@@ -93,7 +93,7 @@ public:
     void collect();
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
 
-    uint64_t process = 1; // the number of the one that runs
+    uint32_t process = 1; // the number of the one that runs
 
     // ---- what the system is asked for ----
     std::function<void()> before_commit, before_yield; // in whatever thread
