@@ -43,9 +43,9 @@ struct ThreadPool : Part {
     uint32_t threads = 0; // runtime's thread
     // Guarded by the monitor.
     Queue jobs, look_ups;
-    uint64_t pushed = 0;          // works, ever
-    uint32_t looking_up = 0;      // threads
-    uint32_t idle = 0, ended = 0; // threads that wait for work; that take no more
+    uint64_t pushed = 0;                  // works, ever
+    uint32_t running = 0, looking_up = 0; // threads that run work; of these, look names up
+    uint32_t ended = 0;                   // threads that take no more
     bool ending = false;
 
     Queue *queue_of(const Work *work) { return work->is_look_up ? &look_ups : &jobs; }
@@ -73,29 +73,35 @@ void worker_ended(Runtime *, Message *);
 
 // ---- in the pool's threads ----
 
-// What to do after `was_look_up`. Null: there is nothing more to do for this thread.
-Work *take_work(ThreadPool *pool, bool was_look_up) {
+// Null: there is nothing more to do for this thread.
+Work *take_work(ThreadPool *pool) {
     os::Locked lock(&pool->monitor);
-    pool->looking_up -= was_look_up;
     Work *work = pool->next_work();
-    for (bool timed_out = false; !work && !pool->ending && !timed_out; work = pool->next_work()) {
-        pool->idle++;
+    for (bool timed_out = false; !work && !pool->ending && !timed_out; work = pool->next_work())
         timed_out = !pool->monitor.wait_for(idle_ns);
-        pool->idle--;
+    if (work) {
+        pool->queue_of(work)->take_out(work);
+        pool->running++;
+        pool->looking_up += work->is_look_up;
+    } else {
+        pool->ended++;
     }
-    if (work) pool->queue_of(work)->take_out(work);
-    else pool->ended++;
-    pool->looking_up += work && work->is_look_up;
     return work;
+}
+
+void end_work(ThreadPool *pool, bool was_look_up) {
+    os::Locked lock(&pool->monitor);
+    pool->running--;
+    pool->looking_up -= was_look_up;
 }
 
 void run_worker(void *arg) {
     auto *worker = static_cast<Worker *>(arg);
     ThreadPool *pool = worker->pool;
-    bool is_look_up = false;
-    while (Work *work = take_work(pool, is_look_up)) {
-        is_look_up = work->is_look_up;
+    while (Work *work = take_work(pool)) {
+        bool is_look_up = work->is_look_up;
         work->outcome = work->fn(work->arg);
+        end_work(pool, is_look_up); // before the loop, which hears of it now, submits the next
         send(pool->inbox, work);
     }
     send(pool->inbox, worker);
@@ -181,7 +187,7 @@ int32_t submit(Runtime *runtime, Work *work) {
     work->number = pool->pushed++;
     queue->push(work);
     uint32_t working = pool->threads - pool->ended;
-    bool wants_more = pool->waiting() > pool->idle && working < pool->most;
+    bool wants_more = pool->waiting() > working - pool->running && working < pool->most;
     int32_t error = wants_more ? start_worker(runtime, pool) : 0;
     if (error && working == 0) {
         queue->take_out(work);
