@@ -42,8 +42,10 @@
  *     From a signal handler only zyntax_wake_from_signal may be called.
  *     Fork: a child may do two things with a runtime of its parent, nothing, or destroy it, at any place but inside a
  *     poll or callback of that runtime. Destroy then gives its memory back and closes the child's copies of its
- *     descriptors; no task is dropped, no host woken, no thread waited for, and the parent notices nothing. The child
- *     may create runtimes of its own.
+ *     descriptors; no task or job is dropped, no host woken, no thread waited for, and the parent notices nothing. The
+ *     fork may come from any thread, at any moment of another thread that drives the runtime: the child may then lose
+ *     a block of memory or keep a descriptor that the other thread was busy with. A runtime that was being created or
+ *     destroyed is left alone. The child may create runtimes of its own.
  *  6. Errors are negative ZYNTAX_E codes with Linux's errno numbers on every platform. errno is left as it was.
  *  7. Time is monotonic, in nanoseconds. Arithmetic saturates: 2^64-1 is "never". Nothing fires early.
  *  8. Fairness. Ready tasks run first in, first out. I/O and timers are looked at after at most `poll_budget` polls.
@@ -54,8 +56,9 @@
  *     When memory runs out a call returns ZYNTAX_ENOMEM (or NULL) and has changed nothing.
  *     Alive at once in a process, on 64-bit targets: 67 million tasks, 67 million operations, 16 million I/O handles
  *     and channels, 16 million promises, 65,535 runtimes; then ZYNTAX_ENOMEM. Under a limit of address space (ulimit
- *     -v) the addresses for all of them take an eighth of it at most, and there are as many as find room there. No
- *     number is ever used twice: a place that has served a billion tasks, operations, handles or promises is given up.
+ *     -v), or of locked memory after mlockall(MCL_FUTURE) (ulimit -l), the addresses for all of them take an eighth of
+ *     it at most, and there are as many as find room there. No number is ever used twice: a place that has served a
+ *     billion tasks, operations, handles or promises is given up.
  * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
  *     blocking call (and those take no signals but for faults of their own), close-on-exec descriptors, no output but
  *     the message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
@@ -415,7 +418,9 @@ ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Wake
                                         int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Connects to a numeric address, at once, or to a name, which is looked up on the blocking pool; the addresses found
- * are tried in their order, all of them. [rt] The socket has TCP_NODELAY set. `host` is copied.
+ * are tried in their order, all of them. [rt] The socket has TCP_NODELAY set. `host` is copied. Look-ups take half of
+ * the pool's threads at most (one thread at least); others wait. A cancelled connect takes a look-up that waits out of
+ * the queue, but one that runs ends only when the system's resolver does, and destroy waits for it.
  * *result: 0 and *out, or the error of the last address tried: ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT,
  * ZYNTAX_EHOSTUNREACH …, ZYNTAX_ENOENT (no such name), ZYNTAX_EAGAIN (the name service does not answer, or no thread
  * could be started), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. There is no time limit but the system's: join_until
@@ -517,7 +522,7 @@ typedef struct zyntax_runtime_config {
     void *clock_ctx;
     uint32_t poll_budget;      /* polls between two looks at I/O and timers; 0: 256 */
     uint32_t spin_us;          /* look for work this long before sleeping in the kernel; 0: sleep at once */
-    uint32_t blocking_threads; /* threads for zyntax_blocking at most; 0: 16 */
+    uint32_t blocking_threads; /* threads of the pool at most, half of them for name look-ups; 0: 16 */
     uint32_t flags;            /* ZYNTAX_DETECT_STALL */
 } zyntax_runtime_config;
 
