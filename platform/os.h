@@ -50,7 +50,7 @@ void *reserve_pages(size_t size);
 // Zeroed memory for reserved addresses; false when there is none.
 bool commit_pages(void *at, size_t size);
 
-// Bytes of address space that the process may have; SIZE_MAX when they are not limited, nobody tells, and `wanted` bytes
+// Bytes of address space that the process may have. SIZE_MAX without a limit, or where nobody tells and `wanted` bytes
 // can be had.
 size_t address_limit(size_t wanted);
 

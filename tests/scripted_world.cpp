@@ -189,9 +189,9 @@ void *reserve_pages(size_t size) { return size > most_memory ? nullptr : allocat
 
 bool commit_pages(void *at, size_t size) { return std::memset(at, 0, size); }
 
-size_t address_limit() { return SIZE_MAX; }
+size_t address_limit(size_t) { return SIZE_MAX; }
 
-uint64_t process_id() { return World::current().process; }
+uint32_t process_mark() { return static_cast<uint32_t>(World::current().process); }
 
 void *allocate(size_t size, size_t) { return ::operator new(size, any_alignment, std::nothrow); }
 

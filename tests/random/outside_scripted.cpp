@@ -428,8 +428,8 @@ bool start_thread(Thread *thread) {
 
 void join_thread(Thread *) { run_all_threads(); }
 
-size_t address_limit() { return SIZE_MAX; }
-uint64_t process_id() { return 1; }
+size_t address_limit(size_t) { return SIZE_MAX; }
+uint32_t process_mark() { return 1; }
 
 void relax() { world.now_ns += 30; }
 void yield() {}
