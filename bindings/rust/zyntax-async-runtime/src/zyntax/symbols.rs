@@ -260,6 +260,7 @@ pub fn symbols() -> Vec<Symbol> {
             zyntax_select zyntax_tcp_accept zyntax_tcp_listen_with;
         (a b c d e f) zyntax_io_read zyntax_io_write;
         (a b c d e f g) zyntax_blocking zyntax_tcp_connect;
+        (a b c d e f g h) zyntax_blocking_with;
     };
     symbols.extend(strings::symbols());
     symbols
