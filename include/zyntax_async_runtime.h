@@ -27,6 +27,10 @@
  *     what it waits for has come, or the task has ended. Buffers are only touched inside the call; the kernel never
  *     holds a pointer to them.
  *     A null op, waker, result or out pointer is ZYNTAX_EINVAL (where there is a result to say so) and POLL_READY.
+ *     One poll has a budget. After `await_budget` await points of one poll were ready at once (128 unless configured),
+ *     the next call that would begin an operation wakes its waker and returns POLL_PENDING with nothing begun and *op
+ *     zero: timers, I/O and other tasks get their turn. An operation that has begun may still end. Calls outside polls
+ *     have no budget. Since 0.2.
  *     A host may call await points outside of any poll, and with a Waker of its own, whose `wake` may do everything a
  *     DropFn may. It is called once for each POLL_PENDING, on the thread that drives the runtime, by run, block_on,
  *     turn or destroy and from nowhere else; never once zyntax_op_cancel or a call with that op that was POLL_READY
@@ -42,8 +46,10 @@
  *     From a signal handler only zyntax_wake_from_signal may be called.
  *     Fork: a child may do two things with a runtime of its parent, nothing, or destroy it, at any place but inside a
  *     poll or callback of that runtime. Destroy then gives its memory back and closes the child's copies of its
- *     descriptors; no task is dropped, no host woken, no thread waited for, and the parent notices nothing. The child
- *     may create runtimes of its own.
+ *     descriptors; no task or job is dropped, no host woken, no thread waited for, and the parent notices nothing. The
+ *     fork may come from any thread, at any moment of another thread that drives the runtime: the child may then lose
+ *     a block of memory or keep a descriptor that the other thread was busy with. A runtime that was being created or
+ *     destroyed is left alone. The child may create runtimes of its own.
  *  6. Errors are negative ZYNTAX_E codes with Linux's errno numbers on every platform. errno is left as it was.
  *  7. Time is monotonic, in nanoseconds. Arithmetic saturates: 2^64-1 is "never". Nothing fires early.
  *  8. Fairness. Ready tasks run first in, first out. I/O and timers are looked at after at most `poll_budget` polls.
@@ -54,8 +60,9 @@
  *     When memory runs out a call returns ZYNTAX_ENOMEM (or NULL) and has changed nothing.
  *     Alive at once in a process, on 64-bit targets: 67 million tasks, 67 million operations, 16 million I/O handles
  *     and channels, 16 million promises, 65,535 runtimes; then ZYNTAX_ENOMEM. Under a limit of address space (ulimit
- *     -v) the addresses for all of them take an eighth of it at most, and there are as many as find room there. No
- *     number is ever used twice: a place that has served a billion tasks, operations, handles or promises is given up.
+ *     -v), or of locked memory after mlockall(MCL_FUTURE) (ulimit -l), the addresses for all of them take an eighth of
+ *     it at most, and there are as many as find room there. No number is ever used twice: a place that has served a
+ *     billion tasks, operations, handles or promises is given up.
  * 10. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
  *     blocking call (zyntax_blocking lists the signals that those block), close-on-exec descriptors, no output but the
  *     message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
@@ -337,10 +344,10 @@ typedef struct zyntax_io zyntax_io;
 enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
 
 /* Takes over a socket, pipe, tty or eventfd (a SOCKET on Windows). [rt] It is made non-blocking and registered once,
- * for both directions. On success the runtime owns it until close or detach. One that was blocking is blocking again
- * once it is closed, detached or its runtime destroyed, as others may have it, too (a terminal, the shell); while other
- * handles of the runtime share its open file (dup), once the last of them is gone. A TCP socket that shall have a
- * protocol of the kernel's on top (TLS) gets it before.
+ * for both directions. On success the runtime owns it until close or detach. A descriptor that was blocking is blocking
+ * again once it is closed, detached or its runtime destroyed, as other processes may share its open file (a terminal,
+ * the shell); a listener is not. Operations never wait in the kernel, whoever shares the open file and whatever they
+ * set there. Attach a kernel protocol such as TLS to a TCP socket before registering it.
  * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file; those of /proc and /sys count as regular, also
  * the ones that tell of changes, such as /proc/self/mounts and /proc/pressure/cpu), ZYNTAX_EBADF, ZYNTAX_EEXIST (this
  * descriptor is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays
@@ -349,27 +356,35 @@ ZYNTAX_API int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_i
 
 /* Deregisters and closes. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. A socket with SO_LINGER set
  * blocks the thread until what was written has gone out or the time is over, as close does. Returns 0 or
- * ZYNTAX_ESTALE. Never close the descriptor itself while it is registered. Since 0.1. */
+ * ZYNTAX_ESTALE. Never close the descriptor itself while it is registered. If that happens all the same, epoll and
+ * kqueue tell, and the handle touches nothing that has the number since: its operations are ZYNTAX_EBADF once another
+ * handle has the number, and close only ends the handle. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_close(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* Deregisters and gives the descriptor back: open, and blocking if it was that when it was given to zyntax_io_open
- * (sockets of this library, and every socket on Windows, stay non-blocking). [rt] Otherwise as close. A NULL `fd` is
- * ZYNTAX_EINVAL, with nothing changed. Since 0.1. */
+ * (sockets of this library, listeners, and every socket on Windows, stay non-blocking). [rt] Otherwise as close. A NULL
+ * `fd` is ZYNTAX_EINVAL, with nothing changed. ZYNTAX_EBADF: somebody else has closed the descriptor; the handle has
+ * ended and *fd is -1. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_detach(zyntax_io *io, intptr_t *fd) ZYNTAX_NOEXCEPT;
 
 /* The descriptor, or -1 for a stale handle. [rt] It stays the runtime's. Since 0.1. */
 ZYNTAX_API intptr_t zyntax_io_fd(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* Waits until one of the directions in `interest` is ready, and asks the kernel before it says so. [rt]
+ * A waiter that an event woke receives what the event reported, and the kernel is not asked again: some descriptors
+ * answer once (rings of perf events). Another task may have used the readiness since. For a descriptor that is neither
+ * a socket nor a pipe, an event that came while no task waited is reported to the next caller.
  * *result: the ready set (> 0; an error or a hang-up is every direction asked for), ZYNTAX_EINVAL for an interest
- * that is empty or unknown, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_ENOMEM. Since 0.1. */
+ * that is empty or unknown, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_EBADF (see zyntax_io_close),
+ * ZYNTAX_ENOMEM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_io_ready(zyntax_io *io, zyntax_op *op, uint32_t interest, Waker *waker,
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Reads up to `len` bytes: tries first, waits when nothing is there. [rt]
- * *result: bytes read (> 0), 0 at the end of the stream (or for len == 0), ZYNTAX_ECONNRESET and the like,
+ * *result: bytes read (> 0), 0 at the end of the stream, ZYNTAX_ECONNRESET and the like,
  * ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_ENOMEM. Any number of tasks may wait on one
- * handle; who gets the bytes is then open. An empty datagram reads as 0, too; on Linux a pty's master ends with
+ * handle; who gets the bytes is then open. A `len` of 0 is 0 at once and takes nothing, no datagram either. An empty
+ * datagram reads as 0, too; on Linux a pty's master ends with
  * ZYNTAX_EIO. A `buf` that is no memory is ZYNTAX_EFAULT; one that ends in such may be a short read, after which the
  * next read of a TCP socket may wait though bytes are there. Who takes TCP's urgent byte with calls of its own
  * (MSG_OOB) may lose the notice of bytes behind it: ask zyntax_io_ready then, which asks the kernel. Since 0.1. */
@@ -378,15 +393,19 @@ ZYNTAX_API PollStatus zyntax_io_read(zyntax_io *io, zyntax_op *op, void *buf, si
 
 /* Writes up to `len` bytes: tries first, waits when there is no room. [rt]
  * *result: bytes written, which may be fewer; ZYNTAX_EPIPE or ZYNTAX_ECONNRESET when the peer is gone, never a
- * signal; ZYNTAX_EFAULT; otherwise as zyntax_io_read. Since 0.1. */
+ * signal; ZYNTAX_EFAULT; otherwise as zyntax_io_read. A `len` of 0 sends an empty message on a socket of messages
+ * (datagrams, sequenced packets), which waits for room as any other; elsewhere it is 0 at once. Before 0.2 nothing was
+ * sent. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_io_write(zyntax_io *io, zyntax_op *op, const void *buf, size_t len, Waker *waker,
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Listens on a numeric IPv4 or IPv6 address; port 0 takes a free one. [rt] The port is this listener's alone: a second
- * one is ZYNTAX_EADDRINUSE. Ports of connections that have ended are free (SO_REUSEADDR, but not on Windows). NULL
- * address: every interface, IPv6 and IPv4.
- * Returns 0 or ZYNTAX_EINVAL (not an address), ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EACCES,
- * ZYNTAX_EMFILE, ZYNTAX_ENOMEM … Before 0.2 ports were shared. Since 0.1. */
+/* Listens on a numeric IPv4 or IPv6 address, such as "127.0.0.1", "::1", "fe80::1%eth0" or "fe80::1%2"; port 0 takes a
+ * free one. [rt] "::ffff:127.0.0.1" is the IPv4 address. A name such as "localhost" is not looked up. The port is this
+ * listener's alone: a second one is ZYNTAX_EADDRINUSE. Ports of connections that have ended are free (SO_REUSEADDR, but
+ * not on Windows). NULL address: every interface, IPv6 and IPv4.
+ * Returns 0 or ZYNTAX_EINVAL (not a numeric address, an unknown interface, or a link-local address without one),
+ * ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EACCES, ZYNTAX_EMFILE, ZYNTAX_ENOMEM … Before 0.2 ports were shared.
+ * Since 0.1. */
 ZYNTAX_API int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port,
                                      zyntax_io **out) ZYNTAX_NOEXCEPT;
 
@@ -414,12 +433,16 @@ ZYNTAX_API int32_t zyntax_tcp_port(zyntax_io *io) ZYNTAX_NOEXCEPT;
 ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, zyntax_io **out,
                                         int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Connects to a numeric address, at once, or to a name, which is looked up on the blocking pool; the addresses found
- * are tried in their order, all of them. [rt] The socket has TCP_NODELAY set. `host` is copied.
+/* Connects to a numeric address, as zyntax_tcp_listen takes them, or to a name, which is looked up on the blocking
+ * pool; the addresses found are tried in their order, all of them. [rt] The socket has TCP_NODELAY set. `host` is
+ * copied. Look-ups take half of the pool's threads at most (one thread at least); others wait. A cancelled connect
+ * takes a look-up that waits out of the queue, but one that runs ends only when the system's resolver does, and destroy
+ * waits for it.
  * *result: 0 and *out, or the error of the last address tried: ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT,
  * ZYNTAX_EHOSTUNREACH …, ZYNTAX_ENOENT (no such name), ZYNTAX_EAGAIN (the name service does not answer, or no thread
- * could be started), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. There is no time limit but the system's: join_until
- * the task for one. Since 0.1. */
+ * could be started), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. A connect that the system answers with the
+ * connecting socket itself, as Linux sometimes does for a free port, is ZYNTAX_ECONNREFUSED. There is no time limit but
+ * the system's: join_until the task for one. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port,
                                          Waker *waker, zyntax_io **out, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -440,13 +463,13 @@ ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
  * the op lets a job that has not begun not begin, and one that runs finish unheard. A job whose op was forgotten keeps
  * its memory until it has run and its task has ended, or the runtime. Threads start on demand, up to blocking_threads,
  * and end after 5 s without work. The stack of a thread is the system's default, and 2 MiB at least.
- * Signals: a thread blocks SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH and the real-time signals, and the signals
- * that were blocked in the runtime's thread when it started. A process that fn starts inherits this. No other signal is
- * blocked: SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM, SIGCHLD and the like end, stop or reach that process, and
- * the host's handlers of these may run in a thread of the pool. A host that wants them in one thread blocks them in the
- * others, as always. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so that a host's handlers of
- * faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Before 0.2 faults alone were not blocked.
- * Since 0.1. */
+ * Signals: a thread blocks SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH and the real-time signals, and the
+ * signals that were blocked in the runtime's thread when it started. A process that fn starts inherits this. No other
+ * signal is blocked: SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM, SIGCHLD and the like end, stop or reach that
+ * process, and the host's handlers of these may run in a thread of the pool. A host that wants them in one thread
+ * blocks them in the others, as always. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so that
+ * a host's handlers of faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Before 0.2 faults
+ * alone were not blocked. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
                                       size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -523,7 +546,7 @@ typedef struct zyntax_runtime_config {
     void *clock_ctx;
     uint32_t poll_budget;      /* polls between two looks at I/O and timers; 0: 256 */
     uint32_t spin_us;          /* look for work this long before sleeping in the kernel; 0: sleep at once */
-    uint32_t blocking_threads; /* threads for zyntax_blocking at most; 0: 16 */
+    uint32_t blocking_threads; /* threads of the pool at most, half of them for name look-ups; 0: 16 */
     uint32_t flags;            /* ZYNTAX_DETECT_STALL */
     uint32_t await_budget;     /* see convention 4; 0: 128, UINT32_MAX: no limit. Since 0.2 */
 } zyntax_runtime_config;
@@ -651,11 +674,12 @@ ZYNTAX_API zyntax_promise *zyntax_promise_sleep(uint64_t duration_ns) ZYNTAX_NOE
 /* 1 when every other task that is ready has been polled. [rt] Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_yield(void) ZYNTAX_NOEXCEPT;
 
-/* Reads up to `len` bytes. [rt] Bytes read, ZYNTAX_EOF, ZYNTAX_EINVAL for a `len` of 0, or as zyntax_io_read.
- * Since 0.2. */
+/* Reads up to `len` bytes. [rt] Bytes read, ZYNTAX_EOF (also for an empty datagram), ZYNTAX_EINVAL for a `len` of 0, or
+ * as zyntax_io_read. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_read(zyntax_io *io, void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
-/* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0, or as zyntax_io_write. Since 0.2. */
+/* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0 (a value is never 0: an empty message is sent
+ * with zyntax_io_write), or as zyntax_io_write. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_write(zyntax_io *io, const void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
 /* The set that is ready, as zyntax_io_ready. [rt] Since 0.2. */

@@ -50,8 +50,8 @@ void *reserve_pages(size_t size);
 // Zeroed memory for reserved addresses; false when there is none.
 bool commit_pages(void *at, size_t size);
 
-// Bytes of address space that the process may have; SIZE_MAX when they are not limited, nobody tells, and `wanted` bytes
-// can be had.
+// Bytes of address space that the process may have; SIZE_MAX when they are not limited, nobody tells, and `wanted`
+// bytes can be had.
 size_t address_limit(size_t wanted);
 
 // A number below 2^31 that a process has in common with no process that it was forked from; 0 where there is no fork.
@@ -63,8 +63,8 @@ void release(void *at);
 
 // ---- threads, for the blocking pool ----
 
-// A thread that will be joined. Its stack has 2 MiB at least. It blocks the signals that zyntax_blocking lists, and those
-// of its creator but for faults.
+// A thread that will be joined. Its stack has 2 MiB at least. It blocks the signals that zyntax_blocking lists, and
+// those of its creator but for faults.
 struct Thread {
     void (*run)(void *); // run and arg are set before start_thread
     void *arg;
@@ -108,15 +108,17 @@ private:
 
 // What reads and writes need to know about a descriptor.
 enum class Kind : uint8_t {
-    tcp,    // a short read means that the kernel's buffer is empty
-    socket, // another socket: a read may stop short of what is there, at a message or a passed descriptor
-    pipe,   // writing to a closed one raises SIGPIPE unless blocked
-    other,  // tty, eventfd, …
+    tcp,      // a short read means that the kernel's buffer is empty
+    socket,   // another stream: a read may stop short of what is there, at a mark or a passed descriptor
+    messages, // a socket of datagrams, sequenced packets and the like: each write is a message, an empty one too
+    pipe,     // writing to a closed one raises SIGPIPE unless blocked
+    other,    // tty, eventfd, …
     // The same two, where the system has no call that returns instead of waiting: O_NONBLOCK decides, and belongs to
     // the open file, which other processes may share and change.
     flagged_pipe,
     flagged_other
 };
+constexpr bool is_socket(Kind kind) { return kind <= Kind::messages; }
 
 int32_t kind_of(intptr_t fd, Kind *kind);                 // 0 or an error: ZYNTAX_EPERM for files
 int32_t set_nonblocking(intptr_t fd, bool *was_blocking); // 0 or an error; false where the system cannot tell

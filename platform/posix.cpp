@@ -8,6 +8,7 @@
 #include <new>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -351,6 +352,15 @@ ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t l
     return n;
 }
 #endif
+
+const char *with_scope_number(const char *address, char (&numbered)[64]) {
+    const char *scope = strchr(address, '%');
+    unsigned number = scope ? if_nametoindex(scope + 1) : 0;
+    auto length = static_cast<int>(scope ? scope - address : 0);
+    if (!number || length > INET6_ADDRSTRLEN) return address;
+    snprintf(numbered, sizeof numbered, "%.*s%%%u", length, address, number);
+    return numbered;
+}
 
 // Not SCTP or MPTCP, nor TCP below another protocol of the kernel's, such as TLS: their reads may stop anywhere.
 bool is_plain_tcp(int fd) {

@@ -27,6 +27,45 @@ intptr_t tuned(intptr_t fd) {
     return fd;
 }
 
+// The port has the same place in both families.
+static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+
+// Of the family that the address belongs to in fact: a socket of IPv6 reaches one that is mapped from IPv4 only where
+// it is not restricted to IPv6.
+Address to_address(const addrinfo *found, uint16_t port) {
+    Address out = {};
+    const auto *v6 = reinterpret_cast<const sockaddr_in6 *>(found->ai_addr);
+    if (found->ai_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        auto *v4 = reinterpret_cast<sockaddr_in *>(out.bytes);
+        v4->sin_family = AF_INET;
+        memcpy(&v4->sin_addr, v6->sin6_addr.s6_addr + 12, sizeof v4->sin_addr);
+        out.size = sizeof *v4;
+    } else {
+        memcpy(out.bytes, found->ai_addr, static_cast<size_t>(found->ai_addrlen));
+        out.size = static_cast<uint32_t>(found->ai_addrlen);
+    }
+    reinterpret_cast<sockaddr_in *>(out.bytes)->sin_port = htons(port);
+    return out;
+}
+
+bool name_of(intptr_t fd, sockaddr_storage *name) {
+    *name = {};
+    socklen_t size = sizeof *name;
+    return getsockname(to_socket(fd), reinterpret_cast<sockaddr *>(name), &size) == 0;
+}
+
+// A connect to a free port may be given that same port, and two connects that meet are a connection.
+bool is_connected_to_itself(intptr_t fd, const sockaddr_storage &peer) {
+    sockaddr_storage name;
+    if (!name_of(fd, &name) || name.ss_family != peer.ss_family) return false;
+    bool is_v4 = name.ss_family == AF_INET;
+    size_t at = is_v4 ? offsetof(sockaddr_in, sin_addr) : offsetof(sockaddr_in6, sin6_addr);
+    const auto *mine = reinterpret_cast<const char *>(&name), *its = reinterpret_cast<const char *>(&peer);
+    return reinterpret_cast<const sockaddr_in *>(mine)->sin_port ==
+               reinterpret_cast<const sockaddr_in *>(its)->sin_port &&
+           memcmp(mine + at, its + at, is_v4 ? sizeof(in_addr) : sizeof(in6_addr)) == 0;
+}
+
 } // namespace
 
 intptr_t listen(const Address *address, bool dual_stack, bool shared) {
@@ -64,7 +103,8 @@ intptr_t connect(const Address *address, bool *in_progress) {
     intptr_t fd = tuned(new_stream(as_sockaddr(address)->sa_family));
     if (fd < 0) return fd;
     *in_progress = ::connect(to_socket(fd), as_sockaddr(address), static_cast<socklen_t>(address->size)) != 0;
-    return *in_progress && !connect_goes_on() ? give_up(fd, last_error()) : fd;
+    int32_t error = *in_progress && !connect_goes_on() ? last_error() : *in_progress ? 0 : connect_result(fd);
+    return error ? give_up(fd, error) : fd;
 }
 
 // SO_ERROR alone does not tell "connected" from "not yet": only a peer's name proves the connection.
@@ -74,18 +114,19 @@ int32_t connect_result(intptr_t fd) {
     if (error) return code_of(error);
     sockaddr_storage peer;
     socklen_t size = sizeof peer;
-    if (getpeername(to_socket(fd), reinterpret_cast<sockaddr *>(&peer), &size) == 0) return 0;
+    if (getpeername(to_socket(fd), reinterpret_cast<sockaddr *>(&peer), &size) == 0) {
+        if (!is_connected_to_itself(fd, peer)) return 0;
+        const linger at_once = {1, 0}; // a reset instead of an end, after which the port would stay in use for a minute
+        setsockopt(to_socket(fd), SOL_SOCKET, SO_LINGER, reinterpret_cast<const char *>(&at_once), sizeof at_once);
+        return ZYNTAX_ECONNREFUSED;
+    }
     int32_t code = last_error();
     return code == ZYNTAX_ENOTCONN ? int32_t{ZYNTAX_EAGAIN} : code;
 }
 
-// The port has the same place in both families.
-static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
-
 int32_t local_port(intptr_t fd) {
-    sockaddr_storage name = {};
-    socklen_t size = sizeof name;
-    if (getsockname(to_socket(fd), reinterpret_cast<sockaddr *>(&name), &size) != 0) return ZYNTAX_EINVAL;
+    sockaddr_storage name;
+    if (!name_of(fd, &name)) return ZYNTAX_EINVAL;
     bool is_ip = name.ss_family == AF_INET || name.ss_family == AF_INET6;
     return is_ip ? ntohs(reinterpret_cast<sockaddr_in *>(&name)->sin_port) : int32_t{ZYNTAX_EINVAL};
 }
@@ -96,6 +137,8 @@ int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uin
     in_addr strict; // getaddrinfo takes 1.2.3 and 0x7f.1 for addresses, too, and Windows [::1]
     if (numeric && !strchr(host, ':') && inet_pton(AF_INET, host, &strict) != 1) return ZYNTAX_ENOENT;
     if (strchr(host, '[')) return ZYNTAX_ENOENT;
+    char numbered[64];
+    if (numeric) host = with_scope_number(host, numbered);
     addrinfo hints = {};
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = numeric ? AI_NUMERICHOST : 0;
@@ -111,9 +154,7 @@ int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uin
     for (addrinfo *a = found; a; a = a->ai_next) {
         if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
         if (static_cast<uint32_t>(n++) >= max) continue;
-        reinterpret_cast<sockaddr_in *>(a->ai_addr)->sin_port = htons(port);
-        memcpy(out->bytes, a->ai_addr, static_cast<size_t>(a->ai_addrlen));
-        (out++)->size = static_cast<uint32_t>(a->ai_addrlen);
+        *out++ = to_address(a, port);
     }
     freeaddrinfo(found);
     return n > 0 ? n : int32_t{ZYNTAX_ENOENT};

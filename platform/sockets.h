@@ -9,6 +9,7 @@
 #include "posix.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -35,6 +36,9 @@ constexpr int32_t passing[] = {ZYNTAX_ECONNRESET, ZYNTAX_ECONNABORTED};
 
 inline bool connect_goes_on() { return GetLastError() == WSAEWOULDBLOCK; }
 
+// Scopes are numbers here.
+inline const char *with_scope_number(const char *address, char (&)[64]) { return address; }
+
 #else
 
 inline int to_socket(intptr_t fd) { return static_cast<int>(fd); }
@@ -50,6 +54,10 @@ constexpr int sharing = 0;
 constexpr bool forbidden_is_taken = false;
 constexpr int32_t passing[] = {ZYNTAX_ECONNABORTED, ZYNTAX_ECONNRESET,   ZYNTAX_EPROTO,     ZYNTAX_ENETDOWN,
                                ZYNTAX_ENETUNREACH,  ZYNTAX_EHOSTUNREACH, ZYNTAX_EOPNOTSUPP, ZYNTAX_ETIMEDOUT};
+
+// The address with the number of the interface that is named behind its '%': C libraries know names for link-local
+// addresses alone. The address itself where no interface is named.
+const char *with_scope_number(const char *address, char (&numbered)[64]);
 
 // An interrupted connect goes on by itself, like one that was begun without blocking.
 inline bool connect_goes_on() { return errno == EINPROGRESS || errno == EINTR; }

@@ -88,7 +88,10 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
 #endif
     *kind = S_ISFIFO(info.st_mode) ? Kind::pipe : Kind::other;
     if (!S_ISSOCK(info.st_mode)) return 0;
-    *kind = is_plain_tcp(static_cast<int>(fd)) ? Kind::tcp : Kind::socket;
+    int type = SOCK_STREAM;
+    socklen_t size = sizeof type;
+    getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_TYPE, &type, &size);
+    *kind = type != SOCK_STREAM ? Kind::messages : is_plain_tcp(static_cast<int>(fd)) ? Kind::tcp : Kind::socket;
     return 0;
 }
 
@@ -143,7 +146,7 @@ constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOS
 #endif
 
 // recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
-static bool is_received(Kind kind) { return receive_flags && (kind == Kind::tcp || kind == Kind::socket); }
+static bool is_received(Kind kind) { return receive_flags && is_socket(kind); }
 
 // The answer of a call, which an interruption does not end.
 template <class Call> static int64_t repeat(Call call) {

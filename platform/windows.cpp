@@ -186,7 +186,8 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     WSAPROTOCOL_INFOW info;
     int size = sizeof info;
     if (getsockopt(to_socket(fd), SOL_SOCKET, SO_PROTOCOL_INFOW, reinterpret_cast<char *>(&info), &size) == 0) {
-        *kind = info.iProtocol == IPPROTO_TCP && info.iSocketType == SOCK_STREAM ? Kind::tcp : Kind::socket;
+        bool is_stream = info.iSocketType == SOCK_STREAM;
+        *kind = !is_stream ? Kind::messages : info.iProtocol == IPPROTO_TCP ? Kind::tcp : Kind::socket;
         return 0;
     }
     if (GetLastError() != WSAENOTSOCK) return last_error();

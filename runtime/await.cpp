@@ -173,9 +173,11 @@ PollStatus still_pending(Runtime *runtime, Node *node, const Waker *waker) {
 }
 
 // A task of ours is queued again. A host's waker is called by the loop, for which some nodes are kept; such a node
-// stays, so that the next call finds that it has yet to begin.
+// stays, so that the next call finds that it has yet to begin. Once the runtime has dropped its tasks nothing that
+// could begin would end, and nobody is called: destroy would call a host that begins anew in each call for ever.
 PollStatus call_again(Runtime *runtime, zyntax_op *op, const Waker *waker) {
     *op = 0;
+    if (runtime->is_ending && !runtime->tasks.used()) return POLL_PENDING;
     if (waker->wake == wake) {
         wake(waker->data);
     } else if (Node *node = take_node(runtime, op, ZYNTAX_WAIT_UNKNOWN, waker, 0)) {

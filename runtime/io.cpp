@@ -7,8 +7,6 @@
 
 namespace zyntax {
 
-static bool is_socket(const Io *io) { return io->kind == os::Kind::tcp || io->kind == os::Kind::socket; }
-
 // A descriptor that was blocking is so again when its handle goes, as others may share its open file: a terminal, the
 // shell. The library's own calls do not depend on that. But nobody accepts from a listener that blocks and is shared.
 // Where the kernel does not know the descriptor any more, somebody else closed it, and its number may name a
@@ -20,7 +18,7 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
         assert(*link == io);
         *link = io->next;
         bool is_ours = runtime->poller.remove(fd, io->registration);
-        if (is_ours && io->was_blocking && !(is_socket(io) && os::listens(fd))) os::set_blocking(fd);
+        if (is_ours && io->was_blocking && !(os::is_socket(io->kind) && os::listens(fd))) os::set_blocking(fd);
         if (!is_ours) fd = -1;
     }
     intptr_t unregistered = io->unregistered;

@@ -30,7 +30,7 @@ void Timers::take_out(Node *node) {
 
 void Timers::mark_empty(uint32_t level, uint32_t bucket) {
     wheel_[level][bucket] = {};
-    next_ns_ = 0;
+    if (&wheel_[level][bucket] == next_ring_) next_ns_ = 0;
     used_[level] &= ~(uint64_t{1} << bucket);
     if (!used_[level]) used_levels_ &= ~(1u << level);
 }
@@ -42,8 +42,10 @@ void Timers::insert(Node *node, uint64_t deadline_ns) {
     node->place = Node::timer_wheel;
     node->deadline_ns = deadline_ns;
     count_++;
-    if (next_ns_ > deadline_ns) next_ns_ = deadline_ns;
     put(node);
+    if (next_ns_ <= deadline_ns) return;
+    next_ns_ = deadline_ns;
+    next_ring_ = &wheel_[node->level][node->bucket];
 }
 
 void Timers::remove(Node *node) {
@@ -63,10 +65,11 @@ bool Timers::find_lowest(Lowest *lowest) const {
     return true;
 }
 
-uint64_t Timers::find_next_ns() const {
+uint64_t Timers::find_next_ns() {
     Lowest at;
     if (!find_lowest(&at)) return never_ns;
     const Ring &ring = wheel_[at.level][at.bucket];
+    next_ring_ = &ring;
     uint64_t earliest = never_ns;
     uint32_t seen = 0;
     for (const Node *node = first_of(ring); node; node = next_of(ring, node, &Node::in_ring)) {

@@ -24,7 +24,7 @@ public:
     // order of insertion.
     Node *pop(uint64_t now_ns);
 
-    // A time not after the earliest deadline and after every one that was due: exact unless its bucket is crowded.
+    // A time not after the earliest deadline and after every one that was due: exact unless its bucket was crowded.
     // never_ns when there is none.
     uint64_t next_ns() {
         if (!next_ns_) next_ns_ = find_next_ns();
@@ -47,7 +47,7 @@ private:
         uint64_t start_ns; // no deadline in it is before that
     };
     bool find_lowest(Lowest *) const;
-    uint64_t find_next_ns() const;
+    uint64_t find_next_ns();
     void put(Node *);
     void take_out(Node *);
     void mark_empty(uint32_t level, uint32_t bucket);
@@ -55,9 +55,10 @@ private:
 
     uint64_t last_ = 0; // everything before that was due
     uint64_t count_ = 0;
-    uint64_t next_ns_ = 0;       // what next_ns has said, while that holds; 0: nothing
-    uint32_t used_levels_ = 0;   // bit L: level L has a timer
-    uint64_t used_[levels] = {}; // bit b of used_[L]: bucket b of level L has a timer
+    uint64_t next_ns_ = 0;            // what next_ns has said, while that holds; 0: nothing
+    const Ring *next_ring_ = nullptr; // the bucket that next_ns_ is from, which is the lowest
+    uint32_t used_levels_ = 0;        // bit L: level L has a timer
+    uint64_t used_[levels] = {};      // bit b of used_[L]: bucket b of level L has a timer
     Ring wheel_[levels][buckets];
 };
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int usual = 128;
 
-zyntax_runtime_config budget(uint32_t await_budget) {
+zyntax_runtime_config with_budget(uint32_t await_budget) {
     zyntax_runtime_config c = config();
     c.await_budget = await_budget;
     return c;
@@ -149,7 +149,7 @@ TEST_CASE("an_operation_that_has_begun_ends_in_a_spent_poll_too") {
 
 TEST_CASE("the_budget_is_configured_and_may_be_none") {
     for (uint32_t await_budget : {1u, 9u, 1000u, UINT32_MAX}) {
-        Runtime rt(budget(await_budget));
+        Runtime rt(with_budget(await_budget));
         Greedy greedy(rt, sleeping(rt, 0), 2);
         int expected = await_budget == UINT32_MAX ? 100'000 : int(await_budget);
         rt.drive_until([&] { return greedy.task.polls == 1; });

@@ -26,7 +26,8 @@ if [ "${1:-}" = --flags ]; then
     export CARGO_TARGET_DIR="$CARGO_TARGET_DIR-flags"
     host=$(rustc -vV | sed -n 's/^host: //p')
     gcc_flags='-ffat-lto-objects -fkeep-inline-functions -fno-implicit-templates --coverage -pg -fprofile-generate'
-    clang_flags='-flto=thin -fwhole-program-vtables -fsplit-lto-unit -emit-llvm -fprofile-instr-generate -fcoverage-mapping'
+    clang_flags='-flto=thin -fwhole-program-vtables -fsplit-lto-unit -emit-llvm -fprofile-instr-generate
+        -fcoverage-mapping'
     for compiler in g++ clang++; do
         if ! command -v $compiler >/dev/null; then
             echo "skipped: $compiler is not installed"
@@ -36,8 +37,8 @@ if [ "${1:-}" = --flags ]; then
         # In every variable that is read, in one word, in two, and behind -Wp; without optimisation at last.
         env CXX="$compiler -flto -std=c++11" HOST_CXXFLAGS="-D _GLIBCXX_ASSERTIONS -fsanitize=undefined -fno-pic $own" \
             CXXFLAGS="-g -O2 -Wall -Wextra -Wconversion -Werror=format-security -Werror -pedantic-errors -flto
-                -Wp,-U_FORTIFY_SOURCE,-D_FORTIFY_SOURCE=2 -Wp,-D_GLIBCXX_ASSERTIONS -fstack-protector-strong -fexceptions
-                -fnon-call-exceptions -frtti -fthreadsafe-statics -std=gnu++17" \
+                -Wp,-U_FORTIFY_SOURCE,-D_FORTIFY_SOURCE=2 -Wp,-D_GLIBCXX_ASSERTIONS -fstack-protector-strong
+                -fexceptions -fnon-call-exceptions -frtti -fthreadsafe-statics -std=gnu++17" \
             "CXXFLAGS_$(echo "$host" | tr - _)=-fshort-enums -fpack-struct=1 -fvisibility=default -fsanitize=address" \
             "CXXFLAGS_$host=-D_GLIBCXX_DEBUG -fPIE -O0" \
             cargo test --locked -p zyntax-async-runtime-sys --test header

@@ -24,9 +24,7 @@ inline Operation receiving(zyntax_channel *channel, void *item) {
 }
 
 // Sends, in a task of its own, what must not have to wait.
-inline void send_now(Runtime &rt, zyntax_channel *channel, int item) {
-    CHECK(await(rt, sending(channel, &item)) == 0);
-}
+inline void send_now(Runtime &rt, zyntax_channel *channel, int item) { CHECK(await(rt, sending(channel, &item)) == 0); }
 
 // Receives one int in a task of its own; -1 if there is none.
 inline int receive_now(Runtime &rt, zyntax_channel *channel) {

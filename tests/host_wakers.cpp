@@ -67,6 +67,27 @@ struct Scene {
             if (zyntax_channel_recv(spare, &op, &item, &waker, &result) == POLL_READY) break;
         CHECK(result == ZYNTAX_ENOMEM);
     }
+    // As exhaust, and it stays so until the runtime is gone. Also while that is destroyed.
+    void exhaust_to_the_end(zyntax_runtime *runtime) {
+        auto timers = [runtime] {
+            zyntax_runtime_stats stats{};
+            stats.size = sizeof stats;
+            zyntax_runtime_get_stats(runtime, &stats);
+            return stats.timers_pending;
+        };
+        heap.persistent = true;
+        heap.fail_at = 1;
+        filling.assign(100'000, 0);
+        Waker waker = nobody();
+        for (zyntax_op &op : filling) {
+            uint64_t before = timers();
+            zyntax_sleep(runtime, &op, 3'600'000 * ms, &waker);
+            if (timers() > before) continue;
+            zyntax_op_cancel(&op);
+            return;
+        }
+        FAIL_CHECK("there is always memory");
+    }
 };
 
 using Kind = void (*)(Scene &);
@@ -454,4 +475,82 @@ TEST_CASE("a_host_that_sleeps_without_memory_is_called_by_the_loop") {
     CHECK_FALSE(sleeper.host.was_inline);
     settle(s.rt);
     CHECK(sleeper.host.wakes <= 1);
+}
+
+TEST_CASE("destroy_returns_though_a_hosts_waker_begins_a_wait_in_each_call") {
+    constexpr int many = 1000;
+    for (bool without_memory : {false, true}) {
+        for (int kind = 0; kind < 6; kind++) {
+            CAPTURE(without_memory);
+            CAPTURE(kind);
+            Scene s;
+            an_item(s);
+            Await parked(s.rt, receiving(s.channel, &s.item));
+            settle(s.rt);
+            zyntax_runtime *rt = s.rt;
+            zyntax_task *task = parked.task.handle;
+            if (without_memory) s.exhaust_to_the_end(rt);
+            const Operation operations[] = {
+                sleeping(rt, 3'600'000 * ms),
+                [=](zyntax_op *op, Waker *waker, int64_t *result) {
+                    *result = 0;
+                    return zyntax_sleep_until(rt, op, UINT64_MAX, waker);
+                },
+                [=](zyntax_op *op, Waker *waker, int64_t *result) {
+                    *result = 0;
+                    return zyntax_join_all(&task, 1, op, waker);
+                },
+                [=](zyntax_op *op, Waker *waker, int64_t *result) {
+                    return zyntax_join_until(task, op, UINT64_MAX, waker, result);
+                },
+                [=](zyntax_op *op, Waker *waker, int64_t *result) { return zyntax_task_join(task, op, waker, result); },
+                [=](zyntax_op *op, Waker *waker, int64_t *result) {
+                    return zyntax_blocking(rt, op, Held::job, nullptr, 0, waker, result);
+                }};
+            HostOp sleeper(operations[0]);
+            HostOp other(operations[kind]);
+            for (HostOp *host : {&sleeper, &other}) {
+                host->host.action = [host] {
+                    if (host->host.wakes < many) host->call();
+                };
+                // What ends at once is asked for by the waker alone.
+                if (kind != 5 || host == &sleeper) host->call();
+            }
+            for (auto &waiting : s.hosts) // these are called as the runtime ends
+                waiting->host.action = [&] {
+                    sleeper.cancel();
+                    other.cancel();
+                    if (without_memory) s.exhaust_to_the_end(rt);
+                    sleeper.call();
+                    other.call();
+                };
+            s.rt.destroy();
+            CHECK(sleeper.host.wakes < many);
+            CHECK(other.host.wakes < many);
+        }
+    }
+}
+
+TEST_CASE("destroy_returns_though_a_posted_function_posts_itself_from_inside_another_runtime") {
+    struct Again {
+        zyntax_runtime *ending, *other;
+        int calls = 0;
+        static void call(void *self) {
+            auto *again = static_cast<Again *>(self);
+            again->calls++;
+            if (again->calls == 1000) return;
+            Task task{[again](Waker *) {
+                zyntax_runtime_post(again->ending, call, again);
+                return POLL_READY;
+            }};
+            task.spawn(again->other);
+            zyntax_runtime_turn(again->other, 0);
+        }
+    };
+    Runtime ending, other;
+    Again again{ending, other};
+    CHECK(zyntax_runtime_post(ending, Again::call, &again) == 0);
+    ending.destroy();
+    CHECK(again.calls >= 1);
+    CHECK(again.calls < 1000);
 }

@@ -81,3 +81,48 @@ TEST_CASE("bytes_behind_urgent_data_are_read_although_the_kernel_stops_there") {
     }
     CHECK(rt.idle_waits() <= idle_budget);
 }
+
+TEST_CASE("an_empty_write_is_a_message_of_its_own_and_waits_for_room_as_any_other") {
+    SKIP_WHEN(!has_local_sockets, "datagrams of the loopback are dropped and not waited for");
+    for (int type : {SOCK_DGRAM, SOCK_SEQPACKET}) {
+        if (type == SOCK_SEQPACKET && !has_sequenced_packets) continue;
+        Runtime rt;
+        Pair pair = socket_pair(type);
+        make_nonblocking(pair.far);
+        zyntax_io *io = adopt(rt, pair.near);
+        for (int i = 0; i < 3; i++) CHECK(await(rt, writing(io, nullptr, 0)) == 0);
+        CHECK(await(rt, writing(io, "x", 1)) == 1);
+        char byte;
+        for (int i = 0; i < 3; i++) CHECK(receive_some(pair.far, &byte, 1) == 0);
+        CHECK(receive_some(pair.far, &byte, 1) == 1);
+        CHECK(receive_some(pair.far, &byte, 1) < 0);
+        CHECK(would_block());
+
+        int sent = 0;
+        std::unique_ptr<Await> writer;
+        while (!writer || !writer->alive()) {
+            REQUIRE(sent++ < 100'000);
+            writer = std::make_unique<Await>(rt, writing(io, nullptr, 0));
+            settle(rt);
+        }
+        CHECK(rt.idle_waits() <= idle_budget);
+        while (receive_some(pair.far, &byte, 1) >= 0) sent--;
+        CHECK(sent == 1); // the one that waits
+        CHECK(rt.drain());
+        CHECK(writer->result == 0);
+        CHECK(receive_some(pair.far, &byte, 1) == 0);
+    }
+}
+
+TEST_CASE("an_empty_write_to_a_stream_or_a_pipe_sends_nothing_whatever_its_state") {
+    for (auto make : pairs_from_runtime()) {
+        Runtime rt;
+        Pair pair = make();
+        zyntax_io *io = adopt(rt, pair.near);
+        CHECK(await(rt, writing(io, nullptr, 0)) == 0);
+        CHECK_FALSE(wait_for(pair.far, POLLIN, 20));
+        pair.far.reset();
+        CHECK(await(rt, writing(io, nullptr, 0)) == 0);
+        CHECK(rt.idle_waits() <= idle_budget);
+    }
+}

@@ -29,8 +29,8 @@ struct Replaced {
     }
 };
 
-using End = std::function<void(Runtime &, zyntax_io *)>;
-const End ends[] = {
+using EndOfHandle = std::function<void(Runtime &, zyntax_io *)>;
+const EndOfHandle ends_of_handles[] = {
     [](Runtime &, zyntax_io *io) { CHECK(zyntax_io_close(io) == 0); },
     [](Runtime &, zyntax_io *io) {
         intptr_t fd = 77;
@@ -43,7 +43,7 @@ const End ends[] = {
 
 TEST_CASE("the_end_of_a_handle_leaves_a_strangers_descriptor_open") {
     NEEDS_A_POLLER_THAT_KNOWS;
-    for (const End &end : ends) {
+    for (const EndOfHandle &end : ends_of_handles) {
         Runtime rt;
         Replaced replaced(rt);
         end(rt, replaced.old);
@@ -59,7 +59,7 @@ TEST_CASE("the_end_of_a_handle_leaves_a_strangers_descriptor_open") {
 
 TEST_CASE("the_end_of_a_handle_leaves_the_new_handle_of_its_number_alone") {
     NEEDS_A_POLLER_THAT_KNOWS;
-    for (const End &end : ends) {
+    for (const EndOfHandle &end : ends_of_handles) {
         Runtime rt;
         Replaced replaced(rt);
         zyntax_io *fresh = nullptr;

@@ -57,6 +57,36 @@ TEST_CASE("an_empty_datagram_is_a_read_of_zero_bytes_and_not_the_end") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
+TEST_CASE("an_empty_write_sends_an_empty_datagram") {
+    Runtime rt;
+    Fd a = udp(0), b = udp(port_of(a));
+    connect_to(a, port_of(b));
+    zyntax_io *from = adopt(rt, a), *to = adopt(rt, b);
+    char buf[8];
+    Await reader(rt, reading(to, buf, sizeof buf));
+    settle(rt);
+    CHECK(reader.alive());
+    CHECK(await(rt, writing(from, nullptr, 0)) == 0);
+    CHECK(rt.drain());
+    CHECK(reader.result == 0);
+    CHECK(await(rt, writing(from, "next", 4)) == 4);
+    CHECK(await(rt, reading(to, buf, sizeof buf)) == 4);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("an_empty_read_takes_no_datagram") {
+    Runtime rt;
+    Fd a = udp(0), b = udp(port_of(a));
+    zyntax_io *io = adopt(rt, a);
+    char buf[8];
+    CHECK(await(rt, reading(io, nullptr, 0)) == 0); // nor waits for one
+    put(b, "whole");
+    REQUIRE(wait_for(Descriptor(zyntax_io_fd(io)), POLLIN));
+    CHECK(await(rt, reading(io, nullptr, 0)) == 0);
+    CHECK(await(rt, reading(io, buf, sizeof buf)) == 5);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
 TEST_CASE("a_port_where_nobody_listens_is_an_error_once_and_then_the_socket_goes_on") {
     SKIP_WHEN(on_windows, "the runtime asks Windows not to report a datagram that nobody took");
     SKIP_WHEN(on_libkqueue, "libkqueue takes the error of a socket that it reports");

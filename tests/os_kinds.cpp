@@ -25,7 +25,12 @@ TEST_CASE("tcp_is_tcp") {
 
 TEST_CASE("other_sockets_are_sockets") {
     if (has_local_sockets) CHECK(kind_of(socket_pair().near) == Kind::socket); // elsewhere they are TCP
-    CHECK(kind_of(Fd(sys::make_socket(AF_INET, SOCK_DGRAM))) == Kind::socket);
+}
+
+TEST_CASE("sockets_whose_writes_are_messages_are_told_apart") {
+    CHECK(kind_of(Fd(sys::make_socket(AF_INET, SOCK_DGRAM))) == Kind::messages);
+    if (has_local_sockets) CHECK(kind_of(socket_pair(SOCK_DGRAM).near) == Kind::messages);
+    if (has_sequenced_packets) CHECK(kind_of(socket_pair(SOCK_SEQPACKET).near) == Kind::messages);
 }
 
 TEST_CASE("pipes_and_terminals_are_told_apart") {

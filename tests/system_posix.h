@@ -3,10 +3,15 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#ifdef __linux__
+#include <sched.h>
+#include <sys/ioctl.h>
+#endif
 #include <sys/mman.h>
 #include <sys/resource.h>
 #if defined(__linux__)
@@ -254,6 +259,42 @@ inline bool attach_tls([[maybe_unused]] Descriptor fd) {
 inline Descriptor accept_from(Descriptor listener) { return private_to_us(accept(listener, nullptr, nullptr)); }
 inline bool connect_began() { return errno == EINPROGRESS; }
 inline void end_writing(Descriptor fd) { REQUIRE(shutdown(fd, SHUT_WR) == 0); }
+
+// The loopback's interface; null where its name is not known.
+inline const char *loopback_name() {
+    for (const char *name : {"lo", "lo0"})
+        if (if_nametoindex(name)) return name;
+    return nullptr;
+}
+inline unsigned loopback_index() { return if_nametoindex(loopback_name()); }
+
+#ifdef __linux__
+constexpr bool has_private_networks = true;
+
+inline bool write_file(const char *path, const std::string &text) {
+    std::ofstream file(path);
+    file << text;
+    file.flush();
+    return bool(file);
+}
+
+// This process has a network of its own from now on, with a loopback and one port that is given out. False without the
+// privilege.
+inline bool enter_private_network(uint16_t port) {
+    if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
+    ifreq up{};
+    std::strcpy(up.ifr_name, "lo");
+    up.ifr_flags = IFF_UP;
+    Descriptor fd = private_to_us(socket(AF_INET, SOCK_DGRAM, 0));
+    bool is_up = ioctl(fd, SIOCSIFFLAGS, &up) == 0;
+    ::close(fd);
+    std::string number = std::to_string(port);
+    return is_up && write_file("/proc/sys/net/ipv4/ip_local_port_range", number + " " + number);
+}
+#else
+constexpr bool has_private_networks = false;
+inline bool enter_private_network(uint16_t) { return false; }
+#endif
 
 // Sends a text that has a descriptor with it.
 inline void send_with_descriptor(Descriptor fd, const char *text) {

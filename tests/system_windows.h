@@ -330,6 +330,11 @@ struct DefaultStackSize {
     ~DefaultStackSize() {}
 };
 
+inline const char *loopback_name() { return nullptr; }
+inline unsigned loopback_index() { return 0; }
+constexpr bool has_private_networks = false;
+inline bool enter_private_network(uint16_t) { return false; }
+
 inline std::set<int> blocked_signals() { return {}; }
 inline std::set<int> signals_blocked_in_jobs() { return {}; }
 struct BlockedSignal {

@@ -208,3 +208,24 @@ TEST_CASE("a_deadline_for_connecting_is_join_until") {
     CHECK(rt.stats().io_open == 0);
     CHECK(rt.idle_waits() <= idle_budget);
 }
+
+// Linux may give the connecting socket the port that it connects to: the socket then meets itself.
+TEST_CASE("a_connect_that_would_meet_itself_is_econnrefused") {
+    SKIP_WHEN(!has_private_networks, "only Linux has networks of a process");
+    for (const char *host : {"127.0.0.1", "::ffff:127.0.0.1", "::1"}) {
+        CAPTURE(std::string(host));
+        Child child([&] {
+            constexpr uint16_t only = 20'000;
+            if (!enter_private_network(only)) return 99;
+            if (host[1] != '2' && !has_ipv6()) return 99;
+            Client rt;
+            int before = fd_count();
+            for (int i = 0; i < 3; i++)
+                if (rt.connect(host, only) != ZYNTAX_ECONNREFUSED) return 1;
+            return fd_count() == before && rt.stats().io_open == 0 ? 0 : 2;
+        });
+        int end = child.end();
+        SKIP_WHEN(end == 99, "no network of its own");
+        CHECK(end == 0);
+    }
+}

@@ -39,6 +39,36 @@ TEST_CASE("an_ipv6_address_listens") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
+TEST_CASE("an_ipv4_address_that_is_written_as_ipv6_listens_for_ipv4") {
+    Runtime rt;
+    for (const char *address : {"::ffff:127.0.0.1", "::FFFF:7f00:1", "::ffff:0.0.0.0", "0:0:0:0:0:ffff:127.0.0.1"}) {
+        CAPTURE(std::string(address));
+        zyntax_io *listener = listen_on(rt, address), *client = nullptr;
+        CHECK(reaches(rt, listener, AF_INET));
+        auto port = uint16_t(zyntax_tcp_port(listener));
+        CHECK(await(rt, connecting(rt, "::ffff:127.0.0.1", port, &client)) == 0);
+    }
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("an_ipv6_address_may_name_its_interface_or_give_its_number") {
+    if (!has_ipv6()) return;
+    SKIP_WHEN(loopback_name() == nullptr, "the name of the loopback is not known");
+    Runtime rt;
+    std::string name = std::string("::1%") + loopback_name(), number = "::1%" + std::to_string(loopback_index());
+    for (const std::string &address : {name, number}) {
+        CAPTURE(address);
+        zyntax_io *listener = listen_on(rt, address.c_str()), *client = nullptr;
+        CHECK(reaches(rt, listener, AF_INET6));
+        auto port = uint16_t(zyntax_tcp_port(listener));
+        CHECK(await(rt, connecting(rt, address.c_str(), port, &client)) == 0);
+    }
+    zyntax_io *listener = nullptr;
+    for (const char *address : {"::1%", "::1%no-such-interface", "127.0.0.1%lo", "fe80::1%no-such-interface", "%lo"})
+        CHECK(zyntax_tcp_listen(rt, address, 0, &listener) == ZYNTAX_EINVAL);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
 TEST_CASE("no_address_listens_on_every_interface_with_ipv6_and_ipv4") {
     Runtime rt;
     zyntax_io *listener = listen_on(rt, nullptr);

@@ -60,7 +60,17 @@ void job_abandoned(Runtime *runtime, Node *node) {
     else job->state = Job::unheard;
 }
 
-Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void (*drop)(void *), void *arg, size_t arg_size) {
+// What a call asks for.
+struct Request {
+    int64_t (*fn)(void *);
+    void (*drop)(void *);
+    void *arg;
+    size_t arg_size;
+    bool is_look_up;
+};
+
+Job *make_job(Runtime *runtime, const Request &request) {
+    size_t arg_size = request.arg_size;
     if (arg_size > Arena::max_size - sizeof(Job)) return nullptr;
     void *memory = runtime->arena.take(sizeof(Job) + arg_size);
     if (!memory) return nullptr;
@@ -68,11 +78,12 @@ Job *make_job(Runtime *runtime, int64_t (*fn)(void *), void (*drop)(void *), voi
     job->run = job_arrived;
     job->discard = job_discarded;
     job->abandoned = job_abandoned;
-    job->fn = fn;
-    job->drop = drop;
+    job->fn = request.fn;
+    job->drop = request.drop;
+    job->is_look_up = request.is_look_up;
     job->arg_size = arg_size;
-    job->arg = arg_size ? job->copy() : arg;
-    if (arg_size) memcpy(job->copy(), arg, arg_size);
+    job->arg = arg_size ? job->copy() : request.arg;
+    if (arg_size) memcpy(job->copy(), request.arg, arg_size);
     return job;
 }
 
@@ -95,28 +106,39 @@ bool is_job(const Node *node, int64_t (*fn)(void *)) {
     return node->source && node->source->abandoned == job_abandoned && static_cast<Job *>(node->source)->fn == fn;
 }
 
-} // namespace
-
-PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
-                           Waker *waker, int64_t *result) noexcept {
-    return zyntax_blocking_with(runtime, op, fn, nullptr, arg, arg_size, waker, result);
-}
-
-PollStatus zyntax_blocking_with(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void (*drop)(void *),
-                                void *arg, size_t arg_size, Waker *waker, int64_t *result) noexcept {
+PollStatus run(Runtime *runtime, zyntax_op *op, const Request &request, Waker *waker, int64_t *result) {
     if (Answer answer = answer_at_once(op, waker, result)) return answer;
-    if (!runtime || !fn || (!arg && arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
+    if (!runtime || !request.fn || (!request.arg && request.arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
     if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);
-    if (!*op) return begin_job(runtime, op, make_job(runtime, fn, drop, arg, arg_size), waker, result);
+    if (!*op) return begin_job(runtime, op, make_job(runtime, request), waker, result);
 
-    Node *node = my_node(runtime, op, [fn](const Node *n) { return is_job(n, fn); });
+    auto is_it = [fn = request.fn](const Node *n) { return is_job(n, fn); };
+    Node *node = my_node(runtime, op, is_it);
     if (!node) return complete(op, result, ZYNTAX_ECANCELED);
     Job *job = static_cast<Job *>(node->source);
     if (job->state != Job::done) return still_pending(runtime, node, waker);
     int64_t outcome = job->outcome;
-    if (arg_size && job->arg_size == arg_size) memcpy(arg, job->copy(), arg_size);
+    size_t size = request.arg_size;
+    if (size && job->arg_size == size) memcpy(request.arg, job->copy(), size);
     free_node(runtime, node);
     end_job(runtime, job);
     return complete(op, result, outcome);
+}
+
+} // namespace
+
+PollStatus zyntax::look_up_in_pool(Runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
+                                   Waker *waker, int64_t *result) {
+    return run(runtime, op, {fn, nullptr, arg, arg_size, true}, waker, result);
+}
+
+PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
+                           Waker *waker, int64_t *result) noexcept {
+    return run(runtime, op, {fn, nullptr, arg, arg_size, false}, waker, result);
+}
+
+PollStatus zyntax_blocking_with(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void (*drop)(void *),
+                                void *arg, size_t arg_size, Waker *waker, int64_t *result) noexcept {
+    return run(runtime, op, {fn, drop, arg, arg_size, false}, waker, result);
 }

@@ -1,6 +1,6 @@
 // Connecting: look the name up, unless it is an address, then try one address after the other. It never blocks: names
 // are looked up in the pool.
-#include "../runtime.h"
+#include "pool.h"
 
 #include <string.h>
 
@@ -65,7 +65,7 @@ PollStatus find_addresses(Runtime *runtime, Attempt *attempt, Waker *waker) {
     for (;;) {
         Names *names = attempt->names;
         int64_t n = 0;
-        if (zyntax_blocking(runtime, &attempt->op, look_up_names, names, names->size(), waker, &n) == POLL_PENDING)
+        if (look_up_in_pool(runtime, &attempt->op, look_up_names, names, names->size(), waker, &n) == POLL_PENDING)
             return POLL_PENDING;
         auto count = static_cast<uint32_t>(n < 0 ? 0 : n);
         attempt->error = n < 0 ? static_cast<int32_t>(n) : 0;

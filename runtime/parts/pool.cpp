@@ -1,6 +1,6 @@
 // The blocking pool: threads that start on demand, take work in order, and end after idling. What is done comes back to
 // the runtime's thread as a message, and so does a thread that ends, to be joined: nothing of the library runs in a
-// thread once the runtime is gone.
+// thread once the runtime is gone. Name look-ups, which can take half a minute, leave half of the threads to others.
 #include "pool.h"
 
 namespace zyntax {
@@ -9,19 +9,10 @@ namespace {
 
 constexpr uint64_t idle_ns = 5'000'000'000;
 
-// threads == workers that were started and not joined
-struct ThreadPool : Part {
-    explicit ThreadPool(Runtime *runtime) : Part(), inbox(runtime->inbox) { monitor.init(); }
-
-    Inbox *inbox;
-    os::Monitor monitor;
-    uint32_t threads = 0; // runtime's thread
-    // Guarded by the monitor.
+// Work that waits for a thread, in its order.
+struct Queue {
     Work *oldest = nullptr, *newest = nullptr;
-    uint32_t waiting = 0; // in the queue
-    uint32_t idle = 0;    // threads that wait for one
-    uint32_t ended = 0;   // threads that take no more
-    bool ending = false;
+    uint32_t count = 0;
 
     void push(Work *work) {
         work->next_queued = nullptr;
@@ -29,13 +20,46 @@ struct ThreadPool : Part {
         (newest ? newest->next_queued : oldest) = work;
         newest = work;
         work->is_queued = true;
-        waiting++;
+        count++;
     }
     void take_out(Work *work) {
         (work->prev_queued ? work->prev_queued->next_queued : oldest) = work->next_queued;
         (work->next_queued ? work->next_queued->prev_queued : newest) = work->prev_queued;
         work->is_queued = false;
-        waiting--;
+        count--;
+    }
+};
+
+// threads == workers that were started and not joined
+struct ThreadPool : Part {
+    explicit ThreadPool(Runtime *runtime) : Part(), inbox(runtime->inbox) {
+        most = runtime->config.blocking_threads;
+        monitor.init();
+    }
+
+    Inbox *inbox;
+    uint32_t most; // threads
+    os::Monitor monitor;
+    uint32_t threads = 0; // runtime's thread
+    // Guarded by the monitor.
+    Queue jobs, look_ups;
+    uint64_t pushed = 0;          // works, ever
+    uint32_t looking_up = 0;      // threads
+    uint32_t idle = 0, ended = 0; // threads that wait for work; that take no more
+    bool ending = false;
+
+    Queue *queue_of(const Work *work) { return work->is_look_up ? &look_ups : &jobs; }
+    uint32_t free_for_look_ups() const { return (most < 2 ? 1 : most / 2) - looking_up; }
+
+    // The oldest that may begin, or null.
+    Work *next_work() const {
+        Work *look_up = free_for_look_ups() ? look_ups.oldest : nullptr;
+        return look_up && (!jobs.oldest || look_up->number < jobs.oldest->number) ? look_up : jobs.oldest;
+    }
+    // How many may begin.
+    uint32_t waiting() const {
+        uint32_t free = free_for_look_ups();
+        return jobs.count + (look_ups.count < free ? look_ups.count : free);
     }
 };
 
@@ -49,25 +73,28 @@ void worker_ended(Runtime *, Message *);
 
 // ---- in the pool's threads ----
 
-// Null: there is nothing more to do for this thread.
-Work *take_work(ThreadPool *pool) {
+// What to do after `was_look_up`. Null: there is nothing more to do for this thread.
+Work *take_work(ThreadPool *pool, bool was_look_up) {
     os::Locked lock(&pool->monitor);
-    bool timed_out = false;
-    while (!pool->oldest && !pool->ending && !timed_out) {
+    pool->looking_up -= was_look_up;
+    Work *work = pool->next_work();
+    for (bool timed_out = false; !work && !pool->ending && !timed_out; work = pool->next_work()) {
         pool->idle++;
         timed_out = !pool->monitor.wait_for(idle_ns);
         pool->idle--;
     }
-    Work *work = pool->oldest;
-    if (work) pool->take_out(work);
+    if (work) pool->queue_of(work)->take_out(work);
     else pool->ended++;
+    pool->looking_up += work && work->is_look_up;
     return work;
 }
 
 void run_worker(void *arg) {
     auto *worker = static_cast<Worker *>(arg);
     ThreadPool *pool = worker->pool;
-    while (Work *work = take_work(pool)) {
+    bool is_look_up = false;
+    while (Work *work = take_work(pool, is_look_up)) {
+        is_look_up = work->is_look_up;
         work->outcome = work->fn(work->arg);
         send(pool->inbox, work);
     }
@@ -98,19 +125,21 @@ void worker_ended(Runtime *runtime, Message *message) {
 // function of another job.
 void end_pool(Runtime *runtime, Part *part) {
     auto *pool = static_cast<ThreadPool *>(part);
-    Work *discarded;
+    Queue queues[2];
     {
         os::Locked lock(&pool->monitor);
         pool->ending = true;
-        discarded = pool->oldest;
-        pool->oldest = pool->newest = nullptr;
-        pool->waiting = 0;
+        queues[0] = pool->jobs;
+        queues[1] = pool->look_ups;
+        pool->jobs = pool->look_ups = {};
         pool->monitor.broadcast();
     }
-    while (Work *work = discarded) {
-        discarded = work->next_queued;
-        runtime->counts.blocking_pending--;
-        work->discard(runtime, work);
+    for (Queue &queue : queues) {
+        while (Work *work = queue.oldest) {
+            queue.take_out(work);
+            runtime->counts.blocking_pending--;
+            work->discard(runtime, work);
+        }
     }
     for (;;) {
         take_inbox_work(runtime);
@@ -148,12 +177,14 @@ int32_t submit(Runtime *runtime, Work *work) {
     ThreadPool *pool = pool_of(runtime);
     if (!pool) return ZYNTAX_ENOMEM;
     os::Locked lock(&pool->monitor);
-    pool->push(work);
+    Queue *queue = pool->queue_of(work);
+    work->number = pool->pushed++;
+    queue->push(work);
     uint32_t working = pool->threads - pool->ended;
-    bool wants_more = pool->waiting > pool->idle && working < runtime->config.blocking_threads;
+    bool wants_more = pool->waiting() > pool->idle && working < pool->most;
     int32_t error = wants_more ? start_worker(runtime, pool) : 0;
     if (error && working == 0) {
-        pool->take_out(work);
+        queue->take_out(work);
         return error;
     }
     pool->monitor.signal();
@@ -165,7 +196,7 @@ bool withdraw(Runtime *runtime, Work *work) {
     ThreadPool *pool = pool_of(runtime);
     os::Locked lock(&pool->monitor);
     if (!work->is_queued) return false;
-    pool->take_out(work);
+    pool->queue_of(work)->take_out(work);
     runtime->counts.blocking_pending--;
     return true;
 }

@@ -31,7 +31,8 @@ int32_t zyntax_runtime_post(zyntax_runtime *runtime, void (*fn)(void *), void *a
     if (!runtime || !fn) return ZYNTAX_EINVAL;
     Inbox *inbox = runtime->inbox;
     Visit visit(inbox);
-    if (driving == inbox && runtime->is_ending) return ZYNTAX_ECANCELED;
+    bool is_driver = inbox->driver.load(std::memory_order_relaxed) == this_thread(); // perhaps not of the innermost
+    if (is_driver && runtime->is_ending) return ZYNTAX_ECANCELED;
     void *memory = runtime->memory.take(sizeof(Post));
     if (!memory) return ZYNTAX_ENOMEM;
     auto *post = ::new (memory) Post();

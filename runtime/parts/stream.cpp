@@ -16,7 +16,8 @@ inline PollStatus transfer(zyntax_io *handle, zyntax_op *op, uint32_t direction,
     if (!io) return dead_handle(op, result);
     if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
     if (Node *node = io_waiter(ref, direction, op)) return still_pending(ref.runtime, node, waker);
-    if (!len) return complete(op, result, 0);
+    bool is_message = direction == writable && io->kind == os::Kind::messages;
+    if (!len && !is_message) return complete(op, result, 0);
     if (io->readiness & bits_of(direction)) {
         os::KeepErrors keep;
         io->reported &= ~direction;

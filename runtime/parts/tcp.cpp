@@ -65,8 +65,7 @@ PollStatus rest(const IoRef &ref, zyntax_op *op, Waker *waker, int64_t *result) 
 }
 
 bool listens(Io *io) {
-    bool could = io->kind == os::Kind::tcp || io->kind == os::Kind::socket;
-    return io->listens = io->listens || (could && os::listens(io->fd));
+    return io->listens = io->listens || (os::is_socket(io->kind) && os::listens(io->fd));
 }
 
 // A connection, or the error of accept.

@@ -23,7 +23,8 @@ fi
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir "$copy/tree"
-(cd "$root" && tar cf - meson.build meson_options.txt include runtime platform bindings/zyntax tests) | tar xf - -C "$copy/tree"
+(cd "$root" && tar cf - meson.build meson_options.txt include runtime platform bindings/zyntax tests) |
+    tar xf - -C "$copy/tree"
 missed=0
 
 if [ -n "$check" ]; then

@@ -5,8 +5,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Beginnings of flags that a distribution or a user sets for all C++ code, and that these sources cannot have: they are
-/// compiled as C++20 without the C++ library, into objects that rustc links as they are.
+/// Beginnings of flags that a distribution or a user sets for all C++ code, and that these sources cannot have: they
+/// are compiled as C++20 without the C++ library, into objects that rustc links as they are.
 const REFUSED: &[&str] = &[
     // The language, and what a run-time library would have to provide for it.
     "-std= --std= -ansi -fexceptions -fnon-call-exceptions -frtti -fthreadsafe-statics -fno-implicit-templates",
@@ -118,7 +118,8 @@ fn main() {
     }
     if !msvc {
         build.flag("-U_GLIBCXX_ASSERTIONS"); // some distributions' compilers define it
-                                             // And some of them write bitcode, which only rustc's own linker plugin is meant for.
+                                             // And some of them write bitcode, which only rustc's own linker plugin is
+                                             // meant for.
         if !env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("linker-plugin-lto")) {
             build.flag_if_supported("-fno-lto");
         }

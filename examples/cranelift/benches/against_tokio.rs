@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Compiled state machines on the Zyntax runtime beside the same async code, written by hand in Rust, on Tokio's
 //! current_thread. Each workload runs on both in turn; the ratio is the median of the pairs' ratios, below 1 when
-//! compiled code is faster. Ends with what an await point costs in code and in time to compile.
+//! compiled code is faster. Ends with what an await point costs in code and in time to compile: in small functions, and
+//! in one where many values live across many await points.
 //!
 //!     cargo bench -p zyntax-cranelift
 
@@ -215,7 +216,9 @@ fn main() {
         println!("{:32} {ours:>9.1} ns {theirs:>9.1} ns {ratio:>7.2}", workload.name);
     }
     let (_, size) = timed(&many_awaits(), 202_700);
-    println!("\n{size}");
+    println!("\n100 functions:  {size}");
+    let (_, size) = timed(&one_wide_function(), 160_000 - 400);
+    println!("1 function:     {size}");
 }
 
 /// A hundred functions with ten await points each.
@@ -229,4 +232,13 @@ fn many_awaits() -> String {
         main += &format!("s = s + f{function}(1, 2).await;\n");
     }
     text + &main + "print(s); }\n"
+}
+
+/// A function with 400 variables that live across all of its 400 await points, of which each changes one.
+fn one_wide_function() -> String {
+    let lets: String = (0..400).map(|i| format!("let x{i} = {i};\n")).collect();
+    let awaits: String = (0..400).map(|i| format!("x{i} = x{i} + id({i}).await;\n")).collect();
+    let sum: String = (0..400).map(|i| format!("s = s + x{i};\n")).collect();
+    let id = "async fn id(x) { yield_now().await; return x; }\n";
+    format!("{id}async fn main() {{\n{lets}{awaits}let s = 0;\n{sum}print(s); }}\n")
 }

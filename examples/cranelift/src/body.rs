@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The body of one machine function, from its flow graph.
 //!
-//! An await point has two calls of what it waits for. The first stands in the straight-line code; when it is pending, the
-//! frame gets the state id and what it does not have yet. The second stands where the next poll comes in; while it is
-//! pending too there is nothing to store, and when it is ready both ways join. homes.rs says where each value is then.
+//! An await point has two calls of what it waits for. The first stands in the straight-line code; when it is pending,
+//! the frame gets the state id and what it does not have yet. The second stands where the next poll comes in; while it
+//! is pending too there is nothing to store, and when it is ready both ways join. homes.rs says where each value is.
 
 use std::collections::{HashMap, HashSet};
 

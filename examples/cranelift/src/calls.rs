@@ -54,8 +54,8 @@ impl Calls {
         self.circle[caller] == self.circle[callee]
     }
 
-    /// A node is numbered when it is first seen, and is open until its circle is known. `lowest` is the lowest number of
-    /// an open node that it reaches; the node that reaches nothing lower than itself closes its circle.
+    /// A node is numbered when it is first seen, and is open until its circle is known. `lowest` is the lowest number
+    /// of an open node that it reaches; the node that reaches nothing lower than itself closes its circle.
     fn find_circles(&mut self, callees: &[Vec<usize>]) {
         let (mut number, mut lowest) = (vec![0; callees.len()], vec![0; callees.len()]);
         let (mut seen, mut open) = (0, Vec::new());

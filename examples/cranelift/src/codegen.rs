@@ -6,12 +6,12 @@
 //!     NAME.drop(state)                    gives up what is pending there, and what is alive around it
 //!     NAME.end(state, outcome)            the drop function of a task: hands the value over, or drops
 //!
-//! body.rs fills them in. A plain one becomes `NAME.plain`: every name that comes from the program has a dot, and none that
-//! it may import has one, so that no program replaces a function of the runtime's.
+//! body.rs fills them in. A plain one becomes `NAME.plain`. Every name that comes from the program has a dot, and no
+//! import has one, so that no program replaces a function of the runtime's.
 //!
-//! Compiled code never runs over the end of the stack. No frame is larger than FRAME_MAX, and a function checks how much
-//! is left when it can call itself or when the functions that it calls may need more than UNCHECKED_MAX before one of them
-//! checks. So STACK_RESERVE, which the check leaves, is enough for what goes on without one.
+//! Compiled code never runs over the end of the stack. No frame is larger than FRAME_MAX. A function checks how much is
+//! left when it can call itself, or when its callees may need more than UNCHECKED_MAX before one of them checks. So
+//! STACK_RESERVE, which the check leaves, is enough for calls without one.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -39,7 +39,7 @@ type Compiled<T> = Result<T, Box<ModuleError>>;
 const FRAME_MAX: usize = 256 << 10;
 /// The most stack for calls that do not check it.
 const UNCHECKED_MAX: usize = 64 << 10;
-/// What a check leaves: for the frame of a callee, for what that calls, and 256 KiB for functions of the runtime and host.
+/// What a check leaves: for the frame of a callee, for its callees, and 256 KiB for functions of the runtime and host.
 pub const STACK_RESERVE: usize = FRAME_MAX + UNCHECKED_MAX + (256 << 10);
 /// A frame's return address and the caller's frame pointer.
 const FRAME_LINK: usize = 16;

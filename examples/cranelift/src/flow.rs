@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The syntax tree to a flow graph: blocks of simple instructions on registers. Await points end a block, so that a poll
-//! function can go on behind each of them.
+//! The syntax tree to a flow graph: blocks of simple instructions on registers. An await point ends a block, so that a
+//! poll function can go on behind it.
 //!
 //! Every value, a variable as well as an operand that waits for the next one, is a register. What lives across an await
 //! is then one question for all of them (liveness.rs).

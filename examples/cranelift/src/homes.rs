@@ -17,8 +17,8 @@ use crate::layout::Spot;
 use crate::liveness::Lives;
 use crate::set::Set;
 
-/// So many residents are kept in registers across an await point that is ready at once: about as many as the machine has
-/// that a call leaves alone.
+/// So many residents are kept in registers across an await point that is ready at once: about as many as a call leaves
+/// alone.
 const KEEP_MAX: usize = 4;
 
 pub struct Homes {

@@ -59,8 +59,8 @@ impl Lives {
         changed
     }
 
-    /// Goes through the block from its end to its start, and gives what lives there; `set` sees each register that is set,
-    /// and what lives behind that.
+    /// Goes through the block from its end to its start, and gives what lives there. `set` sees each register that is
+    /// set, and what lives behind that.
     pub fn walk(&self, index: usize, block: &Block, mut set: impl FnMut(usize, &Set)) -> Set {
         let mut live = match &block.end {
             Some(End::Await(point)) => self.across(point),

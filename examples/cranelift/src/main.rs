@@ -50,6 +50,8 @@ struct Options {
     check_leaks: bool,
     /// For the tests: end the program after so many polls.
     polls: Option<u64>,
+    /// For the tests: the runtime's await budget; 0 is its own choice.
+    await_budget: u32,
     /// Print how long compiling took and how large the code is.
     timing: bool,
 }
@@ -65,6 +67,7 @@ fn options() -> Option<Options> {
             "--imports" => options.imports = true,
             "--timing" => options.timing = true,
             "--backend" => options.backend = args.next()?,
+            "--await-budget" => options.await_budget = args.next()?.parse().ok()?,
             "--polls" => options.polls = Some(args.next()?.parse().ok()?),
             _ if options.file.is_none() && !arg.starts_with('-') => options.file = Some(arg),
             _ => return None,
@@ -142,7 +145,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     }
 
     let runtime = match options.backend.as_str() {
-        "zyntax" => runtime::create(options.polls.map_or(0, |_| 1))?,
+        "zyntax" => runtime::create(options.polls.map_or(0, |_| 1), options.await_budget)?,
         name => five::create(name)?,
     };
     host.runtime.set(runtime);

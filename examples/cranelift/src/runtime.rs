@@ -48,6 +48,7 @@ struct Config {
     spin_us: u32,
     blocking_threads: u32,
     flags: u32,
+    await_budget: u32,
 }
 
 const DETECT_STALL: u32 = 1;
@@ -74,7 +75,7 @@ pub fn imports() -> Vec<Import> {
 }
 
 /// A runtime, or why there is none. A program that waits for what cannot come is told so.
-pub fn create(poll_budget: u32) -> Result<*mut c_void, String> {
+pub fn create(poll_budget: u32, await_budget: u32) -> Result<*mut c_void, String> {
     let null = std::ptr::null();
     let (size, mut error) = (std::mem::size_of::<Config>(), 0);
     let (spin_us, blocking_threads) = (0, 0);
@@ -86,6 +87,7 @@ pub fn create(poll_budget: u32) -> Result<*mut c_void, String> {
         spin_us,
         blocking_threads,
         flags: DETECT_STALL,
+        await_budget,
     };
     // SAFETY: the config is the one that its size says, and is copied.
     let runtime = unsafe { zyntax_runtime_create_with(&config, &mut error) };

@@ -226,13 +226,13 @@ fn large_frames() {
     for (name, step, deep) in [
         (
             "frames1",
-            1000,
+            2000,
             "fn deep(n) { if n % STEP == 0 { wide99(n); } return 1 + deep(n + 1); }
             async fn main() { deep(1); }",
         ),
         (
             "frames2",
-            300,
+            700,
             "async fn deep(n) { if n % STEP == 0 { wide99(n); } return 1 + deep(n + 1).await; }
             async fn main() { deep(1).await; }",
         ),

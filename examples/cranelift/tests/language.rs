@@ -14,9 +14,13 @@ fn say(x) { print(x); return x; }
 
 #[track_caller]
 fn prints(name: &str, text: &str, expected: &[i64]) {
-    let ran = run_text(name, &format!("{PRELUDE}{text}"), &["--check-leaks"]);
+    let text = format!("{PRELUDE}{text}");
     let expected: String = expected.iter().map(|number| format!("{number}\n")).collect();
-    assert_eq!((ran.code, ran.out), (0, expected), "{}", ran.err);
+    // With a budget of one, every second await point that would be ready at once is pending.
+    for options in [&["--check-leaks"][..], &["--check-leaks", "--await-budget", "1"]] {
+        let ran = run_text(name, &text, options);
+        assert_eq!((ran.code, ran.out.as_str()), (0, expected.as_str()), "{options:?}: {}", ran.err);
+    }
 }
 
 #[track_caller]
@@ -314,7 +318,8 @@ async fn main() {
 fn awaits_that_are_ready_at_once() {
     main_prints(
         "ready_channel",
-        "let c = channel(7); let i = 0; let s = 0; while i < 1000 { send(c, i).await; s = s + recv(c).await * 3; i = i + 1; }
+        "let c = channel(7); let i = 0; let s = 0;
+         while i < 1000 { send(c, i).await; s = s + recv(c).await * 3; i = i + 1; }
          let more = channel(1000); while i > 0 { i = i - 1; send(more, i).await; } close_channel(more);
          let v = recv(more).await; while v >= 0 { s = s + v; v = recv(more).await; } print(s);",
         &[4 * 499_500],
@@ -322,8 +327,8 @@ fn awaits_that_are_ready_at_once() {
     main_prints(
         "ready_tasks",
         "let t = spawn id(3); join(t).await; let i = 0; let s = 0;
-         while i < 1000 { s = s + join(t).await + select(t, t).await + timeout(t, 1000).await; sleep_ms(0).await; i = i + 1; }
-         print(s);",
+         while i < 1000 { s = s + join(t).await + select(t, t).await + timeout(t, 1000).await;
+         sleep_ms(0).await; i = i + 1; } print(s);",
         &[4000],
     );
     prints(
@@ -331,7 +336,8 @@ fn awaits_that_are_ready_at_once() {
         "async iter items(c, n) { while n > 0 { yield recv(c).await; n = n - 1; } }
          async fn one(c, x) { send(c, x).await; let y = x; for z in items(c, 1) { y = y + z; } return y; }
          async fn main() { let c = channel(1); let a = 1; let s = 0;
-             while a <= 300 { let f = async |x| { return one(c, x).await; }; s = s + one(c, a).await + f(a).await; a = a + 1; }
+             while a <= 300 { let f = async |x| { return one(c, x).await; };
+                 s = s + one(c, a).await + f(a).await; a = a + 1; }
              print(s); }",
         &[4 * 45_150],
     );
@@ -407,6 +413,30 @@ async fn main() {
         };
         let text = format!("{functions}{all}{}", body.replace("CALLS", &call));
         prints(&format!("names{number}"), &text, &[0, 7, 34, sum]);
+    }
+}
+
+/// What an await point costs in code does not grow with what lives across it, on whatever way it is reached.
+#[test]
+fn code_for_an_await_among_many_variables() {
+    let bytes = |name: &str, variables: usize, begin: &str, end: &str| {
+        let lets: String = (0..variables).map(|i| format!("let x{i} = {i}; ")).collect();
+        let awaits: String = (0..400)
+            .map(|i| format!("{begin} x{0} = x{0} + id({i}).await; {end}", i % variables))
+            .map(|text| text + "\n")
+            .collect();
+        let sum: String = (0..variables).map(|i| format!("s = s + x{i}; ")).collect();
+        let text = format!("{PRELUDE}async fn main() {{ let n = 1; let s = 0; {lets}{awaits}{sum}print(s); }}");
+        let ran = run_text(name, &text, &["--timing"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let sizes: Vec<usize> = ran.err.split(' ').filter_map(|word| word.parse().ok()).collect();
+        sizes[1] / sizes[0]
+    };
+    for (name, begin, end) in
+        [("straight", "", ""), ("branch", "if n {", "}"), ("loop", "while s < 1 { s = s + 1;", "} s = 0;")]
+    {
+        let (few, many) = (bytes(name, 4, begin, end), bytes(name, 400, begin, end));
+        assert!(many < few * 3 / 2, "{name}: {few} bytes among 4 variables, {many} among 400");
     }
 }
 

@@ -82,6 +82,6 @@ fn backends() {
             assert_eq!((ran.code, ran.out, ran.err.as_str()), (0, expected, ""), "{name} on {backend}");
         }
         let ran = run_file(&samples(), "echo.zy", &["--backend", backend]);
-        assert_eq!((ran.code, ran.err.as_str()), (1, "echo.zy:5: `accept` needs --backend zyntax\n"));
+        assert_eq!((ran.code, ran.err.as_str()), (1, "echo.zy:4: `read_byte` needs --backend zyntax\n"));
     }
 }

@@ -23,8 +23,8 @@ enum Job<F, T> {
 
 /// Runs in a thread of the pool.
 unsafe extern "C" fn run<F: FnOnce() -> T, T>(job: *mut c_void) -> i64 {
-    // SAFETY: the library calls this once at most, before `drop_job`, and nobody else looks at the job until the library
-    // says that this has returned.
+    // SAFETY: the library calls this once at most, before `drop_job`, and nobody else looks at the job until the
+    // library says that this has returned.
     let job = unsafe { &mut *job.cast::<Job<F, T>>() };
     if let Job::Work(work) = mem::replace(job, Job::Empty) {
         *job = Job::Result(catch_unwind(AssertUnwindSafe(work)));

@@ -110,17 +110,18 @@ impl<T> Sender<T> {
         let mut item = Some(item);
         let mut slot = OpSlot::new();
         poll_fn(move |cx| {
+            // Asked first: the library would count an item that is not there.
+            assert!(item.is_some(), "send was polled after it was ready");
             let (signal, mut result) = (0u8, 0);
             ready!(slot.call(cx, |op, waker| {
                 let signal = ptr::from_ref(&signal).cast();
                 // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
                 unsafe { sys::zyntax_channel_send(self.0.number, op, signal, waker, &mut result) }
             }));
-            let item = item.take().expect("send was polled after it was ready");
-            if result < 0 {
-                return Poll::Ready(Err(SendError(item)));
+            match item.take() {
+                Some(item) if result < 0 => return Poll::Ready(Err(SendError(item))),
+                item => self.0.items.borrow_mut().extend(item),
             }
-            self.0.items.borrow_mut().push_back(item);
             Poll::Ready(Ok(()))
         })
     }
@@ -154,10 +155,10 @@ pub struct Receiver<T>(Rc<Channel<T>>);
 impl<T> Receiver<T> {
     /// The next item; `None` when there is no sender left, or no runtime, and the channel is empty.
     ///
-    /// A future that waits has its place in the order of the receivers, and the item that arrives for it is kept for it,
-    /// also while it is not polled: no other receiver gets that item until the future is dropped. Poll it or drop it; a
-    /// future that is put aside in a loop over `select!` holds up its item. Dropping it loses no item. A future that was
-    /// never polled has no place and keeps nothing.
+    /// A future that waits has its place in the order of the receivers, and the item that arrives for it is kept for
+    /// it, also while it is not polled: no other receiver gets that item until the future is dropped. Poll it or drop
+    /// it; a future that is put aside in a loop over `select!` holds up its item. Dropping it loses no item. A future
+    /// that was never polled has no place and keeps nothing.
     pub fn recv(&self) -> impl Future<Output = Option<T>> + '_ {
         let mut slot = OpSlot::new();
         poll_fn(move |cx| {

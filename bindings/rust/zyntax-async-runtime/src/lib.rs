@@ -2,12 +2,13 @@
 //! A single-threaded async runtime: any `std::future::Future` on the Zyntax async runtime's reactor and executor.
 //!
 //! A task's waker is two plain words, so that cloning, waking and polling allocate and count nothing. Free functions
-//! such as [`spawn`] and [`sleep`] find the runtime whose task is being polled; outside of any they panic, as Tokio's do.
+//! such as [`spawn`] and [`sleep`] find the runtime whose task is being polled; outside of any they panic, as Tokio's
+//! do.
 //!
 //! # Threads
 //!
-//! A runtime and its tasks stay in one thread, and the compiler checks it. These are neither `Send` nor `Sync`, nor is a
-//! future that holds one across an `.await`: [`Runtime`], [`JoinHandle`], [`BlockingHandle`], [`Sleep`], [`Timeout`],
+//! A runtime and its tasks stay in one thread, and the compiler checks it. These are neither `Send` nor `Sync`, nor is
+//! a future that holds one across an `.await`: [`Runtime`], [`JoinHandle`], [`BlockingHandle`], [`Sleep`], [`Timeout`],
 //! [`Sender`], [`Receiver`], [`TcpListener`], [`TcpStream`] with its halves, and the futures of their methods. Other
 //! threads may have [`Remote`], [`Hold`], [`AbortHandle`] and wakers. A future that is spawned need not be `Send`; the
 //! work for [`spawn_blocking`] must be. Where an interface asks for `Send` although all happens in one thread,
@@ -16,8 +17,8 @@
 //! # Hyper and axum
 //!
 //! Hyper's connections serve a [`TcpStream`] as it is. `with_upgrades` asks for `Send`: serve
-//! `ThreadBound::new(stream)`, and take the stream back with `upgraded.downcast::<ThreadBound<TcpStream>>()`. HTTP/2 and
-//! timeouts take `HyperExecutor` and `HyperTimer`. `axum::serve` needs Tokio; an axum `Router` is served by hyper
+//! `ThreadBound::new(stream)`, and take the stream back with `upgraded.downcast::<ThreadBound<TcpStream>>()`. HTTP/2
+//! and timeouts take `HyperExecutor` and `HyperTimer`. `axum::serve` needs Tokio; an axum `Router` is served by hyper
 //! with hyper-util's `TowerToHyperService`. A handler's future must be `Send`: one that awaits something of this crate
 //! awaits it as `ThreadBound::new(Box::pin(async { … })).await`.
 //!

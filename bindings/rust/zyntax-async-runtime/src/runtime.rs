@@ -234,8 +234,8 @@ impl Runtime {
         Builder::new().build()
     }
 
-    /// The library's runtime, for calls of the C API. It is this object's: never destroy it. Call functions that drive it
-    /// within [`Runtime::enter`], so that code in drops finds the runtime.
+    /// The library's runtime, for calls of the C API. It is this object's: never destroy it. Call functions that drive
+    /// it within [`Runtime::enter`], so that code in drops finds the runtime.
     pub fn as_raw(&self) -> *mut sys::zyntax_runtime {
         self.raw.as_ptr()
     }
@@ -318,8 +318,9 @@ impl Runtime {
     /// Drops every task and ends the runtime, but waits no longer than a duration for blocking work that is running.
     ///
     /// Work that still runs after that finishes unheard. Its thread and the runtime's memory are given back when this
-    /// thread makes or ends a runtime after the work has ended, and otherwise with the process. A [`TcpStream`] or another
-    /// value that is kept outside of the tasks may be dropped at any time, but nothing wakes its futures any more.
+    /// thread makes or ends a runtime after the work has ended, and otherwise with the process. A [`TcpStream`] or
+    /// another value that is kept outside of the tasks may be dropped at any time, but nothing wakes its futures any
+    /// more.
     ///
     /// ```
     /// use std::time::{Duration, Instant};

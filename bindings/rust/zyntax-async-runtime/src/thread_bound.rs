@@ -27,10 +27,10 @@ thread_local! {
 /// use zyntax_async_runtime::{sleep, Runtime, ThreadBound};
 ///
 /// fn handler() -> impl Future<Output = u32> + Send {
-///     ThreadBound::new(async {
+///     ThreadBound::new(Box::pin(async {
 ///         sleep(Duration::from_millis(1)).await; // a `Sleep` is not `Send`
 ///         7
-///     })
+///     }))
 /// }
 /// assert_eq!(Runtime::new()?.block_on(handler())?, 7);
 /// # Ok::<(), zyntax_async_runtime::Error>(())

@@ -50,7 +50,8 @@ fn random_programs() {
 fn check(program: &Program, seed: u64, strict: bool) -> Verdict {
     let Some(expected) = interpret::run(program) else { return Verdict::Useless };
     let run = |plain: bool, options: &[&str]| run_text("random", &text(program, plain), options);
-    let whole = run(false, &["--check-leaks"]);
+    let budget = (seed % 3).to_string(); // 0: the runtime's own
+    let whole = run(false, &["--check-leaks", "--await-budget", &budget]);
     if whole.code == 1 && whole.out.is_empty() && whole.err.contains("expected") && !strict {
         return Verdict::Useless;
     }
@@ -66,7 +67,9 @@ fn check(program: &Program, seed: u64, strict: bool) -> Verdict {
     let most = 2 << random.below(9);
     let polls = random.below(most).to_string();
     let what = format!("the program, ended after {polls} polls,");
-    match difference(&what, &run(false, &["--check-leaks", "--polls", &polls]), |out| expected.starts_with(out)) {
+    match difference(&what, &run(false, &["--check-leaks", "--await-budget", &budget, "--polls", &polls]), |out| {
+        expected.starts_with(out)
+    }) {
         Some(wrong) => Verdict::Wrong(wrong),
         None => Verdict::Fine,
     }

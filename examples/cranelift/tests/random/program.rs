@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Random programs, and their text: with awaits, and as plain functions that give the same.
 //!
-//! Every name is declared in one place of a program, so that an iterator can be written out where it is consumed. Functions
-//! call only those before them, and themselves while their first argument counts down. Tasks run functions that print
-//! nothing, so that it does not matter when.
+//! Every name is declared in one place of a program, so that an iterator can be written out where it is consumed.
+//! Functions call only those before them, and themselves while their first argument counts down. Tasks run functions
+//! that print nothing, so that it does not matter when.
 
 use std::fmt::Write;
 
@@ -39,8 +39,8 @@ pub enum Stmt {
     Cancel(String, usize, Vec<Expr>),
     /// A task that ends in time: the name gets 1.
     InTime(String, usize, Vec<Expr>),
-    /// The name gets a number made of those that a task sends: from the value on, so many, through a channel that holds so
-    /// many.
+    /// The name gets a number made of those that a task sends: from the value on, so many, through a channel of that
+    /// capacity.
     Receive(String, Expr, i64, i64),
 }
 
