@@ -298,7 +298,53 @@ void Program::listen() {
     }
 }
 
+// A second handle for the same open file, perhaps of another runtime; or somebody makes the file blocking for all.
+void Program::share_io() {
+    const Io &io = ios_[any_io()];
+    uint32_t r = any_runtime();
+    if (!io.id || io.is_lost || r == max_runtimes || rts_[io.rt].ending || !outside::is_open(io.fd)) return;
+    if (below(2)) {
+        TRACE("%d is made blocking", int(io.fd));
+        return outside::make_blocking(io.fd);
+    }
+    if (rts_[r].driving && r != inner()) return;
+    intptr_t fd = outside::duplicate(io.fd);
+    if (fd < 0) return;
+    zyntax_io *other = nullptr;
+    in_call_ = true;
+    int32_t error = zyntax_io_open(rts_[r].rt, fd, &other);
+    in_call_ = false;
+    TRACE("%d is opened again as %d on %u: %d", int(io.fd), int(fd), r, error);
+    if (error) outside::close(fd);
+    else new_io(other, r, io.listens);
+}
+
+// Somebody closes a descriptor behind the library's back.
+void Program::lose_io() {
+    Io &io = ios_[any_io()];
+    if (!io.id || io.is_lost || rts_[io.rt].ending || !outside::is_open(io.fd)) return;
+    TRACE("%d is closed behind its handle", int(io.fd));
+    io.is_lost = true;
+    outside::lose(io.fd);
+}
+
+// A handle whose descriptor may be somebody else's by now touches nothing when it goes.
+void Program::close_lost(Io &io) {
+    Io lost = io;
+    TRACE("close of the lost %d", int(lost.fd));
+    keep_old(nullptr, nullptr, 0, lost.handle);
+    io.id = 0;
+    bool was_open = outside::is_open(lost.fd);
+    intptr_t fd = -1;
+    in_call_ = true;
+    int32_t error = below(2) ? zyntax_io_close(lost.handle) : zyntax_io_detach(lost.handle, &fd);
+    in_call_ = false;
+    expect(error == 0 || error == ZYNTAX_ESTALE, "io_close", "close of a handle whose descriptor is gone");
+    expect(!was_open || outside::is_open(lost.fd), "stranger", "a stale handle closes a stranger's descriptor");
+}
+
 void Program::act_on_io() {
+    if (mood(moods_.share)) return is_without("losing") || below(3) ? share_io() : lose_io();
     if (below(3) == 0) return open_io();
     uint32_t i = any_io();
     Io &io = ios_[i];
@@ -308,6 +354,7 @@ void Program::act_on_io() {
         io.id = 0;
         return;
     }
+    if (io.is_lost) return close_lost(io);
     switch (below(5)) {
     case 0:
         expect(zyntax_io_fd(io.handle) == io.fd, "io_fd", "a handle keeps its descriptor");
@@ -342,7 +389,7 @@ void Program::act_on_io() {
 void Program::peer() {
     if (below(3) == 2) return outside::answer(below(16), below(4) == 3);
     Io &io = ios_[any_io()];
-    if (!io.id || rts_[io.rt].ending || !outside::is_open(io.fd)) return;
+    if (!io.id || io.is_lost || rts_[io.rt].ending || !outside::is_open(io.fd)) return;
     auto what = static_cast<Deed>(below(uint32_t(Deed::count)));
     TRACE("peer of %d: %u", int(io.fd), unsigned(what));
     outside::deed(io.fd, what);
@@ -401,6 +448,7 @@ void Program::act_on_runtime() {
         TRACE("backend_fd of %u", r);
         rt.host_fd = zyntax_runtime_backend_fd(rt.rt);
         rt.host_waits = rt.host_fd >= 0;
+        if (rt.host_waits && !outside::scripted && below(2) && !is_without("edges")) rt.edges = true;
     }
 }
 

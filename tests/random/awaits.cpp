@@ -87,7 +87,10 @@ Io *Program::io_of(const Args &args) {
 Io *Program::new_io(zyntax_io *handle, uint32_t rt, bool listens) {
     for (Io &io : ios_) {
         if (io.id) continue;
-        io = {new_id(), handle, zyntax_io_fd(handle), uint8_t(rt), listens};
+        io = {new_id(), handle, zyntax_io_fd(handle), uint8_t(rt), listens, false};
+        for (Io &other : ios_) { // a number that is given out again was closed
+            if (&other != &io && other.id && other.fd == io.fd && !outside::scripted) other.is_lost = true;
+        }
         expect(io.fd >= 0, "io_fd", "a new handle has a descriptor");
         outside::adopt(io.fd, listens);
         return &io;
@@ -519,6 +522,10 @@ void Program::check_io(Word &word, const Reg *reg, PollStatus status, bool was_f
         return;
     }
     Io *io = io_of(a);
+    if (io && io->is_lost) {
+        if (status == POLL_READY && result == 0 && a.kind == Kind::accept) new_io(word.made, io->rt, false);
+        return;
+    }
     if (io && rts_[io->rt].ending) return; // it may be closed already, and its number somebody else's
     if (!io) {
         int64_t expected = was_fresh ? ZYNTAX_ESTALE : ZYNTAX_ECANCELED;

@@ -55,6 +55,7 @@ void Program::turn_begins(RuntimeModel &rt) {
     stack_[stack_size_++] = uint8_t(r);
     rt.driving = true;
     rt.drive_polls = 0;
+    if (rt.edges) outside::edge_taken(rt.host_fd);
     begin_round(rt);
     reap();
     for (Actor &actor : actors_) {
@@ -381,6 +382,7 @@ bool Program::is_due(const Reg &reg) {
     case Kind::accept:
         io = io_of(a);
         if (!io) return true;
+        if (io->is_lost) return false;
         if (a.kind == Kind::accept)
             return outside::has_backlog(io->fd) && outside::now_ns() > outside::refused_ns() + 100 * ms;
         return outside::readiness(io->fd) & (a.kind == Kind::read ? 1 : a.kind == Kind::write ? 2 : a.value);
@@ -518,6 +520,7 @@ void Program::check_host_fd(uint32_t r) {
     if (work) expect(next == 0, "next_timeout", "0 when there is work");
     if (!rt.host_waits || rt.host_fd < 0 || next != 0 || (!work && timer_may_be_due(r))) return;
     expect(outside::host_readable(rt.host_fd, true), "host_fd", "the host's descriptor is readable when there is work");
+    if (rt.edges) expect(outside::edge_seen(rt.host_fd, true), "host_edge", "there is an edge when there is work");
 }
 
 void Program::check_between() {
@@ -549,7 +552,11 @@ void Program::settle() {
     for (uint32_t turns = 0; turns < 2000 && idle < 3; turns++) {
         uint64_t before = progress_;
         outside::run_threads();
-        for (uint32_t r = 0; r < max_runtimes; r++) drive(r, 0, 0, 0);
+        for (uint32_t r = 0; r < max_runtimes; r++) {
+            const RuntimeModel &rt = rts_[r]; // a host that hears of edges alone drives when it hears of one
+            bool waits = rt.rt && rt.edges && turns > 0 && zyntax_runtime_next_timeout_ns(rt.rt) != 0;
+            if (!waits || outside::edge_seen(rt.host_fd, false)) drive(r, 0, 0, 0);
+        }
         idle = before != progress_ || is_busy() ? 0 : idle + 1;
         if (idle < 2) began = outside::now_ns();
     }

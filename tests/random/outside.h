@@ -56,6 +56,19 @@ void run_threads();            // those that have not run yet, scripted only
 // begun to make it so may not have come to the end of that.
 bool host_readable(intptr_t fd, bool soon);
 
+// The same for a host that hears of edges alone, real only: whether there was one since the last edge_taken.
+bool edge_seen(intptr_t fd, bool soon);
+void edge_taken(intptr_t fd);
+void edge_over(intptr_t fd); // the host's descriptor goes
+
+// Descriptors that others share, real only. A duplicate: < 0: none.
+intptr_t duplicate(intptr_t fd);
+void make_blocking(intptr_t fd); // for all who share the open file
+void lose(intptr_t fd);          // closes it, whoever it belongs to
+
+// The program goes on as a copy, after a fork.
+void be_a_child();
+
 // What there is to connect to.
 const char *host(uint32_t value);
 uint16_t port(uint32_t value);

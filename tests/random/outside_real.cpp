@@ -8,11 +8,13 @@
 #include <ctime>
 
 #include <arpa/inet.h>
+#include <csignal>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,6 +37,8 @@ struct World {
     rlim_t most_fds;
     bool refuses;
     uint64_t refused_ns;
+    int edges[max_fds]; // epoll descriptors that watch a host's for edges, + 1
+    bool edge_seen[max_fds];
 };
 World world;
 
@@ -126,6 +130,9 @@ bool end() {
     for (int &guest : world.guests) {
         if (guest) ::close(guest - 1);
     }
+    for (int &edges : world.edges) {
+        if (edges) ::close(edges - 1);
+    }
     ::close(world.listener);
 #ifdef RANDOM_LIBKQUEUE // it closes its descriptors later, from a thread of its own
     return true;
@@ -152,7 +159,10 @@ void pass(uint64_t ns) {
 
 intptr_t make(uint32_t kind) {
     int pair[2];
-    if (kind % 2) {
+    if (kind >= 2) {
+        if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
+        if (kind % 2) std::swap(pair[0], pair[1]);
+    } else if (kind % 2) {
         if (!make_tcp_pair(pair)) return -1;
     } else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
         return -1;
@@ -200,13 +210,15 @@ void deed(intptr_t fd, Deed what) {
         return;
     }
     if (peer < 0) return;
+    auto before = signal(SIGPIPE, SIG_IGN);
     ssize_t n = 0;
-    if (what == Deed::send) n = ::send(peer, bytes, 1, MSG_NOSIGNAL);
-    else if (what == Deed::send_more) n = ::send(peer, bytes, 5, MSG_NOSIGNAL);
-    else if (what == Deed::take) n = ::recv(peer, bytes, 1, 0);
-    else if (what == Deed::take_more) n = ::recv(peer, bytes, sizeof bytes, 0);
+    if (what == Deed::send) n = ::write(peer, bytes, 1);
+    else if (what == Deed::send_more) n = ::write(peer, bytes, 5);
+    else if (what == Deed::take) n = ::read(peer, bytes, 1);
+    else if (what == Deed::take_more) n = ::read(peer, bytes, sizeof bytes);
     else if (what == Deed::end) shutdown(peer, SHUT_WR);
     else if (what == Deed::reset) adopt(fd, false);
+    signal(SIGPIPE, before);
     (void)n;
 }
 
@@ -247,6 +259,50 @@ bool host_readable(intptr_t fd, bool soon) {
     pollfd look = {int(fd), POLLIN, 0};
     return poll(&look, 1, soon ? 1000 : 0) > 0;
 }
+
+bool edge_seen(intptr_t fd, bool soon) {
+    if (fd < 0 || fd >= max_fds) return true;
+    int &edges = world.edges[fd];
+    if (!edges) {
+        edges = epoll_create1(EPOLL_CLOEXEC) + 1;
+        epoll_event interest = {EPOLLIN | EPOLLET, {}};
+        if (!edges || epoll_ctl(edges - 1, EPOLL_CTL_ADD, int(fd), &interest) != 0) return true;
+    }
+    epoll_event event;
+    if (!world.edge_seen[fd] && epoll_wait(edges - 1, &event, 1, soon ? 1000 : 0) > 0) world.edge_seen[fd] = true;
+    return world.edge_seen[fd];
+}
+
+void edge_taken(intptr_t fd) {
+    edge_seen(fd, false);
+    if (fd >= 0 && fd < max_fds) world.edge_seen[fd] = false;
+}
+
+void edge_over(intptr_t fd) {
+    if (fd < 0 || fd >= max_fds || !world.edges[fd]) return;
+    ::close(world.edges[fd] - 1);
+    world.edges[fd] = 0;
+    world.edge_seen[fd] = false;
+}
+
+intptr_t duplicate(intptr_t fd) {
+    int other = fcntl(int(fd), F_DUPFD_CLOEXEC, 0);
+    if (other >= max_fds) {
+        ::close(other);
+        return -1;
+    }
+    if (other >= 0) adopt(other, false);
+    return other;
+}
+
+void make_blocking(intptr_t fd) {
+    int flags = fcntl(int(fd), F_GETFL);
+    if (flags >= 0) fcntl(int(fd), F_SETFL, flags & ~O_NONBLOCK);
+}
+
+void lose(intptr_t fd) { ::close(int(fd)); }
+
+void be_a_child() {}
 
 const char *host(uint32_t value) { return value % 8 == 0 ? "localhost" : "127.0.0.1"; }
 uint16_t port(uint32_t value) { return value % 4 == 3 ? uint16_t(1) : world.port; }

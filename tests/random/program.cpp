@@ -1,9 +1,13 @@
 // A program's life: runtimes are made, driven and destroyed, in between somebody acts, and at the end nothing is left.
 #include "program.h"
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace random_test {
 
@@ -76,6 +80,10 @@ void Program::choose_moods() {
     moods_.swap = below(2) ? 24 : 0;
     moods_.leaf = below(2) ? uint8_t(1 + below(8)) : uint8_t{0};
     if (is_without("section10")) moods_.leaf = 0;
+    moods_.fork = below(outside::scripted ? 16 : 4) == 1 ? 16 : 0;
+    moods_.share = below(2) ? 8 : 0;
+    if (is_without("forks")) moods_.fork = 0;
+    if (is_without("sharing") || outside::scripted) moods_.share = 0;
     moods_.thread = below(16) == 15 ? 32 : 0;
     if (moods_.oom) moods_.oom = 2;
     if (is_without("forgetting")) moods_.forget = 0;
@@ -186,6 +194,7 @@ void Program::destroy_runtime(uint32_t r) {
     rt.one_round = false;
     bool was_in_call = in_call_;
     in_call_ = false;
+    if (rt.edges) outside::edge_over(rt.host_fd);
     zyntax_runtime_destroy(rt.rt);
     in_call_ = was_in_call;
     stack_size_--;
@@ -241,8 +250,51 @@ void Program::drive_any() {
     else drive(r, 3, 0, 0);
 }
 
+// A child is forked, which does one of the three things that it may: nothing, or destroy its copies, or make a runtime
+// of its own. Nobody here notices.
+void Program::fork_between() {
+    if (stack_size_ || depth_) return;
+    uint32_t what = below(3);
+    TRACE("fork %u", what);
+    flush_trace();
+    pid_t child = fork();
+    if (child == 0) be_a_child(what);
+    if (child < 0) return;
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) report_child(this, status);
+}
+
+void Program::be_a_child(uint32_t what) {
+    outside::be_a_child();
+    outside::calm(true);
+    is_copy_ = true;
+    alarm(10);
+    if (what == 1) {
+        for (RuntimeModel &rt : rts_) {
+            if (!rt.rt) continue;
+            zyntax_runtime_destroy(rt.rt);
+            expect(rt.heap.bytes == 0 && rt.heap.blocks == 0, "fork_memory", "destroy of a copy gives all memory back");
+        }
+        use_what_is_old();
+        expect(outside::end(), "fork_leak", "destroy of a copy closes its descriptors");
+    } else if (what == 2) {
+        zyntax_runtime *runtime = zyntax_runtime_create();
+        if (!runtime) report(this, "fork_create", "a child makes a runtime of its own");
+        zyntax_op op = 0;
+        Waker nobody = {nullptr, [](void *) {}};
+        bool pending = zyntax_sleep(runtime, &op, 1000, &nobody) == POLL_PENDING;
+        expect(pending, "fork_create", "a child's own runtime works");
+        expect(zyntax_runtime_turn(runtime, 0) >= 0, "fork_create", "a child's own runtime works");
+        zyntax_runtime_destroy(runtime);
+    }
+    _exit(0);
+}
+
 void Program::step() {
     steps_++;
+    if (mood(moods_.fork)) fork_between();
     uint32_t what = below(64);
     if (what < 28) drive_any();
     else if (what < 58) side_action();

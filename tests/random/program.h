@@ -204,6 +204,7 @@ struct Io {
     intptr_t fd;
     uint8_t rt;
     bool listens;
+    bool is_lost; // somebody closed the descriptor behind the handle's back: its number may be another's
 };
 
 struct Heap { // a post takes memory in its own thread
@@ -225,6 +226,7 @@ struct RuntimeModel {
     uint32_t await_budget, round_spent; // and polls of this round that have spent it
     uint8_t current;                    // the actor that is being polled, + 1
     intptr_t host_fd;
+    bool edges; // the host hears of edges alone
     uint64_t clock_offset_ns, slack_ns;
     Heap heap;
 
@@ -232,7 +234,7 @@ struct RuntimeModel {
 };
 
 struct Moods { // of a whole program; each is a chance of one in so many, 0: never
-    uint8_t forget, host, oom, chain, stale, nest, swap, thread, leaf;
+    uint8_t forget, host, oom, chain, stale, nest, swap, thread, leaf, fork, share;
 };
 
 class Program {
@@ -258,6 +260,7 @@ private:
     uint32_t last_id_ = 0, last_item_ = 0;
     uint64_t progress_ = 0;  // counts every callback
     bool quiet_ = false;     // nobody begins anything
+    bool is_copy_ = false;   // of a forked child, in which nothing of its parent's is called
     uint64_t called_ns_ = 0; // when the latest call of an await point began
     uint64_t rest_ns_ = 0;   // at rest: when that began; what is due later may wait
     bool in_call_ = false;   // inside a call that does not drive
@@ -314,6 +317,8 @@ private:
     void destroy_runtime(uint32_t r);
     void drive_any();
     void finish();
+    void fork_between();
+    [[noreturn]] void be_a_child(uint32_t what);
     void use_what_is_old();
 
     // ---- drive.cpp ----
@@ -462,6 +467,9 @@ private:
     void cancel(uint32_t actor);
     void act_on_channels();
     void open_io();
+    void share_io();
+    void lose_io();
+    void close_lost(Io &);
     void act_on_io();
     void listen();
     void act_on_runtime();
@@ -494,6 +502,8 @@ private:
 
 bool is_without(const char *oracle); // switched off on the command line
 extern bool tracing;
+void flush_trace();
+[[noreturn]] void report_child(Program *, int status); // a forked child did not end well
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define TRACE(...) (tracing ? trace(__VA_ARGS__) : (void)0)
 

@@ -73,7 +73,8 @@ bool Program::choose_object(Actor &actor, Leaf &leaf) {
         a.object_id = io.id;
         a.handle = io.handle;
         a.rt = io.rt;
-        if (!io.id || io.rt != actor.rt) return false; // which runtime's loop would wake it is a matter of words
+        if (!io.id || io.is_lost || io.rt != actor.rt)
+            return false; // which runtime's loop would wake it is a matter of words
         if (io.listens && leaf.type <= Leaf::write) leaf.type = Leaf::accept;
         if (leaf.type == Leaf::accept && !io.listens && is_without("accept_kind")) return false;
         a.value = leaf.type == Leaf::ready ? 1 + below(3) : below(8);

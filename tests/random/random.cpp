@@ -79,6 +79,14 @@ void trace(const char *format, ...) {
     if (format[std::strlen(format) - 1] == '{') trace_depth++;
 }
 
+void flush_trace() { std::fflush(nullptr); }
+
+void report_child(Program *program, int status) {
+    bool told = WIFEXITED(status) && WEXITSTATUS(status) == broken_promise && in_child;
+    if (told) _exit(broken_promise); // the child has said what
+    report(program, "fork_child", WIFSIGNALED(status) ? "a forked child crashes or hangs" : "a forked child fails");
+}
+
 void broken(Program *program, const char *oracle, const char *text) {
     if (!is_without(oracle)) report(program, oracle, text);
 }

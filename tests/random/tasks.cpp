@@ -100,6 +100,7 @@ void Program::spawn(uint32_t r, bool plain) {
 
 Actor &Program::enter_poll(uintptr_t state) {
     uint32_t i = uint32_t(state & 255) - 1;
+    if (is_copy_) report(this, "fork_calls", "a copy polls a task");
     if (i >= max_actors || actors_[i].id != uint32_t(state >> 8))
         report(this, "poll_after_end", "a task that has ended");
     Actor &actor = actors_[i];
@@ -269,6 +270,7 @@ void Program::chain(uint32_t r) {
 
 void Program::drop(uintptr_t state, int32_t outcome) {
     uint32_t i = uint32_t(state & 255) - 1;
+    if (is_copy_) report(this, "fork_calls", "a copy drops a task");
     if (i >= max_actors || actors_[i].id != uint32_t(state >> 8))
         report(this, "drop_twice", "of a task that has ended");
     Actor &actor = actors_[i];
@@ -319,6 +321,7 @@ void Program::host_wake(void *data) {
     uintptr_t bits = as_bits(data);
     HostWaker &waker = self.wakers_[bits % max_wakers];
     TRACE("host's waker %u {", unsigned(bits % max_wakers));
+    if (self.is_copy_) report(&self, "fork_calls", "a copy calls a host");
     bool ours = waker.id == uint32_t(bits / max_wakers), known = ours && waker.state < HostWaker::canceled;
     self.expect(known || (ours && waker.state != HostWaker::canceled), "host_late",
                 "called after its op was cancelled");
@@ -381,6 +384,7 @@ void Program::run_post(void *arg) {
     auto *post = static_cast<Post *>(arg);
     Program &self = *post->program;
     TRACE("posted function on %u {", post->rt);
+    if (self.is_copy_) report(&self, "fork_calls", "a copy runs what was posted");
     self.expect(post->pending, "post_twice", "a posted function runs once");
     self.expect(!self.in_call_, "post_inline", "a posted function does not run inside a call that does not drive");
     self.expect(zyntax_current_runtime() == nullptr || self.stack_size_ > 1, "current", "no task is being polled");
@@ -430,6 +434,7 @@ void Program::drop_job(void *arg) {
     std::memcpy(copy, arg, sizeof copy);
     Job &job = self.jobs_[copy[1] % max_jobs];
     TRACE("drop job %u", copy[1]);
+    if (self.is_copy_) report(&self, "fork_calls", "a copy drops a job");
     self.progress_++;
     if (!self.expect(job.id == copy[0] && job.drops && job.begun, "job_drop", "a job that was begun is dropped once"))
         return;
