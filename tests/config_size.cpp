@@ -10,18 +10,10 @@ using namespace support;
 namespace {
 
 #define END_OF(member) (offsetof(zyntax_runtime_config, member) + sizeof(zyntax_runtime_config::member))
-constexpr size_t member_ends[] = {END_OF(size),
-                                  END_OF(alloc),
-                                  END_OF(free),
-                                  END_OF(alloc_ctx),
-                                  END_OF(clock_ns),
-                                  END_OF(clock_ctx),
-                                  END_OF(poll_budget),
-                                  END_OF(spin_us),
-                                  END_OF(blocking_threads),
-                                  END_OF(flags),
-                                  END_OF(await_budget),
-                                  sizeof(zyntax_runtime_config)};
+constexpr size_t member_ends[] = {END_OF(size),        END_OF(alloc),        END_OF(free),
+                                  END_OF(alloc_ctx),   END_OF(clock_ns),     END_OF(clock_ctx),
+                                  END_OF(poll_budget), END_OF(spin_us),      END_OF(blocking_threads),
+                                  END_OF(flags),       END_OF(await_budget), sizeof(zyntax_runtime_config)};
 
 bool is_an_end(size_t size) {
     for (size_t end : member_ends)

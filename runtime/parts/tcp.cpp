@@ -64,9 +64,7 @@ PollStatus rest(const IoRef &ref, zyntax_op *op, Waker *waker, int64_t *result) 
     return POLL_PENDING;
 }
 
-bool listens(Io *io) {
-    return io->listens = io->listens || (os::is_socket(io->kind) && os::listens(io->fd));
-}
+bool listens(Io *io) { return io->listens = io->listens || (os::is_socket(io->kind) && os::listens(io->fd)); }
 
 // A connection, or the error of accept.
 intptr_t next_connection(Io *listener) {
