@@ -496,7 +496,8 @@ int64_t write(intptr_t fd, Kind *, const void *, size_t len) {
 uint32_t poll_now(intptr_t fd, uint32_t interest) { return ready_of(at(fd)) & interest; }
 
 void close(intptr_t fd) {
-    if (at(fd).poller && !world.process_mark) report(world.program, "close", "of a descriptor that is still registered");
+    if (at(fd).poller && !world.process_mark)
+        report(world.program, "close", "of a descriptor that is still registered");
     at(fd) = {};
 }
 
