@@ -108,7 +108,10 @@ static void lose_descriptor(Runtime *runtime, Io **link) {
 
 int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
     Io **link = runtime->ios.link_of(fd);
-    if (*link) lose_descriptor(runtime, link);
+    if (*link) {
+        lose_descriptor(runtime, link);
+        link = runtime->ios.link_of(fd); // the chain's end
+    }
     io->fd = fd;
     io->kind = kind;
     io->readiness = ready;

@@ -97,3 +97,31 @@ TEST_CASE("operations_of_a_handle_that_lost_its_descriptor_end_with_ebadf") {
     CHECK(zyntax_tcp_shutdown(replaced.old) == ZYNTAX_EBADF);
     CHECK(take(replaced.after.far) == "");
 }
+
+TEST_CASE("many_handles_that_lose_their_descriptors_leave_all_others_as_they_are") {
+    NEEDS_A_POLLER_THAT_KNOWS;
+    Runtime rt;
+    std::deque<Replaced> all;
+    std::deque<zyntax_io *> fresh, newest;
+    for (int i = 0; i < 60; i++) all.emplace_back(rt);
+    auto register_all = [&](std::deque<zyntax_io *> *handles) {
+        for (Replaced &each : all) {
+            zyntax_io *io = nullptr;
+            REQUIRE(zyntax_io_open(rt, each.number, &io) == 0);
+            handles->push_back(io);
+        }
+    };
+    register_all(&fresh);
+    std::deque<Pair> others(all.size());
+    for (size_t i = 0; i < all.size(); i++) {
+        others[i] = socket_pair();
+        REQUIRE(duplicate_as(others[i].near, all[i].number));
+        others[i].near.reset();
+    }
+    register_all(&newest);
+    for (size_t i = 0; i < all.size(); i++) {
+        CHECK(zyntax_io_close(fresh[i]) == 0);
+        CHECK(is_open(all[i].number));
+        CHECK(zyntax_io_fd(newest[i]) == all[i].number);
+    }
+}

@@ -300,7 +300,7 @@ void Program::listen() {
 
 // A second handle for the same open file, perhaps of another runtime; or somebody makes the file blocking for all.
 void Program::share_io() {
-    const Io &io = ios_[any_io()];
+    Io &io = ios_[any_io()];
     uint32_t r = any_runtime();
     if (!io.id || io.is_lost || r == max_runtimes || rts_[io.rt].ending || !outside::is_open(io.fd)) return;
     if (below(2)) {
@@ -316,13 +316,13 @@ void Program::share_io() {
     in_call_ = false;
     TRACE("%d is opened again as %d on %u: %d", int(io.fd), int(fd), r, error);
     if (error) outside::close(fd);
-    else new_io(other, r, io.listens);
+    else if (Io *made = new_io(other, r, io.listens)) made->shared = io.shared = true;
 }
 
 // Somebody closes a descriptor behind the library's back.
 void Program::lose_io() {
     Io &io = ios_[any_io()];
-    if (!io.id || io.is_lost || rts_[io.rt].ending || !outside::is_open(io.fd)) return;
+    if (!io.id || io.is_lost || io.shared || rts_[io.rt].ending || !outside::is_open(io.fd)) return;
     TRACE("%d is closed behind its handle", int(io.fd));
     io.is_lost = true;
     outside::lose(io.fd);
@@ -339,7 +339,7 @@ void Program::close_lost(Io &io) {
     in_call_ = true;
     int32_t error = below(2) ? zyntax_io_close(lost.handle) : zyntax_io_detach(lost.handle, &fd);
     in_call_ = false;
-    expect(error == 0 || error == ZYNTAX_ESTALE, "io_close", "close of a handle whose descriptor is gone");
+    expect(error == 0 || error == ZYNTAX_EBADF, "io_close", "close of a handle whose descriptor is gone");
     expect(!was_open || outside::is_open(lost.fd), "stranger", "a stale handle closes a stranger's descriptor");
 }
 

@@ -87,7 +87,7 @@ Io *Program::io_of(const Args &args) {
 Io *Program::new_io(zyntax_io *handle, uint32_t rt, bool listens) {
     for (Io &io : ios_) {
         if (io.id) continue;
-        io = {new_id(), handle, zyntax_io_fd(handle), uint8_t(rt), listens, false};
+        io = {new_id(), handle, zyntax_io_fd(handle), uint8_t(rt), listens, false, false};
         for (Io &other : ios_) { // a number that is given out again was closed
             if (&other != &io && other.id && other.fd == io.fd && !outside::scripted) other.is_lost = true;
         }

@@ -205,6 +205,7 @@ struct Io {
     uint8_t rt;
     bool listens;
     bool is_lost; // somebody closed the descriptor behind the handle's back: its number may be another's
+    bool shared;  // its open file is, and a duplicate with the lost number could not be told from it
 };
 
 struct Heap { // a post takes memory in its own thread
