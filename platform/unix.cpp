@@ -6,6 +6,7 @@
 #include "posix.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,8 +178,12 @@ constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOS
 // recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
 static bool is_received(Kind kind) { return receive_flags && is_socket(kind); }
 
+// macOS refuses more for what is no socket.
+static size_t to_length(size_t len) { return len < INT_MAX ? len : INT_MAX; }
+
 int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
     int number = static_cast<int>(fd);
+    len = to_length(len);
     for (;;) {
         ssize_t n = is_received(kind) ? recv(number, buf, len, receive_flags) : ::read(number, buf, len);
         if (n >= 0) return n;
@@ -188,6 +193,7 @@ int64_t read(intptr_t fd, Kind kind, void *buf, size_t len) {
 
 int64_t write(intptr_t fd, Kind kind, const void *buf, size_t len) {
     int number = static_cast<int>(fd);
+    len = to_length(len);
     for (;;) {
         ssize_t n = is_received(kind)    ? send(number, buf, len, send_flags)
                     : kind == Kind::pipe ? write_without_sigpipe(number, buf, len)
