@@ -348,10 +348,11 @@ enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
  * again once it is closed, detached or its runtime destroyed, as other processes may share its open file (a terminal,
  * the shell); a listener is not. Operations never wait in the kernel, whoever shares the open file and whatever they
  * set there. Attach a kernel protocol such as TLS to a TCP socket before registering it.
- * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file; those of /proc and /sys count as regular, also
- * the ones that tell of changes, such as /proc/self/mounts and /proc/pressure/cpu), ZYNTAX_EBADF, ZYNTAX_EEXIST (this
- * descriptor is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays
- * the caller's and is as it was. Since 0.1. */
+ * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file), ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor is
+ * registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays the caller's and
+ * is as it was. With epoll the kernel decides what is pollable: a POSIX message queue is, and so are the files of /proc
+ * and /sys that tell of changes (zyntax_io_ready calls one ready that always has something to read, such as
+ * /proc/self/mounts). Before 0.2, and with other pollers, these count as regular files. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) ZYNTAX_NOEXCEPT;
 
 /* Deregisters and closes. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. A socket with SO_LINGER set

@@ -6,11 +6,15 @@
 #include "posix.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#ifdef ZYNTAX_POLLER_IS_EPOLL
+#include <sys/vfs.h>
+#endif
 #include <time.h>
 
 namespace zyntax::os {
@@ -76,12 +80,24 @@ uint64_t clock_ns() {
 
 void release(void *at) { ::free(at); }
 
+// Whether the poller would call the file ready for ever. epoll does so with files that a program serves; it refuses
+// other files itself, and knows them from what looks like one, such as a queue of messages.
+#ifdef ZYNTAX_POLLER_IS_EPOLL
+static bool is_ready_for_ever(int fd) {
+    constexpr auto fuse = 0x65735546;
+    struct statfs system;
+    return fstatfs(fd, &system) != 0 || system.f_type == fuse;
+}
+#else
+static bool is_ready_for_ever(int) { return true; }
+#endif
+
 int32_t kind_of(intptr_t fd, Kind *kind) {
     struct stat info;
     if (fd != static_cast<int>(fd)) return ZYNTAX_EBADF;
     if (fstat(static_cast<int>(fd), &info) != 0) return last_error();
-    // Some kernels refuse these when they are registered, others call them ready for ever.
-    if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) || S_ISBLK(info.st_mode)) return ZYNTAX_EPERM;
+    bool is_file = S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) || S_ISBLK(info.st_mode);
+    if (is_file && is_ready_for_ever(static_cast<int>(fd))) return ZYNTAX_EPERM;
 #if defined(F_SETNOSIGPIPE)
     // macOS sends SIGPIPE to the process: blocking it in the thread that writes would not do.
     if (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) fcntl(static_cast<int>(fd), F_SETNOSIGPIPE, 1);
@@ -148,6 +164,9 @@ constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOS
 // recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
 static bool is_received(Kind kind) { return receive_flags && is_socket(kind); }
 
+// macOS refuses more for what is no socket.
+static size_t to_length(size_t len) { return len < INT_MAX ? len : INT_MAX; }
+
 // The answer of a call, which an interruption does not end.
 template <class Call> static int64_t repeat(Call call) {
     for (;;) {
@@ -183,6 +202,7 @@ static ssize_t call_write(Write *write_it, int fd, const void *buf, size_t len) 
 
 int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len) {
     int number = static_cast<int>(fd);
+    len = to_length(len);
     int64_t n;
     if (is_received(*kind)) return repeat([=] { return recv(number, buf, len, receive_flags); });
     if (has_answered(
@@ -193,6 +213,7 @@ int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len) {
 
 int64_t write(intptr_t fd, Kind *kind, const void *buf, size_t len) {
     int number = static_cast<int>(fd);
+    len = to_length(len);
     int64_t n;
     if (is_received(*kind)) return repeat([=] { return send(number, buf, len, send_flags); });
     auto guarded = *kind == Kind::pipe || *kind == Kind::flagged_pipe ? write_without_sigpipe : call_write;

@@ -15,7 +15,7 @@ struct LeafCells : Part {
     static void forget_cells(Part *part) {
         auto *self = static_cast<LeafCells *>(part);
         self->cells.retire();
-        self->~LeafCells();
+        self->cells.~Cells(); // the part itself stays in the list
     }
     static void destroy_cells(Runtime *, Part *part) {
         auto *self = static_cast<LeafCells *>(part);
