@@ -128,7 +128,8 @@ extern "C" {
  * 1. The core: create, spawn, run
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* What a poll function returns. */
+/* What a poll function returns. Another value is a mistake: a debug build of the library names the task and aborts, others
+ * take it for POLL_PENDING. */
 typedef enum PollStatus {
     POLL_READY = 0,  /* the task has finished; its result, if any, is in its state */
     POLL_PENDING = 1 /* it waits; whoever has a copy of the waker will wake it */

@@ -71,7 +71,6 @@ zyntax_task *spawn_promise(Runtime *runtime, const zyntax_promise *promise, int6
     if (!runtime || !promise || !promise->poll) return nullptr;
     if (given && (given->size < sizeof *given || !is_known(given, given->size, sizeof *given))) return nullptr;
     zyntax_promise_hooks hooks = given ? *given : zyntax_promise_hooks{};
-    check_thread(runtime);
     if (runtime->is_ending) {
         if (result) *result = ZYNTAX_ECANCELED;
         if (hooks.drop) hooks.drop(hooks.ctx, ZYNTAX_ECANCELED);
@@ -100,11 +99,13 @@ zyntax_task *spawn_promise(Runtime *runtime, const zyntax_promise *promise, int6
 using namespace zyntax;
 
 zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result) noexcept {
+    check_thread(runtime);
     return spawn_promise(runtime, promise, result, nullptr, 0);
 }
 
 zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result,
                                        const zyntax_promise_hooks *hooks) noexcept {
+    check_thread(runtime);
     return spawn_promise(runtime, promise, result, hooks, 0);
 }
 

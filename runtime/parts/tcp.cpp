@@ -64,9 +64,7 @@ PollStatus rest(const IoRef &ref, zyntax_op *op, Waker *waker, int64_t *result) 
     return POLL_PENDING;
 }
 
-bool listens(Io *io) {
-    return io->listens = io->listens || (os::is_socket(io->kind) && os::listens(io->fd));
-}
+bool listens(Io *io) { return io->listens = io->listens || (os::is_socket(io->kind) && os::listens(io->fd)); }
 
 // A connection, or the error of accept.
 intptr_t next_connection(Io *listener) {
@@ -82,6 +80,7 @@ intptr_t next_connection(Io *listener) {
 } // namespace
 
 int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port, zyntax_io **out) noexcept {
+    check_thread(runtime);
     return zyntax_tcp_listen_with(runtime, address, port, 0, out);
 }
 
