@@ -60,7 +60,8 @@
  *     blocking call (zyntax_blocking lists the signals that those block), close-on-exec descriptors, no output but the
  *     message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
  *     library either.
- * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum is 32 bits.
+ * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum has 32 bits,
+ *     also where a compiler would make it shorter (-fshort-enums): this header then does not compile.
  *
  * WHAT DIFFERS BY PLATFORM, and nothing else does
  *
@@ -117,11 +118,25 @@
 #endif
 #endif
 
-#ifdef __cplusplus
+/* What differs between the languages: C99 and later, C++98 and later. -fshort-enums would give some enums 8 bits. */
+#if defined(__cplusplus) && (__cplusplus >= 201103L || (defined(_MSC_VER) && _MSC_VER >= 1900))
 #define ZYNTAX_NOEXCEPT noexcept
-extern "C" {
+#define ZYNTAX_CHECK_ENUM(type) static_assert(sizeof(type) == 4, "enums have 32 bits: no -fshort-enums")
+#else
+#ifdef __cplusplus
+#define ZYNTAX_NOEXCEPT throw()
 #else
 #define ZYNTAX_NOEXCEPT
+#endif
+#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define ZYNTAX_CHECK_ENUM(type) _Static_assert(sizeof(type) == 4, "enums have 32 bits: no -fshort-enums")
+#else
+#define ZYNTAX_CHECK_ENUM(type) typedef char type##_enums_have_32_bits[sizeof(type) == 4 ? 1 : -1]
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
 #endif
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -134,6 +149,7 @@ typedef enum PollStatus {
     POLL_READY = 0,  /* the task has finished; its result, if any, is in its state */
     POLL_PENDING = 1 /* it waits; whoever has a copy of the waker will wake it */
 } PollStatus;
+ZYNTAX_CHECK_ENUM(PollStatus);
 
 /* Wakes one task: `waker.wake(waker.data)`, [any] thread, any number of times, for ever. */
 typedef struct Waker {
@@ -723,6 +739,7 @@ typedef enum zyntax_wait {
     ZYNTAX_WAIT_BLOCKING = 7, /* zyntax_blocking, or a name look-up */
     ZYNTAX_WAIT_CHANNEL = 8
 } zyntax_wait;
+ZYNTAX_CHECK_ENUM(zyntax_wait);
 
 /* One live task, as zyntax_runtime_dump shows it. */
 typedef struct zyntax_task_info {
