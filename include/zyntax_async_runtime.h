@@ -67,7 +67,8 @@
  *     blocking call (zyntax_blocking lists the signals that those block), close-on-exec descriptors, no output but the
  *     message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the
  *     library either.
- * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum is 32 bits.
+ * 11. Only integers and pointers are passed, at most eight, so that a JIT can call everything. Every enum has 32 bits,
+ *     also where a compiler would make it shorter (-fshort-enums): this header then does not compile.
  *
  * WHAT DIFFERS BY PLATFORM, and nothing else does
  *
@@ -124,22 +125,38 @@
 #endif
 #endif
 
-#ifdef __cplusplus
+/* What differs between the languages: C99 and later, C++98 and later. -fshort-enums would give some enums 8 bits. */
+#if defined(__cplusplus) && (__cplusplus >= 201103L || (defined(_MSC_VER) && _MSC_VER >= 1900))
 #define ZYNTAX_NOEXCEPT noexcept
-extern "C" {
+#define ZYNTAX_CHECK_ENUM(type) static_assert(sizeof(type) == 4, "enums have 32 bits: no -fshort-enums")
+#else
+#ifdef __cplusplus
+#define ZYNTAX_NOEXCEPT throw()
 #else
 #define ZYNTAX_NOEXCEPT
+#endif
+#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define ZYNTAX_CHECK_ENUM(type) _Static_assert(sizeof(type) == 4, "enums have 32 bits: no -fshort-enums")
+#else
+#define ZYNTAX_CHECK_ENUM(type) typedef char type##_enums_have_32_bits[sizeof(type) == 4 ? 1 : -1]
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
 #endif
 
 /* ------------------------------------------------------------------------------------------------------------------
  * 1. The core: create, spawn, run
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* What a poll function returns. */
+/* What a poll function returns. Another value is a mistake: a debug build of the library names the task and aborts,
+ * others take it for POLL_PENDING. */
 typedef enum PollStatus {
     POLL_READY = 0,  /* the task has finished; its result, if any, is in its state */
     POLL_PENDING = 1 /* it waits; whoever has a copy of the waker will wake it */
 } PollStatus;
+ZYNTAX_CHECK_ENUM(PollStatus);
 
 /* Wakes one task: `waker.wake(waker.data)`, [any] thread, any number of times, for ever. */
 typedef struct Waker {
@@ -348,10 +365,10 @@ enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
  * again once it is closed, detached or its runtime destroyed, as other processes may share its open file (a terminal,
  * the shell); a listener is not. Operations never wait in the kernel, whoever shares the open file and whatever they
  * set there. Attach a kernel protocol such as TLS to a TCP socket before registering it.
- * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file), ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor is
- * registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays the caller's and
- * is as it was. With epoll the kernel decides what is pollable: a POSIX message queue is, and so are the files of /proc
- * and /sys that tell of changes (zyntax_io_ready calls one ready that always has something to read, such as
+ * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file), ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor
+ * is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays the caller's
+ * and is as it was. With epoll the kernel decides what is pollable: a POSIX message queue is, and so are the files of
+ * /proc and /sys that tell of changes (zyntax_io_ready calls one ready that always has something to read, such as
  * /proc/self/mounts). Before 0.2, and with other pollers, these count as regular files. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) ZYNTAX_NOEXCEPT;
 
@@ -768,6 +785,7 @@ typedef enum zyntax_wait {
     ZYNTAX_WAIT_BLOCKING = 7, /* zyntax_blocking, or a name look-up */
     ZYNTAX_WAIT_CHANNEL = 8
 } zyntax_wait;
+ZYNTAX_CHECK_ENUM(zyntax_wait);
 
 /* One live task, as zyntax_runtime_dump shows it. */
 typedef struct zyntax_task_info {

@@ -259,15 +259,31 @@ template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtim
     return part;
 }
 
+// ---- valid.cpp ----
+
+#ifndef NDEBUG
+[[noreturn]] void panic_for_thread(const char *function);
+[[noreturn]] void panic_for_status(const Runtime *, const Slot *, int32_t status);
+#endif
+
 // ---- calls ----
 
-// A call marked [rt]: no other thread may be driving the runtime. Aborts a debug build otherwise.
-inline void check_thread([[maybe_unused]] const Runtime *runtime) {
+// A call marked [rt]: no other thread may be driving the runtime, which may be null. Aborts a debug build otherwise,
+// and names the function that it was called from, so that every function of the API calls it by itself.
+inline void check_thread([[maybe_unused]] const Runtime *runtime,
+                         [[maybe_unused]] const char *function = __builtin_FUNCTION()) {
 #ifndef NDEBUG
-    const void *driver = runtime->inbox->driver.load(std::memory_order_relaxed);
-    if (driver && driver != this_thread()) {
-        os::panic("zyntax: a function marked [rt] was called while another thread drives the runtime\n");
-    }
+    const void *driver = runtime ? runtime->inbox->driver.load(std::memory_order_relaxed) : nullptr;
+    if (driver && driver != this_thread()) panic_for_thread(function);
+#endif
+}
+
+// What a poll function may return. Aborts a debug build otherwise.
+inline void check_status([[maybe_unused]] const Runtime *runtime, [[maybe_unused]] const Slot *slot,
+                         [[maybe_unused]] PollStatus status) {
+#ifndef NDEBUG
+    auto value = static_cast<int32_t>(status);
+    if (value != POLL_READY && value != POLL_PENDING) panic_for_status(runtime, slot, value);
 #endif
 }
 

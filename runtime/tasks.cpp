@@ -101,6 +101,7 @@ static inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
     runtime->current = slot;
     PollStatus status = slot->poll(slot->state, &runtime->waker);
     runtime->current = nullptr;
+    check_status(runtime, slot, status);
     if (status == POLL_READY) finish(runtime, index, slot, 0);
     else if (slot->flags & Slot::canceled) finish(runtime, index, slot, ZYNTAX_ECANCELED);
     else if (slot->flags & Slot::has_turn) end_turns(runtime, slot);
@@ -189,6 +190,7 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
 }
 
 zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureState state, PollFn poll) noexcept {
+    check_thread(runtime);
     return zyntax_runtime_spawn_with(runtime, state, poll, nullptr, 0);
 }
 

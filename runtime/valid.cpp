@@ -1,6 +1,9 @@
-// In debug builds, a recount of every equation that the structs of the heart state, and of those that the kinds of
-// handles have. It changes nothing.
+// In debug builds: what is said of a host's mistakes before the abort; and a recount of every equation that the structs
+// of the heart state, and of those that the kinds of handles have. It changes nothing.
 #include "runtime.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 using namespace zyntax;
 
@@ -64,5 +67,21 @@ bool zyntax_runtime::is_valid_by_and_by() {
     if (recount_credit < tasks.used() + nodes.used() + handles.used()) return true;
     recount_credit = 0;
     return is_valid();
+}
+
+void zyntax::panic_for_thread(const char *function) {
+    char text[200];
+    snprintf(text, sizeof text, "zyntax: %s is marked [rt] and was called while another thread drives the runtime\n",
+             function);
+    os::panic(text);
+}
+
+void zyntax::panic_for_status(const Runtime *runtime, const Slot *slot, int32_t status) {
+    char text[200];
+    snprintf(text, sizeof text,
+             "zyntax: task 0x%" PRIxPTR " has returned %" PRId32 ", neither POLL_READY nor POLL_PENDING, from its "
+             "poll function 0x%" PRIxPTR "\n",
+             to_bits(runtime->waker.data), status, reinterpret_cast<uintptr_t>(slot->poll));
+    os::panic(text);
 }
 #endif

@@ -200,20 +200,30 @@ END
     needs_no_cpp_library seed
 }
 
+# Enums of another size than the library's are an error that says so: refuses_short_enums COMPILER STANDARD FILE
+refuses_short_enums() {
+    ! "$1" -std="$2" -fshort-enums -I"$root/include" "$3" 2>short.log || fail "$1 -std=$2 takes enums of 8 bits"
+    grep -q 'enums_have_32_bits\|enums have 32 bits' short.log && return
+    cat short.log
+    fail "$1 -std=$2 says another thing"
+}
+
 # The header alone, as C and as C++, with every warning that a careful project turns on.
 check_header() {
     printf '#include "zyntax_async_runtime.h"\nint main(void) { return ZYNTAX_OK; }\n' >header.c
     cp header.c header.cpp
     for compiler in gcc clang; do
         command -v "$compiler" >/dev/null || continue
-        for standard in c11 c17; do
+        for standard in c99 c11 c17; do
             "$compiler" -std="$standard" -Wall -Wextra -Wpedantic -Wstrict-prototypes -Werror -I"$root/include" header.c
+            refuses_short_enums "$compiler" "$standard" header.c
         done
     done
     for compiler in g++ clang++; do
         command -v "$compiler" >/dev/null || continue
-        for standard in c++11 c++17 c++20; do
+        for standard in c++98 c++11 c++17 c++20; do
             "$compiler" -std="$standard" -Wall -Wextra -Wpedantic -Werror -I"$root/include" header.cpp
+            refuses_short_enums "$compiler" "$standard" header.cpp
         done
     done
 }

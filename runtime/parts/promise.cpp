@@ -110,6 +110,7 @@ zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const zyntax_pro
 }
 
 zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result) noexcept {
+    check_thread(runtime);
     return zyntax_promise_spawn_with(runtime, promise, result, nullptr);
 }
 

@@ -16,7 +16,6 @@ bool is_answered(Runtime *runtime, zyntax_op *op, const Waker *waker, PollStatus
         *status = answer;
         return true;
     }
-    check_thread(runtime);
     if (!*op) return false;
     const Node *node = find_node(*op);
     bool is_ours = node && node->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
@@ -43,6 +42,7 @@ uint64_t zyntax_now_ns(zyntax_runtime *runtime) noexcept {
 }
 
 PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op, uint64_t duration_ns, Waker *waker) noexcept {
+    check_thread(runtime);
     PollStatus status;
     if (is_answered(runtime, op, waker, &status)) return status;
     uint64_t now = duration_ns ? runtime->now_ns() : 0;
@@ -50,6 +50,7 @@ PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op, uint64_t duratio
 }
 
 PollStatus zyntax_sleep_until(zyntax_runtime *runtime, zyntax_op *op, uint64_t deadline_ns, Waker *waker) noexcept {
+    check_thread(runtime);
     PollStatus status;
     if (is_answered(runtime, op, waker, &status)) return status;
     return sleep_to(runtime, op, deadline_ns, waker);

@@ -80,6 +80,7 @@ intptr_t next_connection(Io *listener) {
 } // namespace
 
 int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port, zyntax_io **out) noexcept {
+    check_thread(runtime);
     return zyntax_tcp_listen_with(runtime, address, port, 0, out);
 }
 
