@@ -143,8 +143,8 @@ extern "C" {
  * 1. The core: create, spawn, run
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* What a poll function returns. Another value is a mistake: a debug build of the library names the task and aborts, others
- * take it for POLL_PENDING. */
+/* What a poll function returns. Another value is a mistake: a debug build of the library names the task and aborts,
+ * others take it for POLL_PENDING. */
 typedef enum PollStatus {
     POLL_READY = 0,  /* the task has finished; its result, if any, is in its state */
     POLL_PENDING = 1 /* it waits; whoever has a copy of the waker will wake it */
@@ -221,7 +221,7 @@ ZYNTAX_API int32_t zyntax_runtime_run(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
     X(EFAULT, -14, "bad address")                                                    \
     X(EBUSY, -16, "called from inside a poll, drop or callback of the same runtime") \
     X(EEXIST, -17, "descriptor is already registered")                               \
-    X(EINVAL, -22, "invalid argument")                                               \
+    X(EINVAL, -22, "invalid argument, such as a null or a name instead of an address") \
     X(ENFILE, -23, "too many open descriptors in the system")                        \
     X(EMFILE, -24, "too many open descriptors in the process")                       \
     X(ENOSPC, -28, "limit of the kernel's event registrations reached")              \
@@ -358,8 +358,8 @@ enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
  * once it is closed, detached or its runtime destroyed, as others may have it, too (a terminal, the shell); while other
  * handles of the runtime share its open file (dup), once the last of them is gone. A TCP socket that shall have a
  * protocol of the kernel's on top (TLS) gets it before.
- * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file), ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor is
- * registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays the caller's and
+ * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file), ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor
+ * is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays the caller's and
  * is as it was. With epoll the kernel decides what is pollable: a POSIX message queue is, and so are the files of /proc
  * and /sys that tell of changes (zyntax_io_ready calls one ready that always has something to read, such as
  * /proc/self/mounts). Before 0.2, and with other pollers, these count as regular files. Since 0.1. */
@@ -404,9 +404,9 @@ ZYNTAX_API PollStatus zyntax_io_write(zyntax_io *io, zyntax_op *op, const void *
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Listens on a numeric IPv4 or IPv6 address, such as "127.0.0.1", "::1", "fe80::1%eth0" or "fe80::1%2"; port 0 takes a
- * free one. [rt] "::ffff:127.0.0.1" is the IPv4 address. A name such as "localhost" is not looked up. The port is this listener's alone: a second
- * one is ZYNTAX_EADDRINUSE. Ports of connections that have ended are free (SO_REUSEADDR, but not on Windows). NULL
- * address: every interface, IPv6 and IPv4.
+ * free one. [rt] "::ffff:127.0.0.1" is the IPv4 address. A name such as "localhost" is not looked up. The port is this
+ * listener's alone: a second one is ZYNTAX_EADDRINUSE. Ports of connections that have ended are free (SO_REUSEADDR, but
+ * not on Windows). NULL address: every interface, IPv6 and IPv4.
  * Returns 0 or ZYNTAX_EINVAL (not a numeric address, an unknown interface, or a link-local address without one),
  * ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EACCES, ZYNTAX_EMFILE, ZYNTAX_ENOMEM … Before 0.2 ports were shared.
  * Since 0.1. */
@@ -437,13 +437,14 @@ ZYNTAX_API int32_t zyntax_tcp_port(zyntax_io *io) ZYNTAX_NOEXCEPT;
 ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, zyntax_io **out,
                                         int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Connects to a numeric address (as zyntax_tcp_listen takes them), at once, or to a name, which is looked up on the blocking pool; the addresses found
- * are tried in their order, all of them. [rt] The socket has TCP_NODELAY set. `host` is copied.
+/* Connects to a numeric address (as zyntax_tcp_listen takes them), at once, or to a name, which is looked up on the
+ * blocking pool; the addresses found are tried in their order, all of them. [rt] The socket has TCP_NODELAY set. `host`
+ * is copied.
  * *result: 0 and *out, or the error of the last address tried: ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT,
  * ZYNTAX_EHOSTUNREACH …, ZYNTAX_ENOENT (no such name), ZYNTAX_EAGAIN (the name service does not answer, or no thread
  * could be started), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. A connect that the system answers with the connecting
- * socket itself, as Linux sometimes does for a free port, is ZYNTAX_ECONNREFUSED. There is no time limit but the system's: join_until
- * the task for one. Since 0.1. */
+ * socket itself, as Linux sometimes does for a free port, is ZYNTAX_ECONNREFUSED. There is no time limit but the
+ * system's: join_until the task for one. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port,
                                          Waker *waker, zyntax_io **out, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -464,13 +465,13 @@ ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
  * the op lets a job that has not begun not begin, and one that runs finish unheard. A job whose op was forgotten keeps
  * its memory until it has run and its task has ended, or the runtime. Threads start on demand, up to blocking_threads,
  * and end after 5 s without work. The stack of a thread is the system's default, and 2 MiB at least.
- * Signals: a thread blocks SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH and the real-time signals, and the signals
- * that were blocked in the runtime's thread when it started. A process that fn starts inherits this. No other signal is
- * blocked: SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM, SIGCHLD and the like end, stop or reach that process, and
- * the host's handlers of these may run in a thread of the pool. A host that wants them in one thread blocks them in the
- * others, as always. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so that a host's handlers of
- * faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Before 0.2 faults alone were not blocked.
- * Since 0.1. */
+ * Signals: a thread blocks SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH and the real-time signals, and the
+ * signals that were blocked in the runtime's thread when it started. A process that fn starts inherits this. No other
+ * signal is blocked: SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM, SIGCHLD and the like end, stop or reach that
+ * process, and the host's handlers of these may run in a thread of the pool. A host that wants them in one thread
+ * blocks them in the others, as always. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so that
+ * a host's handlers of faults (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Before 0.2 faults
+ * alone were not blocked. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
                                       size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -545,8 +546,8 @@ ZYNTAX_API zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_confi
 
 /* One round: looks at I/O, timers and other threads' wakes, waiting up to timeout_ns when no task is ready (0: not at
  * all, < 0: without limit), then polls ready tasks, at most poll_budget times. [rt], and then drives
- * Returns the number of live tasks (at most INT32_MAX), or ZYNTAX_ECANCELED, ZYNTAX_EBUSY, ZYNTAX_EINVAL or the
- * kernel's error as zyntax_runtime_block_on does. Since 0.1. */
+ * Returns the number of live tasks (at most INT32_MAX), or ZYNTAX_ECANCELED, ZYNTAX_EBUSY, ZYNTAX_EINVAL,
+ * ZYNTAX_EDEADLK (only for a timeout_ns < 0) or the kernel's error as zyntax_runtime_block_on does. Since 0.1. */
 ZYNTAX_API int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) ZYNTAX_NOEXCEPT;
 
 /* Makes the current run, block_on or turn, or the next if there is none, return ZYNTAX_ECANCELED soon. [any] Tasks stay
@@ -657,8 +658,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_yield(void) ZYNTAX_NOEXCEPT;
  * as zyntax_io_read. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_read(zyntax_io *io, void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
-/* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0 (a value is never 0: an empty message is sent with
- * zyntax_io_write), or as zyntax_io_write. Since 0.2. */
+/* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0 (a value is never 0: an empty message is sent
+ * with zyntax_io_write), or as zyntax_io_write. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_write(zyntax_io *io, const void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
 /* The set that is ready, as zyntax_io_ready. [rt] Since 0.2. */

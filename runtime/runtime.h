@@ -236,6 +236,7 @@ template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtim
     }
     void *memory = runtime->arena.take(sizeof(P));
     if (!memory) return nullptr;
+    runtime->memory.in_use -= Arena::rounded(sizeof(P)); // it is nobody's operation
     auto *part = ::new (memory) P(runtime);
     part->destroy = destroy;
     part->next = runtime->parts;
