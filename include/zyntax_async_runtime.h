@@ -359,9 +359,9 @@ enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
  * handles of the runtime share its open file (dup), once the last of them is gone. A TCP socket that shall have a
  * protocol of the kernel's on top (TLS) gets it before.
  * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file), ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor
- * is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays the caller's and
- * is as it was. With epoll the kernel decides what is pollable: a POSIX message queue is, and so are the files of /proc
- * and /sys that tell of changes (zyntax_io_ready calls one ready that always has something to read, such as
+ * is registered already), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL; on failure the descriptor stays the caller's
+ * and is as it was. With epoll the kernel decides what is pollable: a POSIX message queue is, and so are the files of
+ * /proc and /sys that tell of changes (zyntax_io_ready calls one ready that always has something to read, such as
  * /proc/self/mounts). Before 0.2, and with other pollers, these count as regular files. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) ZYNTAX_NOEXCEPT;
 
