@@ -126,7 +126,7 @@
 #endif
 
 /* What differs between the languages: C99 and later, C++98 and later. -fshort-enums would give some enums 8 bits. */
-#if defined(__cplusplus) && (__cplusplus >= 201103L || (defined(_MSC_VER) && _MSC_VER >= 1900))
+#if defined(__cplusplus) && (__cplusplus >= 201103L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201103L))
 #define ZYNTAX_NOEXCEPT noexcept
 #define ZYNTAX_CHECK_ENUM(type) static_assert(sizeof(type) == 4, "enums have 32 bits: no -fshort-enums")
 #else
@@ -228,7 +228,7 @@ ZYNTAX_API int32_t zyntax_runtime_run(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
     X(EFAULT, -14, "bad address")                                                    \
     X(EBUSY, -16, "called from inside a poll, drop or callback of the same runtime") \
     X(EEXIST, -17, "descriptor is already registered")                               \
-    X(EINVAL, -22, "invalid argument")                                               \
+    X(EINVAL, -22, "invalid argument, such as a null or a name instead of an address") \
     X(ENFILE, -23, "too many open descriptors in the system")                        \
     X(EMFILE, -24, "too many open descriptors in the process")                       \
     X(ENOSPC, -28, "limit of the kernel's event registrations reached")              \
@@ -577,8 +577,8 @@ ZYNTAX_API zyntax_runtime *zyntax_runtime_create_with(const zyntax_runtime_confi
 
 /* One round: looks at I/O, timers and other threads' wakes, waiting up to timeout_ns when no task is ready (0: not at
  * all, < 0: without limit), then polls ready tasks, at most poll_budget times. [rt], and then drives
- * Returns the number of live tasks (at most INT32_MAX), or ZYNTAX_ECANCELED, ZYNTAX_EBUSY, ZYNTAX_EINVAL or the
- * kernel's error as zyntax_runtime_block_on does. Since 0.1. */
+ * Returns the number of live tasks (at most INT32_MAX), or ZYNTAX_ECANCELED, ZYNTAX_EBUSY, ZYNTAX_EINVAL,
+ * ZYNTAX_EDEADLK (only for a timeout_ns < 0) or the kernel's error as zyntax_runtime_block_on does. Since 0.1. */
 ZYNTAX_API int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) ZYNTAX_NOEXCEPT;
 
 /* Makes the current run, block_on or turn, or the next if there is none, return ZYNTAX_ECANCELED soon. [any] Tasks stay
