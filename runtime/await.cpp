@@ -189,6 +189,12 @@ PollStatus call_again(Runtime *runtime, zyntax_op *op, const Waker *waker) {
     return POLL_PENDING;
 }
 
+void give_up_unbegun(zyntax_op *op) {
+    Node *node = *op ? find_node(*op) : nullptr;
+    bool is_usable = node && usable_runtime(node->owner.load(std::memory_order_relaxed));
+    if (is_usable && node->source == &starved) zyntax_op_cancel(op);
+}
+
 Answer refuse_arguments(zyntax_op *op, int64_t *result) {
     zyntax_op_cancel(op);
     if (result) *result = ZYNTAX_EINVAL;

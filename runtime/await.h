@@ -92,6 +92,9 @@ Answer refuse_arguments(zyntax_op *op, int64_t *result);
 // Answers a call in a poll that has spent its budget: the task is polled again, with nothing begun.
 Answer end_poll(Runtime *polling, zyntax_op *op, const Waker *waker);
 
+// Zeroes an op that call_again has made for a host's waker: nothing has begun behind it.
+void give_up_unbegun(zyntax_op *op);
+
 // Ends a call on a dead handle.
 PollStatus dead_handle(zyntax_op *op, int64_t *result);
 

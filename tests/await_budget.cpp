@@ -46,7 +46,7 @@ void check_bound(Runtime &rt, const Operation &operation) {
     CHECK(rt.stats().blocking_pending + rt.stats().timers_pending == before);
 }
 
-int64_t never_runs(void *) { return 1; }
+int64_t job(void *) { return 1; }
 
 // Spends the budget of the poll that runs.
 void spend(zyntax_runtime *rt, Waker *waker) {
@@ -107,7 +107,7 @@ TEST_CASE("what_a_spent_poll_asks_for_has_not_begun") {
     zyntax_channel *channel = channel_of(rt, 1);
     int item = 7;
     zyntax_io *out = nullptr;
-    const Operation operations[] = {blocking(rt, never_runs, nullptr, 0), sleeping(rt, 1), sending(channel, &item),
+    const Operation operations[] = {blocking(rt, job, nullptr, 0), sleeping(rt, 1), sending(channel, &item),
                                     receiving(channel, &item), connecting(rt, "127.0.0.1", 1, &out)};
     for (const Operation &operation : operations) {
         ScopedTask task(rt);
@@ -189,6 +189,23 @@ TEST_CASE("a_host_waker_in_a_spent_poll_is_called_once_by_the_loop") {
     CHECK(host.call() == POLL_READY);
     CHECK(host.host.wakes == 1);
     CHECK_FALSE(host.host.was_inline);
+}
+
+TEST_CASE("a_job_that_a_host_asks_for_in_a_spent_poll_begins_with_the_next_call") {
+    SKIP_WHEN(!has_threads, "a WASI program has no blocking pool");
+    Runtime rt;
+    HostOp host(blocking(rt, job, nullptr, 0));
+    ScopedTask task(rt);
+    task.on_poll = [&](Waker *waker) {
+        spend(rt, waker);
+        CHECK(host.call() == POLL_PENDING);
+        return POLL_READY;
+    };
+    task.start();
+    REQUIRE(rt.drive_until([&] { return host.host.wakes > 0; }));
+    CHECK(host.call() == POLL_PENDING);
+    REQUIRE(rt.drive_until([&] { return host.call() == POLL_READY; }));
+    CHECK(host.result == 1);
 }
 
 // Polls and not time are counted: a spent poll makes the round look at timers sooner.

@@ -111,6 +111,7 @@ PollStatus run(Runtime *runtime, zyntax_op *op, const Request &request, Waker *w
     if (!runtime || !request.fn || (!request.arg && request.arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
     if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);
+    give_up_unbegun(op);
     if (!*op) return begin_job(runtime, op, make_job(runtime, request), waker, result);
 
     auto is_it = [fn = request.fn](const Node *n) { return is_job(n, fn); };

@@ -448,7 +448,8 @@ void Program::act_on_runtime() {
         TRACE("backend_fd of %u", r);
         rt.host_fd = zyntax_runtime_backend_fd(rt.rt);
         rt.host_waits = rt.host_fd >= 0;
-        if (rt.host_waits && !outside::scripted && below(2) && !is_without("edges")) rt.edges = true;
+        if (rt.host_waits && !outside::scripted && below(2) && !is_without("edges"))
+            rt.edges = !std::strcmp(zyntax_runtime_backend(), "epoll");
     }
 }
 

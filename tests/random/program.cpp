@@ -83,7 +83,8 @@ void Program::choose_moods() {
     moods_.fork = below(outside::scripted ? 16 : 4) == 1 ? 16 : 0;
     moods_.share = below(2) ? 8 : 0;
     if (is_without("forks")) moods_.fork = 0;
-    if (is_without("sharing") || outside::scripted) moods_.share = 0;
+    bool tells = !std::strcmp(zyntax_runtime_backend(), "epoll"); // whose registration a number's is, and of edges
+    if (is_without("sharing") || outside::scripted || !tells) moods_.share = 0;
     moods_.thread = below(16) == 15 ? 32 : 0;
     if (moods_.oom) moods_.oom = 2;
     if (is_without("forgetting")) moods_.forget = 0;

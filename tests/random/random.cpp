@@ -5,7 +5,9 @@
 //   random --seed N --seconds S       the same, for so long
 //   ... --first I                     begins with the seed's program number I, as a failure names it
 //   random --bytes FILE...            programs from bytes: a corpus, or what a fuzzer or a shrunk failure left
-//   ... --without NAME,NAME           leaves out oracles or actions by name
+//   ... --without NAME,NAME           leaves out oracles or actions by name: what `fail` and `expect` are given, and
+//                                     section10, hooks, blocking_with, await_budget, forks, edges, sharing, losing,
+//                                     forgetting, hosts, memory, chains, stale, nesting, swapping, farewell
 //   ... --trace                       tells what the programs do (with --bytes)
 //   ... --no-shrink                   says only what fails
 //   ... --keep FILE                   where a shrunk failure goes
