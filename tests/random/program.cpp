@@ -206,7 +206,10 @@ void Program::destroy_runtime(uint32_t r) {
     }
     reap();
     for (Actor &actor : actors_) {
-        if (actor.alive && actor.rt == r && actor.child && actor.silent) actor.alive = false;
+        if (actor.alive && actor.rt == r && actor.child && actor.silent) {
+            actor.alive = false;
+            end_leaves(actor);
+        }
         if (actor.alive && actor.rt == r) expect(false, "drop_never", "destroy drops every task");
     }
     for (uint32_t i = 0; i < max_regs; i++) {

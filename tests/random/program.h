@@ -141,7 +141,7 @@ struct Leaf {
     uint8_t polling;            // how often it is on the stack
     uint64_t touched;           // order of the latest poll by its task's own hand that left it pending; 0: none
     uint64_t from_ns, to_ns;    // the deadline is between
-    uint64_t gone_at, reuse_at; // numbers of promises that were made: since when it is gone, and its place may be used
+    uint64_t gone_at, reuse_at; // how many had ended before it, and how many are made before its place is used again
     int64_t error;              // failing: with this
     zyntax_promise *at, copy;
     Args args;
@@ -279,7 +279,7 @@ private:
     uint32_t regs_used_ = 0;
     HostWaker wakers_[max_wakers] = {};
     uint32_t next_waker_ = 0;
-    uint64_t made_ = 0; // promises of section 10
+    uint64_t made_ = 0, ended_ = 0; // promises of section 10
     Job jobs_[max_jobs] = {};
     struct Item {
         uint32_t id, channel; // 0: not one of a loose channel

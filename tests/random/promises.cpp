@@ -522,7 +522,7 @@ void Program::leaf_ends(Actor &actor, Leaf &leaf, bool heard) {
     (void)actor;
     if (leaf.gone) return;
     leaf.gone = true;
-    leaf.gone_at = made_;
+    leaf.gone_at = ended_++;
     leaf.reuse_at = made_ + below(2) * 8;
     Channel *channel = heard ? nullptr : channel_of(leaf.args);
     if (channel && leaf.type == Leaf::send) channel->maybe_sent++;
