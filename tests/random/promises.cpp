@@ -334,6 +334,7 @@ void Program::polled_inside(Actor &actor, const Leaf &leaf, int depth) {
 // Polls one as the code that awaits it does. Late: it may be gone.
 void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     if (!leaf.id || !leaf.at || (leaf.gone && !late)) return;
+    // Through the pointer it is good until 64 more have been freed: those that lived then, and were made since, may be.
     bool by_copy = leaf.failing ? false : leaf.gone ? leaf.gone_at + 64 <= made_ || below(2) : below(4) == 3;
     zyntax_promise promise = by_copy ? leaf.copy : *leaf.at;
     bool was_on_stack = leaf.polling || (is_group(leaf) && reaches_running(actor, leaf, 0));
