@@ -97,7 +97,7 @@ TEST_CASE("a_cancel_inside_a_poll_drops_a_queued_job_after_that_poll") {
     Owned owned;
     zyntax_op op = 0;
     int drops_in_poll = -1;
-    Task task([&](Waker *waker) {
+    Task task{[&](Waker *waker) {
         int64_t result = 0;
         if (task.polls == 1) {
             CHECK(zyntax_blocking_with(rt, &op, run_owned, drop_owned, &owned, 0, waker, &result) == POLL_PENDING);
@@ -107,7 +107,7 @@ TEST_CASE("a_cancel_inside_a_poll_drops_a_queued_job_after_that_poll") {
         zyntax_op_cancel(&op);
         drops_in_poll = owned.drops;
         return POLL_READY;
-    });
+    }};
     task.spawn(rt);
     CHECK(rt.drive_until([&] { return task.drops == 1; }));
     CHECK(drops_in_poll == 0);
