@@ -355,6 +355,8 @@ private:
     PollStatus call(Word &, Waker *, Wakee);
     PollStatus call_api(Word &, Waker *);
     Actor *polled_actor();
+    // At most, in this poll: what is inside of a promise that is being polled is counted when that has been.
+    uint32_t spent_at_most(const Actor &actor) const { return actor.spent_most + (actor.inside ? 8 : 0); }
     void spent(Wakee);
     void returned(Word &, Reg *, Wakee, PollStatus, bool was_fresh, bool was_stale, uint64_t op, bool oom);
     void check_time(Word &, const Reg *, PollStatus, bool was_stale, bool was_other);
