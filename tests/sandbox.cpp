@@ -29,7 +29,7 @@ const Refused newer_calls[] = {
     {"accept4", SYS_accept4},
     {"eventfd2", SYS_eventfd2},
     {"epoll_create1", SYS_epoll_create1},
-    {"pipe2", SYS_pipe2},
+    {"pipe2 with flags", SYS_pipe2, O_CLOEXEC | O_NONBLOCK}, // without, it is what the C library makes of pipe
     {"socket with flags", SYS_socket, SOCK_CLOEXEC | SOCK_NONBLOCK},
     {"ppoll", SYS_ppoll},
 #ifdef SYS_epoll_pwait2
@@ -44,7 +44,7 @@ bool has_older_form(const Refused &call) {
 #else
     constexpr bool has_all = false;
 #endif
-    return has_all || call.number == SYS_accept4 || call.number == SYS_socket || std::strstr(call.name, "pwait2");
+    return has_all || call.bits || call.number == SYS_accept4 || std::strstr(call.name, "pwait2");
 }
 
 // This process is refused the call from now on.

@@ -109,7 +109,6 @@ bool is_job(const Node *node, int64_t (*fn)(void *)) {
 PollStatus run(Runtime *runtime, zyntax_op *op, const Request &request, Waker *waker, int64_t *result) {
     if (Answer answer = answer_at_once(op, waker, result)) return answer;
     if (!runtime || !request.fn || (!request.arg && request.arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
-    check_thread(runtime);
     if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);
     give_up_unbegun(op);
     if (!*op) return begin_job(runtime, op, make_job(runtime, request), waker, result);
@@ -136,10 +135,12 @@ PollStatus zyntax::look_up_in_pool(Runtime *runtime, zyntax_op *op, int64_t (*fn
 
 PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
                            Waker *waker, int64_t *result) noexcept {
+    check_thread(runtime);
     return run(runtime, op, {fn, nullptr, arg, arg_size, false}, waker, result);
 }
 
 PollStatus zyntax_blocking_with(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void (*drop)(void *),
                                 void *arg, size_t arg_size, Waker *waker, int64_t *result) noexcept {
+    check_thread(runtime);
     return run(runtime, op, {fn, drop, arg, arg_size, false}, waker, result);
 }
