@@ -319,7 +319,7 @@ private:
     void drive_any();
     void finish();
     void fork_between();
-    [[noreturn]] void be_a_child(uint32_t what);
+    [[noreturn]] void be_a_child(uint32_t what, bool looks_up);
     void use_what_is_old();
 
     // ---- drive.cpp ----
