@@ -564,7 +564,7 @@ void Program::use_stale() {
     }
     constexpr uint32_t calls = 3; // of await points
     Actor *polled = polled_actor();
-    if (polled && polled->spent_most + calls > rts_[polled->rt].await_budget) return;
+    if (polled && spent_at_most(*polled) + calls > rts_[polled->rt].await_budget) return;
     if (polled) polled->spent_most += calls;
     auto *channel = static_cast<zyntax_channel *>(handle);
     auto *io = static_cast<zyntax_io *>(handle);

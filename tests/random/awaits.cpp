@@ -215,7 +215,7 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     Reg before = reg ? *reg : Reg{};
     Actor *polled = polled_actor();
     uint32_t budget = polled ? rts_[polled->rt].await_budget : UINT32_MAX;
-    bool may_end = was_fresh && polled && polled->spent_most >= budget;
+    bool may_end = was_fresh && polled && spent_at_most(*polled) >= budget;
     bool must_end = was_fresh && polled && polled->spent_least >= budget;
     bool is_far = polled && word.args.kind == Kind::connect && polled->rt != word.args.rt && budget < 16;
     if ((may_end || is_far) && wakee.kind == Wakee::host && was_fresh) { // what it was called for could not be told

@@ -164,6 +164,7 @@ int64_t Program::drive_promise(uint32_t r) {
         rt.stop = 2; // the promise's drop may have called it again
     }
     bool no_memory = result == ZYNTAX_ENOMEM && rt.heap.failures != failures;
+    if (no_memory && rt.edges) outside::edge_back(rt.host_fd);
     if (result < 0 && !no_memory) expect(!actor.finishing, "promise_stop", "the value of a promise that has finished");
     actor.alive = false;
     end_leaves(actor);

@@ -278,6 +278,10 @@ void edge_taken(intptr_t fd) {
     if (fd >= 0 && fd < max_fds) world.edge_seen[fd] = false;
 }
 
+void edge_back(intptr_t fd) {
+    if (fd >= 0 && fd < max_fds) world.edge_seen[fd] = true;
+}
+
 void edge_over(intptr_t fd) {
     if (fd < 0 || fd >= max_fds || !world.edges[fd]) return;
     ::close(world.edges[fd] - 1);

@@ -287,6 +287,7 @@ struct Errand {
 
 bool edge_seen(intptr_t, bool) { return true; }
 void edge_taken(intptr_t) {}
+void edge_back(intptr_t) {}
 void edge_over(intptr_t) {}
 intptr_t duplicate(intptr_t) { return -1; }
 void make_blocking(intptr_t) {}

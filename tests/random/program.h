@@ -319,7 +319,7 @@ private:
     void drive_any();
     void finish();
     void fork_between();
-    [[noreturn]] void be_a_child(uint32_t what);
+    [[noreturn]] void be_a_child(uint32_t what, bool looks_up);
     void use_what_is_old();
 
     // ---- drive.cpp ----
@@ -355,6 +355,8 @@ private:
     PollStatus call(Word &, Waker *, Wakee);
     PollStatus call_api(Word &, Waker *);
     Actor *polled_actor();
+    // At most, in this poll: what is inside of a promise that is being polled is counted when that has been.
+    uint32_t spent_at_most(const Actor &actor) const { return actor.spent_most + (actor.inside ? 8 : 0); }
     void spent(Wakee);
     void returned(Word &, Reg *, Wakee, PollStatus, bool was_fresh, bool was_stale, uint64_t op, bool oom);
     void check_time(Word &, const Reg *, PollStatus, bool was_stale, bool was_other);

@@ -365,7 +365,7 @@ void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     if (value == 0) {
         actor.leaf_pending = true;
         if (leaf.type == Leaf::connect || leaf.count) actor.spent_most += 8; // what it does may count for itself
-        if (actor.spent_most >= budget) {                                    // it may not have been looked at
+        if (spent_at_most(actor) >= budget) {                                // it may not have been looked at
             if (must_end) spent({Wakee::task, uint8_t(&actor - actors_), actor.id, 0});
             else rts_[actor.rt].round_spent++;
             leaf.unsure |= !must_end && leaf.type == Leaf::yield;
@@ -626,7 +626,7 @@ void Program::ask_from_elsewhere(Actor *actor) {
     in_call_ = true;
     int64_t value = leaf.copy.poll(leaf.copy.state);
     in_call_ = false;
-    if (actor && value == 0 && actor->spent_most >= rts_[actor->rt].await_budget) {
+    if (actor && value == 0 && spent_at_most(*actor) >= rts_[actor->rt].await_budget) {
         actor->leaf_pending = true;
         return;
     }
