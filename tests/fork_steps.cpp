@@ -32,7 +32,8 @@ struct StepHeap {
         size_t size, align;
         bool is_out;
     };
-    std::vector<unsigned char> memory = std::vector<unsigned char>(16 << 20);
+    static constexpr size_t room = 16 << 20;
+    std::unique_ptr<unsigned char[]> memory{new unsigned char[room]}; // no page of it is there before its use
     std::vector<Block> blocks;
     size_t used = 0;
     uint64_t calls = 0;
@@ -43,9 +44,9 @@ struct StepHeap {
     static void *alloc(void *self, size_t size, size_t align) {
         auto &heap = *static_cast<StepHeap *>(self);
         heap.step();
-        auto begin = reinterpret_cast<uintptr_t>(heap.memory.data());
+        auto begin = reinterpret_cast<uintptr_t>(heap.memory.get());
         size_t at = (begin + heap.used + align - 1) / align * align - begin;
-        if (at + size > heap.memory.size() || heap.blocks.size() == heap.blocks.capacity()) return nullptr;
+        if (at + size > room || heap.blocks.size() == heap.blocks.capacity()) return nullptr;
         heap.used = at + size;
         std::memset(&heap.memory[at], 0xa5, size);
         heap.blocks.push_back({&heap.memory[at], size, align, true});
