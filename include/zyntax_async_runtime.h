@@ -389,9 +389,9 @@ ZYNTAX_API int32_t zyntax_io_detach(zyntax_io *io, intptr_t *fd) ZYNTAX_NOEXCEPT
 ZYNTAX_API intptr_t zyntax_io_fd(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* Waits until one of the directions in `interest` is ready, and asks the kernel before it says so. [rt]
- * A waiter that an event woke receives what the event reported, and the kernel is not asked again: some descriptors
- * answer once (rings of perf events). Another task may have used the readiness since. For a descriptor that is neither
- * a socket nor a pipe, an event that came while no task waited is reported to the next caller.
+ * A descriptor that is neither a socket nor a pipe may answer that question once (a ring of perf events), and the wait
+ * for events has asked it. For such a descriptor the waiter receives the set that the event reported, and an event that
+ * came while no task waited is reported to the next caller; another task may have used the readiness since.
  * *result: the ready set (> 0; an error or a hang-up is every direction asked for), ZYNTAX_EINVAL for an interest
  * that is empty or unknown, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_EBADF (see zyntax_io_close),
  * ZYNTAX_ENOMEM. Since 0.1. */

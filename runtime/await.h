@@ -83,7 +83,7 @@ PollStatus call_again(Runtime *, zyntax_op *op, const Waker *waker);
 struct Answer {
     int status = -1;
     explicit operator bool() const { return status >= 0; }
-    operator PollStatus() const { return static_cast<PollStatus>(status); }
+    PollStatus operator*() const { return static_cast<PollStatus>(status); }
 };
 
 // Answers a call whose arguments cannot be used.

@@ -347,7 +347,7 @@ TEST_CASE("an_op_of_one_kind_given_to_an_await_point_of_another_does_no_harm") {
 TEST_CASE("configurations_that_are_not_understood_are_invalid") {
     struct Bigger {
         zyntax_runtime_config known;
-        uint64_t unknown;
+        uintptr_t unknown; // with no padding before it
     } bigger{config(), 0};
     bigger.known.size = sizeof bigger;
     int32_t error = 1;

@@ -62,7 +62,6 @@ TEST_CASE("readiness_that_is_not_used_up_stays") {
 }
 
 TEST_CASE("what_the_host_has_read_itself_is_not_reported_as_ready") {
-    SKIP_WHEN(on_windows, "an event of the completion port tells of the moment in which it was queued")
     Runtime rt;
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near);

@@ -40,8 +40,10 @@ TEST_CASE("a_debug_build_names_the_task_whose_poll_returned_another_value_and_ab
     for (void (*run)() : {run_one<2>, run_one<-1>, run_one<256>}) {
         Death death = death_of(run);
         CHECK(death.aborted);
+        std::erase(death.message, '\r');
         size_t gap = death.message.find(' '), end = death.message.find('\n');
-        REQUIRE(end != std::string::npos);
+        CHECK(end != std::string::npos);
+        if (end == std::string::npos) continue; // on Windows the child runs the test up to its own death
         std::string task = death.message.substr(0, gap), poll = death.message.substr(gap + 1, end - gap - 1);
         std::string said = death.message.substr(end + 1);
         CAPTURE(said);

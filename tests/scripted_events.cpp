@@ -303,7 +303,7 @@ TEST_CASE("a_waiter_that_an_event_woke_receives_the_events_set_without_another_q
             CAPTURE(reported);
             CAPTURE(interest);
             Sim sim;
-            zyntax_io *io = sim.adopt({.room = 0});
+            zyntax_io *io = sim.adopt({.kind = zyntax::os::Kind::other, .room = 0});
             Await waiter(sim.rt, readiness(io, interest));
             sim.settle();
             CHECK(waiter.alive());
@@ -313,6 +313,23 @@ TEST_CASE("a_waiter_that_an_event_woke_receives_the_events_set_without_another_q
             if (reported & interest) CHECK(waiter.result == int64_t(reported & interest));
             zyntax_io_close(io);
         }
+    }
+}
+
+// A host that has read in between has used the readiness.
+TEST_CASE("a_waiter_for_a_socket_or_a_pipe_asks_the_kernel_again_after_its_event") {
+    for (auto kind : {zyntax::os::Kind::socket, zyntax::os::Kind::tcp, zyntax::os::Kind::pipe}) {
+        Sim sim;
+        zyntax_io *io = sim.adopt({.kind = kind, .room = 0});
+        Await waiter(sim.rt, readiness(io, ZYNTAX_READABLE));
+        sim.settle();
+        sim.world.reports.push_back({sim.world.registered.at(zyntax_io_fd(io)).word, readable});
+        sim.settle();
+        CHECK(waiter.alive());
+        sim.of(io).in = "x";
+        sim.world.report(zyntax_io_fd(io), readable);
+        sim.settle();
+        CHECK(waiter.result == ZYNTAX_READABLE);
     }
 }
 

@@ -107,7 +107,7 @@ bool is_job(const Node *node, int64_t (*fn)(void *)) {
 }
 
 PollStatus run(Runtime *runtime, zyntax_op *op, const Request &request, Waker *waker, int64_t *result) {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     if (!runtime || !request.fn || (!request.arg && request.arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
     if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);
     give_up_unbegun(op);

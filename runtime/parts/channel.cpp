@@ -177,7 +177,7 @@ int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t i
 
 PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op, const void *item, Waker *waker,
                                int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     auto [runtime, channel] = find_channel(handle);
     if (!channel) return dead_handle(op, result);
     if (!item && channel->item_size) return refuse(op, result, ZYNTAX_EINVAL);
@@ -192,7 +192,7 @@ PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op, const void
 
 PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op, void *item, Waker *waker,
                                int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     auto [runtime, channel] = find_channel(handle);
     if (!channel) return dead_handle(op, result);
     if (!item && channel->item_size) return refuse(op, result, ZYNTAX_EINVAL);

@@ -155,7 +155,7 @@ Node *begin_attempt(Runtime *runtime, zyntax_op *op, const char *host, uint16_t 
 
 PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port, Waker *waker,
                               zyntax_io **out, int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     if (!runtime || !out) return refuse(op, result, ZYNTAX_EINVAL);
     check_thread(runtime);
     os::KeepErrors keep;

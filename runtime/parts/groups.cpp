@@ -107,7 +107,7 @@ bool still_waits(const Purpose &purpose, zyntax_op *op, const Waker *waker) {
 
 PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker) noexcept {
     int64_t unused;
-    if (Answer answer = answer_at_once(op, waker, &unused)) return answer;
+    if (Answer answer = answer_at_once(op, waker, &unused)) return *answer;
     if (!tasks && n) return POLL_READY;
     const Purpose purpose{Purpose::join_all, n, n ? tasks[0] : nullptr};
     if (still_waits(purpose, op, waker)) return POLL_PENDING;
@@ -121,7 +121,7 @@ PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, W
 }
 
 PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     if (!n || !tasks) return refuse(op, result, ZYNTAX_EINVAL);
     const Purpose purpose{Purpose::select, n, tasks[0]};
     if (still_waits(purpose, op, waker)) return POLL_PENDING;
@@ -141,7 +141,7 @@ PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op, Wak
 
 PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op, uint64_t deadline_ns, Waker *waker,
                              int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     Awaitable task = seen_from_here(handle);
     Runtime *runtime = task.runtime;
     if (!runtime) return refuse(op, result, task.result);

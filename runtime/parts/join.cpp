@@ -19,7 +19,7 @@ static bool joins(const Node *node, const Slot *slot) {
 }
 
 PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op, Waker *waker, int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     Awaitable task = seen_from_here(handle);
     if (!task.runtime) return refuse(op, result, task.result);
     Node *node = my_node(task.runtime, op, [&](const Node *n) { return joins(n, task.slot); });

@@ -13,7 +13,7 @@ bool is_answered(Runtime *runtime, zyntax_op *op, const Waker *waker, PollStatus
     *status = POLL_READY;
     if (!runtime) return true;
     if (Answer answer = answer_at_once(op, waker, &unused)) {
-        *status = answer;
+        *status = *answer;
         return true;
     }
     if (!*op) return false;

@@ -10,7 +10,7 @@ namespace {
 template <class Try>
 inline PollStatus transfer(zyntax_io *handle, zyntax_op *op, uint32_t direction, const void *buf, size_t len,
                            Waker *waker, int64_t *result, Try try_it) {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     IoRef ref = find_io(handle);
     Io *io = ref.object;
     if (!io) return dead_handle(op, result);
@@ -30,13 +30,14 @@ inline PollStatus transfer(zyntax_io *handle, zyntax_op *op, uint32_t direction,
 
 // ---- waiters for readiness ----
 
-// A waiter that an event wakes receives what the event reported: some descriptors answer the kernel's question once (a
-// ring of perf events), and the poller has asked it. The tag: the handle's index, the reported set, the interest.
+// Some descriptors answer the kernel's question once (a ring of perf events), and the poller has asked it: their waiter
+// receives the set of its event. The tag: the handle's index, the reported set, the interest.
 constexpr uint32_t set_shift = 2, set_bits = 3u << set_shift, index_shift = 4;
 
 uint32_t to_tag(const Io *io, uint32_t interest) { return handle_index(to_bits(io->handle)) << index_shift | interest; }
 
-// Sockets and pipes stay ready until they are used. Of the others, an event that no waiter received counts as well.
+// Sockets and pipes stay ready until they are used, and a host may have used them since the event: the kernel is asked
+// again. Of the other descriptors the event counts, also an event that no waiter has received.
 bool answers_once(const Io *io) { return io->kind == os::Kind::other || io->kind == os::Kind::flagged_other; }
 
 void ready_fired(Runtime *runtime, Node *node) {
@@ -106,7 +107,7 @@ intptr_t zyntax_io_fd(zyntax_io *handle) noexcept {
 // An edge that comes between the question and the next wait is still reported by that wait.
 PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, Waker *waker,
                            int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     IoRef ref = find_io(handle);
     Io *io = ref.object;
     if (!io) return dead_handle(op, result);
@@ -115,7 +116,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, 
     auto is_it = [tag](const Node *n) { return n->source == &ready_source && (n->tag & ~set_bits) == tag; };
     Node *node = *op ? my_node(ref.runtime, op, is_it) : nullptr;
     if (node && !node->woken) return still_pending(ref.runtime, node, waker);
-    uint32_t set = node ? (node->tag & set_bits) >> set_shift : 0;
+    uint32_t set = node && answers_once(io) ? (node->tag & set_bits) >> set_shift : 0;
     if (node) free_node(ref.runtime, node);
     os::KeepErrors keep;
     if (!set) set = os::poll_now(io->fd, interest) | (answers_once(io) ? io->reported & interest : 0);

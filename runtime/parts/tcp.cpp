@@ -124,7 +124,7 @@ int32_t zyntax_tcp_shutdown(zyntax_io *handle) noexcept {
 
 PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, zyntax_io **out,
                              int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return answer;
+    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
     IoRef ref = find_io(listener);
     Runtime *runtime = ref.runtime;
     if (!ref.object) return dead_handle(op, result);
