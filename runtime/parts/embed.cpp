@@ -11,10 +11,10 @@ int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcep
     Driving scope(runtime);
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
     if (take_stop(runtime)) return ZYNTAX_ECANCELED;
-    runtime->awaited = nullptr;
+    runtime->block_on_task = nullptr;
     int32_t error = look_around(runtime, timeout_ns);
     if (error) return error;
-    poll_ready(runtime);
+    poll_tasks(runtime);
     drop_canceled(runtime);
     if (take_stop(runtime)) return ZYNTAX_ECANCELED;
     uint64_t alive = runtime->tasks.used();
