@@ -204,7 +204,7 @@ int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len) {
     int number = static_cast<int>(fd);
     len = to_length(len);
     int64_t n;
-    if (is_received(*kind)) return repeat([=] { return recv(number, buf, len, receive_flags); });
+    if (is_received(*kind)) return repeat([=] { return ::recv(number, buf, len, receive_flags); });
     if (has_answered(
             kind, [=] { return read_at_once(number, buf, len); }, &n))
         return n;
@@ -215,7 +215,7 @@ int64_t write(intptr_t fd, Kind *kind, const void *buf, size_t len) {
     int number = static_cast<int>(fd);
     len = to_length(len);
     int64_t n;
-    if (is_received(*kind)) return repeat([=] { return send(number, buf, len, send_flags); });
+    if (is_received(*kind)) return repeat([=] { return ::send(number, buf, len, send_flags); });
     auto guarded = *kind == Kind::pipe || *kind == Kind::flagged_pipe ? write_without_sigpipe : call_write;
     if (has_answered(
             kind, [=] { return guarded(write_at_once, number, buf, len); }, &n))
