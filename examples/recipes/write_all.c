@@ -40,8 +40,8 @@ static PollStatus write_all_poll(WriteAll *s, Waker *waker) {
 
 /* ---- the demonstration: a writer and a reader, a task each ---- */
 
-enum { LENGTH = 1000000, FEW = 1000 };
-static char data[LENGTH];
+enum { LENGTH = 1000000, FEW = 1000, TOO_MUCH = 16000000 }; /* more than the system buffers */
+static char data[TOO_MUCH];
 
 static PollStatus writer_poll(FutureState state, Waker *waker) { return write_all_poll(state, waker); }
 
@@ -79,10 +79,10 @@ static void reader_drop(FutureState state, int32_t outcome) {
     zyntax_io_close(s->io);
 }
 
-/* The reader stops after `limit` bytes. */
-static int32_t transfer(zyntax_runtime *runtime, WriteAll *writer, Reader *reader, size_t limit) {
+/* The reader stops after `limit` bytes of `length`. */
+static int32_t transfer(zyntax_runtime *runtime, WriteAll *writer, Reader *reader, size_t length, size_t limit) {
     intptr_t ends[2];
-    *writer = (WriteAll){.data = data, .left = LENGTH};
+    *writer = (WriteAll){.data = data, .left = length};
     *reader = (Reader){.limit = limit};
     if (system_stream_pair(ends) != 0) return ZYNTAX_EIO;
     int32_t error = zyntax_io_open(runtime, ends[0], &writer->io);
@@ -101,11 +101,11 @@ int main(void) {
     Reader reader;
     for (size_t i = 0; i < LENGTH; i++) data[i] = (char)(i * 7 / 5);
     zyntax_runtime *runtime = zyntax_runtime_create();
-    int32_t error = runtime != NULL ? transfer(runtime, &writer, &reader, LENGTH) : ZYNTAX_ENOMEM;
+    int32_t error = runtime != NULL ? transfer(runtime, &writer, &reader, LENGTH, LENGTH) : ZYNTAX_ENOMEM;
     if (error == 0) {
         printf("wrote %zu of %d bytes: %s\n", LENGTH - writer.left, LENGTH, zyntax_error_name(writer.result));
         printf("read %zu bytes, %s\n", reader.got, reader.differs ? "others than were written" : "all as written");
-        error = transfer(runtime, &writer, &reader, FEW);
+        error = transfer(runtime, &writer, &reader, TOO_MUCH, FEW);
     }
     if (error == 0) /* which of the two errors it is, depends on the system */
         printf("the reader left after %zu bytes: %s\n", reader.got,
