@@ -39,9 +39,9 @@ struct zyntax_runtime {
     Waker waker = {};                // what it is given
     // What a poll that cannot say so itself has done with its waker:
     uint64_t wakers_taken = 0;    // zyntax_current_waker calls
-    uint64_t await_calls = 0;     // of await points, with the polled task's waker, or that were ready
-    int64_t awaits_left = 0;      // await points of this poll that may still be ready at once
-    int64_t await_budget = 0;     // the same when a poll begins
+    uint64_t waker_stores = 0;    // calls of await points that stored the polled task's waker
+    int64_t awaits_left = 0;      // await points that this poll may still complete
+    int64_t await_budget = 0;     // awaits_left when a poll begins
     int64_t stored_elsewhere = 0; // how often other runtimes have come to store the polled task's waker
     bool is_polling_leaf = false; // what is armed now is not what the polled task says it waits for
 
@@ -209,7 +209,6 @@ inline Runtime *driven() {
 // begun may always end: it could hold a result.
 inline Answer answer_at_once(zyntax_op *op_id, const Waker *waker, int64_t *result) {
     Runtime *polling = driven();
-    if (polling && waker && waker->data == polling->waker.data) polling->await_calls++;
     if (!op_id || !waker || !waker->wake || !result) return refuse_arguments(op_id, result);
     if (polling && polling->awaits_left <= 0 && polling->current && !*op_id) return end_poll(polling, op_id, waker);
     return {};
@@ -217,10 +216,7 @@ inline Answer answer_at_once(zyntax_op *op_id, const Waker *waker, int64_t *resu
 
 // Ends a call of an await point with a result. `result` may be null.
 inline PollStatus complete(zyntax_op *op_id, int64_t *result, int64_t value) {
-    if (Runtime *polling = driven()) {
-        polling->await_calls++;
-        polling->awaits_left--;
-    }
+    if (Runtime *polling = driven()) polling->awaits_left--;
     *op_id = 0;
     if (result) *result = value;
     return POLL_READY;
