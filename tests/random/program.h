@@ -227,7 +227,8 @@ struct RuntimeModel {
     uint32_t await_budget, round_spent; // and polls of this round that have spent it
     uint8_t current;                    // the actor that is being polled, + 1
     intptr_t host_fd;
-    bool edges; // the host hears of edges alone
+    bool edges, took_edge; // the host hears of edges alone; the drive took one
+    uint64_t waits_then;   // the kernel was asked so often when it began
     uint64_t clock_offset_ns, slack_ns;
     Heap heap;
 
@@ -319,11 +320,13 @@ private:
     void drive_any();
     void finish();
     void fork_between();
-    [[noreturn]] void be_a_child(uint32_t what, bool looks_up);
+    [[noreturn]] void be_a_child(uint32_t what);
     void use_what_is_old();
 
     // ---- drive.cpp ----
     int64_t drive(uint32_t r, uint32_t how, int64_t timeout_ns, uint32_t actor);
+    uint64_t kernel_waits(const RuntimeModel &);
+    void keep_edge(RuntimeModel &);
     void turn_begins(RuntimeModel &);
     void turn_ended(uint32_t r, int64_t result, bool stop_before);
     void begin_round(RuntimeModel &);
