@@ -1,7 +1,7 @@
 // The blocking pool: threads that start on demand, take work in order, and end after idling. What is done comes back to
 // the runtime's thread as a message, and so does a thread that ends, to be joined: nothing of the library runs in a
 // thread once the runtime is gone. Name look-ups, which can take half a minute, leave half of the threads to others.
-#include "pool.h"
+#include "thread_pool.h"
 
 namespace zyntax {
 

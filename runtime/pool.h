@@ -1,8 +1,8 @@
-// Tasks, and the pools of what a thread may still look at after a task, an operation, a handle or a runtime has ended:
-// slots, nodes, handles and inboxes. This memory is process-wide and type-stable: recycled, never unmapped, never used
-// for anything else. That is what lets wakers and handles be plain numbers without a reference count (as embassy's and
-// Abseil's generational handles are): any thread may compare a number's generation, and only who owns the object looks
-// further. Nothing here knows a runtime.
+// Pools: the memory of objects that a thread may still look at after they have ended (tasks, operations, handles,
+// inboxes, leaves). This memory is process-wide and type-stable: it is recycled, never unmapped, and never used for
+// anything else. Therefore wakers and handles can be plain numbers without a reference count, as the generational
+// handles of embassy and Abseil are: any thread may compare a number's generation, and only the owner of the object
+// looks further. Nothing here knows a runtime.
 #pragma once
 
 #include <atomic>
@@ -80,63 +80,10 @@ inline bool names(uint32_t number_generation, uint32_t mask, uint32_t generation
 // positive as an int64_t.
 constexpr uint32_t last_generation = INT32_MAX - 1;
 
-// The oldest of a ring of nodes (see await.h), or 0.
-struct Ring {
-    uint32_t first = 0;
-    bool empty() const { return first == 0; }
-};
-
-// ---- tasks ----
-
-// A task. The owner is the runtime whose block the slot is in; "owner only" fields are plain.
-//
-// Life: free (generation even) -> spawn -> alive (odd) -> finish -> free.
-struct alignas(64) Slot {
-    static constexpr uint32_t first_block = 256;
-
-    enum Flag : uint8_t {
-        queued = 1,   // in the ready queue. Set by whoever queues it, cleared when taken out; survives the task's end
-        canceled = 2, // poll is not called again. Set by cancel, cleared by finish
-        tracked = 4,  // polls a promise: its sleeps, too, are in `ops`. Set after spawn
-        has_turn = 8  // an operation of `ops` has its turn. Set by give_turn, cleared when its poll has used or lost it
-    };
-
-    void *state;                // owner only
-    union {                     // owner only
-        PollFn poll;            //   unless canceled and not being polled
-        uint32_t next_canceled; //  then: the next slot in the list of canceled tasks
-    };
-    DropFn drop;                      // owner only
-    std::atomic<uint32_t> generation; // written by the owner, read by anybody
-    std::atomic<uint32_t> owner;      // number of the owner's inbox, set at the slot's first use by a runtime
-    enum Elsewhere : uint32_t {
-        in_inbox = 1,   // set by the thread that pushes the slot, cleared by the owner taking it out
-        is_awaited = 2, // an operation of another runtime stores the task's waker. Set by that, cleared at the end
-    };
-    std::atomic<uint32_t> elsewhere;
-    uint32_t next_in_inbox;                  // belongs to the thread that set in_inbox
-    std::atomic<uint32_t> cancel_generation; // the newest generation that another thread wants canceled; only grows
-    union {                                  // owner only
-        Ring joiners;                        //   alive: nodes that wait for the end
-        uint32_t link;                       //   in a block's header: see Pool
-    };
-    Ring ops;            // owner only. Operations that store this task's waker: what it forgets at its end
-    uint32_t owned;      // owner only. Size of the state in units of 16 bytes, 0 when not owned
-    uint32_t polls_low;  // owner only
-    uint16_t polls_high; // owner only
-    uint8_t flags;       // owner only
-    uint8_t waits;       // owner only. zyntax_wait of the last operation that stored the waker
-};
-static_assert(sizeof(Slot) == 64 && alignof(Slot) == 64);
-
-using Slots = Pool<Slot, 256, wide ? 1u << 26 : 1u << 20>;
-ZYNTAX_INTERNAL extern constinit Slots slots;
-inline Slots &pool_of(Slot *) { return slots; }
-
 // ---- numbers of tasks and handles ----
 
 // From the top: generation, index. On 32-bit targets only the generation's low 12 bits find room, so that a handle that
-// was kept while 2048 other tasks used its slot names the newest of them.
+// was kept while 2048 other tasks used its task names the newest of them.
 constexpr uint32_t handle_index_bits = wide ? 32 : 20;
 constexpr uint32_t handle_generation_mask = UINT32_MAX >> (wide ? 0 : handle_index_bits);
 
@@ -157,10 +104,5 @@ template <class P> auto *find_alive(const P &pool, uintptr_t handle) {
                                  object->generation.load(std::memory_order_acquire));
     return alive ? object : nullptr;
 }
-
-// How many tasks have ended while they were awaited elsewhere. Other runtimes look for what those have left with them.
-ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> awaited_elsewhere_ended;
-
-inline Slot *find_task(const void *handle) { return find_alive(slots, to_bits(handle)); }
 
 } // namespace zyntax

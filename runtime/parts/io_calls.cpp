@@ -8,24 +8,24 @@ namespace {
 
 // Reads or writes: tries, unless that is known to block, and waits if it does.
 template <class Try>
-inline PollStatus transfer(zyntax_io *handle, zyntax_op *op, uint32_t direction, const void *buf, size_t len,
+inline PollStatus transfer(zyntax_io *handle, zyntax_op *op_id, uint32_t direction, const void *buf, size_t len,
                            Waker *waker, int64_t *result, Try try_it) {
-    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
+    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
     IoRef ref = find_io(handle);
     Io *io = ref.object;
-    if (!io) return dead_handle(op, result);
-    if (!buf && len) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, direction, op)) return still_pending(ref.runtime, node, waker);
+    if (!io) return dead_handle(op_id, result);
+    if (!buf && len) return refuse(op_id, result, ZYNTAX_EINVAL);
+    if (Op *op = io_waiter(ref, direction, op_id)) return still_pending(ref.runtime, op, waker);
     bool is_message = direction == writable && io->kind == os::Kind::messages;
-    if (!len && !is_message) return complete(op, result, 0);
+    if (!len && !is_message) return complete(op_id, result, 0);
     if (io->readiness & bits_of(direction)) {
         os::KeepErrors keep;
         io->reported &= ~direction;
         int64_t n = try_it(io);
-        if (n != ZYNTAX_EAGAIN) return complete(op, result, n);
+        if (n != ZYNTAX_EAGAIN) return complete(op_id, result, n);
         io->readiness &= ~bits_of(direction);
     }
-    return wait_io(ref, direction, op, waker, result);
+    return wait_io(ref, direction, op_id, waker, result);
 }
 
 // ---- waiters for readiness ----
@@ -40,17 +40,17 @@ uint32_t to_tag(const Io *io, uint32_t interest) { return handle_index(to_bits(i
 // again. Of the other descriptors the event counts, also an event that no waiter has received.
 bool answers_once(const Io *io) { return io->kind == os::Kind::other || io->kind == os::Kind::flagged_other; }
 
-void ready_fired(Runtime *runtime, Node *node) {
-    uint32_t set = runtime->reported & node->tag & (readable | writable);
+void ready_fired(Runtime *runtime, Op *op) {
+    uint32_t set = runtime->reported & op->source_word & (readable | writable);
     if (set) {
-        node->tag |= set << set_shift;
-        return wake_waiter(runtime, node);
+        op->source_word |= set << set_shift;
+        return wake_waiter(runtime, op);
     }
-    node->source = nullptr; // no event: the kernel is asked
-    fire(runtime, node);
+    op->source = nullptr; // no event: the kernel is asked
+    fire(runtime, op);
 }
-void ready_abandoned(Runtime *, Node *) {}
-constinit Source ready_source = {ready_fired, ready_abandoned};
+void ready_canceled(Runtime *, Op *) {}
+constinit Source ready_source = {ready_fired, ready_canceled};
 
 } // namespace
 
@@ -105,34 +105,36 @@ intptr_t zyntax_io_fd(zyntax_io *handle) noexcept {
 
 // The host may have read or written by itself, so that what was noted of the readiness is no answer: the kernel's is.
 // An edge that comes between the question and the next wait is still reported by that wait.
-PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op, uint32_t interest, Waker *waker,
+PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op_id, uint32_t interest, Waker *waker,
                            int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
+    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
     IoRef ref = find_io(handle);
     Io *io = ref.object;
-    if (!io) return dead_handle(op, result);
-    if (!interest || (interest & ~(readable | writable))) return refuse(op, result, ZYNTAX_EINVAL);
-    uint32_t tag = to_tag(io, interest);
-    auto is_it = [tag](const Node *n) { return n->source == &ready_source && (n->tag & ~set_bits) == tag; };
-    Node *node = *op ? my_node(ref.runtime, op, is_it) : nullptr;
-    if (node && !node->woken) return still_pending(ref.runtime, node, waker);
-    uint32_t set = node && answers_once(io) ? (node->tag & set_bits) >> set_shift : 0;
-    if (node) free_node(ref.runtime, node);
+    if (!io) return dead_handle(op_id, result);
+    if (!interest || (interest & ~(readable | writable))) return refuse(op_id, result, ZYNTAX_EINVAL);
+    uint32_t source_word = to_tag(io, interest);
+    auto is_it = [source_word](const Op *n) {
+        return n->source == &ready_source && (n->source_word & ~set_bits) == source_word;
+    };
+    Op *op = *op_id ? my_op(ref.runtime, op_id, is_it) : nullptr;
+    if (op && !op->woken) return still_pending(ref.runtime, op, waker);
+    uint32_t set = op && answers_once(io) ? (op->source_word & set_bits) >> set_shift : 0;
+    if (op) free_op(ref.runtime, op);
     os::KeepErrors keep;
     if (!set) set = os::poll_now(io->fd, interest) | (answers_once(io) ? io->reported & interest : 0);
     io->reported &= ~interest;
-    if (set) return complete(op, result, set);
+    if (set) return complete(op_id, result, set);
     io->readiness &= ~bits_of(interest);
-    if (wait_io(ref, interest, op, waker, result) == POLL_READY) return POLL_READY;
-    node = find_node(*op);
-    node->source = &ready_source;
-    node->tag = tag;
+    if (wait_io(ref, interest, op_id, waker, result) == POLL_READY) return POLL_READY;
+    op = find_op(*op_id);
+    op->source = &ready_source;
+    op->source_word = source_word;
     return POLL_PENDING;
 }
 
-PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t len, Waker *waker,
+PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op_id, void *buf, size_t len, Waker *waker,
                           int64_t *result) noexcept {
-    return transfer(handle, op, readable, buf, len, waker, result, [=](Io *io) {
+    return transfer(handle, op_id, readable, buf, len, waker, result, [=](Io *io) {
         int64_t n = os::read(io->fd, &io->kind, buf, len);
         // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
         bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
@@ -141,9 +143,9 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op, void *buf, size_t le
     });
 }
 
-PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op, const void *buf, size_t len, Waker *waker,
+PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op_id, const void *buf, size_t len, Waker *waker,
                            int64_t *result) noexcept {
     // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
-    return transfer(handle, op, writable, buf, len, waker, result,
+    return transfer(handle, op_id, writable, buf, len, waker, result,
                     [=](Io *io) { return os::write(io->fd, &io->kind, buf, len); });
 }

@@ -1,16 +1,9 @@
 // The pools, each behind one lock that is only taken when a runtime begins, ends, or grows by a block; never to find an
 // object, and never while anything else is waited for.
+#include "pool.h"
 #include "../platform/allocator.h"
-#include "await.h"
-#include "inbox.h"
 
 namespace zyntax {
-
-constinit Slots slots;
-constinit std::atomic<uint32_t> awaited_elsewhere_ended;
-constinit Nodes nodes;
-constinit Handles handles;
-constinit Inboxes inboxes;
 
 namespace {
 
@@ -79,7 +72,7 @@ uint32_t PoolMemory::take_block() {
         free_ = link(first);
         return first;
     }
-    uint32_t first = fresh_ ? fresh_ : layout_.first_block; // 0 means "none": what is below is given up, untouched
+    uint32_t first = fresh_ ? fresh_ : layout_.first_block; // 0 means "none": what is below is canceled, untouched
     if (first + layout_.block > count_.load(std::memory_order_relaxed) && !add()) return 0;
     fresh_ = first + layout_.block;
     return first;

@@ -8,7 +8,7 @@ namespace zyntax {
 // A task as somebody on this thread sees it.
 struct Awaitable {
     Runtime *runtime; // null: it cannot be awaited, and `result` is what a join of it says
-    Slot *slot;       // null: ended, or never was
+    Task *task;       // null: ended, or never was
     int32_t result;
 };
 
