@@ -70,7 +70,7 @@ void Program::turn_begins(RuntimeModel &rt) {
     for (uint32_t i = 0; i < regs_used_; i++) {
         const Reg &reg = regs_[i];
         bool timer = reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until;
-        if (!reg.id || !timer || reg.args.rt != r || reg.lapsed || reg.forgotten || reg.deadline_ns > time) continue;
+        if (!reg.id || !timer || reg.args.rt != r || reg.lapsed || reg.forgotten || reg.due_ns > time) continue;
         if (reg.wakee.kind != Wakee::task) continue;
         Actor &actor = actors_[reg.wakee.actor];
         if (actor.id == reg.wakee.id && actor.alive && actor.rt == r && !actor.canceled) actor.due = true;

@@ -71,6 +71,8 @@ struct Wakee {
     uint16_t waker;
 };
 
+inline uint64_t later(uint64_t time, uint64_t by) { return by > UINT64_MAX - time ? UINT64_MAX : time + by; }
+
 // An op that is pending.
 struct Reg {
     uint32_t id;    // 0: free
@@ -79,8 +81,8 @@ struct Reg {
     bool murky;     // its place in the line is not known: it had lapsed
     bool called;    // its host's waker was
     uint64_t op;
-    uint64_t armed, touched; // order of the first calls, and of the latest
-    uint64_t deadline_ns;
+    uint64_t armed, touched;      // order of the first calls, and of the latest
+    uint64_t deadline_ns, due_ns; // the earliest that it may be, and the latest: time passes in a call
     Args args;
     Wakee wakee;
 };
