@@ -77,9 +77,9 @@ def amalgamation():
     opening = f"""\
 // SPDX-License-Identifier: Apache-2.0
 //
-// The Zyntax async runtime {name} in one file. tools/amalgamate.py made it from runtime/ and platform/: change the files
-// there. It is C++20 and needs {HEADER.name} beside it. With -fno-exceptions -fno-rtti a C compiler can link
-// the program.
+// The Zyntax async runtime {name} in one file. tools/amalgamate.py made it from runtime/ and platform/: change the
+// files there. It is C++20 and needs {HEADER.name} beside it. With -fno-exceptions -fno-rtti a C compiler
+// can link the program.
 
 #include "{HEADER.name}"
 """
