@@ -200,6 +200,8 @@ check_pkg_config_static() {
 check_install() {
     needs meson ninja pkg-config
     vendor .
+    mkdir bindings
+    cp -R "$root/bindings/zyntax" bindings
     write_consumer main.c
     snippet install | sed "s,/usr/local,$PWD/prefix -Dlibdir=lib,; s,^meson,quietly meson," >install.sh
     # shellcheck disable=SC2016 # the text is a script
