@@ -110,7 +110,7 @@
 #include <stdint.h>
 
 /* Version of this header: major * 10000 + minor * 100 + patch. */
-#define ZYNTAX_ASYNC_RUNTIME_VERSION 100
+#define ZYNTAX_ASYNC_RUNTIME_VERSION 200
 
 /* Linkage. Define ZYNTAX_SHARED when you link the shared library on Windows; ZYNTAX_API may be defined beforehand. */
 #ifndef ZYNTAX_API

@@ -252,7 +252,7 @@ def check_symbol_table(header, symbols):
 def check_versions(header, meson, changelog):
     number = re.search(r'^#define ZYNTAX_ASYNC_RUNTIME_VERSION (\d+)$', header, flags=re.MULTILINE)
     project = re.search(r"^  version: '(\d+)\.(\d+)\.(\d+)',$", meson, flags=re.MULTILINE)
-    newest = re.search(r'^## (\d+\.\d+\.\d+)$', changelog, flags=re.MULTILINE)
+    newest = re.search(r'^## (\d+\.\d+\.\d+)(?: \(\d{4}-\d\d-\d\d\))?$', changelog, flags=re.MULTILINE)
     if not number:
         yield HEADER, 1, 'defines no ZYNTAX_ASYNC_RUNTIME_VERSION'
     if not project:

@@ -107,6 +107,10 @@ fn main() {
     let mut build = cc::Build::new();
     // No part of the C++ library is linked, as the sources use none.
     build.cpp(true).std("c++20").cpp_link_stdlib(None).include(&include);
+    // A dev profile asks for no optimisation, which is meant for the crate's user and not for these sources.
+    if env::var("OPT_LEVEL").is_ok_and(|level| level == "0") {
+        build.opt_level(2);
+    }
     let msvc = is_msvc();
     let flags: &[&str] = if msvc {
         &["/EHs-c-", "/GR-", "/Zc:threadSafeInit-", "/permissive-"]
