@@ -209,8 +209,8 @@ def check_header_docs(header):
         if not doc:
             yield line, f'{name} has no comment right above it'
             continue
-        if not re.search(r'\[(any|rt)\]', doc):
-            yield line, f'{name} does not say on which thread it may be called: [any] or [rt]'
+        if not re.search(r'\[(any|rt|drives)\]', doc):
+            yield line, f'{name} does not say on which thread it may be called: [any], [rt] or [drives]'
         if not re.search(r'\bSince \d+\.\d+\.', doc):
             yield line, f'{name} does not say since which version it exists'
         if names.count(name) > 1:
@@ -366,7 +366,7 @@ GOOD_HEADER = '''#define ZYNTAX_ASYNC_RUNTIME_VERSION 10203
 /* Does a thing. [any] Returns 0. Since 0.1. */
 ZYNTAX_API int zyntax_a(void *p) ZYNTAX_NOEXCEPT;
 
-/* Does another. [rt], and then drives
+/* Does another. [drives]
  * Long. Since
  * 0.1. */
 ZYNTAX_API int zyntax_b(int (*fn)(void *),
