@@ -211,7 +211,7 @@ ZYNTAX_API zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureStat
 
 /* Drives the runtime until `task` has ended; returns at once if it has ended already. [drives] Returns 0, or:
  *   ZYNTAX_ECANCELED  zyntax_runtime_stop was called, even if the task ended in that round
- *   ZYNTAX_EBUSY      called from inside a poll, drop or callback of the same runtime; nothing happened
+ *   ZYNTAX_EBUSY      called inside a poll, drop or callback of the same runtime; nothing happened
  *   ZYNTAX_EDEADLK    only with ZYNTAX_DETECT_STALL: the task can never end (see zyntax_runtime_config.flags)
  *   ZYNTAX_ESTALE     `task` is alive on another runtime
  *   ZYNTAX_EINVAL     `runtime` or `task` is NULL (before 0.2 a NULL task counted as ended)
@@ -227,40 +227,40 @@ ZYNTAX_API int32_t zyntax_runtime_run(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* X(name, code, text): the list of all errors. */
-#define ZYNTAX_ERRORS(X)                                                               \
-    X(EPERM, -1, "operation not possible on this kind of descriptor")                  \
-    X(ENOENT, -2, "no such name or address")                                           \
-    X(EIO, -5, "input/output error")                                                   \
-    X(EBADF, -9, "bad descriptor")                                                     \
-    X(EAGAIN, -11, "resource temporarily unavailable")                                 \
-    X(ENOMEM, -12, "out of memory")                                                    \
-    X(EACCES, -13, "permission denied")                                                \
-    X(EFAULT, -14, "bad address")                                                      \
-    X(EBUSY, -16, "called from inside a poll, drop or callback of the same runtime")   \
-    X(EEXIST, -17, "descriptor is already registered")                                 \
-    X(EINVAL, -22, "invalid argument, such as a null or a name instead of an address") \
-    X(ENFILE, -23, "too many open descriptors in the system")                          \
-    X(EMFILE, -24, "too many open descriptors in the process")                         \
-    X(ENOSPC, -28, "limit of the kernel's event registrations reached")                \
-    X(EPIPE, -32, "the other end is closed")                                           \
-    X(EDEADLK, -35, "nothing can ever wake what is waited for")                        \
-    X(ENOSYS, -38, "not available on this platform")                                   \
-    X(EPROTO, -71, "protocol error")                                                   \
-    X(EMSGSIZE, -90, "message too long")                                               \
-    X(EOPNOTSUPP, -95, "operation not supported on this kind of descriptor")           \
-    X(EAFNOSUPPORT, -97, "address family not supported")                               \
-    X(EADDRINUSE, -98, "address already in use")                                       \
-    X(EADDRNOTAVAIL, -99, "address not available")                                     \
-    X(ENETDOWN, -100, "network is down")                                               \
-    X(ENETUNREACH, -101, "network is unreachable")                                     \
-    X(ECONNABORTED, -103, "connection aborted")                                        \
-    X(ECONNRESET, -104, "connection reset by peer")                                    \
-    X(ENOBUFS, -105, "no buffer space available")                                      \
-    X(ENOTCONN, -107, "not connected")                                                 \
-    X(ETIMEDOUT, -110, "timed out")                                                    \
-    X(ECONNREFUSED, -111, "connection refused")                                        \
-    X(EHOSTUNREACH, -113, "no route to host")                                          \
-    X(ESTALE, -116, "handle is null, stale, foreign or was never valid")               \
+#define ZYNTAX_ERRORS(X)                                                             \
+    X(EPERM, -1, "operation not possible on this kind of descriptor")                \
+    X(ENOENT, -2, "no such name or address")                                         \
+    X(EIO, -5, "input/output error")                                                 \
+    X(EBADF, -9, "bad descriptor")                                                   \
+    X(EAGAIN, -11, "resource temporarily unavailable")                               \
+    X(ENOMEM, -12, "out of memory")                                                  \
+    X(EACCES, -13, "permission denied")                                              \
+    X(EFAULT, -14, "bad address")                                                    \
+    X(EBUSY, -16, "called inside a poll, drop or callback of the same runtime")      \
+    X(EEXIST, -17, "descriptor is already registered")                               \
+    X(EINVAL, -22, "invalid argument, such as NULL or a name instead of an address") \
+    X(ENFILE, -23, "too many open descriptors in the system")                        \
+    X(EMFILE, -24, "too many open descriptors in the process")                       \
+    X(ENOSPC, -28, "limit of the kernel's event registrations is reached")           \
+    X(EPIPE, -32, "the other end is closed")                                         \
+    X(EDEADLK, -35, "deadlock: nothing can end this wait")                           \
+    X(ENOSYS, -38, "not available on this platform")                                 \
+    X(EPROTO, -71, "protocol error")                                                 \
+    X(EMSGSIZE, -90, "message too long")                                             \
+    X(EOPNOTSUPP, -95, "operation not supported on this kind of descriptor")         \
+    X(EAFNOSUPPORT, -97, "address family not supported")                             \
+    X(EADDRINUSE, -98, "address already in use")                                     \
+    X(EADDRNOTAVAIL, -99, "address not available")                                   \
+    X(ENETDOWN, -100, "network is down")                                             \
+    X(ENETUNREACH, -101, "network is unreachable")                                   \
+    X(ECONNABORTED, -103, "connection aborted")                                      \
+    X(ECONNRESET, -104, "connection reset by peer")                                  \
+    X(ENOBUFS, -105, "no buffer space available")                                    \
+    X(ENOTCONN, -107, "not connected")                                               \
+    X(ETIMEDOUT, -110, "timed out")                                                  \
+    X(ECONNREFUSED, -111, "connection refused")                                      \
+    X(EHOSTUNREACH, -113, "no route to host")                                        \
+    X(ESTALE, -116, "handle is null, stale, foreign or invalid")                     \
     X(ECANCELED, -125, "canceled")
 
 enum {
