@@ -204,7 +204,7 @@ ZYNTAX_API zyntax_runtime *zyntax_runtime_create(void) ZYNTAX_NOEXCEPT;
  * connect, or begin a job is ZYNTAX_ECANCELED. Since 0.1. */
 ZYNTAX_API void zyntax_runtime_destroy(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 
-/* Starts a task; its first poll is in the next drive of the runtime. [rt]
+/* Starts a task. It is polled while the runtime is driven, never inside this call. [rt]
  * The state remains the caller's and must live until the task has ended.
  * Returns NULL, with nothing changed, when memory is short or `runtime` or `poll` is NULL. Since 0.1. */
 ZYNTAX_API zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureState state, PollFn poll) ZYNTAX_NOEXCEPT;
@@ -399,8 +399,8 @@ ZYNTAX_API intptr_t zyntax_io_fd(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* Waits until one of the directions in `interest` is ready, and asks the kernel before it reports that. [rt]
  * A descriptor that is neither a socket nor a pipe may answer that question only once (a ring of perf events), and the
- * wait for events has used that answer. For such a descriptor the waiter receives the set that the event reported. An
- * event without a waiter is reported to the next caller; another task may have used the readiness since.
+ * wait for events has used that answer. For such a descriptor the waiter receives the set that the event reported, and
+ * the next caller receives an event without a waiter; another task may have used the readiness since.
  * *result: the ready set (> 0; an error or a hang-up sets every direction asked for), ZYNTAX_EINVAL for an interest
  * that is empty or unknown, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting), ZYNTAX_EBADF (see zyntax_io_close),
  * ZYNTAX_ENOMEM. Since 0.1. */
@@ -525,7 +525,7 @@ typedef PollStatus (*PollNextFn)(FutureState state, Waker *waker, void *item, in
 ZYNTAX_API int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t item_size,
                                          zyntax_channel **out) ZYNTAX_NOEXCEPT;
 
-/* Sends a copy of *item; waits while the channel is full. [rt] First come, first served: the longest waiter is woken
+/* Sends a copy of *item; waits while the channel is full. [rt] First come, first served: the first waiter is woken
  * and keeps the place until its next poll. If that does not call again, or the task ends, the next waiter has it.
  * *result: 0, ZYNTAX_EPIPE once the channel is closed, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (destroyed while waiting),
  * ZYNTAX_EINVAL, ZYNTAX_ENOMEM. Since 0.1. */

@@ -245,7 +245,7 @@ impl Runtime {
         Remote(self.gate.clone())
     }
 
-    /// Starts a task. Its first poll is in the next drive of the runtime.
+    /// Starts a task. It is polled while the runtime is driven.
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         spawn_on(self.raw, future)
     }
