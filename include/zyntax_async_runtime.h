@@ -271,8 +271,8 @@ enum {
 };
 
 /* Name of an error code, such as "ETIMEDOUT"; "OK" for 0 and more, "E?" for a code that is not in the list. [any]
- * A static string. A system error without a name here becomes the closest one that has a name. If none is close, see
- * Errors under PLATFORM DIFFERENCES. Since 0.1. */
+ * A static string. A system error without a name here becomes the closest named one. If none is close, it keeps Linux's
+ * number or is ZYNTAX_EIO (see Errors in PLATFORM DIFFERENCES). Since 0.1. */
 ZYNTAX_API const char *zyntax_error_name(int64_t code) ZYNTAX_NOEXCEPT;
 
 /* One line of English for an error code. [any] A static string, never NULL. Since 0.1. */
