@@ -135,8 +135,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     os::KeepErrors keep;
     bool is_copy = runtime->process != os::process_mark();
     if (driving == runtime->inbox || (runtime->is_driving && !is_copy)) {
-        os::panic(
-            "zyntax: zyntax_runtime_destroy was called from inside a poll, drop or callback of its own runtime\n");
+        os::panic("zyntax: zyntax_runtime_destroy was called inside a poll, drop or callback of the same runtime\n");
     }
     if (is_copy) return forget_copy(runtime);
     check_thread(runtime);
