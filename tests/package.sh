@@ -39,13 +39,13 @@ vendor() {
     cp -R "$root/include" "$root/runtime" "$root/platform" "$root/meson.build" "$root/meson_options.txt" "$1"
 }
 
-# The fenced block that follows `<!-- snippet: NAME -->` in README.md.
+# The fenced block that follows `<!-- snippet: NAME -->` in README.md or a page.
 snippet() {
     awk -v mark="<!-- snippet: $1 -->" '
         $0 == mark { wanted = 1; next }
         wanted && /^```/ { if (inside) exit; inside = 1; next }
-        inside { print }' "$root/README.md" >snippet.tmp
-    test -s snippet.tmp || fail "README.md has no snippet $1"
+        inside { print }' "$root/README.md" "$root"/docs/*.md >snippet.tmp
+    test -s snippet.tmp || fail "no page has a snippet $1"
     cat snippet.tmp
     rm snippet.tmp
 }
@@ -306,10 +306,16 @@ check_cargo() {
     done
 }
 
-# The program that README shows as what a compiler has to emit.
+# The programs on the pages: README's first one, what a compiler has to emit, and a host of Zyntax.
 check_readme_program() {
-    needs meson ninja
+    needs meson ninja pkg-config
     install_library static
+    snippet hello >hello.c
+    # As README says.
+    # shellcheck disable=SC2046 # the flags are several words
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror hello.c $(pkg-config --cflags --static --libs zyntax-async-runtime)
+    timeout 30 ./a.out | tee hello.out
+    echo 'hello, world' | cmp - hello.out || fail "another output"
     snippet emitted-c >emitted.c
     cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include emitted.c prefix/lib/libzyntax_async_runtime.a \
         -pthread -o emitted

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * In what libraries differ that do the same through the document's five functions: what README's table says of them,
- * looked at from outside.
+ * Differences between libraries that do the same through the document's five functions: what the README's table says
+ * of them, looked at from outside.
  *
  *     facts LIBRARY [FACT ...]    prints the facts, and fails unless they are those
  *
