@@ -5,9 +5,11 @@
 
 #if defined(_WIN32)
 #include "win32.h"
-#elif !defined(__wasi__)
+#else
 #include "posix.h"
+#endif
 
+#if !defined(_WIN32) && !defined(__wasi__)
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netdb.h>

@@ -1,237 +1,383 @@
-// What os.h has alike on POSIX systems and on WASI.
-#include "io_poller.h"
+// os.h on Unix systems, but for what is in posix.cpp and sockets.cpp.
+#include "sockets.h"
 
-#if !defined(_WIN32)
+#if !defined(_WIN32) && !defined(__wasi__)
 
-#include "posix.h"
-
+#include <atomic>
 #include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
+#include <new>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#ifdef ZYNTAX_POLLER_IS_EPOLL
-#include <sys/vfs.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
 #endif
-#include <time.h>
 
 namespace zyntax::os {
 
-void panic(const char *message) {
-    size_t len = strlen(message);
-    while (len > 0) {
-        ssize_t n = ::write(STDERR_FILENO, message, len);
-        if (n <= 0) break;
-        message += n;
-        len -= static_cast<size_t>(n);
-    }
-    abort();
+namespace {
+
+void *thread_main(void *memory) {
+    auto *thread = static_cast<Thread *>(memory);
+    thread->run(thread->arg);
+    return nullptr;
 }
 
-int32_t code_of(int error) {
-    switch (error) {
-#define X(name, code, text) \
-    case name:              \
-        return code;
-        ZYNTAX_ERRORS(X)
-#undef X
-    case EPROTOTYPE:
-        return ZYNTAX_ECONNRESET; // macOS: a send met the end of the connection half-way
-    case EPROTONOSUPPORT:
-        return ZYNTAX_EAFNOSUPPORT;
-    case ENOPROTOOPT:
-        return ZYNTAX_EPROTO;
-#ifdef ENOTCAPABLE
-    case ENOTCAPABLE:
-        return ZYNTAX_EACCES;
+// What a thread blocks beside the signals that its creator blocks: signals that a program sends to itself. A process
+// that is started there inherits the set, so that no signal is in it that ends or stops a process or that a process
+// waits for. A fault that is blocked would end the process without its handler.
+sigset_t blocked_in_threads(sigset_t set) {
+    constexpr int blocked[] = {SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH};
+    constexpr int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    for (int number : blocked) sigaddset(&set, number);
+    for (int number : faults) sigdelset(&set, number);
+#ifdef SIGRTMIN
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++) sigaddset(&set, number);
 #endif
-#ifdef EHOSTDOWN
-    case EHOSTDOWN:
-        return ZYNTAX_EHOSTUNREACH;
+    return set;
+}
+
+// Blocking functions are a host's, and expect more than some systems' default of 128 KiB.
+void set_stack_size(pthread_attr_t *attributes) {
+    constexpr size_t least = size_t{2} << 20;
+    size_t size = 0;
+    if (pthread_attr_getstacksize(attributes, &size) == 0 && size < least) pthread_attr_setstacksize(attributes, least);
+}
+
+struct MonitorMemory {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+};
+
+// Random access to a large table is bound by address translation: with huge pages it needs 512 times fewer entries.
+constexpr size_t huge_page = size_t{1} << 21;
+
+void advise_huge_pages([[maybe_unused]] void *at, [[maybe_unused]] size_t size) {
+#ifdef MADV_HUGEPAGE
+    if (size >= 2 * huge_page) madvise(at, size, MADV_HUGEPAGE);
 #endif
-#if ENOTSUP != EOPNOTSUPP
-    case ENOTSUP:
-        return ZYNTAX_EOPNOTSUPP;
+}
+
+} // namespace
+
+void *reserve_pages(size_t size) {
+    void *at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? nullptr : at;
+}
+
+bool commit_pages(void *at, size_t size) {
+    if (mprotect(at, size, PROT_READ | PROT_WRITE) != 0) return false;
+    advise_huge_pages(at, size);
+    return true;
+}
+
+namespace {
+
+[[maybe_unused]] size_t limit_of(int resource) {
+    rlimit limit;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    auto bytes = static_cast<uint64_t>(limit.rlim_cur);
+    return bytes < SIZE_MAX ? static_cast<size_t>(bytes) : SIZE_MAX;
+}
+
+bool can_map(size_t size) {
+    void *at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at != MAP_FAILED) munmap(at, size);
+    return at != MAP_FAILED;
+}
+
+// After mlockall(MCL_FUTURE) addresses count as locked memory, whether they have memory or not. No call tells, but
+// Linux refuses what is too large with an error of its own.
+size_t lockable_limit() {
+#if defined(__linux__) && defined(RLIMIT_MEMLOCK)
+    size_t limit = limit_of(RLIMIT_MEMLOCK), page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    if (limit <= SIZE_MAX - page && !can_map(limit + page) && errno == EAGAIN) return limit;
 #endif
-#if EWOULDBLOCK != EAGAIN
-    case EWOULDBLOCK:
-        return ZYNTAX_EAGAIN;
+    return SIZE_MAX;
+}
+
+} // namespace
+
+// Where what is wanted cannot be had for any other reason, as much as can be had is the limit.
+size_t address_limit(size_t wanted) {
+    size_t limit = lockable_limit(), possible = wanted;
+#ifdef RLIMIT_AS
+    size_t addresses = limit_of(RLIMIT_AS);
+    if (addresses < limit) limit = addresses;
 #endif
-    default:
+    while (possible && !can_map(possible)) possible /= 2;
+    return possible < wanted && possible < limit ? possible : limit;
+}
+
+namespace {
+
+// A number in a page that a child finds empty.
+constinit std::atomic<std::atomic<uint32_t> *> wiped_number;
+constinit std::atomic<uint32_t> no_page; // stands for the page where there is none
+constinit std::atomic<uint32_t> marks;   // given out, in this process and in those that it was forked from
+constinit std::atomic<uint32_t> forks;   // where there is no page: that this process is away from the first
+
+// False where the system cannot, or says that it can to whatever it is asked, as older versions of QEMU do.
+bool wipe_on_fork([[maybe_unused]] void *page, [[maybe_unused]] size_t size) {
+#if defined(MADV_WIPEONFORK)
+    return madvise(page, size, -1) != 0 && madvise(page, size, MADV_WIPEONFORK) == 0;
+#elif defined(INHERIT_ZERO)
+    return minherit(page, size, INHERIT_ZERO) == 0;
+#else
+    return false;
+#endif
+}
+
+std::atomic<uint32_t> *make_wiped_number() {
+    auto size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    void *page = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool is_wiped = page != MAP_FAILED && wipe_on_fork(page, size);
+    if (page != MAP_FAILED && !is_wiped) munmap(page, size);
+    std::atomic<uint32_t> *none = nullptr, *made = is_wiped ? ::new (page) std::atomic<uint32_t>() : &no_page;
+    if (wiped_number.compare_exchange_strong(none, made)) {
 #if defined(__linux__)
-        return -error;
-#else
-        return ZYNTAX_EIO;
+        if (!is_wiped) pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
 #endif
+        return made;
     }
+    if (is_wiped) munmap(page, size);
+    return none;
 }
 
-uint64_t clock_ns() {
-    timespec t;
+} // namespace
+
+// Process numbers alone do not do: the first process of each of Linux's nested namespaces is number 1.
+uint32_t process_mark() {
+    std::atomic<uint32_t> *number = wiped_number.load();
+    if (!number) number = make_wiped_number();
+    if (number == &no_page) return (forks.load() % 512) << 22 | (static_cast<uint32_t>(getpid()) & ((1u << 22) - 1));
+    uint32_t mark = number->load();
+    if (mark) return mark;
+    uint32_t fresh = marks.fetch_add(1) + 1; // before the page says so: the next child begins above it
+    return number->compare_exchange_strong(mark, fresh) ? fresh : mark;
+}
+
+void *allocate(size_t size, size_t align) {
+    if (align <= alignof(max_align_t)) return malloc(size);
+    bool huge = size >= 2 * huge_page;
+    void *at = nullptr;
+    if (posix_memalign(&at, huge ? huge_page : align, size) != 0) return nullptr;
+    advise_huge_pages(at, size);
+    return at;
+}
+
+static_assert(sizeof(pthread_t) <= sizeof(Thread::id));
+
+bool start_thread(Thread *thread) {
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    set_stack_size(&attributes);
+    sigset_t before, blocked;
+    pthread_sigmask(SIG_SETMASK, nullptr, &before);
+    blocked = blocked_in_threads(before);
+    pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
+    pthread_t id;
+    bool started = pthread_create(&id, &attributes, thread_main, thread) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
+    if (started) memcpy(&thread->id, &id, sizeof id);
+    return started;
+}
+
+void join_thread(Thread *thread) {
+    pthread_t id;
+    memcpy(&id, &thread->id, sizeof id);
+    pthread_join(id, nullptr);
+}
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void yield() {
+    const timespec moment = {0, 20'000}; // sched_yield would let no thread of a lower priority run
+    nanosleep(&moment, nullptr);
+}
+
+static_assert(sizeof(MonitorMemory) <= sizeof(Monitor) && alignof(MonitorMemory) <= alignof(Monitor));
+
+void Monitor::init() {
+    auto *m = reinterpret_cast<MonitorMemory *>(memory_);
+    pthread_mutex_init(&m->mutex, nullptr);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+#if !defined(__APPLE__)
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+#endif
+    pthread_cond_init(&m->condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+void Monitor::destroy() {
+    auto *m = reinterpret_cast<MonitorMemory *>(memory_);
+    pthread_cond_destroy(&m->condition);
+    pthread_mutex_destroy(&m->mutex);
+}
+
+void Monitor::lock() { pthread_mutex_lock(&reinterpret_cast<MonitorMemory *>(memory_)->mutex); }
+void Monitor::unlock() { pthread_mutex_unlock(&reinterpret_cast<MonitorMemory *>(memory_)->mutex); }
+
+bool Monitor::wait_for(uint64_t timeout_ns) {
+    auto *m = reinterpret_cast<MonitorMemory *>(memory_);
 #if defined(__APPLE__)
-    clock_gettime(CLOCK_UPTIME_RAW, &t); // stands still while the machine sleeps, as the kernel's timeouts do
+    timespec t = to_timespec(timeout_ns);
+    return pthread_cond_timedwait_relative_np(&m->condition, &m->mutex, &t) == 0;
 #else
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    uint64_t end = clock_ns() + timeout_ns;
+    timespec t = to_timespec(end < timeout_ns ? UINT64_MAX : end);
+    return pthread_cond_timedwait(&m->condition, &m->mutex, &t) == 0;
 #endif
-    return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
-void release(void *at) { ::free(at); }
+void Monitor::signal() { pthread_cond_signal(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
+void Monitor::broadcast() { pthread_cond_broadcast(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 
-// Whether the poller would call the file ready for ever. epoll does so with files that a program serves; it refuses
-// other files itself, and knows them from what looks like one, such as a queue of messages.
-#ifdef ZYNTAX_POLLER_IS_EPOLL
-static bool is_ready_for_ever(int fd) {
-    constexpr auto fuse = 0x65735546;
-    struct statfs system;
-    return fstatfs(fd, &system) != 0 || system.f_type == fuse;
+// Some systems cannot make a descriptor so in one call, and some sandboxes refuse that call; a fork in between inherits
+// the descriptor.
+int close_on_exec_nonblocking(int fd) {
+    if (fd < 0) return fd;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return fd;
 }
-#else
-static bool is_ready_for_ever(int) { return true; }
-#endif
 
-int32_t kind_of(intptr_t fd, Kind *kind) {
-    struct stat info;
-    if (fd != static_cast<int>(fd)) return ZYNTAX_EBADF;
-    if (fstat(static_cast<int>(fd), &info) != 0) return last_error();
-    bool is_file = S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) || S_ISBLK(info.st_mode);
-    if (is_file && is_ready_for_ever(static_cast<int>(fd))) return ZYNTAX_EPERM;
-#if defined(F_SETNOSIGPIPE)
-    // macOS sends SIGPIPE to the process: blocking it in the thread that writes would not do.
-    if (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) fcntl(static_cast<int>(fd), F_SETNOSIGPIPE, 1);
+int32_t open_pipe(int (&ends)[2]) {
+#if !defined(__APPLE__)
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) return 0;
 #endif
-    *kind = S_ISFIFO(info.st_mode) ? Kind::pipe : Kind::other;
-    if (!S_ISSOCK(info.st_mode)) return 0;
-    int type = SOCK_STREAM;
-    socklen_t size = sizeof type;
-    getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_TYPE, &type, &size);
-    *kind = type != SOCK_STREAM ? Kind::messages : is_plain_tcp(static_cast<int>(fd)) ? Kind::tcp : Kind::socket;
+    if (pipe(ends) != 0) return last_error();
+    for (int end : ends) close_on_exec_nonblocking(end);
     return 0;
 }
 
-int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
-    int flags = fcntl(static_cast<int>(fd), F_GETFL);
-    if (flags < 0) return last_error();
-    *was_blocking = !(flags & O_NONBLOCK);
-    if (!*was_blocking) return 0;
-    return fcntl(static_cast<int>(fd), F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : last_error();
+intptr_t new_stream(int family) {
+#ifdef SOCK_CLOEXEC
+    int made = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (made >= 0) return made;
+#endif
+    int fd = close_on_exec_nonblocking(socket(family, SOCK_STREAM, 0));
+    return fd >= 0 ? fd : last_error();
 }
 
-void set_blocking(intptr_t fd) {
-    int flags = fcntl(static_cast<int>(fd), F_GETFL);
-    if (flags >= 0 && (flags & O_NONBLOCK)) fcntl(static_cast<int>(fd), F_SETFL, flags & ~O_NONBLOCK);
+#ifdef SOCK_CLOEXEC
+// The errors with which a kernel or a sandbox refuses a call as such.
+static bool is_refusal(int error) {
+    return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL || error == EOPNOTSUPP;
 }
-
-#ifdef POLLRDHUP
-constexpr short end_of_stream = POLLRDHUP;
-#else
-constexpr short end_of_stream = 0; // then it is readable alone, and so again whenever somebody waits
 #endif
 
-// POLLPRI is not asked for: it lasts until the urgent byte is read, which nobody does. What follows it is POLLIN.
-short to_poll_events(uint32_t directions) {
-    return static_cast<short>((directions & readable ? POLLIN | end_of_stream : 0) |
-                              (directions & writable ? POLLOUT : 0));
+// No flag of accept says "do not wait". Every process that shares a listener needs it non-blocking.
+intptr_t accept_stream(intptr_t listener) {
+    int number = static_cast<int>(listener), flags = fcntl(number, F_GETFL), fd;
+    if (flags >= 0 && !(flags & O_NONBLOCK)) fcntl(number, F_SETFL, flags | O_NONBLOCK);
+    do {
+#ifdef SOCK_CLOEXEC
+        fd = accept4(number, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && is_refusal(errno))
+#endif
+            fd = close_on_exec_nonblocking(::accept(number, nullptr, nullptr));
+    } while (fd < 0 && errno == EINTR);
+    return fd >= 0 ? fd : last_error();
 }
 
-uint32_t to_readiness(short events) {
-    uint32_t ready = 0;
-    if (events & POLLIN) ready |= readable;
-    if (events & POLLOUT) ready |= writable;
-    if (events & end_of_stream) ready |= readable | read_closed;
-    if (events & (POLLERR | POLLHUP | POLLNVAL)) ready |= everything;
-    return ready;
+#if defined(RWF_NOWAIT) && defined(SYS_preadv2) && defined(SYS_pwritev2)
+// Offset -1: the file's own position, in two words on 32-bit systems.
+ssize_t read_at_once(int fd, void *buf, size_t len) {
+    iovec part = {buf, len};
+    return static_cast<ssize_t>(syscall(SYS_preadv2, fd, &part, 1, -1L, -1L, RWF_NOWAIT));
 }
-
-uint32_t poll_now(intptr_t fd, uint32_t interest) {
-    pollfd p = {static_cast<int>(fd), to_poll_events(interest), 0};
-    while (poll(&p, 1, 0) < 0) {
-        if (errno != EINTR) return interest; // let the operation itself find out
-    }
-    return to_readiness(p.revents) & interest;
+ssize_t write_at_once(int fd, const void *buf, size_t len) {
+    iovec part = {const_cast<void *>(buf), len};
+    return static_cast<ssize_t>(syscall(SYS_pwritev2, fd, &part, 1, -1L, -1L, RWF_NOWAIT));
 }
-
-#if defined(__wasi__)
-constexpr int receive_flags = 0, send_flags = 0;
-#elif defined(MSG_NOSIGNAL)
-constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 #else
-constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOSIGPIPE is set on the socket instead
+ssize_t read_at_once(int, void *, size_t) {
+    errno = ENOSYS;
+    return -1;
+}
+ssize_t write_at_once(int, const void *, size_t) {
+    errno = ENOSYS;
+    return -1;
+}
 #endif
 
-// recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
-static bool is_received(Kind kind) { return receive_flags && is_socket(kind); }
-
-// macOS refuses more for what is no socket.
-static size_t to_length(size_t len) { return len < INT_MAX ? len : INT_MAX; }
-
-// The answer of a call, which an interruption does not end.
-template <class Call> static int64_t repeat(Call call) {
-    for (;;) {
-        ssize_t n = call();
-        if (n >= 0) return n;
-        if (errno != EINTR) return last_error();
+#if defined(F_SETNOSIGPIPE)
+// kind_of has seen to it that there is none.
+ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
+#else
+// Takes a SIGPIPE that is blocked and pending.
+static void take_sigpipe(const sigset_t *pipe_signal) {
+#if defined(__OpenBSD__)
+    sigset_t pending;
+    int taken;
+    if (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE)) sigwait(pipe_signal, &taken);
+#else
+    const timespec at_once = {0, 0};
+    while (sigtimedwait(pipe_signal, nullptr, &at_once) < 0 && errno == EINTR) {
     }
+#endif
 }
 
-// A call that waits unless the open file has O_NONBLOCK. Where another process has cleared that, the file has it for
-// the length of the call: a child of libuv expects that its standard streams stay blocking.
-template <class Call> static int64_t without_waiting(int fd, uint32_t direction, Call call) {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || (flags & O_NONBLOCK)) return repeat(call);
-    if (!poll_now(fd, direction)) return ZYNTAX_EAGAIN;
-    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-    int64_t n = repeat(call);
-    fcntl(fd, F_SETFL, flags);
+// Writes with SIGPIPE blocked, and takes back the one that this write raised. A SIGPIPE that was blocked and pending
+// before is left to whoever blocked it.
+ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) {
+    sigset_t pipe_signal, before, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    bool was_pending = false;
+    if (sigismember(&before, SIGPIPE)) {
+        sigpending(&pending);
+        was_pending = sigismember(&pending, SIGPIPE);
+    }
+    ssize_t n = write_it(fd, buf, len);
+    int error = errno;
+    if (n < 0 && error == EPIPE && !was_pending) take_sigpipe(&pipe_signal);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    errno = error;
     return n;
 }
+#endif
 
-// Whether the system took a call that does not wait, and its answer. A refusal is remembered in *kind.
-template <class Call> static bool has_answered(Kind *kind, Call call, int64_t *answer) {
-    if (*kind == Kind::flagged_pipe || *kind == Kind::flagged_other) return false;
-    *answer = repeat(call);
-    bool is_refused = *answer == ZYNTAX_EOPNOTSUPP || *answer == ZYNTAX_ENOSYS || *answer == ZYNTAX_EPERM ||
-                      *answer == ZYNTAX_EACCES || *answer == ZYNTAX_EINVAL;
-    if (is_refused) *kind = *kind == Kind::pipe ? Kind::flagged_pipe : Kind::flagged_other;
-    return !is_refused;
+const char *with_scope_number(const char *address, char (&numbered)[64]) {
+    const char *scope = strchr(address, '%');
+    unsigned number = scope ? if_nametoindex(scope + 1) : 0;
+    auto length = static_cast<int>(scope ? scope - address : 0);
+    if (!number || length > INET6_ADDRSTRLEN) return address;
+    snprintf(numbered, sizeof numbered, "%.*s%%%u", length, address, number);
+    return numbered;
 }
 
-static ssize_t call_write(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
-
-int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len) {
-    int number = static_cast<int>(fd);
-    len = to_length(len);
-    int64_t n;
-    if (is_received(*kind)) return repeat([=] { return recv(number, buf, len, receive_flags); });
-    if (has_answered(
-            kind, [=] { return read_at_once(number, buf, len); }, &n))
-        return n;
-    return without_waiting(number, ZYNTAX_READABLE, [=] { return ::read(number, buf, len); });
-}
-
-int64_t write(intptr_t fd, Kind *kind, const void *buf, size_t len) {
-    int number = static_cast<int>(fd);
-    len = to_length(len);
-    int64_t n;
-    if (is_received(*kind)) return repeat([=] { return send(number, buf, len, send_flags); });
-    auto guarded = *kind == Kind::pipe || *kind == Kind::flagged_pipe ? write_without_sigpipe : call_write;
-    if (has_answered(
-            kind, [=] { return guarded(write_at_once, number, buf, len); }, &n))
-        return n;
-    return without_waiting(number, ZYNTAX_WRITABLE, [=] { return guarded(::write, number, buf, len); });
-}
-
-void close(intptr_t fd) {
-    ::close(static_cast<int>(fd)); // after EINTR the descriptor is gone on Linux and the BSDs: never retried
-}
-
-int32_t shut_down_writes(intptr_t fd) {
-    if (shutdown(static_cast<int>(fd), SHUT_WR) == 0) return 0;
-    return errno == ENOTSOCK ? ZYNTAX_EOPNOTSUPP : last_error();
+// Not SCTP or MPTCP, nor TCP below another protocol of the kernel's, such as TLS: their reads may stop anywhere.
+bool is_plain_tcp(int fd) {
+    int value = 0;
+#ifdef SO_PROTOCOL
+    if (!get_option(fd, SOL_SOCKET, SO_PROTOCOL, &value) || value != IPPROTO_TCP) return false;
+#else
+    if (!get_option(fd, IPPROTO_TCP, TCP_NODELAY, &value)) return false;
+#endif
+#ifdef TCP_ULP
+    char upper[16];
+    socklen_t size = sizeof upper;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_ULP, upper, &size) == 0 && size > 0) return false;
+#endif
+    return true;
 }
 
 } // namespace zyntax::os
 
-#endif // !_WIN32
+#endif // !_WIN32 && !__wasi__

@@ -159,7 +159,7 @@ void relax() { YieldProcessor(); }
 
 // The former looks for threads of this processor only.
 void yield() {
-    if (!SwitchToThread()) Sleep(1);
+    if (!SwitchToThread()) ::Sleep(1);
 }
 
 void Monitor::init() {
@@ -209,7 +209,7 @@ int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
 void set_blocking(intptr_t) {}
 
 int64_t read(intptr_t fd, Kind *, void *buf, size_t len) {
-    int n = recv(to_socket(fd), static_cast<char *>(buf), to_length(len), 0);
+    int n = ::recv(to_socket(fd), static_cast<char *>(buf), to_length(len), 0);
     if (n >= 0) return n;
     int32_t error = last_error();
     if (error == ZYNTAX_EMSGSIZE) return to_length(len); // the beginning of a message, as elsewhere
@@ -217,7 +217,7 @@ int64_t read(intptr_t fd, Kind *, void *buf, size_t len) {
 }
 
 int64_t write(intptr_t fd, Kind *, const void *buf, size_t len) {
-    int n = send(to_socket(fd), static_cast<const char *>(buf), to_length(len), 0);
+    int n = ::send(to_socket(fd), static_cast<const char *>(buf), to_length(len), 0);
     if (n >= 0) return n;
     int32_t error = last_error();
     return error == ZYNTAX_ECONNABORTED ? ZYNTAX_EPIPE : error; // the system has given the connection up

@@ -1,10 +1,10 @@
-// How an operation begins, fires, is given up and forgotten. No user code runs from here but from call_hosts, and
+// How an operation begins, fires, is canceled and forgotten. No user code runs from here but from call_hosts, and
 // nothing here is a task's turn to run: firing only puts it into the ready queue.
 #include "runtime.h"
 
 namespace zyntax {
 
-// ---- whose task a node is ----
+// ---- whose task an operation is ----
 
 namespace {
 
@@ -14,360 +14,335 @@ void note_elsewhere(const Runtime *runtime, const Waker &waker, int change) {
     if (polling && polling != runtime && polling->waker.data == waker.data) polling->stored_elsewhere += change;
 }
 
-Ring *holder_ring(Runtime *runtime, const Node *node) {
-    switch (node->holder) {
-    case Node::nobody:
+Ring *holder_ring(Runtime *runtime, const Op *op) {
+    switch (op->holder) {
+    case Op::nobody:
         break;
-    case Node::task:
-        return &slots.at(handle_index(to_bits(node->waker.data)))->ops;
-    case Node::stray:
-        return &runtime->strays;
-    case Node::forgotten:
-        return &runtime->forgotten;
+    case Op::task:
+        return &task_pool.at(handle_index(to_bits(op->waker.data)))->ops;
+    case Op::foreign:
+        return &runtime->foreign;
+    case Op::orphaned:
+        return &runtime->orphans;
     }
     return nullptr;
 }
 
-void hold(Runtime *runtime, Node *node, Node::Holder holder) {
-    assert(node->holder == Node::nobody);
-    node->holder = holder;
-    append(holder_ring(runtime, node), node, &Node::of_task);
+void add_to_holder(Runtime *runtime, Op *op, Op::Holder holder) {
+    assert(op->holder == Op::nobody);
+    op->holder = holder;
+    append(holder_ring(runtime, op), op, &Op::of_task);
 }
 
-void let_go(Runtime *runtime, Node *node) {
-    if (node->holder == Node::nobody) return;
-    if (node->holder == Node::stray) note_elsewhere(runtime, node->waker, -1);
-    remove(holder_ring(runtime, node), node, &Node::of_task);
-    node->holder = Node::nobody;
+void remove_from_holder(Runtime *runtime, Op *op) {
+    if (op->holder == Op::nobody) return;
+    if (op->holder == Op::foreign) note_elsewhere(runtime, op->waker, -1);
+    remove(holder_ring(runtime, op), op, &Op::of_task);
+    op->holder = Op::nobody;
 }
 
-// Finds whose the node is by its waker. A plain sleep holds nothing that anybody could miss: it is noted only where
-// somebody asks what a task waits for.
-void find_holder(Runtime *runtime, Node *node) {
-    assert(node->holder == Node::nobody);
-    if (node->waker.wake != wake) return;
-    Slot *slot = runtime->current;
-    if (slot && node->waker.data == runtime->waker.data) {
-        slot->waits = node->waits;
+// Finds whose the operation is by its waker. A plain sleep holds nothing that anybody could miss: it is noted only
+// where somebody asks what a task waits for.
+void find_holder(Runtime *runtime, Op *op) {
+    assert(op->holder == Op::nobody);
+    if (op->waker.wake != wake) return;
+    Task *task = runtime->current;
+    if (task && op->waker.data == runtime->waker.data) {
+        task->waits = op->waits;
     } else {
-        slot = find_task(node->waker.data);
-        if (!slot || slot->owner.load(std::memory_order_relaxed) != runtime->inbox->id) {
-            note_elsewhere(runtime, node->waker, 1);
-            if (slot) slot->elsewhere.fetch_or(Slot::is_awaited, std::memory_order_acq_rel);
-            if (is_forgotten(node)) runtime->has_forgotten_stray = true;
-            return hold(runtime, node, Node::stray);
+        task = find_task(op->waker.data);
+        if (!task || task->owner.load(std::memory_order_relaxed) != runtime->inbox->id) {
+            note_elsewhere(runtime, op->waker, 1);
+            if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_acq_rel);
+            if (is_orphan(op)) runtime->has_foreign_orphan = true;
+            return add_to_holder(runtime, op, Op::foreign);
         }
     }
-    if (!is_sleep(node) || (slot->flags & Slot::tracked)) hold(runtime, node, Node::task);
+    if (!is_sleep(op) || (task->flags & Task::tracked)) add_to_holder(runtime, op, Op::task);
 }
 
 } // namespace
 
 // ---- where it waits ----
 
-void stop_waiting(Runtime *runtime, Node *node) {
-    switch (node->place) {
-    case Node::nowhere:
-    case Node::turn:
+void stop_waiting(Runtime *runtime, Op *op) {
+    switch (op->place) {
+    case Op::nowhere:
+    case Op::turn:
         break;
-    case Node::timer_wheel:
-        return runtime->timers.remove(node);
-    case Node::io_waiting:
+    case Op::timer_wheel:
+        return runtime->timers.remove(op);
+    case Op::io_waiting:
         runtime->io_waiting--;
-        remove(node->ring, node, &Node::in_ring);
+        remove(op->ring, op, &Op::in_ring);
         break;
-    case Node::to_call:
+    case Op::to_call:
         runtime->calls--;
         [[fallthrough]];
-    case Node::waiting:
-        remove(node->ring, node, &Node::in_ring);
+    case Op::waiting:
+        remove(op->ring, op, &Op::in_ring);
         break;
     }
-    node->place = Node::nowhere;
+    op->place = Op::nowhere;
 }
 
 namespace {
 
-bool is_mine(const Runtime *runtime, const Node *node) {
-    return node->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
+bool is_mine(const Runtime *runtime, const Op *op) {
+    return op->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
 }
 
 // A host's waker may do anything: the loop calls it, from one place, and until then the op can be cancelled.
-void call_later(Runtime *runtime, Node *node) {
-    assert(node->waker.wake != wake);
-    wait_in(&runtime->to_call, node, Node::to_call);
+void call_later(Runtime *runtime, Op *op) {
+    assert(op->waker.wake != wake);
+    wait_in(&runtime->to_call, op, Op::to_call);
     runtime->calls++;
     if (runtime->host_waits && !runtime->is_driving) poke(runtime->inbox);
 }
 
-void give_up(Runtime *runtime, Node *node) {
-    assert(is_in_use(node) && is_mine(runtime, node));
-    stop_waiting(runtime, node);
-    if (node->source) node->source->abandoned(runtime, node);
-    free_node(runtime, node);
+void cancel_op(Runtime *runtime, Op *op) {
+    assert(is_in_use(op) && is_mine(runtime, op));
+    stop_waiting(runtime, op);
+    if (op->source) op->source->canceled(runtime, op);
+    free_op(runtime, op);
 }
 
-constexpr uint32_t spare_nodes = 16; // for call_again
+constexpr uint32_t spare_ops = 16; // for call_again
 
-Node *take_node(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker, uint32_t spare) {
-    auto [node, index, generation] = runtime->nodes.take(runtime->inbox->id, spare);
-    if (!node) return nullptr;
-    node->waker = *waker;
-    node->source = nullptr;
-    node->waits = static_cast<uint8_t>(waits);
-    node->place = Node::nowhere;
-    node->holder = Node::nobody;
-    node->woken = false;
-    node->quiet = runtime->quiet;
-    if (op) *op = op_bits(index, generation);
-    return node;
+Op *take_op(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *waker, uint32_t spare) {
+    auto [op, index, generation] = runtime->ops.take(runtime->inbox->id, spare);
+    if (!op) return nullptr;
+    op->waker = *waker;
+    op->source = nullptr;
+    op->waits = static_cast<uint8_t>(waits);
+    op->place = Op::nowhere;
+    op->holder = Op::nobody;
+    op->woken = false;
+    op->is_of_leaf = runtime->is_polling_leaf;
+    if (op_id) *op_id = op_bits(index, generation);
+    return op;
 }
 
-void host_was_called(Runtime *, Node *) {}
+void host_was_called(Runtime *, Op *) {}
 constinit Source starved = {nullptr, host_was_called};
 
 } // namespace
 
-bool is_sleep(const Node *node) { return node->waits == ZYNTAX_WAIT_TIMER && !node->source; }
+bool is_sleep(const Op *op) { return op->waits == ZYNTAX_WAIT_TIMER && !op->source; }
 
-Node *arm(Runtime *runtime, zyntax_op *op, zyntax_wait waits, const Waker *waker) {
-    Node *node = take_node(runtime, op, waits, waker, spare_nodes);
-    if (node && op) find_holder(runtime, node);
-    return node;
+Op *arm(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *waker) {
+    Op *op = take_op(runtime, op_id, waits, waker, spare_ops);
+    if (op && op_id) find_holder(runtime, op);
+    return op;
 }
 
-Node *arm_timer(Runtime *runtime, zyntax_op *op, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker) {
-    Node *node = arm(runtime, op, waits, waker);
-    if (node) runtime->timers.insert(node, deadline_ns);
-    return node;
+Op *arm_timer(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker) {
+    Op *op = arm(runtime, op_id, waits, waker);
+    if (op) runtime->timers.insert(op, deadline_ns);
+    return op;
 }
 
-Node *pending_node(Runtime *runtime, zyntax_op *op) {
-    Node *node = *op ? find_node(*op) : nullptr;
-    if (node && !is_mine(runtime, node)) {
-        zyntax_op_cancel(op);
-        node = nullptr;
+Op *pending_op(Runtime *runtime, zyntax_op *op_id) {
+    Op *op = *op_id ? find_op(*op_id) : nullptr;
+    if (op && !is_mine(runtime, op)) {
+        zyntax_op_cancel(op_id);
+        op = nullptr;
     }
-    if (node && node->place == Node::to_call && !node->source) {
-        free_node(runtime, node);
-        node = nullptr;
+    if (op && op->place == Op::to_call && !op->source) {
+        free_op(runtime, op);
+        op = nullptr;
     }
-    if (!node) *op = 0;
-    return node;
+    if (!op) *op_id = 0;
+    return op;
 }
 
-PollStatus still_pending(Runtime *runtime, Node *node, const Waker *waker) {
-    assert(is_in_use(node) && is_mine(runtime, node));
-    if (node->place == Node::to_call) stop_waiting(runtime, node); // whoever would be called is here
-    bool same = node->waker.data == waker->data && node->waker.wake == waker->wake;
+PollStatus still_pending(Runtime *runtime, Op *op, const Waker *waker) {
+    assert(is_in_use(op) && is_mine(runtime, op));
+    if (op->place == Op::to_call) stop_waiting(runtime, op); // whoever would be called is here
+    bool same = op->waker.data == waker->data && op->waker.wake == waker->wake;
     if (!same) {
-        let_go(runtime, node);
-        node->waker = *waker;
-        find_holder(runtime, node);
+        remove_from_holder(runtime, op);
+        op->waker = *waker;
+        find_holder(runtime, op);
     } else if (runtime->current && waker->data == runtime->waker.data) {
-        runtime->current->waits = node->waits;
-    } else if (node->holder == Node::stray) {
+        runtime->current->waits = op->waits;
+    } else if (op->holder == Op::foreign) {
         note_elsewhere(runtime, *waker, 1);
     }
     return POLL_PENDING;
 }
 
-// A task of ours is queued again. A host's waker is called by the loop, for which some nodes are kept; such a node
-// stays, so that the next call finds that it has yet to begin. Once the runtime has dropped its tasks nothing that
-// could begin would end, and nobody is called: destroy would call a host that begins anew in each call for ever.
-PollStatus call_again(Runtime *runtime, zyntax_op *op, const Waker *waker) {
-    *op = 0;
+// A task of ours is queued again. A host's waker is called by the loop, for which some operations are kept; such an
+// operation stays, so that the next call finds that it has yet to begin. Once the runtime has dropped its tasks nothing
+// that could begin would end, and nobody is called: destroy would call a host that begins anew in each call for ever.
+PollStatus call_again(Runtime *runtime, zyntax_op *op_id, const Waker *waker) {
+    *op_id = 0;
     if (runtime->is_ending && !runtime->tasks.used()) return POLL_PENDING;
     if (waker->wake == wake) {
         wake(waker->data);
-    } else if (Node *node = take_node(runtime, op, ZYNTAX_WAIT_UNKNOWN, waker, 0)) {
-        node->source = &starved;
-        wake_waiter(runtime, node);
+    } else if (Op *op = take_op(runtime, op_id, ZYNTAX_WAIT_UNKNOWN, waker, 0)) {
+        op->source = &starved;
+        wake_waiter(runtime, op);
     } else {
         waker->wake(waker->data);
     }
     return POLL_PENDING;
 }
 
-void give_up_unbegun(zyntax_op *op) {
-    Node *node = *op ? find_node(*op) : nullptr;
-    bool is_usable = node && usable_runtime(node->owner.load(std::memory_order_relaxed));
-    if (is_usable && node->source == &starved) zyntax_op_cancel(op);
+void cancel_unbegun(zyntax_op *op_id) {
+    Op *op = *op_id ? find_op(*op_id) : nullptr;
+    bool is_usable = op && usable_runtime(op->owner.load(std::memory_order_relaxed));
+    if (is_usable && op->source == &starved) zyntax_op_cancel(op_id);
 }
 
-Answer refuse_arguments(zyntax_op *op, int64_t *result) {
-    zyntax_op_cancel(op);
+Answer refuse_arguments(zyntax_op *op_id, int64_t *result) {
+    zyntax_op_cancel(op_id);
     if (result) *result = ZYNTAX_EINVAL;
     return {POLL_READY};
 }
 
 // A poll that has spent its budget took longer than others: it counts for several of the round's.
-Answer end_poll(Runtime *polling, zyntax_op *op, const Waker *waker) {
+Answer end_poll(Runtime *polling, zyntax_op *op_id, const Waker *waker) {
     constexpr uint32_t weight = 32;
-    assert(polling->current && !*op);
+    assert(polling->current && !*op_id);
     polling->polls_left = polling->polls_left < weight ? 0 : polling->polls_left - weight;
-    return {call_again(polling, op, waker)};
+    return {call_again(polling, op_id, waker)};
 }
 
-PollStatus dead_handle(zyntax_op *op, int64_t *result) {
-    return refuse(op, result, *op ? ZYNTAX_ECANCELED : ZYNTAX_ESTALE);
+PollStatus dead_handle(zyntax_op *op_id, int64_t *result) {
+    return refuse(op_id, result, *op_id ? ZYNTAX_ECANCELED : ZYNTAX_ESTALE);
 }
 
-void wait_in(Ring *ring, Node *node, Node::Place place) {
-    assert(node->place == Node::nowhere);
-    node->place = place;
-    node->ring = ring;
-    append(ring, node, &Node::in_ring);
+void wait_in(Ring *ring, Op *op, Op::Place place) {
+    assert(op->place == Op::nowhere);
+    op->place = place;
+    op->ring = ring;
+    append(ring, op, &Op::in_ring);
 }
 
-void free_node(Runtime *runtime, Node *node) {
-    assert(is_in_use(node) && is_mine(runtime, node));
-    stop_waiting(runtime, node);
-    let_go(runtime, node);
-    runtime->nodes.give(node);
+void free_op(Runtime *runtime, Op *op) {
+    assert(is_in_use(op) && is_mine(runtime, op));
+    stop_waiting(runtime, op);
+    remove_from_holder(runtime, op);
+    runtime->ops.give(op);
 }
 
 // ---- firing ----
 
-void fire(Runtime *runtime, Node *node) {
-    stop_waiting(runtime, node);
-    if (node->source) return node->source->fired(runtime, node);
-    if (node->waker.wake != wake) return call_later(runtime, node);
-    void *data = node->waker.data;
-    free_node(runtime, node);
+void fire(Runtime *runtime, Op *op) {
+    stop_waiting(runtime, op);
+    if (op->source) return op->source->fired(runtime, op);
+    if (op->waker.wake != wake) return call_later(runtime, op);
+    void *data = op->waker.data;
+    free_op(runtime, op);
     wake(data);
 }
 
 void fire_all(Runtime *runtime, Ring *ring) {
-    while (Node *node = first_of(*ring)) fire(runtime, node);
+    while (Op *op = first_of(*ring)) fire(runtime, op);
 }
 
-void wake_waiter(Runtime *runtime, Node *node) {
-    assert(node->source && node->place == Node::nowhere);
-    node->woken = true;
-    if (node->waker.wake == wake) wake(node->waker.data);
-    else call_later(runtime, node);
+void wake_waiter(Runtime *runtime, Op *op) {
+    assert(op->source && op->place == Op::nowhere);
+    op->woken = true;
+    if (op->waker.wake == wake) wake(op->waker.data);
+    else call_later(runtime, op);
 }
 
 void call_hosts(Runtime *runtime) {
     assert(runtime->is_driving && !runtime->current);
     for (uint64_t n = runtime->calls; n > 0 && !runtime->to_call.empty(); n--) {
-        Node *node = first_of(runtime->to_call);
-        Waker waker = node->waker;
-        if (node->source) stop_waiting(runtime, node);
-        else free_node(runtime, node);
+        Op *op = first_of(runtime->to_call);
+        Waker waker = op->waker;
+        if (op->source) stop_waiting(runtime, op);
+        else free_op(runtime, op);
         waker.wake(waker.data);
     }
 }
 
 // ---- turns ----
 
-void give_turn(Runtime *runtime, Node *node) {
-    wake_waiter(runtime, node);
-    if (node->holder != Node::task) return;
-    Slot *slot = slots.at(handle_index(to_bits(node->waker.data)));
-    assert(node->place == Node::nowhere);
-    slot->flags |= Slot::has_turn;
-    node->place = Node::turn;
-    node->tag = slot->polls_low;
-    remove(&slot->ops, node, &Node::of_task);
-    append(&slot->ops, node, &Node::of_task);
-    slot->ops.first = nodes.index_of(node);
+void give_turn(Runtime *runtime, Op *op) {
+    wake_waiter(runtime, op);
+    if (op->holder != Op::task) return;
+    Task *task = task_pool.at(handle_index(to_bits(op->waker.data)));
+    assert(op->place == Op::nowhere);
+    task->flags |= Task::has_turn;
+    op->place = Op::turn;
+    op->source_word = task->polls_low;
+    remove(&task->ops, op, &Op::of_task);
+    append(&task->ops, op, &Op::of_task);
+    task->ops.first = op_pool.index_of(op);
 }
 
 // A turn that came during the poll has its own poll to come, as the task was woken. Giving one up may give another of
 // the same task its turn, at the front.
-void end_turns(Runtime *runtime, Slot *slot) {
+void end_turns(Runtime *runtime, Task *task) {
     assert(runtime->current == nullptr);
-    slot->flags &= static_cast<uint8_t>(~Slot::has_turn);
-    for (Node *node = first_of(slot->ops); node && node->place == Node::turn;) {
-        Node *next = next_of(slot->ops, node, &Node::of_task);
-        if (node->tag != slot->polls_low) give_up(runtime, node);
-        node = next;
+    task->flags &= static_cast<uint8_t>(~Task::has_turn);
+    for (Op *op = first_of(task->ops); op && op->place == Op::turn;) {
+        Op *next = next_of(task->ops, op, &Op::of_task);
+        if (op->source_word != task->polls_low) cancel_op(runtime, op);
+        op = next;
     }
-    const Node *first = first_of(slot->ops);
-    if (first && first->place == Node::turn) slot->flags |= Slot::has_turn;
+    const Op *first = first_of(task->ops);
+    if (first && first->place == Op::turn) task->flags |= Task::has_turn;
 }
 
 // ---- forgetting ----
 
-bool is_forgotten(const Node *node) { return node->waker.wake == wake && !find_task(node->waker.data); }
+bool is_orphan(const Op *op) { return op->waker.wake == wake && !find_task(op->waker.data); }
 
 // A turn passes on at once. The rest waits for the loop: a drop may still cancel it, and another task may go on with
 // it.
-void forget_ops(Runtime *runtime, Slot *slot) {
-    while (Node *node = first_of(slot->ops)) {
-        remove(&slot->ops, node, &Node::of_task);
-        node->holder = Node::nobody;
-        if (node->place == Node::turn) give_up(runtime, node);
-        else if (!is_sleep(node)) hold(runtime, node, Node::forgotten);
+void orphan_ops(Runtime *runtime, Task *task) {
+    while (Op *op = first_of(task->ops)) {
+        remove(&task->ops, op, &Op::of_task);
+        op->holder = Op::nobody;
+        if (op->place == Op::turn) cancel_op(runtime, op);
+        else if (!is_sleep(op)) add_to_holder(runtime, op, Op::orphaned);
     }
 }
 
-// Strays are looked through as a whole, but only when a task that was awaited elsewhere has ended.
-static void find_forgotten_strays(Runtime *runtime) {
+// Foreign operations are looked through as a whole, but only when a task that was awaited elsewhere has ended.
+static void find_foreign_orphans(Runtime *runtime) {
     uint32_t ended = awaited_elsewhere_ended.load(std::memory_order_acquire);
-    if (ended == runtime->strays_seen && !runtime->has_forgotten_stray) return;
-    runtime->strays_seen = ended;
-    runtime->has_forgotten_stray = false;
-    for (Node *node = first_of(runtime->strays); node;) {
-        Node *stray = node;
-        node = next_of(runtime->strays, node, &Node::of_task);
-        if (!is_forgotten(stray)) continue;
-        let_go(runtime, stray);
-        if (!is_sleep(stray)) hold(runtime, stray, Node::forgotten);
+    if (ended == runtime->foreign_seen && !runtime->has_foreign_orphan) return;
+    runtime->foreign_seen = ended;
+    runtime->has_foreign_orphan = false;
+    for (Op *op = first_of(runtime->foreign); op;) {
+        Op *foreign_op = op;
+        op = next_of(runtime->foreign, op, &Op::of_task);
+        if (!is_orphan(foreign_op)) continue;
+        remove_from_holder(runtime, foreign_op);
+        if (!is_sleep(foreign_op)) add_to_holder(runtime, foreign_op, Op::orphaned);
     }
 }
 
-void give_up_forgotten(Runtime *runtime) {
+void cancel_orphans(Runtime *runtime) {
     assert(!runtime->current);
-    if (!runtime->strays.empty()) find_forgotten_strays(runtime);
-    while (Node *node = first_of(runtime->forgotten)) give_up(runtime, node);
+    if (!runtime->foreign.empty()) find_foreign_orphans(runtime);
+    while (Op *op = first_of(runtime->orphans)) cancel_op(runtime, op);
 }
 
-void give_up_all(Runtime *runtime) {
-    runtime->nodes.each([runtime](uint32_t, Node *node) { give_up(runtime, node); });
+void cancel_all_ops(Runtime *runtime) {
+    runtime->ops.each([runtime](uint32_t, Op *op) { cancel_op(runtime, op); });
 }
 
-bool waits_for_something(const Slot *slot) {
-    const Node *node = first_of(slot->ops);
-    while (node && (node->woken || node->quiet)) node = next_of(slot->ops, node, &Node::of_task);
-    return node;
-}
-
-// ---- handles ----
-
-Ref<void> find_object(const void *number, const HandleKind *kind) {
-    Handle *handle = find_alive(handles, to_bits(number));
-    Runtime *runtime = handle ? usable_runtime(handle->owner.load(std::memory_order_relaxed)) : nullptr;
-    if (!runtime) return {};
-    return {runtime, handle->kind == kind ? handle->object : nullptr};
-}
-
-void *take_handle(Runtime *runtime, const HandleKind *kind, void *object) {
-    assert(object);
-    auto [handle, index, generation] = runtime->handles.take(runtime->inbox->id);
-    if (!handle) return nullptr;
-    handle->object = object;
-    store_in_order();
-    handle->kind = kind;
-    return to_pointer(handle_bits(index, generation));
-}
-
-void give_handle(Runtime *runtime, const void *number) {
-    Handle *handle = handles.at(handle_index(to_bits(number)));
-    handle->kind = nullptr; // so that it names no object at its next beginning: see forget_copy
-    runtime->handles.give(handle);
+bool waits_for_something(const Task *task) {
+    const Op *op = first_of(task->ops);
+    while (op && (op->woken || op->is_of_leaf)) op = next_of(task->ops, op, &Op::of_task);
+    return op;
 }
 
 } // namespace zyntax
 
 using namespace zyntax;
 
-void zyntax_op_cancel(zyntax_op *op) noexcept {
-    if (!op || !*op) return;
-    Node *node = find_node(*op);
-    *op = 0;
-    Runtime *runtime = node ? usable_runtime(node->owner.load(std::memory_order_relaxed)) : nullptr;
-    if (runtime) give_up(runtime, node);
+void zyntax_op_cancel(zyntax_op *op_id) noexcept {
+    if (!op_id || !*op_id) return;
+    Op *op = find_op(*op_id);
+    *op_id = 0;
+    Runtime *runtime = op ? usable_runtime(op->owner.load(std::memory_order_relaxed)) : nullptr;
+    if (runtime) cancel_op(runtime, op);
 }

@@ -32,7 +32,7 @@ template <class T, class Link> T take_all(std::atomic<T> *stack, Link link_of) {
     return oldest;
 }
 
-uint32_t &next_woken(uint32_t index) { return slots.at(index)->next_in_inbox; }
+uint32_t &next_woken(uint32_t index) { return task_pool.at(index)->next_in_inbox; }
 Message *&next_message(Message *message) { return message->next; }
 
 } // namespace
@@ -42,15 +42,15 @@ void take_inbox_work(Runtime *runtime) {
     assert(driving == inbox && !runtime->current);
     bool any = inbox->woken.load(std::memory_order_relaxed);
     for (uint32_t index = any ? take_all(&inbox->woken, next_woken) : 0; index;) {
-        Slot *slot = slots.at(index);
+        Task *task = task_pool.at(index);
         uint32_t woken = index;
-        index = slot->next_in_inbox; // before others may push it again
-        slot->elsewhere.fetch_and(~uint32_t{Slot::in_inbox}, std::memory_order_acq_rel);
+        index = task->next_in_inbox; // before others may push it again
+        task->elsewhere.fetch_and(~uint32_t{Task::in_inbox}, std::memory_order_acq_rel);
         runtime->counts.wakes_remote++;
-        uint32_t generation = slot->generation.load(std::memory_order_relaxed);
+        uint32_t generation = task->generation.load(std::memory_order_relaxed);
         if (!(generation & 1)) continue;
-        if (slot->cancel_generation.load(std::memory_order_relaxed) == generation) cancel_task(runtime, woken, slot);
-        else enqueue(runtime, woken, slot);
+        if (task->cancel_generation.load(std::memory_order_relaxed) == generation) cancel_task(runtime, woken, task);
+        else enqueue(runtime, woken, task);
     }
     if (!inbox->messages.load(std::memory_order_relaxed)) return;
     for (Message *message = take_all(&inbox->messages, next_message); message;) {
@@ -144,9 +144,9 @@ int64_t until_next_timer(Runtime *runtime, int64_t timeout_ns) {
 static void take_what_came(Runtime *runtime) {
     take_inbox_work(runtime);
     if (!runtime->timers.count()) return;
-    for (uint64_t now = runtime->now_ns(); Node *node = runtime->timers.pop(now);) {
+    for (uint64_t now = runtime->now_ns(); Op *op = runtime->timers.pop(now);) {
         runtime->counts.timers_fired++;
-        fire(runtime, node);
+        fire(runtime, op);
     }
 }
 
@@ -155,7 +155,7 @@ int32_t look_around(Runtime *runtime, int64_t timeout_ns) {
     assert(runtime->is_driving && !runtime->current);
     int32_t error = 0;
     take_what_came(runtime);
-    give_up_forgotten(runtime);
+    cancel_orphans(runtime);
     if (timeout_ns == 0 || has_work(runtime)) {
         if (runtime->counts.io_open || runtime->host_waits) error = ask_kernel(runtime, 0);
     } else {
@@ -196,14 +196,14 @@ namespace {
 
 // Over is, with a task, when that has ended, else when all have.
 bool is_over(const Runtime *runtime, uintptr_t task) {
-    return task ? !find_alive(slots, task) : runtime->tasks.used() == 0;
+    return task ? !find_alive(task_pool, task) : runtime->tasks.used() == 0;
 }
 
 int32_t drive(Runtime *runtime, uintptr_t task) {
     if (runtime->is_driving) return ZYNTAX_EBUSY;
     Driving scope(runtime);
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
-    runtime->awaited = task ? slots.at(handle_index(task)) : nullptr;
+    runtime->block_on_task = task ? task_pool.at(handle_index(task)) : nullptr;
     take_inbox_work(runtime);
     drop_canceled(runtime);
     for (;;) {
@@ -211,7 +211,7 @@ int32_t drive(Runtime *runtime, uintptr_t task) {
         if (is_over(runtime, task)) return 0;
         int32_t error = look_around(runtime, -1);
         if (error) return error;
-        if (!is_over(runtime, task)) poll_ready(runtime);
+        if (!is_over(runtime, task)) poll_tasks(runtime);
         drop_canceled(runtime);
     }
 }
@@ -228,12 +228,12 @@ int32_t zyntax_runtime_run(zyntax_runtime *runtime) noexcept {
     return drive(runtime, 0);
 }
 
-int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *task) noexcept {
-    if (!runtime || !task) return ZYNTAX_EINVAL;
+int32_t zyntax_runtime_block_on(zyntax_runtime *runtime, zyntax_task *handle) noexcept {
+    if (!runtime || !handle) return ZYNTAX_EINVAL;
     check_thread(runtime);
     if (runtime->is_driving) return ZYNTAX_EBUSY;
-    Slot *slot = find_task(task);
-    if (!slot) return 0;
-    if (slot->owner.load(std::memory_order_acquire) != runtime->inbox->id) return ZYNTAX_ESTALE;
-    return drive(runtime, to_bits(task));
+    Task *task = find_task(handle);
+    if (!task) return 0;
+    if (task->owner.load(std::memory_order_acquire) != runtime->inbox->id) return ZYNTAX_ESTALE;
+    return drive(runtime, to_bits(handle));
 }

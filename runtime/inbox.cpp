@@ -4,12 +4,14 @@
 
 namespace zyntax {
 
+constinit InboxPool inbox_pool;
+
 ZYNTAX_TLS constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<Inbox> driving = {};
 
 Inbox *take_inbox(Runtime *runtime) {
-    uint32_t id = inboxes.take_block();
+    uint32_t id = inbox_pool.take_block();
     if (!id) return nullptr;
-    Inbox *inbox = inboxes.at(id);
+    Inbox *inbox = inbox_pool.at(id);
     inbox->id = id;
     inbox->stop.store(0, std::memory_order_relaxed);
     inbox->holds.store(0, std::memory_order_relaxed);
@@ -21,7 +23,7 @@ Inbox *take_inbox(Runtime *runtime) {
 void give_inbox(Inbox *inbox) {
     inbox->runtime.store(nullptr, std::memory_order_release);
     inbox->link = 0;
-    inboxes.give_blocks(inbox->id);
+    inbox_pool.give_blocks(inbox->id);
 }
 
 void poke(Inbox *inbox) {

@@ -2,7 +2,7 @@
 // stacks which the loop takes whole; whoever finds the loop asleep wakes it. The owner's own wakes never come here.
 #pragma once
 
-#include "slots.h"
+#include "pool.h"
 
 namespace zyntax {
 
@@ -17,7 +17,7 @@ struct Message {
 struct alignas(128) Inbox {
     static constexpr uint32_t first_block = 1;
 
-    std::atomic<uint32_t> woken;     // Treiber stack of slots, taken whole: index of the newest, or 0
+    std::atomic<uint32_t> woken;     // Treiber stack of tasks, taken whole: index of the newest, or 0
     std::atomic<uint32_t> sleeping;  // 1: the loop is about to sleep in the kernel, and whoever turns it to 0 wakes it
     std::atomic<Message *> messages; // Treiber stack, taken whole
     std::atomic<uint32_t> visitors;  // threads whose call may still touch the runtime: see Visit
@@ -32,8 +32,8 @@ struct alignas(128) Inbox {
 };
 static_assert(sizeof(Inbox) == 128);
 
-using Inboxes = Pool<Inbox, 1, wide ? 1u << 16 : 1u << 10>;
-ZYNTAX_INTERNAL extern constinit Inboxes inboxes;
+using InboxPool = Pool<Inbox, 1, wide ? 1u << 16 : 1u << 10>;
+ZYNTAX_INTERNAL extern constinit InboxPool inbox_pool;
 
 Inbox *take_inbox(Runtime *); // null when memory or numbers are out. Any thread
 void give_inbox(Inbox *);     // Any thread
@@ -62,7 +62,7 @@ inline const void *this_thread() { return &driving; }
 inline Runtime *usable_runtime(uint32_t id) {
     Inbox *mine = driving;
     if (mine && mine->id == id) return mine->runtime.load(std::memory_order_relaxed);
-    const Inbox *inbox = inboxes.at(id);
+    const Inbox *inbox = inbox_pool.at(id);
     const void *driver = inbox->driver.load(std::memory_order_acquire);
     if (driver && driver != this_thread()) return nullptr;
     return inbox->runtime.load(std::memory_order_acquire);

@@ -24,7 +24,7 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t unregistered = io->unregistered;
     io->unregistered = -1;
     if (unregistered >= 0) os::close(unregistered);
-    if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
+    if (Op *timer = pending_op(runtime, &io->retry)) free_op(runtime, timer);
     fire_all(runtime, &io->readers);
     fire_all(runtime, &io->writers);
     fire_all(runtime, &io->either);
@@ -45,7 +45,7 @@ uint64_t count_io_waiting([[maybe_unused]] const void *object) {
     uint64_t count = 0;
 #ifndef NDEBUG
     auto *io = static_cast<const Io *>(object);
-    for (const Ring *ring : {&io->readers, &io->writers, &io->either}) count += count_waiting(*ring, Node::io_waiting);
+    for (const Ring *ring : {&io->readers, &io->writers, &io->either}) count += count_waiting(*ring, Op::io_waiting);
 #endif
     return count;
 }
@@ -130,31 +130,30 @@ static Ring *waiters_of(Io *io, uint32_t directions) {
     return directions == readable ? &io->readers : directions == writable ? &io->writers : &io->either;
 }
 
-Node *find_io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op) {
+Op *find_io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
     const Ring *ring = waiters_of(ref.object, directions);
-    return my_node(ref.runtime, op,
-                   [ring](const Node *node) { return node->place == Node::io_waiting && node->ring == ring; });
+    return my_op(ref.runtime, op_id, [ring](const Op *op) { return op->place == Op::io_waiting && op->ring == ring; });
 }
 
-Node *join_waiters(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *waker) {
+Op *add_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id, Waker *waker) {
     zyntax_wait waits = directions == writable ? ZYNTAX_WAIT_WRITABLE : ZYNTAX_WAIT_READABLE;
-    Node *node = arm(ref.runtime, op, waits, waker);
-    if (!node) return nullptr;
-    wait_in(waiters_of(ref.object, directions), node, Node::io_waiting);
+    Op *op = arm(ref.runtime, op_id, waits, waker);
+    if (!op) return nullptr;
+    wait_in(waiters_of(ref.object, directions), op, Op::io_waiting);
     ref.runtime->io_waiting++;
-    return node;
+    return op;
 }
 
-PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op, Waker *waker, int64_t *result) {
-    if (ref.object->fd < 0) return complete(op, result, ZYNTAX_EBADF);
-    if (!join_waiters(ref, directions, op, waker)) return complete(op, result, ZYNTAX_ENOMEM);
+PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op_id, Waker *waker, int64_t *result) {
+    if (ref.object->fd < 0) return complete(op_id, result, ZYNTAX_EBADF);
+    if (!add_waiter(ref, directions, op_id, waker)) return complete(op_id, result, ZYNTAX_ENOMEM);
     ref.runtime->poller.want(ref.object->fd, ref.object->registration, directions);
     return POLL_PENDING;
 }
 
 // Everyone who waits is woken: who is first takes what is there, the others wait again.
 void dispatch(Runtime *runtime, const Event &event) {
-    const Handle *handle = find_alive(handles, event.word);
+    const Handle *handle = find_alive(handle_pool, event.word);
     bool is_ours = handle && handle->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
     if (!is_ours || handle->kind != &io_kind) {
         runtime->counts.events_stale++;

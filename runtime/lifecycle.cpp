@@ -39,9 +39,9 @@ void drop_all(Runtime *runtime) {
         while (runtime->canceled_first) drop_canceled(runtime);
     };
     drop_whom_they_cancel();
-    runtime->tasks.each([&](uint32_t index, Slot *slot) {
-        if (slot->flags & Slot::canceled) return;
-        finish(runtime, index, slot, ZYNTAX_ECANCELED);
+    runtime->tasks.each([&](uint32_t index, Task *task) {
+        if (task->flags & Task::canceled) return;
+        finish(runtime, index, task, ZYNTAX_ECANCELED);
         drop_whom_they_cancel();
     });
     assert(runtime->tasks.used() == 0);
@@ -52,7 +52,7 @@ void run_the_rest(Runtime *runtime) {
     do {
         take_inbox_work(runtime);
         call_hosts(runtime);
-        give_up_forgotten(runtime);
+        cancel_orphans(runtime);
         run_what_is_later(runtime);
     } while (runtime->calls || runtime->later || runtime->inbox->messages.load(std::memory_order_acquire));
 }
@@ -73,7 +73,7 @@ void forget_copy(Runtime *runtime) {
         os::close(io->fd);
         if (io->unregistered >= 0) os::close(io->unregistered);
     });
-    runtime->nodes.retire();
+    runtime->ops.retire();
     runtime->handles.retire();
     for (Part *part = runtime->parts, *next; part; part = next) {
         next = part->next;
@@ -111,7 +111,7 @@ Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
     if (*error == 0) {
         *error = ZYNTAX_ENOMEM;
         runtime->inbox = take_inbox(runtime);
-        if (runtime->inbox && runtime->nodes.refill(runtime->inbox->id)) {
+        if (runtime->inbox && runtime->ops.refill(runtime->inbox->id)) {
             runtime->now_ns();
             *error = 0;
             return runtime;
@@ -153,16 +153,16 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
             part->destroy(runtime, part);
         }
         run_the_rest(runtime);
-        give_up_all(runtime);
+        cancel_all_ops(runtime);
         wait_for_visitors(runtime);
         run_the_rest(runtime);
         assert(runtime->is_valid());
     }
     runtime->poller.close();
-    runtime->nodes.retire();
+    runtime->ops.retire();
     runtime->handles.retire();
     runtime->tasks.give_blocks();
-    runtime->nodes.give_blocks();
+    runtime->ops.give_blocks();
     runtime->handles.give_blocks();
     give_inbox(runtime->inbox);
     give_memory(runtime);

@@ -11,7 +11,7 @@
 
 #include "../platform/allocator.h"
 #include "../platform/os.h"
-#include "slots.h"
+#include "pool.h"
 
 namespace zyntax {
 
@@ -89,7 +89,7 @@ private:
     Chunk *chunks_ = nullptr;
 };
 
-// A runtime's objects of a pool (see slots.h): whole blocks, and a stack of the numbers that are free. A stack beside
+// A runtime's objects of a pool (see tasks.h): whole blocks, and a stack of the numbers that are free. A stack beside
 // the objects and not a list through them, so that the next objects to be taken can be fetched ahead.
 //   used() + free_ + (fresh_end_ - fresh_) + those that were ended and not recycled (yet) == numbers of all blocks
 //   capacity_ >= numbers of all blocks, so that recycling one can never fail

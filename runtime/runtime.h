@@ -8,7 +8,7 @@
 #include "await.h"
 #include "inbox.h"
 #include "memory.h"
-#include "slots.h"
+#include "task.h"
 #include "timers.h"
 
 namespace zyntax {
@@ -27,7 +27,7 @@ struct Io {
     zyntax_op retry = 0;           // of a listener's timer, until which its accepts rest
     uint32_t readiness = 0;        // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
     uint32_t reported = 0;         // the same bits, of an event that came while no zyntax_io_ready waited
-    Ring readers, writers, either; // nodes of those who wait
+    Ring readers, writers, either; // operations of those who wait
 };
 
 // Those that are registered, by descriptor: so that none is registered twice. About one a chain.
@@ -65,19 +65,19 @@ struct Part {
 } // namespace zyntax
 
 // Equations that always hold on the runtime's thread (is_valid recounts them in debug builds):
-//   queue_end - queue_begin == slots with the flag `queued` (each is in the ready queue once)
-//   capacity of the ready queue >= slots of its blocks, so that queueing a task can never fail
-//   calls == nodes in to_call; io_waiting == nodes in the rings of I/O handles
-//   a node is in the ring of its holder, and in the one of its place, once
+//   queue_end - queue_begin == tasks with the flag `queued` (each is in the ready queue once)
+//   capacity of the ready queue >= tasks of its blocks, so that queueing a task can never fail
+//   calls == operations in to_call; io_waiting == operations in the rings of I/O handles
+//   an operation is in the ring of its holder, and in the one of its place, once
 struct zyntax_runtime {
-    // The ready queue: a ring of slot numbers, first in, first out. An array and not a list through the slots, so that
+    // The ready queue: a ring of task numbers, first in, first out. An array and not a list through the tasks, so that
     // the processor can fetch the next tasks while one is polled.
     uint32_t *queue = nullptr;
     uint32_t queue_mask = 0;
     uint32_t queue_begin = 0, queue_end = 0; // free-running
     zyntax::Inbox *inbox = nullptr;
 
-    zyntax::Slot *current = nullptr; // the task that is being polled
+    zyntax::Task *current = nullptr; // the task that is being polled
     Waker waker = {};                // what it is given
     // What a poll that cannot say so itself has done with its waker:
     uint64_t wakers_taken = 0;    // zyntax_current_waker calls
@@ -85,11 +85,11 @@ struct zyntax_runtime {
     int64_t awaits_left = 0;      // await points of this poll that may still be ready at once
     int64_t await_budget = 0;     // the same when a poll begins
     int64_t stored_elsewhere = 0; // how often other runtimes have come to store the polled task's waker
-    bool quiet = false;           // what is armed now is not what the polled task says it waits for
+    bool is_polling_leaf = false; // what is armed now is not what the polled task says it waits for
 
     uint32_t canceled_first = 0, canceled_last = 0; // tasks that wait for their drop, through next_canceled
     uint32_t polls_left = 0;                        // of this round
-    const zyntax::Slot *awaited = nullptr;          // block_on's task, whose end is the end of the round
+    const zyntax::Task *block_on_task = nullptr;    // block_on's task, whose end is the end of the round
     zyntax_runtime *outer = nullptr;                // what the thread that drives this one was driving before
     bool is_driving = false;
     bool is_ending = false;
@@ -98,16 +98,16 @@ struct zyntax_runtime {
     zyntax::Memory memory;
     zyntax::GrowingBlock queue_block;
     zyntax::Arena arena{memory};
-    zyntax::Cells<zyntax::Slot> tasks{memory};
-    zyntax::Cells<zyntax::Node> nodes{memory};
+    zyntax::Cells<zyntax::Task> tasks{memory};
+    zyntax::Cells<zyntax::Op> ops{memory};
     zyntax::Cells<zyntax::Handle> handles{memory};
     zyntax::IoTable ios{memory};
     zyntax::Timers timers;
-    zyntax::Ring to_call;             // nodes of hosts that are to be called: by the loop, outside everything
-    zyntax::Ring forgotten;           // nodes of tasks that have ended, until the loop gives them up
-    zyntax::Ring strays;              // nodes that wait for tasks of other runtimes
-    uint32_t strays_seen = 0;         // awaited_elsewhere_ended when the strays were last looked through
-    bool has_forgotten_stray = false; // the task of one had ended when it came
+    zyntax::Ring to_call;            // operations of hosts that are to be called: by the loop, outside everything
+    zyntax::Ring orphans;            // operations of tasks that have ended, until the loop gives them up
+    zyntax::Ring foreign;            // operations that wait for tasks of other runtimes
+    uint32_t foreign_seen = 0;       // awaited_elsewhere_ended when the foreign operations were last looked through
+    bool has_foreign_orphan = false; // the task of one had ended when it came
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
     zyntax::Message *later = nullptr; // the newest in a ring of what run_later was given
@@ -146,8 +146,8 @@ void poke(Inbox *);            // any thread, as a visitor: wakes the loop if it
 // ---- wakers.cpp ----
 
 void wake(void *data);                           // the wake function of every waker of this library
-void enqueue(Runtime *, uint32_t index, Slot *); // no-op when queued already
-void cancel_task(Runtime *, uint32_t index, Slot *);
+void enqueue(Runtime *, uint32_t index, Task *); // no-op when queued already
+void cancel_task(Runtime *, uint32_t index, Task *);
 
 // ---- io.cpp ----
 
@@ -182,23 +182,23 @@ void dispatch(Runtime *, const Event &);
 
 inline IoRef find_io(zyntax_io *handle) { return find<Io>(handle, &io_kind); }
 
-// The node of an op that waits for this handle and these directions. Most ops are zero.
-Node *find_io_waiter(const IoRef &, uint32_t directions, zyntax_op *op);
-inline Node *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op) {
-    return *op ? find_io_waiter(ref, directions, op) : nullptr;
+// The operation of an op that waits for this handle and these directions. Most ops are zero.
+Op *find_io_waiter(const IoRef &, uint32_t directions, zyntax_op *op_id);
+inline Op *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
+    return *op_id ? find_io_waiter(ref, directions, op_id) : nullptr;
 }
 
 // Puts the waker among those that wait for a direction (or for both: whichever comes first); null without memory.
-Node *join_waiters(const IoRef &, uint32_t directions, zyntax_op *, Waker *);
+Op *add_waiter(const IoRef &, uint32_t directions, zyntax_op *, Waker *);
 
 // Ends a call that has to wait for the poller to report a direction.
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *, Waker *, int64_t *result);
 
 // ---- tasks.cpp ----
 
-void finish(Runtime *, uint32_t index, Slot *, int32_t outcome);
+void finish(Runtime *, uint32_t index, Task *, int32_t outcome);
 void drop_canceled(Runtime *); // those that were there when it began, and calls what run_later was given
-void poll_ready(Runtime *);    // at most poll_budget tasks, none after the awaited one has ended
+void poll_tasks(Runtime *);    // at most poll_budget tasks, none after the awaited one has ended
 
 // User code for the loop to call: after the polls of this round, outside everything. The message does not move.
 void run_later(Runtime *, Message *);
@@ -263,7 +263,7 @@ template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtim
 
 #ifndef NDEBUG
 [[noreturn]] void panic_for_thread(const char *function);
-[[noreturn]] void panic_for_status(const Runtime *, const Slot *, int32_t status);
+[[noreturn]] void panic_for_status(const Runtime *, const Task *, int32_t status);
 #endif
 
 // ---- calls ----
@@ -279,11 +279,11 @@ inline void check_thread([[maybe_unused]] const Runtime *runtime,
 }
 
 // What a poll function may return. Aborts a debug build otherwise.
-inline void check_status([[maybe_unused]] const Runtime *runtime, [[maybe_unused]] const Slot *slot,
+inline void check_status([[maybe_unused]] const Runtime *runtime, [[maybe_unused]] const Task *task,
                          [[maybe_unused]] PollStatus status) {
 #ifndef NDEBUG
     auto value = static_cast<int32_t>(status);
-    if (value != POLL_READY && value != POLL_PENDING) panic_for_status(runtime, slot, value);
+    if (value != POLL_READY && value != POLL_PENDING) panic_for_status(runtime, task, value);
 #endif
 }
 
@@ -296,29 +296,29 @@ inline Runtime *driven() {
 // Begins every await point. The answer ends the call: POLL_READY with ZYNTAX_EINVAL (where there is a result) for
 // arguments that cannot be used, POLL_PENDING when the poll has spent its budget of await points. An operation that has
 // begun may always end: it could hold a result.
-inline Answer answer_at_once(zyntax_op *op, const Waker *waker, int64_t *result) {
+inline Answer answer_at_once(zyntax_op *op_id, const Waker *waker, int64_t *result) {
     Runtime *polling = driven();
     if (polling && waker && waker->data == polling->waker.data) polling->await_calls++;
-    if (!op || !waker || !waker->wake || !result) return refuse_arguments(op, result);
-    if (polling && polling->awaits_left <= 0 && polling->current && !*op) return end_poll(polling, op, waker);
+    if (!op_id || !waker || !waker->wake || !result) return refuse_arguments(op_id, result);
+    if (polling && polling->awaits_left <= 0 && polling->current && !*op_id) return end_poll(polling, op_id, waker);
     return {};
 }
 
 // Ends a call of an await point with a result. `result` may be null.
-inline PollStatus complete(zyntax_op *op, int64_t *result, int64_t value) {
+inline PollStatus complete(zyntax_op *op_id, int64_t *result, int64_t value) {
     if (Runtime *polling = driven()) {
         polling->await_calls++;
         polling->awaits_left--;
     }
-    *op = 0;
+    *op_id = 0;
     if (result) *result = value;
     return POLL_READY;
 }
 
 // As complete, for a call that cannot go on with what its op may be waiting for.
-inline PollStatus refuse(zyntax_op *op, int64_t *result, int64_t error) {
-    zyntax_op_cancel(op);
-    return complete(op, result, error);
+inline PollStatus refuse(zyntax_op *op_id, int64_t *result, int64_t error) {
+    zyntax_op_cancel(op_id);
+    return complete(op_id, result, error);
 }
 
 } // namespace zyntax

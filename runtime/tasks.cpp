@@ -1,6 +1,6 @@
 // Tasks from spawn to drop. The owner's path takes no lock, allocates nothing and does no atomic read-modify-write.
 //
-// User code runs from poll_ready (poll) and finish (drop), never while a list is being walked, so it may call
+// User code runs from poll_tasks (poll) and finish (drop), never while a list is being walked, so it may call
 // everything.
 #include "runtime.h"
 
@@ -17,37 +17,37 @@ namespace {
     if (owned) runtime->arena.give(state, owned);
 }
 
-// The handle is stale and the slot free before drop runs, so that drop may do everything. A slot that is still in the
+// The handle is stale and the task free before drop runs, so that drop may do everything. A task that is still in the
 // ready queue becomes free when the queue comes to it.
-inline void drop_task(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
-    assert(slot->joiners.empty() && slot->ops.empty());
-    size_t owned = size_t{slot->owned} * Arena::unit;
-    slot->flags &= Slot::queued;
-    if (!slot->flags) runtime->tasks.recycle(slot, index);
-    if (slot == runtime->awaited) runtime->polls_left = 0;
-    if (slot->drop) drop_state(runtime, slot->state, slot->drop, owned, outcome);
-    else if (owned) runtime->arena.give(slot->state, owned);
+inline void drop_task(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
+    assert(task->joiners.empty() && task->ops.empty());
+    size_t owned = size_t{task->owned} * Arena::unit;
+    task->flags &= Task::queued;
+    if (!task->flags) runtime->tasks.recycle(task, index);
+    if (task == runtime->block_on_task) runtime->polls_left = 0;
+    if (task->drop) drop_state(runtime, task->state, task->drop, owned, outcome);
+    else if (owned) runtime->arena.give(task->state, owned);
 }
 
-[[gnu::noinline]] void finish_waited(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
-    if (slot->elsewhere.load(std::memory_order_relaxed) & Slot::is_awaited) {
-        slot->elsewhere.fetch_and(~uint32_t{Slot::is_awaited}, std::memory_order_relaxed);
+[[gnu::noinline]] void finish_waited(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
+    if (task->elsewhere.load(std::memory_order_relaxed) & Task::is_awaited) {
+        task->elsewhere.fetch_and(~uint32_t{Task::is_awaited}, std::memory_order_relaxed);
         awaited_elsewhere_ended.fetch_add(1, std::memory_order_release);
     }
-    fire_all(runtime, &slot->joiners);
-    forget_ops(runtime, slot);
-    drop_task(runtime, index, slot, outcome);
+    fire_all(runtime, &task->joiners);
+    orphan_ops(runtime, task);
+    drop_task(runtime, index, task, outcome);
 }
 
 } // namespace
 
 // What is rare is out of line and a tail call, here as in spawn, so that the common way saves no registers.
-void finish(Runtime *runtime, uint32_t index, Slot *slot, int32_t outcome) {
-    assert(slot != runtime->current && slot == slots.at(index));
-    runtime->tasks.end(slot);
-    uint32_t awaited = slot->elsewhere.load(std::memory_order_relaxed) & Slot::is_awaited;
-    if (slot->joiners.first | slot->ops.first | awaited) finish_waited(runtime, index, slot, outcome);
-    else drop_task(runtime, index, slot, outcome);
+void finish(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
+    assert(task != runtime->current && task == task_pool.at(index));
+    runtime->tasks.end(task);
+    uint32_t awaited = task->elsewhere.load(std::memory_order_relaxed) & Task::is_awaited;
+    if (task->joiners.first | task->ops.first | awaited) finish_waited(runtime, index, task, outcome);
+    else drop_task(runtime, index, task, outcome);
 }
 
 void run_later(Runtime *runtime, Message *message) {
@@ -76,9 +76,9 @@ void run_what_is_later(Runtime *runtime) {
 void drop_canceled(Runtime *runtime) {
     uint32_t last = runtime->canceled_last;
     for (uint32_t index = runtime->canceled_first; index;) {
-        Slot *slot = slots.at(index);
-        runtime->canceled_first = slot->next_canceled;
-        finish(runtime, index, slot, ZYNTAX_ECANCELED);
+        Task *task = task_pool.at(index);
+        runtime->canceled_first = task->next_canceled;
+        finish(runtime, index, task, ZYNTAX_ECANCELED);
         index = index == last ? 0 : runtime->canceled_first;
     }
     run_what_is_later(runtime);
@@ -86,36 +86,36 @@ void drop_canceled(Runtime *runtime) {
 
 // ---- polling ----
 
-static inline void poll_task(Runtime *runtime, uint32_t index, Slot *slot) {
-    assert(slot->flags & Slot::queued);
-    uint32_t generation = slot->generation.load(std::memory_order_relaxed);
-    slot->flags &= static_cast<uint8_t>(~Slot::queued); // a wake from here on queues it again
-    if (!(generation & 1)) return runtime->tasks.recycle(slot, index);
-    if (slot->flags & Slot::canceled) return;                                          // drop_canceled has it
-    if (slot->cancel_generation.load(std::memory_order_acquire) == generation) return; // the inbox has it
-    slot->waits = ZYNTAX_WAIT_UNKNOWN;
-    if (++slot->polls_low == 0) slot->polls_high++;
+static inline void poll_task(Runtime *runtime, uint32_t index, Task *task) {
+    assert(task->flags & Task::queued);
+    uint32_t generation = task->generation.load(std::memory_order_relaxed);
+    task->flags &= static_cast<uint8_t>(~Task::queued); // a wake from here on queues it again
+    if (!(generation & 1)) return runtime->tasks.recycle(task, index);
+    if (task->flags & Task::canceled) return;                                          // drop_canceled has it
+    if (task->cancel_generation.load(std::memory_order_acquire) == generation) return; // the inbox has it
+    task->waits = ZYNTAX_WAIT_UNKNOWN;
+    if (++task->polls_low == 0) task->polls_high++;
     runtime->counts.polls++;
     runtime->waker.data = to_pointer(handle_bits(index, generation));
     runtime->awaits_left = runtime->await_budget;
-    runtime->current = slot;
-    PollStatus status = slot->poll(slot->state, &runtime->waker);
+    runtime->current = task;
+    PollStatus status = task->poll(task->state, &runtime->waker);
     runtime->current = nullptr;
-    check_status(runtime, slot, status);
-    if (status == POLL_READY) finish(runtime, index, slot, 0);
-    else if (slot->flags & Slot::canceled) finish(runtime, index, slot, ZYNTAX_ECANCELED);
-    else if (slot->flags & Slot::has_turn) end_turns(runtime, slot);
+    check_status(runtime, task, status);
+    if (status == POLL_READY) finish(runtime, index, task, 0);
+    else if (task->flags & Task::canceled) finish(runtime, index, task, ZYNTAX_ECANCELED);
+    else if (task->flags & Task::has_turn) end_turns(runtime, task);
 }
 
-void poll_ready(Runtime *runtime) {
+void poll_tasks(Runtime *runtime) {
     assert(runtime->is_driving && !runtime->current);
-    constexpr uint32_t ahead = 8; // a slot's cache line is asked for this many polls before it is needed
+    constexpr uint32_t ahead = 8; // a task's cache line is asked for this many polls before it is needed
     runtime->polls_left = runtime->config.poll_budget;
     while (runtime->has_queued() && runtime->polls_left-- > 0) {
         uint32_t begin = runtime->queue_begin++;
         uint32_t index = runtime->queue[begin & runtime->queue_mask];
-        os::prefetch(slots.at(runtime->queue[(begin + ahead) & runtime->queue_mask]));
-        poll_task(runtime, index, slots.at(index));
+        os::prefetch(task_pool.at(runtime->queue[(begin + ahead) & runtime->queue_mask]));
+        poll_task(runtime, index, task_pool.at(index));
     }
 }
 
@@ -127,10 +127,10 @@ namespace {
 bool reserve_queue(Runtime *runtime, uint32_t needed) {
     uint32_t capacity = runtime->queue ? runtime->queue_mask + 1 : 0;
     if (needed <= capacity) return true;
-    uint32_t doubled = capacity ? capacity * 2 : Slots::block;
+    uint32_t doubled = capacity ? capacity * 2 : TaskPool::block;
     auto *queue = static_cast<uint32_t *>(runtime->memory.take(doubled * sizeof(uint32_t)));
     if (!queue) return false;
-    memset(queue, 0, doubled * sizeof(uint32_t)); // poll_ready looks ahead of what is queued
+    memset(queue, 0, doubled * sizeof(uint32_t)); // poll_tasks looks ahead of what is queued
     uint32_t count = 0;
     for (uint32_t i = runtime->queue_begin; i != runtime->queue_end; i++) {
         queue[count++] = runtime->queue[i & runtime->queue_mask];
@@ -143,16 +143,16 @@ bool reserve_queue(Runtime *runtime, uint32_t needed) {
     return true;
 }
 
-[[gnu::noinline]] zyntax_task *spawn_with_fresh_slot(Runtime *runtime, FutureState state, PollFn poll, DropFn drop,
-                                                     size_t owned) {
-    auto reserve = [runtime](uint32_t slots_needed) { return reserve_queue(runtime, slots_needed); };
+[[gnu::noinline]] zyntax_task *spawn_in_fresh_block(Runtime *runtime, FutureState state, PollFn poll, DropFn drop,
+                                                    size_t owned) {
+    auto reserve = [runtime](uint32_t tasks_needed) { return reserve_queue(runtime, tasks_needed); };
     bool has_free = runtime->tasks.refill(runtime->inbox->id, reserve);
     return has_free ? zyntax_runtime_spawn_with(runtime, state, poll, drop, owned) : nullptr;
 }
 
-[[gnu::noinline]] zyntax_task *poke_host(Runtime *runtime, zyntax_task *task) {
+[[gnu::noinline]] zyntax_task *poke_host(Runtime *runtime, zyntax_task *handle) {
     poke(runtime->inbox);
-    return task;
+    return handle;
 }
 
 [[gnu::noinline]] zyntax_task *refuse(Runtime *runtime, FutureState state, DropFn drop, size_t owned) {
@@ -172,21 +172,21 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     if (!runtime || !poll || (owned && (!state || owned > Arena::max_size))) return nullptr;
     check_thread(runtime);
     if (runtime->is_ending) return refuse(runtime, state, drop, owned);
-    if (!runtime->tasks.has_free()) return spawn_with_fresh_slot(runtime, state, poll, drop, owned);
-    auto [slot, index, generation] = runtime->tasks.take_free();
-    assert(slot->ops.empty() && runtime->queue_end - runtime->queue_begin <= runtime->queue_mask);
-    slot->state = state;
-    slot->poll = poll;
-    slot->drop = drop;
-    slot->joiners = {};
-    slot->owned = static_cast<uint32_t>((owned + Arena::unit - 1) / Arena::unit);
-    slot->polls_low = 0;
-    slot->polls_high = 0;
-    slot->flags = Slot::queued;
-    slot->waits = ZYNTAX_WAIT_UNKNOWN;
+    if (!runtime->tasks.has_free()) return spawn_in_fresh_block(runtime, state, poll, drop, owned);
+    auto [task, index, generation] = runtime->tasks.take_free();
+    assert(task->ops.empty() && runtime->queue_end - runtime->queue_begin <= runtime->queue_mask);
+    task->state = state;
+    task->poll = poll;
+    task->drop = drop;
+    task->joiners = {};
+    task->owned = static_cast<uint32_t>((owned + Arena::unit - 1) / Arena::unit);
+    task->polls_low = 0;
+    task->polls_high = 0;
+    task->flags = Task::queued;
+    task->waits = ZYNTAX_WAIT_UNKNOWN;
     runtime->queue[runtime->queue_end++ & runtime->queue_mask] = index;
-    auto *task = static_cast<zyntax_task *>(to_pointer(handle_bits(index, generation)));
-    return runtime->host_waits && !runtime->is_driving ? poke_host(runtime, task) : task;
+    auto *handle = static_cast<zyntax_task *>(to_pointer(handle_bits(index, generation)));
+    return runtime->host_waits && !runtime->is_driving ? poke_host(runtime, handle) : handle;
 }
 
 zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureState state, PollFn poll) noexcept {

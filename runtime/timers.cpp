@@ -1,4 +1,4 @@
-// The wheel. Moving a timer is unlinking and linking its node, so that nothing here needs memory or can fail.
+// The wheel. Moving a timer is unlinking and linking its operation, so that nothing here needs memory or can fail.
 #include "timers.h"
 
 #include <assert.h>
@@ -6,26 +6,27 @@
 
 namespace zyntax {
 
-// Most nodes that find_next_ns looks through; a longer ring is timed by its bucket, and dissolves when that time comes.
+// Most operations that find_next_ns looks through; a longer ring is timed by its bucket, and dissolves when that time
+// comes.
 constexpr uint32_t crowd = 64;
 
-void Timers::put(Node *node) {
-    assert(node->deadline_ns >= last_);
-    auto level = static_cast<uint32_t>(63 - std::countl_zero((node->deadline_ns ^ last_) | 1)) / digit_bits;
-    auto bucket = static_cast<uint32_t>(node->deadline_ns >> (level * digit_bits)) % buckets;
-    node->level = static_cast<uint8_t>(level);
-    node->bucket = static_cast<uint8_t>(bucket);
-    append(&wheel_[level][bucket], node, &Node::in_ring);
+void Timers::put(Op *op) {
+    assert(op->deadline_ns >= last_);
+    auto level = static_cast<uint32_t>(63 - std::countl_zero((op->deadline_ns ^ last_) | 1)) / digit_bits;
+    auto bucket = static_cast<uint32_t>(op->deadline_ns >> (level * digit_bits)) % buckets;
+    op->level = static_cast<uint8_t>(level);
+    op->bucket = static_cast<uint8_t>(bucket);
+    append(&wheel_[level][bucket], op, &Op::in_ring);
     used_[level] |= uint64_t{1} << bucket;
     used_levels_ |= 1u << level;
 }
 
-void Timers::take_out(Node *node) {
-    uint32_t level = node->level;
-    if (node->deadline_ns == next_ns_) next_ns_ = 0;
-    Ring *ring = &wheel_[level][node->bucket];
-    zyntax::remove(ring, node, &Node::in_ring);
-    if (ring->empty()) mark_empty(level, node->bucket);
+void Timers::take_out(Op *op) {
+    uint32_t level = op->level;
+    if (op->deadline_ns == next_ns_) next_ns_ = 0;
+    Ring *ring = &wheel_[level][op->bucket];
+    zyntax::remove(ring, op, &Op::in_ring);
+    if (ring->empty()) mark_empty(level, op->bucket);
 }
 
 void Timers::mark_empty(uint32_t level, uint32_t bucket) {
@@ -35,23 +36,23 @@ void Timers::mark_empty(uint32_t level, uint32_t bucket) {
     if (!used_[level]) used_levels_ &= ~(1u << level);
 }
 
-void Timers::insert(Node *node, uint64_t deadline_ns) {
-    assert(node->place == Node::nowhere);
+void Timers::insert(Op *op, uint64_t deadline_ns) {
+    assert(op->place == Op::nowhere);
     if (deadline_ns == never_ns) return;
     assert(deadline_ns > last_);
-    node->place = Node::timer_wheel;
-    node->deadline_ns = deadline_ns;
+    op->place = Op::timer_wheel;
+    op->deadline_ns = deadline_ns;
     count_++;
-    put(node);
+    put(op);
     if (next_ns_ <= deadline_ns) return;
     next_ns_ = deadline_ns;
-    next_ring_ = &wheel_[node->level][node->bucket];
+    next_ring_ = &wheel_[op->level][op->bucket];
 }
 
-void Timers::remove(Node *node) {
-    assert(node->place == Node::timer_wheel && count_ > 0);
-    take_out(node);
-    node->place = Node::nowhere;
+void Timers::remove(Op *op) {
+    assert(op->place == Op::timer_wheel && count_ > 0);
+    take_out(op);
+    op->place = Op::nowhere;
     count_--;
 }
 
@@ -72,39 +73,39 @@ uint64_t Timers::find_next_ns() {
     next_ring_ = &ring;
     uint64_t earliest = never_ns;
     uint32_t seen = 0;
-    for (const Node *node = first_of(ring); node; node = next_of(ring, node, &Node::in_ring)) {
+    for (const Op *op = first_of(ring); op; op = next_of(ring, op, &Op::in_ring)) {
         if (++seen > crowd || at.level == 0) return at.start_ns;
-        if (node->deadline_ns < earliest) earliest = node->deadline_ns;
+        if (op->deadline_ns < earliest) earliest = op->deadline_ns;
     }
     return earliest;
 }
 
-// The bucket's time has come: what is in it goes to lower levels. The next node is asked for while one is placed, and
-// the task that it will wake, which is soon needed: with many cold timers that is a third of the whole time.
+// The bucket's time has come: what is in it goes to lower levels. The next operation is asked for while one is placed,
+// and the task that it will wake, which is soon needed: with many cold timers that is a third of the whole time.
 void Timers::move_down(const Lowest &at) {
     assert(at.level > 0 && at.start_ns > last_);
     Ring ring = wheel_[at.level][at.bucket];
-    Node *node = first_of(ring);
+    Op *op = first_of(ring);
     mark_empty(at.level, at.bucket);
     last_ = at.start_ns;
-    while (node) {
-        Node *next = next_of(ring, node, &Node::in_ring);
+    while (op) {
+        Op *next = next_of(ring, op, &Op::in_ring);
         if (next) os::prefetch(next);
-        os::prefetch(slots.find(handle_index(to_bits(node->waker.data)))); // a host's waker is any number
-        put(node);
-        node = next;
+        os::prefetch(task_pool.find(handle_index(to_bits(op->waker.data)))); // a host's waker is any number
+        put(op);
+        op = next;
     }
 }
 
-Node *Timers::pop(uint64_t now_ns) {
+Op *Timers::pop(uint64_t now_ns) {
     for (Lowest at; find_lowest(&at) && at.start_ns <= now_ns; move_down(at)) {
-        Node *node = first_of(wheel_[at.level][at.bucket]);
-        bool is_alone = node->in_ring.next == nodes.index_of(node);
-        if (at.level == 0 || (is_alone && node->deadline_ns <= now_ns)) {
-            os::prefetch(nodes.at(node->in_ring.next));
-            last_ = node->deadline_ns;
-            remove(node);
-            return node;
+        Op *op = first_of(wheel_[at.level][at.bucket]);
+        bool is_alone = op->in_ring.next == op_pool.index_of(op);
+        if (at.level == 0 || (is_alone && op->deadline_ns <= now_ns)) {
+            os::prefetch(op_pool.at(op->in_ring.next));
+            last_ = op->deadline_ns;
+            remove(op);
+            return op;
         }
     }
     if (now_ns > last_) last_ = now_ns;
@@ -121,10 +122,10 @@ bool Timers::is_valid() const {
             auto bucket = static_cast<uint32_t>(std::countr_zero(left));
             const Ring &ring = wheel_[level][bucket];
             good = good && !ring.empty();
-            for (const Node *node = first_of(ring); node; node = next_of(ring, node, &Node::in_ring)) {
-                uint64_t above = (node->deadline_ns ^ last_) >> (level * digit_bits);
-                good = good && node->place == Node::timer_wheel && node->level == level && node->bucket == bucket &&
-                       node->deadline_ns >= last_ && above < buckets;
+            for (const Op *op = first_of(ring); op; op = next_of(ring, op, &Op::in_ring)) {
+                uint64_t above = (op->deadline_ns ^ last_) >> (level * digit_bits);
+                good = good && op->place == Op::timer_wheel && op->level == level && op->bucket == bucket &&
+                       op->deadline_ns >= last_ && above < buckets;
                 count++;
             }
         }

@@ -4,11 +4,11 @@
 //
 // Invariant: each timer t is in level L = highest base-64 digit in which t and `last_` differ (0 when in none), bucket
 // = that digit of t; so the earliest are in the lowest used bucket of the lowest used level, and all of a bucket of
-// level 0 are due at once. A bucket is a ring of nodes in the order of insertion. A timer moves down when its bucket's
-// time has come, at most once a level.
+// level 0 are due at once. A bucket is a ring of operations in the order of insertion. A timer moves down when its
+// bucket's time has come, at most once a level.
 #pragma once
 
-#include "node.h"
+#include "op.h"
 
 namespace zyntax {
 
@@ -17,12 +17,12 @@ constexpr uint64_t never_ns = UINT64_MAX;
 class Timers {
 public:
     // The deadline is after every one that was due. One of never_ns takes no place.
-    void insert(Node *, uint64_t deadline_ns);
-    void remove(Node *);
+    void insert(Op *, uint64_t deadline_ns);
+    void remove(Op *);
 
     // The earliest of those due by now, which is in no place any more; null when there is none. Equal deadlines come in
     // order of insertion.
-    Node *pop(uint64_t now_ns);
+    Op *pop(uint64_t now_ns);
 
     // A time not after the earliest deadline and after every one that was due: exact unless its bucket was crowded.
     // never_ns when there is none.
@@ -48,8 +48,8 @@ private:
     };
     bool find_lowest(Lowest *) const;
     uint64_t find_next_ns();
-    void put(Node *);
-    void take_out(Node *);
+    void put(Op *);
+    void take_out(Op *);
     void mark_empty(uint32_t level, uint32_t bucket);
     void move_down(const Lowest &);
 

@@ -4,6 +4,9 @@
 
 namespace zyntax {
 
+constinit TaskPool task_pool;
+constinit std::atomic<uint32_t> awaited_elsewhere_ended;
+
 // Puts a task of another thread's runtime, or of one that nobody drives, into its inbox.
 //
 // Why this is safe although nothing keeps the runtime alive: we are visitors before the generation is looked at.
@@ -11,31 +14,31 @@ namespace zyntax {
 // a stale generation and leave, or the runtime waits for us. The inbox itself, wherever it belongs by now, is memory
 // for ever.
 //
-// Why no wake is lost: the thread that sets in_inbox pushes the slot. The owner clears it before it queues the task,
+// Why no wake is lost: the thread that sets in_inbox pushes the task. The owner clears it before it queues the task,
 // with a read-modify-write, so that it sees what every waker wrote that found it set.
-static bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool cancel) {
+static bool push_remote(Task *task, uint32_t index, uint32_t generation, bool cancel) {
     // On its way already: one read-modify-write that changes nothing hands our writes to whoever takes it out.
-    uint32_t seen = slot->elsewhere.load(std::memory_order_relaxed);
-    if (!cancel && (seen & Slot::in_inbox) &&
-        slot->elsewhere.compare_exchange_strong(seen, seen, std::memory_order_acq_rel)) {
+    uint32_t seen = task->elsewhere.load(std::memory_order_relaxed);
+    if (!cancel && (seen & Task::in_inbox) &&
+        task->elsewhere.compare_exchange_strong(seen, seen, std::memory_order_acq_rel)) {
         return true;
     }
-    uint32_t owner = slot->owner.load(std::memory_order_acquire);
+    uint32_t owner = task->owner.load(std::memory_order_acquire);
     if (!owner) return false;
-    Inbox *inbox = inboxes.at(owner);
+    Inbox *inbox = inbox_pool.at(owner);
     Visit visit(inbox);
-    uint32_t current = slot->generation.load(std::memory_order_acquire);
+    uint32_t current = task->generation.load(std::memory_order_acquire);
     bool alive =
-        names(generation, handle_generation_mask, current) && slot->owner.load(std::memory_order_relaxed) == owner;
+        names(generation, handle_generation_mask, current) && task->owner.load(std::memory_order_relaxed) == owner;
     if (alive && cancel) {
-        uint32_t newest = slot->cancel_generation.load(std::memory_order_relaxed);
-        while (newest < current && !slot->cancel_generation.compare_exchange_weak(newest, current)) {
+        uint32_t newest = task->cancel_generation.load(std::memory_order_relaxed);
+        while (newest < current && !task->cancel_generation.compare_exchange_weak(newest, current)) {
         }
     }
-    if (alive && !(slot->elsewhere.fetch_or(Slot::in_inbox, std::memory_order_acq_rel) & Slot::in_inbox)) {
+    if (alive && !(task->elsewhere.fetch_or(Task::in_inbox, std::memory_order_acq_rel) & Task::in_inbox)) {
         uint32_t head = inbox->woken.load(std::memory_order_relaxed);
         do {
-            slot->next_in_inbox = head;
+            task->next_in_inbox = head;
         } while (!inbox->woken.compare_exchange_weak(head, index, std::memory_order_seq_cst));
         poke(inbox);
     }
@@ -45,32 +48,32 @@ static bool push_remote(Slot *slot, uint32_t index, uint32_t generation, bool ca
 void wake(void *data) {
     uintptr_t handle = to_bits(data);
     uint32_t index = handle_index(handle);
-    Slot *slot = find_task(data);
-    if (!slot) return;
+    Task *task = find_task(data);
+    if (!task) return;
     Inbox *inbox = driving;
-    if (inbox && slot->owner.load(std::memory_order_relaxed) == inbox->id) {
+    if (inbox && task->owner.load(std::memory_order_relaxed) == inbox->id) {
         Runtime *runtime = inbox->runtime.load(std::memory_order_relaxed);
         runtime->counts.wakes++;
-        enqueue(runtime, index, slot);
+        enqueue(runtime, index, task);
     } else {
-        push_remote(slot, index, handle_generation(handle), false);
+        push_remote(task, index, handle_generation(handle), false);
     }
 }
 
-void enqueue(Runtime *runtime, uint32_t index, Slot *slot) {
-    if (slot->flags & (Slot::queued | Slot::canceled)) return;
-    assert(runtime->queue_end - runtime->queue_begin <= runtime->queue_mask); // room for each slot, once
-    slot->flags |= Slot::queued;
+void enqueue(Runtime *runtime, uint32_t index, Task *task) {
+    if (task->flags & (Task::queued | Task::canceled)) return;
+    assert(runtime->queue_end - runtime->queue_begin <= runtime->queue_mask); // room for each task, once
+    task->flags |= Task::queued;
     runtime->queue[runtime->queue_end++ & runtime->queue_mask] = index;
 }
 
-void cancel_task(Runtime *runtime, uint32_t index, Slot *slot) {
-    if (slot->flags & Slot::canceled) return;
-    slot->flags |= Slot::canceled;
-    if (slot == runtime->current) return; // its poll decides
-    assert(slot == slots.at(index) && (slot->generation.load(std::memory_order_relaxed) & 1));
-    slot->next_canceled = 0;
-    if (runtime->canceled_first) slots.at(runtime->canceled_last)->next_canceled = index;
+void cancel_task(Runtime *runtime, uint32_t index, Task *task) {
+    if (task->flags & Task::canceled) return;
+    task->flags |= Task::canceled;
+    if (task == runtime->current) return; // its poll decides
+    assert(task == task_pool.at(index) && (task->generation.load(std::memory_order_relaxed) & 1));
+    task->next_canceled = 0;
+    if (runtime->canceled_first) task_pool.at(runtime->canceled_last)->next_canceled = index;
     else runtime->canceled_first = index;
     runtime->canceled_last = index;
 }
@@ -96,19 +99,19 @@ int32_t zyntax_current_waker(Waker *out) noexcept {
 void zyntax_wake_from_signal(const Waker *waker) noexcept {
     if (!waker || waker->wake != wake) return;
     uintptr_t handle = to_bits(waker->data);
-    Slot *slot = slots.find(handle_index(handle));
-    if (slot) push_remote(slot, handle_index(handle), handle_generation(handle), false);
+    Task *task = task_pool.find(handle_index(handle));
+    if (task) push_remote(task, handle_index(handle), handle_generation(handle), false);
 }
 
 int32_t zyntax_task_alive(zyntax_task *task) noexcept { return find_task(task) != nullptr; }
 
-int32_t zyntax_task_cancel(zyntax_task *task) noexcept {
-    uint32_t index = handle_index(to_bits(task));
-    Slot *slot = find_task(task);
-    if (!slot) return ZYNTAX_ESTALE;
-    if (driving && slot->owner.load(std::memory_order_relaxed) == driving->id) {
-        cancel_task(driving->runtime.load(std::memory_order_relaxed), index, slot);
+int32_t zyntax_task_cancel(zyntax_task *handle) noexcept {
+    uint32_t index = handle_index(to_bits(handle));
+    Task *task = find_task(handle);
+    if (!task) return ZYNTAX_ESTALE;
+    if (driving && task->owner.load(std::memory_order_relaxed) == driving->id) {
+        cancel_task(driving->runtime.load(std::memory_order_relaxed), index, task);
         return 0;
     }
-    return push_remote(slot, index, handle_generation(to_bits(task)), true) ? 0 : ZYNTAX_ESTALE;
+    return push_remote(task, index, handle_generation(to_bits(handle)), true) ? 0 : ZYNTAX_ESTALE;
 }

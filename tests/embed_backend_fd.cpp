@@ -449,3 +449,21 @@ TEST_CASE("a_host_that_hears_edges_only_serves_more_descriptors_than_one_wait_re
     CHECK_FALSE(readable(rt));
     CHECK(rt.stats().kernel_waits < many);
 }
+
+TEST_CASE("a_host_that_hears_edges_only_hears_another_one_after_a_turn_that_was_stopped_before_it_looked") {
+    NEEDS_DESCRIPTOR
+    SKIP_WHEN(!EdgeWatch::exists, "there are no hosts of that kind")
+    Embedded rt;
+    Pair pair = socket_pair();
+    Reader reader(rt, adopt(rt, pair.near), 1);
+    EdgeWatch watch(Descriptor(zyntax_runtime_backend_fd(rt)));
+    while (watch.has_edge(0)) zyntax_runtime_turn(rt, 0);
+    put(pair.far, "x");
+    zyntax_runtime_stop(rt);
+    CHECK(watch.has_edge(deadline_ms));
+    CHECK(zyntax_runtime_turn(rt, 0) == ZYNTAX_ECANCELED);
+    while (reader.alive() && watch.has_edge(deadline_ms)) zyntax_runtime_turn(rt, 0);
+    CHECK_FALSE(reader.alive());
+    while (watch.has_edge(0)) zyntax_runtime_turn(rt, 0);
+    CHECK_FALSE(readable(rt));
+}

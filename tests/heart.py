@@ -15,7 +15,7 @@ DEFINED = set('TDBRGSC')
 
 
 def object_name(member):
-    """'executor' or 'parts/join' for what Meson calls runtime_executor.cpp.o; None for other folders' objects."""
+    """'executor' or 'parts/groups' for what Meson calls runtime_executor.cpp.o; None for other folders' objects."""
     match = re.search(r'(?:^|[_/])runtime[_/](parts[_/])?(\w+)\.cpp\.o(?:bj)?$', member)
     return match and ('parts/' if match.group(1) else '') + match.group(2)
 

@@ -1,5 +1,5 @@
 // A pool of what all runtimes share gives each block to one thread.
-#include "../runtime/slots.h"
+#include "../runtime/pool.h"
 #include "scripted_world.h"
 
 #include <atomic>

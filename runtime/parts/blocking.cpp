@@ -1,5 +1,5 @@
 // Blocking work as an await point. A job owns a copy of its argument, so that nobody's memory has to outlive it.
-#include "pool.h"
+#include "thread_pool.h"
 
 #include <string.h>
 
@@ -14,7 +14,7 @@ struct alignas(16) Job : Work, Source {
         unheard  // nobody will ask for the result: the message ends the job
     };
 
-    Node *node;
+    Op *op;
     void (*drop)(void *); // may be null
     size_t arg_size;
     State state; // runtime's thread
@@ -44,18 +44,18 @@ void job_arrived(Runtime *runtime, Message *message) {
     runtime->counts.blocking_pending--;
     if (job->state == Job::unheard) return end_job(runtime, job);
     job->state = Job::done;
-    wake_waiter(runtime, job->node);
+    wake_waiter(runtime, job->op);
 }
 
 void job_discarded(Runtime *runtime, Work *work) {
     Job *job = static_cast<Job *>(work);
-    job->node->source = nullptr;
-    fire(runtime, job->node);
+    job->op->source = nullptr;
+    fire(runtime, job->op);
     end_job(runtime, job);
 }
 
-void job_abandoned(Runtime *runtime, Node *node) {
-    Job *job = static_cast<Job *>(node->source);
+void job_canceled(Runtime *runtime, Op *op) {
+    Job *job = static_cast<Job *>(op->source);
     if (job->state == Job::done || withdraw(runtime, job)) end_job(runtime, job);
     else job->state = Job::unheard;
 }
@@ -77,7 +77,7 @@ Job *make_job(Runtime *runtime, const Request &request) {
     auto *job = ::new (memory) Job();
     job->run = job_arrived;
     job->discard = job_discarded;
-    job->abandoned = job_abandoned;
+    job->canceled = job_canceled;
     job->fn = request.fn;
     job->drop = request.drop;
     job->is_look_up = request.is_look_up;
@@ -87,60 +87,60 @@ Job *make_job(Runtime *runtime, const Request &request) {
     return job;
 }
 
-PollStatus begin_job(Runtime *runtime, zyntax_op *op, Job *job, Waker *waker, int64_t *result) {
-    Node *node = job ? arm(runtime, op, ZYNTAX_WAIT_BLOCKING, waker) : nullptr;
-    if (!node) {
+PollStatus begin_job(Runtime *runtime, zyntax_op *op_id, Job *job, Waker *waker, int64_t *result) {
+    Op *op = job ? arm(runtime, op_id, ZYNTAX_WAIT_BLOCKING, waker) : nullptr;
+    if (!op) {
         if (job) free_job(runtime, job);
-        return complete(op, result, ZYNTAX_ENOMEM);
+        return complete(op_id, result, ZYNTAX_ENOMEM);
     }
-    node->source = job;
-    job->node = node;
+    op->source = job;
+    job->op = op;
     int32_t error = submit(runtime, job);
     if (!error) return POLL_PENDING;
-    free_node(runtime, node);
+    free_op(runtime, op);
     free_job(runtime, job);
-    return complete(op, result, error);
+    return complete(op_id, result, error);
 }
 
-bool is_job(const Node *node, int64_t (*fn)(void *)) {
-    return node->source && node->source->abandoned == job_abandoned && static_cast<Job *>(node->source)->fn == fn;
+bool is_job(const Op *op, int64_t (*fn)(void *)) {
+    return op->source && op->source->canceled == job_canceled && static_cast<Job *>(op->source)->fn == fn;
 }
 
-PollStatus run(Runtime *runtime, zyntax_op *op, const Request &request, Waker *waker, int64_t *result) {
-    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
-    if (!runtime || !request.fn || (!request.arg && request.arg_size)) return refuse(op, result, ZYNTAX_EINVAL);
-    if (runtime->is_ending) return refuse(op, result, ZYNTAX_ECANCELED);
-    give_up_unbegun(op);
-    if (!*op) return begin_job(runtime, op, make_job(runtime, request), waker, result);
+PollStatus run(Runtime *runtime, zyntax_op *op_id, const Request &request, Waker *waker, int64_t *result) {
+    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
+    if (!runtime || !request.fn || (!request.arg && request.arg_size)) return refuse(op_id, result, ZYNTAX_EINVAL);
+    if (runtime->is_ending) return refuse(op_id, result, ZYNTAX_ECANCELED);
+    cancel_unbegun(op_id);
+    if (!*op_id) return begin_job(runtime, op_id, make_job(runtime, request), waker, result);
 
-    auto is_it = [fn = request.fn](const Node *n) { return is_job(n, fn); };
-    Node *node = my_node(runtime, op, is_it);
-    if (!node) return complete(op, result, ZYNTAX_ECANCELED);
-    Job *job = static_cast<Job *>(node->source);
-    if (job->state != Job::done) return still_pending(runtime, node, waker);
+    auto is_it = [fn = request.fn](const Op *n) { return is_job(n, fn); };
+    Op *op = my_op(runtime, op_id, is_it);
+    if (!op) return complete(op_id, result, ZYNTAX_ECANCELED);
+    Job *job = static_cast<Job *>(op->source);
+    if (job->state != Job::done) return still_pending(runtime, op, waker);
     int64_t outcome = job->outcome;
     size_t size = request.arg_size;
     if (size && job->arg_size == size) memcpy(request.arg, job->copy(), size);
-    free_node(runtime, node);
+    free_op(runtime, op);
     end_job(runtime, job);
-    return complete(op, result, outcome);
+    return complete(op_id, result, outcome);
 }
 
 } // namespace
 
-PollStatus zyntax::look_up_in_pool(Runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
-                                   Waker *waker, int64_t *result) {
-    return run(runtime, op, {fn, nullptr, arg, arg_size, true}, waker, result);
+PollStatus zyntax::look_up_in_pool(Runtime *runtime, zyntax_op *op_id, int64_t (*fn)(void *), void *arg,
+                                   size_t arg_size, Waker *waker, int64_t *result) {
+    return run(runtime, op_id, {fn, nullptr, arg, arg_size, true}, waker, result);
 }
 
-PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg, size_t arg_size,
+PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op_id, int64_t (*fn)(void *), void *arg, size_t arg_size,
                            Waker *waker, int64_t *result) noexcept {
     check_thread(runtime);
-    return run(runtime, op, {fn, nullptr, arg, arg_size, false}, waker, result);
+    return run(runtime, op_id, {fn, nullptr, arg, arg_size, false}, waker, result);
 }
 
-PollStatus zyntax_blocking_with(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void (*drop)(void *),
+PollStatus zyntax_blocking_with(zyntax_runtime *runtime, zyntax_op *op_id, int64_t (*fn)(void *), void (*drop)(void *),
                                 void *arg, size_t arg_size, Waker *waker, int64_t *result) noexcept {
     check_thread(runtime);
-    return run(runtime, op, {fn, drop, arg, arg_size, false}, waker, result);
+    return run(runtime, op_id, {fn, drop, arg, arg_size, false}, waker, result);
 }

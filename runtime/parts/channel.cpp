@@ -1,7 +1,7 @@
 // Channels: a ring of items, and two queues of those who wait, first come, first served.
 //
 // A waiter at the head of its queue is given a turn when there is something for it: it leaves the queue, is woken, and
-// what it was woken for is kept for it until it calls. It loses the turn when it gives up, when its task ends, and when
+// what it was woken for is kept for it until it calls. It loses the turn when it cancels, when its task ends, and when
 // its task was polled without calling; then the next one gets it. So a woken task that never returns cannot take a
 // wake-up with it, and a newcomer cannot overtake.
 //
@@ -45,13 +45,13 @@ void free_unused(Runtime *runtime, Channel *channel) {
 // Gives turns, oldest first, as long as some of the `available` are nobody's. Who was forgotten is cleared away.
 void give_turns(Runtime *runtime, Side *side, size_t available) {
     while (side->turns < available && !side->queue.empty()) {
-        Node *node = first_of(side->queue);
-        stop_waiting(runtime, node);
-        if (is_forgotten(node)) {
-            free_node(runtime, node);
+        Op *op = first_of(side->queue);
+        stop_waiting(runtime, op);
+        if (is_orphan(op)) {
+            free_op(runtime, op);
         } else {
             side->turns++;
-            give_turn(runtime, node);
+            give_turn(runtime, op);
         }
     }
 }
@@ -62,9 +62,9 @@ void settle(Runtime *runtime, Channel *channel) {
     assert(channel->senders.turns <= channel->room() && channel->receivers.turns <= channel->available());
 }
 
-void waiter_gone(Runtime *runtime, Node *node) {
-    auto *side = static_cast<Side *>(node->source);
-    if (!node->woken) return;
+void waiter_gone(Runtime *runtime, Op *op) {
+    auto *side = static_cast<Side *>(op->source);
+    if (!op->woken) return;
     assert(side->turns > 0);
     side->turns--;
     if (side->channel->handle) settle(runtime, side->channel);
@@ -72,26 +72,26 @@ void waiter_gone(Runtime *runtime, Node *node) {
 }
 
 // Whether a call may take one of the `available`. Those that others have a turn for are theirs.
-bool may_take(const Side *side, const Node *node, size_t available) {
-    return node && node->woken ? available > 0 : available > side->turns;
+bool may_take(const Side *side, const Op *op, size_t available) {
+    return op && op->woken ? available > 0 : available > side->turns;
 }
 
-PollStatus wait(Runtime *runtime, Side *side, Node *node, zyntax_op *op, Waker *waker, int64_t *result) {
-    if (node) return still_pending(runtime, node, waker);
-    node = arm(runtime, op, ZYNTAX_WAIT_CHANNEL, waker);
-    if (!node) return complete(op, result, ZYNTAX_ENOMEM);
-    node->source = side;
-    wait_in(&side->queue, node, Node::waiting);
+PollStatus wait(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, Waker *waker, int64_t *result) {
+    if (op) return still_pending(runtime, op, waker);
+    op = arm(runtime, op_id, ZYNTAX_WAIT_CHANNEL, waker);
+    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+    op->source = side;
+    wait_in(&side->queue, op, Op::waiting);
     return POLL_PENDING;
 }
 
-PollStatus end_call(Runtime *runtime, Side *side, Node *node, zyntax_op *op, int64_t *result, int64_t value) {
-    if (node) {
-        side->turns -= node->woken;
-        free_node(runtime, node);
+PollStatus end_call(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, int64_t *result, int64_t value) {
+    if (op) {
+        side->turns -= op->woken;
+        free_op(runtime, op);
     }
     settle(runtime, side->channel);
-    return complete(op, result, value);
+    return complete(op_id, result, value);
 }
 
 unsigned char *item_at(Channel *channel, size_t i) {
@@ -99,15 +99,15 @@ unsigned char *item_at(Channel *channel, size_t i) {
     return channel->items + (index < channel->capacity ? index : index - channel->capacity) * channel->item_size;
 }
 
-Node *waiter_of(Runtime *runtime, zyntax_op *op, const Side *side) {
-    return my_node(runtime, op, [side](const Node *node) { return node->source == side; });
+Op *waiter_of(Runtime *runtime, zyntax_op *op_id, const Side *side) {
+    return my_op(runtime, op_id, [side](const Op *op) { return op->source == side; });
 }
 
 void destroy(Runtime *runtime, Channel *channel) {
     for (Side *side : {&channel->senders, &channel->receivers}) {
-        while (Node *node = first_of(side->queue)) {
-            node->source = nullptr;
-            fire(runtime, node);
+        while (Op *op = first_of(side->queue)) {
+            op->source = nullptr;
+            fire(runtime, op);
         }
     }
     if (channel->items) runtime->arena.give(channel->items, channel->capacity * channel->item_size);
@@ -126,7 +126,7 @@ uint64_t count_in_queues([[maybe_unused]] const void *object) {
     for (const Side *side : {&channel->senders, &channel->receivers}) {
         size_t available = side == &channel->senders ? channel->room() : channel->available();
         assert(side->turns == available || (side->turns < available && side->queue.empty()));
-        count += count_waiting(side->queue, Node::waiting);
+        count += count_waiting(side->queue, Op::waiting);
     }
 #endif
     return count;
@@ -168,42 +168,42 @@ int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacity, size_t i
     channel->item_size = item_size;
     channel->items = static_cast<unsigned char *>(items);
     for (Side *side : {&channel->senders, &channel->receivers}) {
-        side->abandoned = waiter_gone;
+        side->canceled = waiter_gone;
         side->channel = channel;
     }
     *out = static_cast<zyntax_channel *>(handle);
     return 0;
 }
 
-PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op, const void *item, Waker *waker,
+PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op_id, const void *item, Waker *waker,
                                int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
+    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
     auto [runtime, channel] = find_channel(handle);
-    if (!channel) return dead_handle(op, result);
-    if (!item && channel->item_size) return refuse(op, result, ZYNTAX_EINVAL);
+    if (!channel) return dead_handle(op_id, result);
+    if (!item && channel->item_size) return refuse(op_id, result, ZYNTAX_EINVAL);
     Side *side = &channel->senders;
-    Node *node = waiter_of(runtime, op, side);
-    if (channel->closed) return end_call(runtime, side, node, op, result, ZYNTAX_EPIPE);
-    if (!may_take(side, node, channel->room())) return wait(runtime, side, node, op, waker, result);
+    Op *op = waiter_of(runtime, op_id, side);
+    if (channel->closed) return end_call(runtime, side, op, op_id, result, ZYNTAX_EPIPE);
+    if (!may_take(side, op, channel->room())) return wait(runtime, side, op, op_id, waker, result);
     if (item && channel->item_size) memcpy(item_at(channel, channel->count), item, channel->item_size);
     channel->count++;
-    return end_call(runtime, side, node, op, result, 0);
+    return end_call(runtime, side, op, op_id, result, 0);
 }
 
-PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op, void *item, Waker *waker,
+PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op_id, void *item, Waker *waker,
                                int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
+    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
     auto [runtime, channel] = find_channel(handle);
-    if (!channel) return dead_handle(op, result);
-    if (!item && channel->item_size) return refuse(op, result, ZYNTAX_EINVAL);
+    if (!channel) return dead_handle(op_id, result);
+    if (!item && channel->item_size) return refuse(op_id, result, ZYNTAX_EINVAL);
     Side *side = &channel->receivers;
-    Node *node = waiter_of(runtime, op, side);
-    if (channel->closed && channel->count == 0) return end_call(runtime, side, node, op, result, 0);
-    if (!may_take(side, node, channel->count)) return wait(runtime, side, node, op, waker, result);
+    Op *op = waiter_of(runtime, op_id, side);
+    if (channel->closed && channel->count == 0) return end_call(runtime, side, op, op_id, result, 0);
+    if (!may_take(side, op, channel->count)) return wait(runtime, side, op, op_id, waker, result);
     if (item && channel->item_size) memcpy(item, item_at(channel, 0), channel->item_size);
     channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
     channel->count--;
-    return end_call(runtime, side, node, op, result, 1);
+    return end_call(runtime, side, op, op_id, result, 1);
 }
 
 int32_t zyntax_channel_close(zyntax_channel *handle) noexcept {

@@ -1,6 +1,6 @@
 // Connecting: look the name up, unless it is an address, then try one address after the other. It never blocks: names
 // are looked up in the pool.
-#include "pool.h"
+#include "thread_pool.h"
 
 #include <string.h>
 
@@ -20,13 +20,13 @@ struct alignas(os::Address) Names {
     size_t size() const { return sizeof(Names) + capacity * sizeof(os::Address); }
 };
 
-// An attempt to connect that waits for an answer. The op names a node that has it as its source and is in no list;
-// the attempt's own op waits for the look-up, then for the socket.
+// An attempt to connect that waits for an answer. The op names an operation that has it as its source and is in no
+// list; the attempt's own op waits for the look-up, then for the socket.
 struct Attempt : Source {
     Names *names;
     uint32_t count; // of addresses; 0: they are being looked up
     uint32_t next;  // address to try when this one fails
-    zyntax_op op;
+    zyntax_op op_id;
     zyntax_io *io; // null: none in progress
     int32_t error; // of the look-up, or of the last address
 };
@@ -41,9 +41,9 @@ void free_attempt(Runtime *runtime, Attempt *attempt) {
     runtime->arena.give(attempt, sizeof(Attempt));
 }
 
-void attempt_abandoned(Runtime *runtime, Node *node) {
-    auto *attempt = static_cast<Attempt *>(node->source);
-    zyntax_op_cancel(&attempt->op);
+void attempt_canceled(Runtime *runtime, Op *op) {
+    auto *attempt = static_cast<Attempt *>(op->source);
+    zyntax_op_cancel(&attempt->op_id);
     if (attempt->io) zyntax_io_close(attempt->io);
     free_attempt(runtime, attempt);
 }
@@ -65,7 +65,7 @@ PollStatus find_addresses(Runtime *runtime, Attempt *attempt, Waker *waker) {
     for (;;) {
         Names *names = attempt->names;
         int64_t n = 0;
-        if (look_up_in_pool(runtime, &attempt->op, look_up_names, names, names->size(), waker, &n) == POLL_PENDING)
+        if (look_up_in_pool(runtime, &attempt->op_id, look_up_names, names, names->size(), waker, &n) == POLL_PENDING)
             return POLL_PENDING;
         auto count = static_cast<uint32_t>(n < 0 ? 0 : n);
         attempt->error = n < 0 ? static_cast<int32_t>(n) : 0;
@@ -80,7 +80,7 @@ PollStatus find_addresses(Runtime *runtime, Attempt *attempt, Waker *waker) {
     }
 }
 
-bool is_attempt(const Node *node) { return node->source && node->source->abandoned == attempt_abandoned; }
+bool is_attempt(const Op *op) { return op->source && op->source->canceled == attempt_canceled; }
 
 // Opens a socket towards the next address. 0: *io is connected; ZYNTAX_EAGAIN: in progress.
 int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io) {
@@ -106,12 +106,12 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
             IoRef ref = find_io(attempt->io);
             attempt->error = ref.object ? os::connect_result(ref.object->fd) : int32_t{ZYNTAX_ECANCELED};
             if (attempt->error == ZYNTAX_EAGAIN) {
-                Node *node = io_waiter(ref, writable, &attempt->op);
-                if (node) return still_pending(runtime, node, waker);
-                if (wait_io(ref, writable, &attempt->op, waker, &set) == POLL_PENDING) return POLL_PENDING;
+                Op *op = io_waiter(ref, writable, &attempt->op_id);
+                if (op) return still_pending(runtime, op, waker);
+                if (wait_io(ref, writable, &attempt->op_id, waker, &set) == POLL_PENDING) return POLL_PENDING;
                 attempt->error = ZYNTAX_ENOMEM;
             }
-            zyntax_op_cancel(&attempt->op);
+            zyntax_op_cancel(&attempt->op_id);
             if (ref.object && attempt->error == 0) {
                 ref.object->readiness = readable | writable;
                 return POLL_READY;
@@ -128,51 +128,51 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
 }
 
 // A new attempt behind *op; null without memory.
-Node *begin_attempt(Runtime *runtime, zyntax_op *op, const char *host, uint16_t port, Waker *waker) {
+Op *begin_attempt(Runtime *runtime, zyntax_op *op_id, const char *host, uint16_t port, Waker *waker) {
     void *memory = runtime->arena.take(sizeof(Attempt));
     if (!memory) return nullptr;
     auto *attempt = ::new (memory) Attempt();
     attempt->fired = nullptr;
-    attempt->abandoned = attempt_abandoned;
+    attempt->canceled = attempt_canceled;
     os::Address numeric = {};
     bool is_numeric = os::look_up(host, port, true, &numeric, 1) == 1;
-    Node *node = nullptr;
+    Op *op = nullptr;
     if (make_room(runtime, attempt, is_numeric ? 1 : usual_addresses))
-        node = arm(runtime, op, is_numeric ? ZYNTAX_WAIT_WRITABLE : ZYNTAX_WAIT_BLOCKING, waker);
-    if (!node) {
+        op = arm(runtime, op_id, is_numeric ? ZYNTAX_WAIT_WRITABLE : ZYNTAX_WAIT_BLOCKING, waker);
+    if (!op) {
         free_attempt(runtime, attempt);
         return nullptr;
     }
     memcpy(attempt->names->host, host, strlen(host));
     attempt->names->port = port;
     if (is_numeric) attempt->names->list()[attempt->count++] = numeric;
-    node->source = attempt;
-    node->woken = true; // it is the look-up's or the socket's node that wakes
-    return node;
+    op->source = attempt;
+    op->woken = true; // it is the look-up's or the socket's operation that wakes
+    return op;
 }
 
 } // namespace
 
-PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port, Waker *waker,
+PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op_id, const char *host, uint16_t port, Waker *waker,
                               zyntax_io **out, int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
-    if (!runtime || !out) return refuse(op, result, ZYNTAX_EINVAL);
+    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
+    if (!runtime || !out) return refuse(op_id, result, ZYNTAX_EINVAL);
     check_thread(runtime);
     os::KeepErrors keep;
-    Node *node = my_node(runtime, op, is_attempt);
-    if (!node) {
-        if (!host || strlen(host) >= sizeof Names::host) return complete(op, result, ZYNTAX_EINVAL);
-        node = begin_attempt(runtime, op, host, port, waker);
-        if (!node) return complete(op, result, ZYNTAX_ENOMEM);
+    Op *op = my_op(runtime, op_id, is_attempt);
+    if (!op) {
+        if (!host || strlen(host) >= sizeof Names::host) return complete(op_id, result, ZYNTAX_EINVAL);
+        op = begin_attempt(runtime, op_id, host, port, waker);
+        if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
     }
 
-    auto *attempt = static_cast<Attempt *>(node->source);
+    auto *attempt = static_cast<Attempt *>(op->source);
     bool found = attempt->count > 0 || find_addresses(runtime, attempt, waker) == POLL_READY;
-    if (found && attempt->count) node->waits = ZYNTAX_WAIT_WRITABLE;
-    if (!found || advance(runtime, attempt, waker) == POLL_PENDING) return still_pending(runtime, node, waker);
+    if (found && attempt->count) op->waits = ZYNTAX_WAIT_WRITABLE;
+    if (!found || advance(runtime, attempt, waker) == POLL_PENDING) return still_pending(runtime, op, waker);
     int32_t error = attempt->error;
     if (error == 0) *out = attempt->io;
     free_attempt(runtime, attempt);
-    free_node(runtime, node);
-    return complete(op, result, error);
+    free_op(runtime, op);
+    return complete(op_id, result, error);
 }

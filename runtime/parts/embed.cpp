@@ -10,11 +10,15 @@ int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcep
     if (runtime->is_driving) return ZYNTAX_EBUSY;
     Driving scope(runtime);
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
-    if (take_stop(runtime)) return ZYNTAX_ECANCELED;
-    runtime->awaited = nullptr;
+    if (take_stop(runtime)) {
+        // The kernel was not asked: an edge-triggered host, whose edge this turn took, gets another.
+        runtime->is_batch_full |= runtime->host_waits;
+        return ZYNTAX_ECANCELED;
+    }
+    runtime->block_on_task = nullptr;
     int32_t error = look_around(runtime, timeout_ns);
     if (error) return error;
-    poll_ready(runtime);
+    poll_tasks(runtime);
     drop_canceled(runtime);
     if (take_stop(runtime)) return ZYNTAX_ECANCELED;
     uint64_t alive = runtime->tasks.used();

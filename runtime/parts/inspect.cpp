@@ -7,12 +7,12 @@ namespace zyntax {
 
 namespace {
 
-zyntax_wait doing(const Runtime *runtime, const Slot *slot) {
-    if (slot == runtime->current) return ZYNTAX_WAIT_RUNNING;
-    if (slot->flags & (Slot::queued | Slot::canceled) ||
-        (slot->elsewhere.load(std::memory_order_relaxed) & Slot::in_inbox))
+zyntax_wait doing(const Runtime *runtime, const Task *task) {
+    if (task == runtime->current) return ZYNTAX_WAIT_RUNNING;
+    if (task->flags & (Task::queued | Task::canceled) ||
+        (task->elsewhere.load(std::memory_order_relaxed) & Task::in_inbox))
         return ZYNTAX_WAIT_QUEUED;
-    return static_cast<zyntax_wait>(slot->waits);
+    return static_cast<zyntax_wait>(task->waits);
 }
 
 int32_t to_count(uint64_t n) { return n > INT32_MAX ? INT32_MAX : static_cast<int32_t>(n); }
@@ -29,8 +29,8 @@ int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *
     assert(runtime->is_valid_by_and_by());
     constexpr size_t first = offsetof(zyntax_runtime_stats, tasks_alive), member = sizeof(uint64_t);
     size_t whole = stats->size - (stats->size - first) % member;
-    size_t pooled = runtime->tasks.bytes() + runtime->nodes.bytes() + runtime->handles.bytes();
-    size_t pooled_used = runtime->tasks.bytes_used() + runtime->nodes.bytes_used() + runtime->handles.bytes_used();
+    size_t pooled = runtime->tasks.bytes() + runtime->ops.bytes() + runtime->handles.bytes();
+    size_t pooled_used = runtime->tasks.bytes_used() + runtime->ops.bytes_used() + runtime->handles.bytes_used();
     zyntax_runtime_stats all = runtime->counts;
     all.size = whole < sizeof all ? whole : sizeof all;
     all.tasks_alive = runtime->tasks.used();
@@ -46,17 +46,17 @@ int32_t zyntax_runtime_dump(zyntax_runtime *runtime, void (*visit)(void *user, c
                             void *user) noexcept {
     if (!runtime || !visit) return ZYNTAX_EINVAL;
     check_thread(runtime);
-    runtime->tasks.each([&](uint32_t index, const Slot *slot) {
-        bool will_poll = slot == runtime->current || !(slot->flags & Slot::canceled);
+    runtime->tasks.each([&](uint32_t index, const Task *task) {
+        bool will_poll = task == runtime->current || !(task->flags & Task::canceled);
         zyntax_task_info info = {};
         info.size = sizeof info;
-        uintptr_t handle = handle_bits(index, slot->generation.load(std::memory_order_relaxed));
+        uintptr_t handle = handle_bits(index, task->generation.load(std::memory_order_relaxed));
         info.task = static_cast<zyntax_task *>(to_pointer(handle));
-        info.state = slot->state;
-        info.poll = will_poll ? slot->poll : nullptr;
-        info.polls = uint64_t{slot->polls_high} << 32 | slot->polls_low;
-        info.waits = doing(runtime, slot);
-        if (slot->flags & Slot::tracked) info.polls_again = static_cast<PromiseTask *>(slot->state)->polls_again;
+        info.state = task->state;
+        info.poll = will_poll ? task->poll : nullptr;
+        info.polls = uint64_t{task->polls_high} << 32 | task->polls_low;
+        info.waits = doing(runtime, task);
+        if (task->flags & Task::tracked) info.polls_again = static_cast<PromiseTask *>(task->state)->polls_again;
         visit(user, &info);
     });
     return to_count(runtime->tasks.used());

@@ -4,7 +4,7 @@
 
 namespace zyntax {
 
-constinit Leaves leaves;
+constinit LeafPool leaf_pool;
 
 namespace {
 
@@ -27,7 +27,7 @@ struct LeafCells : Part {
     // Its place is not used again before some others have ended: compiled code may ask late, through the pointer.
     void give(Leaf *leaf) {
         cells.end(leaf);
-        if (Leaf *rested = resting[oldest]) cells.recycle(rested, leaves.index_of(rested));
+        if (Leaf *rested = resting[oldest]) cells.recycle(rested, leaf_pool.index_of(rested));
         resting[oldest] = leaf;
         oldest = (oldest + 1) % rest;
     }
@@ -64,7 +64,7 @@ Leaf *inner_of(const Leaf *leaf) { return leaf->kind->inner ? leaf->kind->inner(
 void stop(Leaf *leaf) {
     assert(!leaf->is_polled);
     if (leaf->kind->drop) leaf->kind->drop(leaf, leaf->task->runtime);
-    zyntax_op_cancel(&leaf->op);
+    zyntax_op_cancel(&leaf->op_id);
 }
 
 // Ends what it waits for, unless its value has come.
@@ -102,7 +102,7 @@ Leaf *make_leaf(const LeafKind *kind) {
     if (task->leaves) task->leaves->prev = leaf;
     task->leaves = leaf;
     leaf->kind = kind;
-    leaf->op = 0;
+    leaf->op_id = 0;
     leaf->value = 0;
     leaf->discard = nullptr;
     return leaf;
@@ -126,13 +126,13 @@ int64_t advance(Leaf *leaf) {
     if (leaf->value) return leaf->value;
     Runtime *runtime = leaf->task->runtime;
     assert(leaf->task == polled_promise_task());
-    bool was_quiet = runtime->quiet;
-    runtime->quiet = true;
+    bool was_polling_leaf = runtime->is_polling_leaf;
+    runtime->is_polling_leaf = true;
     Waker waker = runtime->waker;
     leaf->is_polled = true;
     int64_t value = leaf->kind->poll(leaf, runtime, &waker);
     leaf->is_polled = false;
-    runtime->quiet = was_quiet;
+    runtime->is_polling_leaf = was_polling_leaf;
     if (!leaf->value) return leaf->value = value;
     assert(!leaf->discard); // the poll of what makes such a value runs no compiled code
     stop(leaf);
@@ -172,7 +172,7 @@ void end_leaf(Leaf *leaf) {
 }
 
 Leaf *find_leaf(uintptr_t number) {
-    Leaf *leaf = find_alive(leaves, number);
+    Leaf *leaf = find_alive(leaf_pool, number);
     Runtime *runtime = leaf ? usable_runtime(leaf->owner.load(std::memory_order_relaxed)) : nullptr;
     return runtime ? leaf : nullptr;
 }

@@ -29,16 +29,16 @@ struct alignas(64) Leaf {
     PromiseTask *task;
     Leaf *next, *prev; // of the task
     const LeafKind *kind;
-    zyntax_op op;
+    zyntax_op op_id;
     int64_t value;            // not 0: it has come, and waits to be asked for
     void (*discard)(int64_t); // of a value that holds something and that nobody has taken; null: it holds nothing
     alignas(8) unsigned char data[40]; // its kind's
 };
 static_assert(sizeof(Leaf) == 128);
 
-using Leaves = Pool<Leaf, 64, wide ? 1u << 24 : 1u << 18>;
-ZYNTAX_INTERNAL extern constinit Leaves leaves;
-inline Leaves &pool_of(Leaf *) { return leaves; }
+using LeafPool = Pool<Leaf, 64, wide ? 1u << 24 : 1u << 18>;
+ZYNTAX_INTERNAL extern constinit LeafPool leaf_pool;
+inline LeafPool &pool_of(Leaf *) { return leaf_pool; }
 
 // A new leaf of the polled task; null outside of one, or without memory.
 Leaf *make_leaf(const LeafKind *);

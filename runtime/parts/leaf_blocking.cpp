@@ -15,7 +15,7 @@ int64_t poll_blocking(Leaf *leaf, Runtime *runtime, Waker *waker) {
     int64_t value;
     auto [fn, arg, arg_size] = *data_of<Call>(leaf);
     *data_of<Call>(leaf) = {fn, nullptr, 0};
-    if (zyntax_blocking(runtime, &leaf->op, fn, arg, arg_size, waker, &value) == POLL_PENDING) return 0;
+    if (zyntax_blocking(runtime, &leaf->op_id, fn, arg, arg_size, waker, &value) == POLL_PENDING) return 0;
     return value ? value : 1;
 }
 constexpr LeafKind blocking_kind = {poll_blocking};

@@ -22,7 +22,7 @@ struct Receive {
 int64_t poll_send(Leaf *leaf, Runtime *, Waker *waker) {
     const auto *send = data_of<Send>(leaf);
     int64_t result;
-    if (zyntax_channel_send(send->channel, &leaf->op, send->item, waker, &result) == POLL_PENDING) return 0;
+    if (zyntax_channel_send(send->channel, &leaf->op_id, send->item, waker, &result) == POLL_PENDING) return 0;
     return result ? result : 1;
 }
 
@@ -36,7 +36,7 @@ constexpr LeafKind send_kind = {poll_send, drop_send};
 int64_t poll_receive(Leaf *leaf, Runtime *, Waker *waker) {
     const auto *receive = data_of<Receive>(leaf);
     int64_t result;
-    if (zyntax_channel_recv(receive->channel, &leaf->op, receive->item, waker, &result) == POLL_PENDING) return 0;
+    if (zyntax_channel_recv(receive->channel, &leaf->op_id, receive->item, waker, &result) == POLL_PENDING) return 0;
     return result ? result : int64_t{ZYNTAX_EOF};
 }
 constexpr LeafKind receive_kind = {poll_receive};

@@ -15,7 +15,7 @@ int64_t poll_connect(Leaf *leaf, Runtime *runtime, Waker *waker) {
     zyntax_io *connection;
     auto [host, port] = *data_of<Connect>(leaf);
     data_of<Connect>(leaf)->host = nullptr;
-    if (zyntax_tcp_connect(runtime, &leaf->op, host, port, waker, &connection, &result) == POLL_PENDING) return 0;
+    if (zyntax_tcp_connect(runtime, &leaf->op_id, host, port, waker, &connection, &result) == POLL_PENDING) return 0;
     return connection_value(leaf, result, connection);
 }
 constexpr LeafKind connect_kind = {poll_connect};

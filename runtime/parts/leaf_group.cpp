@@ -39,7 +39,7 @@ constexpr LeafKind select_kind = {poll_select, drop_select};
 // The child's end sets the value, and then wakes who joins it.
 int64_t poll_child(Leaf *leaf, Runtime *, Waker *waker) {
     int64_t result;
-    if (zyntax_task_join(data_of<Child>(leaf)->task, &leaf->op, waker, &result) == POLL_PENDING) return 0;
+    if (zyntax_task_join(data_of<Child>(leaf)->task, &leaf->op_id, waker, &result) == POLL_PENDING) return 0;
     return result ? result : int64_t{ZYNTAX_ECANCELED};
 }
 void cancel_child(Leaf *leaf) { zyntax_task_cancel(data_of<Child>(leaf)->task); }

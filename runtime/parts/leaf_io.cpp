@@ -27,7 +27,7 @@ int64_t poll_read(Leaf *leaf, Runtime *, Waker *waker) {
     const auto *read = data_of<Read>(leaf);
     if (!read->len) return ZYNTAX_EINVAL;
     int64_t n;
-    if (zyntax_io_read(read->io, &leaf->op, read->buf, read->len, waker, &n) == POLL_PENDING) return 0;
+    if (zyntax_io_read(read->io, &leaf->op_id, read->buf, read->len, waker, &n) == POLL_PENDING) return 0;
     return n ? n : int64_t{ZYNTAX_EOF};
 }
 constexpr LeafKind read_kind = {poll_read};
@@ -38,7 +38,8 @@ int64_t poll_write(Leaf *leaf, Runtime *, Waker *waker) {
     while (write->done < write->len) {
         int64_t n;
         size_t rest = write->len - write->done;
-        if (zyntax_io_write(write->io, &leaf->op, write->buf + write->done, rest, waker, &n) == POLL_PENDING) return 0;
+        if (zyntax_io_write(write->io, &leaf->op_id, write->buf + write->done, rest, waker, &n) == POLL_PENDING)
+            return 0;
         if (n < 0) return n;
         write->done += static_cast<size_t>(n);
     }
@@ -46,18 +47,18 @@ int64_t poll_write(Leaf *leaf, Runtime *, Waker *waker) {
 }
 constexpr LeafKind write_kind = {poll_write};
 
-int64_t poll_ready(Leaf *leaf, Runtime *, Waker *waker) {
+int64_t poll_io_ready(Leaf *leaf, Runtime *, Waker *waker) {
     const auto *ready = data_of<Ready>(leaf);
     int64_t set;
-    return zyntax_io_ready(ready->io, &leaf->op, ready->interest, waker, &set) == POLL_PENDING ? 0 : set;
+    return zyntax_io_ready(ready->io, &leaf->op_id, ready->interest, waker, &set) == POLL_PENDING ? 0 : set;
 }
-constexpr LeafKind ready_kind = {poll_ready};
+constexpr LeafKind ready_kind = {poll_io_ready};
 
 int64_t poll_accept(Leaf *leaf, Runtime *, Waker *waker) {
     int64_t result;
     zyntax_io *connection;
     zyntax_io *listener = data_of<Accept>(leaf)->listener;
-    if (zyntax_tcp_accept(listener, &leaf->op, waker, &connection, &result) == POLL_PENDING) return 0;
+    if (zyntax_tcp_accept(listener, &leaf->op_id, waker, &connection, &result) == POLL_PENDING) return 0;
     return connection_value(leaf, result, connection);
 }
 constexpr LeafKind accept_kind = {poll_accept};

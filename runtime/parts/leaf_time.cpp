@@ -17,7 +17,7 @@ struct Timeout {
 };
 
 int64_t poll_sleep(Leaf *leaf, Runtime *runtime, Waker *waker) {
-    return zyntax_sleep_until(runtime, &leaf->op, data_of<Sleep>(leaf)->deadline_ns, waker) == POLL_READY;
+    return zyntax_sleep_until(runtime, &leaf->op_id, data_of<Sleep>(leaf)->deadline_ns, waker) == POLL_READY;
 }
 constexpr LeafKind sleep_kind = {poll_sleep};
 
@@ -39,7 +39,7 @@ int64_t poll_timeout(Leaf *leaf, Runtime *runtime, Waker *waker) {
     Leaf *inner = under(leaf);
     int64_t value = inner ? collect(inner, &leaf->discard) : poll_in(leaf->task, timeout->promise);
     if (value || leaf->value) return value;
-    if (zyntax_sleep_until(runtime, &leaf->op, timeout->deadline_ns, waker) == POLL_PENDING) return 0;
+    if (zyntax_sleep_until(runtime, &leaf->op_id, timeout->deadline_ns, waker) == POLL_PENDING) return 0;
     end_leaf(under(leaf));
     return ZYNTAX_ETIMEDOUT;
 }

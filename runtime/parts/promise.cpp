@@ -12,9 +12,9 @@ namespace zyntax {
 int64_t poll_in(PromiseTask *task, const zyntax_promise &promise) {
     assert(task == polled_promise_task() && promise.poll);
     Runtime *runtime = task->runtime;
-    bool was_pending = task->is_pending, went_on = task->goes_on, was_quiet = runtime->quiet;
+    bool was_pending = task->is_pending, went_on = task->goes_on, was_polling_leaf = runtime->is_polling_leaf;
     uint64_t taken = runtime->wakers_taken, calls = runtime->await_calls;
-    task->is_pending = task->goes_on = runtime->quiet = false;
+    task->is_pending = task->goes_on = runtime->is_polling_leaf = false;
     runtime->stored_elsewhere = 0;
     int64_t value = promise.poll(promise.state);
     if (!value && !task->is_pending) {
@@ -24,7 +24,7 @@ int64_t poll_in(PromiseTask *task, const zyntax_promise &promise) {
     }
     task->is_pending = task->is_pending || was_pending;
     task->goes_on = task->goes_on || went_on;
-    runtime->quiet = was_quiet;
+    runtime->is_polling_leaf = was_polling_leaf;
     return value;
 }
 
@@ -90,7 +90,7 @@ zyntax_task *spawn_promise(Runtime *runtime, const zyntax_promise &promise, int6
         return nullptr;
     }
     state->self = task;
-    find_task(task)->flags |= Slot::tracked;
+    find_task(task)->flags |= Task::tracked;
     return task;
 }
 

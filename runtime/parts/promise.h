@@ -25,7 +25,7 @@ struct PromiseTask {
 // The task of a promise that this thread is polling, or null.
 inline PromiseTask *polled_promise_task() {
     Runtime *runtime = zyntax_current_runtime();
-    bool is_promise = runtime && (runtime->current->flags & Slot::tracked);
+    bool is_promise = runtime && (runtime->current->flags & Task::tracked);
     return is_promise ? static_cast<PromiseTask *>(runtime->current->state) : nullptr;
 }
 

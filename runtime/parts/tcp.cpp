@@ -9,58 +9,58 @@ namespace {
 constexpr uint64_t retry_ns = 50'000'000; // accept without descriptors: two tries per promised 100 ms
 constexpr int dead_connections = 64;      // taken off the queue in one call at most
 
-// A listener takes its timer with it, and lives while nodes are in its rings.
-Io *listener_of(const Node *node) { return static_cast<Io *>(handles.at(node->tag)->object); }
+// A listener takes its timer with it, and lives while operations are in its rings.
+Io *listener_of(const Op *op) { return static_cast<Io *>(handle_pool.at(op->source_word)->object); }
 
 // The rest is over: those who have waited since try again.
-void retry_fired(Runtime *runtime, Node *timer) {
+void retry_fired(Runtime *runtime, Op *timer) {
     Io *io = listener_of(timer);
-    free_node(runtime, timer);
+    free_op(runtime, timer);
     io->readiness |= readable;
     fire_all(runtime, &io->readers);
 }
-void retry_abandoned(Runtime *, Node *) {} // by nobody: the op is the listener's
-constinit Source retry_source = {retry_fired, retry_abandoned};
+void retry_canceled(Runtime *, Op *) {} // by nobody: the op is the listener's
+constinit Source retry_source = {retry_fired, retry_canceled};
 
-// An accept that rests is fired as any other node; the last one that is given up takes the timer with it.
-void resting_fired(Runtime *runtime, Node *node) {
-    node->source = nullptr;
-    fire(runtime, node);
+// An accept that rests is fired as any other operation; the last one that is canceled takes the timer with it.
+void resting_fired(Runtime *runtime, Op *op) {
+    op->source = nullptr;
+    fire(runtime, op);
 }
-void resting_abandoned(Runtime *runtime, Node *node) {
-    Io *io = listener_of(node);
+void resting_canceled(Runtime *runtime, Op *op) {
+    Io *io = listener_of(op);
     if (!io->readers.empty()) return;
     io->readiness |= readable;
-    if (Node *timer = pending_node(runtime, &io->retry)) free_node(runtime, timer);
+    if (Op *timer = pending_op(runtime, &io->retry)) free_op(runtime, timer);
 }
-constinit Source resting_source = {resting_fired, resting_abandoned};
+constinit Source resting_source = {resting_fired, resting_canceled};
 
 // Goes on in the next poll.
-PollStatus try_again(Runtime *runtime, zyntax_op *op, Waker *waker, int64_t *result) {
-    Node *node = arm(runtime, op, ZYNTAX_WAIT_READABLE, waker);
-    if (!node) return complete(op, result, ZYNTAX_ENOMEM);
-    fire(runtime, node);
+PollStatus try_again(Runtime *runtime, zyntax_op *op_id, Waker *waker, int64_t *result) {
+    Op *op = arm(runtime, op_id, ZYNTAX_WAIT_READABLE, waker);
+    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+    fire(runtime, op);
     return POLL_PENDING;
 }
 
 // Out of descriptors or memory: the connection stays in the queue, and no event will tell when there are some again.
 // All accepts of the listener rest until one timer; the poller is not asked, as it may say "readable" again and again.
-PollStatus rest(const IoRef &ref, zyntax_op *op, Waker *waker, int64_t *result) {
+PollStatus rest(const IoRef &ref, zyntax_op *op_id, Waker *waker, int64_t *result) {
     Io *io = ref.object;
-    if (!pending_node(ref.runtime, &io->retry)) {
+    if (!pending_op(ref.runtime, &io->retry)) {
         const Waker nobody = {};
         uint64_t now = ref.runtime->now_ns();
-        if (now >= never_ns - retry_ns) return try_again(ref.runtime, op, waker, result);
-        Node *timer = arm_timer(ref.runtime, &io->retry, ZYNTAX_WAIT_READABLE, now + retry_ns, &nobody);
-        if (!timer) return complete(op, result, ZYNTAX_ENOMEM);
+        if (now >= never_ns - retry_ns) return try_again(ref.runtime, op_id, waker, result);
+        Op *timer = arm_timer(ref.runtime, &io->retry, ZYNTAX_WAIT_READABLE, now + retry_ns, &nobody);
+        if (!timer) return complete(op_id, result, ZYNTAX_ENOMEM);
         timer->source = &retry_source;
-        timer->tag = handle_index(to_bits(io->handle));
+        timer->source_word = handle_index(to_bits(io->handle));
     }
     io->readiness &= ~readable;
-    Node *node = join_waiters(ref, readable, op, waker);
-    if (!node) return complete(op, result, ZYNTAX_ENOMEM);
-    node->source = &resting_source;
-    node->tag = handle_index(to_bits(io->handle));
+    Op *op = add_waiter(ref, readable, op_id, waker);
+    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+    op->source = &resting_source;
+    op->source_word = handle_index(to_bits(io->handle));
     return POLL_PENDING;
 }
 
@@ -122,38 +122,38 @@ int32_t zyntax_tcp_shutdown(zyntax_io *handle) noexcept {
     return ref.object ? os::shut_down_writes(ref.object->fd) : ZYNTAX_ESTALE;
 }
 
-PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, zyntax_io **out,
+PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op_id, Waker *waker, zyntax_io **out,
                              int64_t *result) noexcept {
-    if (Answer answer = answer_at_once(op, waker, result)) return *answer;
+    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
     IoRef ref = find_io(listener);
     Runtime *runtime = ref.runtime;
-    if (!ref.object) return dead_handle(op, result);
+    if (!ref.object) return dead_handle(op_id, result);
     os::KeepErrors keep;
     Io *io = ref.object;
-    if (!out || !listens(io)) return refuse(op, result, ZYNTAX_EINVAL);
-    if (Node *node = io_waiter(ref, readable, op)) return still_pending(runtime, node, waker);
-    if (pending_node(runtime, &io->retry)) return rest(ref, op, waker, result);
-    if (!(io->readiness & readable) && io->unregistered < 0) return wait_io(ref, readable, op, waker, result);
+    if (!out || !listens(io)) return refuse(op_id, result, ZYNTAX_EINVAL);
+    if (Op *op = io_waiter(ref, readable, op_id)) return still_pending(runtime, op, waker);
+    if (pending_op(runtime, &io->retry)) return rest(ref, op_id, waker, result);
+    if (!(io->readiness & readable) && io->unregistered < 0) return wait_io(ref, readable, op_id, waker, result);
 
     Io *made;
     int32_t error = reserve_io(runtime, &made);
-    if (error) return complete(op, result, error);
+    if (error) return complete(op_id, result, error);
     intptr_t fd = next_connection(io);
     if (fd >= 0) {
         error = register_io(runtime, made, fd, io->kind, readable | writable, out);
         if (os::accept_exhausted(error)) {
             io->unregistered = fd;
-            return rest(ref, op, waker, result);
+            return rest(ref, op_id, waker, result);
         }
         if (error) os::close(fd);
-        return complete(op, result, error);
+        return complete(op_id, result, error);
     }
     unreserve_io(runtime, made);
     if (fd == ZYNTAX_EAGAIN) {
         io->readiness &= ~readable;
-        return wait_io(ref, readable, op, waker, result);
+        return wait_io(ref, readable, op_id, waker, result);
     }
-    if (os::accept_exhausted(fd)) return rest(ref, op, waker, result);
-    if (os::accept_passes(fd)) return try_again(runtime, op, waker, result);
-    return complete(op, result, fd);
+    if (os::accept_exhausted(fd)) return rest(ref, op_id, waker, result);
+    if (os::accept_passes(fd)) return try_again(runtime, op_id, waker, result);
+    return complete(op_id, result, fd);
 }

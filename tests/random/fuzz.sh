@@ -11,7 +11,7 @@ seconds=${1:-60}
 path=$(sh tools/setup.sh build test fuzz)
 PATH=${path:+$path:}$PATH
 build=build/fuzz
-corpus=tests/random/corpus
+corpus=tests/random/corpus.hex
 
 [ -f $build/build.ninja ] ||
     CC=clang CXX=clang++ meson setup $build --buildtype=debugoptimized -Dtests=true >/dev/null
@@ -19,20 +19,18 @@ ninja -C $build tests/random/random_fuzz
 fuzzer=$build/tests/random/random_fuzz
 export ASAN_OPTIONS=detect_leaks=0 # each program checks that its allocator's balance is even
 
-mkdir -p $build/finds $build/found
+rm -rf $build/corpus $build/least
+mkdir -p $build/finds $build/found $build/corpus $build/least
+python3 tests/random/corpus.py unpack $corpus $build/corpus
 status=0
 $fuzzer -max_total_time="$seconds" -max_len=2000 -timeout=20 -rss_limit_mb=4096 -artifact_prefix=$build/found/ \
-    -print_final_stats=1 $build/finds $corpus || status=$?
+    -print_final_stats=1 $build/finds $build/corpus || status=$?
 
 # Small programs that together reach every edge that is known; the tree has room for some hundred.
-rm -rf $build/least
-mkdir -p $build/least
 $fuzzer -merge=1 -max_len=1000 -use_counters=0 -rss_limit_mb=4096 \
-    $build/least $corpus $build/finds 2>$build/merge.log || {
+    $build/least $build/corpus $build/finds 2>$build/merge.log || {
     tail -n 20 $build/merge.log
     exit 1
 }
-rm -f $corpus/*
-cp $build/least/* $corpus/
-echo "the corpus has $(find $corpus -type f | wc -l) programs"
+python3 tests/random/corpus.py pack $corpus $build/least
 exit $status

@@ -4,11 +4,13 @@
 //   random --seed N --steps M         programs from a seed (`fresh`: from the clock), M steps in all; prints the seed
 //   random --seed N --seconds S       the same, for so long
 //   ... --first I                     begins with the seed's program number I, as a failure names it
-//   random --bytes FILE...            programs from bytes: a corpus, or what a fuzzer or a shrunk failure left
+//   random --bytes FILE...            programs from bytes, each a file: what a fuzzer or a shrunk failure left
+//   random --corpus FILE              programs from a corpus: lines of a name, a space, and bytes as hexadecimal
+//   ... --only NAME                   the corpus's program of that name alone
 //   ... --without NAME,NAME           leaves out oracles or actions by name: what `fail` and `expect` are given, and
 //                                     section10, hooks, blocking_with, await_budget, forks, edges, sharing, losing,
 //                                     forgetting, hosts, memory, chains, stale, nesting, swapping, farewell
-//   ... --trace                       tells what the programs do (with --bytes)
+//   ... --trace                       tells what the programs do (with --bytes or --corpus)
 //   ... --no-shrink                   says only what fails
 //   ... --keep FILE                   where a shrunk failure goes
 //
@@ -16,6 +18,7 @@
 // fails in the same way, and then printed: its bytes, and what the program does.
 #include "program.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -195,7 +198,7 @@ struct Options {
     uint64_t seed = 1, first = 0, steps = UINT64_MAX;
     double seconds = 0;
     bool trace = false, shrink = true;
-    const char *keep = nullptr;
+    const char *keep = nullptr, *corpus = nullptr, *only = nullptr;
     std::vector<const char *> files;
 };
 
@@ -246,6 +249,8 @@ bool parse(int argc, char **argv, Options *options) {
             else if (arg == "--steps") options->steps = strtoull(value, nullptr, 0);
             else if (arg == "--seconds") options->seconds = strtod(value, nullptr);
             else if (arg == "--keep") options->keep = value;
+            else if (arg == "--corpus") options->corpus = value;
+            else if (arg == "--only") options->only = value;
             else if (arg == "--without") {
                 for (std::string rest = value; !rest.empty();) {
                     size_t comma = rest.find(',');
@@ -255,31 +260,83 @@ bool parse(int argc, char **argv, Options *options) {
             } else return false;
         }
     }
-    return files ? !options->files.empty() : options->steps != UINT64_MAX || options->seconds > 0;
+    if (files) return !options->files.empty();
+    return options->corpus || options->steps != UINT64_MAX || options->seconds > 0;
+}
+
+using Bytes = std::vector<uint8_t>;
+
+bool read_file(const char *name, Bytes *bytes) {
+    FILE *file = std::fopen(name, "rb");
+    uint8_t part[4096];
+    for (size_t n = 1; file && n > 0;) {
+        n = std::fread(part, 1, sizeof part, file);
+        bytes->insert(bytes->end(), part, part + n);
+    }
+    if (file) std::fclose(file);
+    else std::printf("cannot read %s\n", name);
+    return file;
+}
+
+// 16 or more for what is no digit.
+unsigned digit(char c) { return c >= '0' && c <= '9' ? unsigned(c - '0') : c >= 'a' && c <= 'f' ? c - 'a' + 10u : 16u; }
+
+bool parse_hexadecimal(const std::string &text, Bytes *bytes) {
+    if (text.empty() || text.size() % 2) return false;
+    for (size_t i = 0; i < text.size(); i += 2) {
+        unsigned high = digit(text[i]), low = digit(text[i + 1]);
+        if (high > 15 || low > 15) return false;
+        bytes->push_back(uint8_t(high << 4 | low));
+    }
+    return true;
+}
+
+bool replay(const char *name, const Bytes &bytes, const Options &options) {
+    std::string how = in_a_child(false, deadline_s, [&] {
+        tracing = options.trace;
+        run_bytes(bytes.data(), bytes.size());
+    });
+    if (how.empty()) return true;
+    std::printf("%s: ", name);
+    show(bytes, how, options);
+    return false;
+}
+
+int sum_up(size_t programs, size_t failed) {
+    std::printf("%zu programs, %zu failed\n", programs, failed);
+    return programs == 0 || failed > 0;
 }
 
 [[maybe_unused]] int run_files(const Options &options) {
-    int failed = 0;
+    size_t failed = 0;
     for (const char *name : options.files) {
-        std::vector<uint8_t> bytes(max_bytes);
-        FILE *file = std::fopen(name, "rb");
-        if (!file) {
-            std::printf("cannot read %s\n", name);
-            return 1;
-        }
-        bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file));
-        std::fclose(file);
-        std::string how = in_a_child(false, deadline_s, [&] {
-            tracing = options.trace;
-            run_bytes(bytes.data(), bytes.size());
-        });
-        if (how.empty()) continue;
-        failed++;
-        std::printf("%s: ", name);
-        show(bytes, how, options);
+        Bytes bytes;
+        failed += !read_file(name, &bytes) || !replay(name, bytes, options);
     }
-    std::printf("%zu programs, %d failed\n", options.files.size(), failed);
-    return failed != 0;
+    return sum_up(options.files.size(), failed);
+}
+
+[[maybe_unused]] int run_corpus(const Options &options) {
+    Bytes text;
+    if (!read_file(options.corpus, &text)) return 1;
+    size_t programs = 0, failed = 0;
+    for (auto at = text.begin(); at != text.end();) {
+        auto end = std::find(at, text.end(), '\n');
+        std::string line(at, end);
+        at = end == text.end() ? end : end + 1;
+        size_t space = line.find(' ');
+        std::string name = line.substr(0, space);
+        if (options.only && name != options.only) continue;
+        programs++;
+        Bytes bytes;
+        if (space == std::string::npos || !parse_hexadecimal(line.substr(space + 1), &bytes)) {
+            std::printf("%s: not a name, a space, and bytes as hexadecimal\n", name.c_str());
+            failed++;
+        } else {
+            failed += !replay(name.c_str(), bytes, options);
+        }
+    }
+    return sum_up(programs, failed);
 }
 
 [[maybe_unused]] int run_seed(const Options &options) {
@@ -331,13 +388,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
 int main(int argc, char **argv) {
     Options options;
     if (!parse(argc, argv, &options)) {
-        std::fprintf(stderr,
-                     "usage: random [--seed N|fresh] --steps M | --seconds S | --bytes FILE... (see random.cpp)\n");
+        std::fprintf(stderr, "usage: random [--seed N|fresh] --steps M | --seconds S | --bytes FILE... | --corpus FILE "
+                             "(see random.cpp)\n");
         return 2;
     }
     void *memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return 2;
     shared = static_cast<Shared *>(memory);
+    if (options.corpus) return run_corpus(options);
     return options.files.empty() ? run_seed(options) : run_files(options);
 }
 

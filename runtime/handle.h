@@ -1,0 +1,49 @@
+// Handles of I/O and channels: numbers that name an object of a runtime, with a generation. What the object is, and how
+// it ends, is its kind's business.
+#pragma once
+
+#include "pool.h"
+
+namespace zyntax {
+
+// A kind of such objects.
+struct HandleKind {
+    void (*destroy)(Runtime *, void *object);      // with its handle, as the runtime ends
+    uint64_t (*count_waiting)(const void *object); // operations in its rings, for is_valid
+};
+
+// What such a handle names: an object of its runtime.
+struct Handle {
+    static constexpr uint32_t first_block = 256;
+
+    std::atomic<uint32_t> generation; // odd: in use
+    std::atomic<uint32_t> owner;
+    union {
+        void *object;  // owner only, as is `kind`
+        uint32_t link; // the pool's
+    };
+    const HandleKind *kind; // null: there is no object
+};
+
+using HandlePool = Pool<Handle, 256, wide ? 1u << 24 : 1u << 18>;
+ZYNTAX_INTERNAL extern constinit HandlePool handle_pool;
+inline HandlePool &pool_of(Handle *) { return handle_pool; }
+
+// A handle's object, with what a call needs to go on with it.
+template <class T> struct Ref {
+    Runtime *runtime = nullptr;
+    T *object = nullptr; // null: the handle is dead
+};
+
+// The object of a handle of that kind that this thread may use.
+Ref<void> find_object(const void *number, const HandleKind *kind);
+template <class T> Ref<T> find(const void *number, const HandleKind *kind) {
+    Ref<void> ref = find_object(number, kind);
+    return {ref.runtime, static_cast<T *>(ref.object)};
+}
+
+// The handle of an object, or null without memory. give_handle makes it stale.
+void *take_handle(Runtime *, const HandleKind *kind, void *object);
+void give_handle(Runtime *, const void *number);
+
+} // namespace zyntax

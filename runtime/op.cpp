@@ -1,0 +1,39 @@
+// Rings of operations: in, and out. They never look at what an operation is for.
+#include "op.h"
+
+#include <assert.h>
+
+namespace zyntax {
+
+constinit OpPool op_pool;
+
+void append(Ring *ring, Op *op, Links Op::*links) {
+    assert(is_in_use(op));
+    uint32_t index = op_pool.index_of(op);
+    if (ring->empty()) {
+        op->*links = {index, index};
+        ring->first = index;
+        return;
+    }
+    Op *first = op_pool.at(ring->first);
+    uint32_t last = (first->*links).prev;
+    op->*links = {ring->first, last};
+    (op_pool.at(last)->*links).next = index;
+    (first->*links).prev = index;
+}
+
+void remove(Ring *ring, Op *op, Links Op::*links) {
+    uint32_t index = op_pool.index_of(op);
+    uint32_t next = (op->*links).next;
+    uint32_t prev = (op->*links).prev; // not both at once: a load of two fresh stores waits for the cache
+    assert(!ring->empty() && (op_pool.at(prev)->*links).next == index);
+    if (next == index) {
+        ring->first = 0;
+        return;
+    }
+    if (ring->first == index) ring->first = next;
+    (op_pool.at(prev)->*links).next = next;
+    (op_pool.at(next)->*links).prev = prev;
+}
+
+} // namespace zyntax

@@ -1,0 +1,210 @@
+// The blocking pool: threads that start on demand, take work in order, and end after idling. What is done comes back to
+// the runtime's thread as a message, and so does a thread that ends, to be joined: nothing of the library runs in a
+// thread once the runtime is gone. Name look-ups, which can take half a minute, leave half of the threads to others.
+#include "thread_pool.h"
+
+namespace zyntax {
+
+namespace {
+
+constexpr uint64_t idle_ns = 5'000'000'000;
+
+// Work that waits for a thread, in its order.
+struct Queue {
+    Work *oldest = nullptr, *newest = nullptr;
+    uint32_t count = 0;
+
+    void push(Work *work) {
+        work->next_queued = nullptr;
+        work->prev_queued = newest;
+        (newest ? newest->next_queued : oldest) = work;
+        newest = work;
+        work->is_queued = true;
+        count++;
+    }
+    void take_out(Work *work) {
+        (work->prev_queued ? work->prev_queued->next_queued : oldest) = work->next_queued;
+        (work->next_queued ? work->next_queued->prev_queued : newest) = work->prev_queued;
+        work->is_queued = false;
+        count--;
+    }
+};
+
+// threads == workers that were started and not joined
+struct ThreadPool : Part {
+    explicit ThreadPool(Runtime *runtime) : Part(), inbox(runtime->inbox) {
+        most = runtime->config.blocking_threads;
+        monitor.init();
+    }
+
+    Inbox *inbox;
+    uint32_t most; // threads
+    os::Monitor monitor;
+    uint32_t threads = 0; // runtime's thread
+    // Guarded by the monitor.
+    Queue jobs, look_ups;
+    uint64_t pushed = 0;                  // works, ever
+    uint32_t running = 0, looking_up = 0; // threads that run work; of these, look names up
+    uint32_t ended = 0;                   // threads that take no more
+    bool ending = false;
+
+    Queue *queue_of(const Work *work) { return work->is_look_up ? &look_ups : &jobs; }
+    uint32_t free_for_look_ups() const { return (most < 2 ? 1 : most / 2) - looking_up; }
+
+    // The oldest that may begin, or null.
+    Work *next_work() const {
+        Work *look_up = free_for_look_ups() ? look_ups.oldest : nullptr;
+        return look_up && (!jobs.oldest || look_up->number < jobs.oldest->number) ? look_up : jobs.oldest;
+    }
+    // How many may begin.
+    uint32_t waiting() const {
+        uint32_t free = free_for_look_ups();
+        return jobs.count + (look_ups.count < free ? look_ups.count : free);
+    }
+};
+
+// A thread of the pool.
+struct Worker : Message {
+    ThreadPool *pool;
+    os::Thread thread;
+};
+
+void worker_ended(Runtime *, Message *);
+
+// ---- in the pool's threads ----
+
+// Null: there is nothing more to do for this thread.
+Work *take_work(ThreadPool *pool) {
+    os::Locked lock(&pool->monitor);
+    Work *work = pool->next_work();
+    for (bool timed_out = false; !work && !pool->ending && !timed_out; work = pool->next_work())
+        timed_out = !pool->monitor.wait_for(idle_ns);
+    if (work) {
+        pool->queue_of(work)->take_out(work);
+        pool->running++;
+        pool->looking_up += work->is_look_up;
+    } else {
+        pool->ended++;
+    }
+    return work;
+}
+
+void end_work(ThreadPool *pool, bool was_look_up) {
+    os::Locked lock(&pool->monitor);
+    pool->running--;
+    pool->looking_up -= was_look_up;
+}
+
+void run_worker(void *arg) {
+    auto *worker = static_cast<Worker *>(arg);
+    ThreadPool *pool = worker->pool;
+    while (Work *work = take_work(pool)) {
+        bool is_look_up = work->is_look_up;
+        work->outcome = work->fn(work->arg);
+        end_work(pool, is_look_up); // before the loop, which hears of it now, submits the next
+        send(pool->inbox, work);
+    }
+    send(pool->inbox, worker);
+}
+
+// ---- on the runtime's thread ----
+
+void free_worker(Runtime *runtime, Worker *worker) {
+    runtime->memory.in_use += Arena::rounded(sizeof(Worker));
+    runtime->arena.give(worker, sizeof(Worker));
+}
+
+void worker_ended(Runtime *runtime, Message *message) {
+    auto *worker = static_cast<Worker *>(message);
+    ThreadPool *pool = worker->pool;
+    os::KeepErrors keep;
+    os::join_thread(&worker->thread);
+    pool->threads--;
+    {
+        os::Locked lock(&pool->monitor);
+        pool->ended--;
+    }
+    free_worker(runtime, worker);
+}
+
+// Discards the queue and waits for running jobs. A job may wait for a function that it has posted, or for the drop
+// function of another job.
+void end_pool(Runtime *runtime, Part *part) {
+    auto *pool = static_cast<ThreadPool *>(part);
+    Queue queues[2];
+    {
+        os::Locked lock(&pool->monitor);
+        pool->ending = true;
+        queues[0] = pool->jobs;
+        queues[1] = pool->look_ups;
+        pool->jobs = pool->look_ups = {};
+        pool->monitor.broadcast();
+    }
+    for (Queue &queue : queues) {
+        while (Work *work = queue.oldest) {
+            queue.take_out(work);
+            runtime->counts.blocking_pending--;
+            work->discard(runtime, work);
+        }
+    }
+    for (;;) {
+        take_inbox_work(runtime);
+        run_what_is_later(runtime);
+        if (!pool->threads) break;
+        if (!runtime->later) wait_for_inbox(runtime);
+    }
+    pool->monitor.destroy();
+}
+
+ThreadPool *pool_of(Runtime *runtime) { return find_or_make_part<ThreadPool>(runtime, end_pool); }
+
+// One more thread for the pool, which is nobody's operation: its memory does not count as in use. 0 or an error: no
+// memory, or the system has no threads left.
+int32_t start_worker(Runtime *runtime, ThreadPool *pool) {
+    os::KeepErrors keep;
+    void *memory = runtime->arena.take(sizeof(Worker));
+    if (!memory) return ZYNTAX_ENOMEM;
+    runtime->memory.in_use -= Arena::rounded(sizeof(Worker));
+    auto *worker = ::new (memory) Worker();
+    worker->run = worker_ended;
+    worker->pool = pool;
+    worker->thread = {run_worker, worker, 0};
+    if (os::start_thread(&worker->thread)) {
+        pool->threads++;
+        return 0;
+    }
+    free_worker(runtime, worker);
+    return ZYNTAX_EAGAIN;
+}
+
+} // namespace
+
+int32_t submit(Runtime *runtime, Work *work) {
+    ThreadPool *pool = pool_of(runtime);
+    if (!pool) return ZYNTAX_ENOMEM;
+    os::Locked lock(&pool->monitor);
+    Queue *queue = pool->queue_of(work);
+    work->number = pool->pushed++;
+    queue->push(work);
+    uint32_t working = pool->threads - pool->ended;
+    bool wants_more = pool->waiting() > working - pool->running && working < pool->most;
+    int32_t error = wants_more ? start_worker(runtime, pool) : 0;
+    if (error && working == 0) {
+        queue->take_out(work);
+        return error;
+    }
+    pool->monitor.signal();
+    runtime->counts.blocking_pending++;
+    return 0;
+}
+
+bool withdraw(Runtime *runtime, Work *work) {
+    ThreadPool *pool = pool_of(runtime);
+    os::Locked lock(&pool->monitor);
+    if (!work->is_queued) return false;
+    pool->queue_of(work)->take_out(work);
+    runtime->counts.blocking_pending--;
+    return true;
+}
+
+} // namespace zyntax
