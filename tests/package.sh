@@ -308,14 +308,16 @@ check_cargo() {
 
 # The programs on the pages: README's first one, what a compiler has to emit, and a host of Zyntax.
 check_readme_program() {
-    needs meson ninja pkg-config
+    needs meson ninja python3
     install_library static
-    snippet hello >hello.c
-    # As README says.
-    # shellcheck disable=SC2046 # the flags are several words
-    cc -std=c11 -Wall -Wextra -Wpedantic -Werror hello.c $(pkg-config --cflags --static --libs zyntax-async-runtime)
-    timeout 30 ./a.out | tee hello.out
+    mkdir two_files
+    python3 "$root/tools/amalgamate.py" two_files
+    snippet hello >two_files/hello.c
+    snippet hello-build >build.sh
+    (cd two_files && sh -eux ../build.sh)
+    timeout 30 two_files/hello | tee hello.out
     echo 'hello, world' | cmp - hello.out || fail "another output"
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include -c two_files/hello.c
     snippet emitted-c >emitted.c
     cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include emitted.c prefix/lib/libzyntax_async_runtime.a \
         -pthread -o emitted
