@@ -306,10 +306,11 @@ check_cargo() {
     done
 }
 
-# The programs on the pages: README's first one, what a compiler has to emit, and a host of Zyntax.
+# The program that README shows as what a compiler has to emit.
 check_readme_program() {
     needs meson ninja python3
     install_library static
+    # README's first program, by the commands below it.
     mkdir two_files
     python3 "$root/tools/amalgamate.py" two_files
     snippet hello >two_files/hello.c

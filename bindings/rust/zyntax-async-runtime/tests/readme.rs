@@ -48,7 +48,7 @@ fn pages_have_the_code_of_files_that_are_compiled() {
         let is_compiled = match name.as_str() {
             "rust" => documentation.contains(&format!("```\n{code}```\n")),
             "zyntax-host" | "zyntax-host-task" => host.contains(&format!("// snippet: {name}\n{code}// end\n")),
-            _ => vendored.contains(&format!("snippet {name} >")),
+            _ => vendored.contains(&format!("snippet {name} ")),
         };
         assert!(is_compiled, "the pages' {name} is compiled nowhere:\n{code}");
         checked += 1;
