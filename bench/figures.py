@@ -61,7 +61,8 @@ def table(figures):
                  row["extras"]]
         lines.append("| " + " | ".join(cells) + " |")
     made = figures["made"]
-    lines += ["", f"{made['cpu']}, {made['kernel']}, {made['compiler']}, {made['date']}. Medians of {made['pairs']} "
+    lines += ["", f"{made['date']}: {made['cpu']}, {made['cores']} cores, {made['kernel']}, {made['compiler']}"
+              f"{made['options'] and ', with ' + made['options']}. Medians of {made['pairs']} "
               f"alternating runs a side in {made['runs']} processes; ratio: median of the pairs' ratios, and the "
               "quartiles around it."]
     return "\n".join(lines) + "\n"

@@ -96,8 +96,8 @@ def rounded(value):
 
 def merged(report, options):
     made = {key: report[key] for key in ("cpu", "kernel", "compiler")}
-    made.update(date=time.strftime("%Y-%m-%d"), runs=options.runs,
-                pairs=max(len(row["runtime"]) for row in report["rows"]))
+    made.update(date=time.strftime("%Y-%m-%d"), cores=os.cpu_count(), options="--quick" if options.quick else "",
+                runs=options.runs, pairs=max(len(row["runtime"]) for row in report["rows"]))
     return {"made": made, "workloads": [merged_row(row) for row in report["rows"]]}
 
 

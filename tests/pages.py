@@ -106,7 +106,8 @@ def check_pages(pages, figures, exists):
 
 
 def self_test():
-    figures = {'made': {'cpu': 'A', 'kernel': 'B', 'compiler': 'C', 'date': '2020-01-02', 'runs': 1, 'pairs': 9},
+    figures = {'made': {'cpu': 'A', 'cores': 4, 'kernel': 'B', 'compiler': 'C', 'date': '2020-01-02', 'options': '',
+                        'runs': 1, 'pairs': 9},
                'workloads': [{'name': 'spin', 'what': 'spins', 'unit': 'ns', 'runtime': 2.5, 'floor': 2.0,
                               'ratio': 1.25, 'middle_half': [1.2, 1.3], 'extras': ''}],
                'groups': {'other': {'figures': {'size': '8 kB'}}}}
