@@ -69,9 +69,8 @@ void wait_for_visitors(Runtime *runtime) {
 // of driving, so only what store_in_order keeps in order is looked at.
 void forget_copy(Runtime *runtime) {
     runtime->tasks.retire();
-    each_io(runtime, [](const Io *io) {
-        os::close(io->fd);
-        if (io->unregistered >= 0) os::close(io->unregistered);
+    runtime->handles.each([](uint32_t, const Handle *handle) {
+        if (handle->kind && handle->kind->forget) handle->kind->forget(handle->object);
     });
     runtime->ops.retire();
     runtime->handles.retire();

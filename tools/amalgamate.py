@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADER = ROOT / 'include' / 'zyntax_async_runtime.h'
 # The heart from the bottom up, as its files call each other. Everything else follows by name. sockets.cpp stands first
 # in platform/, as its header includes win32.h and posix.h on the widest conditions.
-HEART = ['pool', 'op', 'memory', 'inbox', 'wakers', 'timers', 'handle', 'await', 'io', 'tasks', 'executor', 'valid',
+HEART = ['pool', 'op', 'memory', 'inbox', 'wakers', 'timers', 'handle', 'await', 'tasks', 'executor', 'valid',
          'lifecycle']
 FIRST_OF_PLATFORM = 'sockets'
 
