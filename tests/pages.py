@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The pages, checked: links lead somewhere, figures are those of bench/figures.json, README has at most 250 lines.
-Reads files only; needs nothing but Python's own library.
+"""The pages, checked: links lead somewhere, figures are those of bench/figures.json, README has at most 250 lines, and
+docs/internals.md names each source file. Reads files only; needs nothing but Python's own library.
 
     tests/pages.py              check the tree this file stands in; print every violation; exit 1 if there is one
     tests/pages.py --self-test  feed each check something bad and something good; exit 1 unless it tells them apart
@@ -95,6 +95,19 @@ def check_readme(page):
         yield lines, f'{lines} lines, {README_LINES_MAX} allowed'
 
 
+def check_map(page, sources):
+    """The page names every source without its ending, or by `beginning_*`; the first columns of its tables name nothing
+    else."""
+    named = set(re.findall(r'`([a-z_]+\*?)(?:\.\w+)?`', page))
+    for source in sorted(sources):
+        if source not in named and not any(name.endswith('*') and source.startswith(name[:-1]) for name in named):
+            yield 1, f'does not name {source}.cpp'
+    for match in re.finditer(r'^\| (`[a-z_]+`(?:, `[a-z_*]+`)*) \|', page, re.MULTILINE):
+        for name in re.findall(r'`([a-z_]+)`', match.group(1)):
+            if name not in sources:
+                yield line_of(page, match.start()), f'names {name}, which is no source'
+
+
 def check_pages(pages, figures, exists):
     """(path, line, message) of every violation."""
     for path, page in pages.items():
@@ -147,6 +160,16 @@ def self_test():
         if any('is "' in message or 'differs' in message for message in left):
             print(f'{name}: an update leaves {left}')
             failed = True
+    maps = [
+        ('a whole map', '| `loop` | a |\n| `leaf_*` | b |\n\n`os.h` and `unix`\n', None),
+        ('a map without a file', '| `leaf_*` | b |\n\n`unix.cpp`\n', 'does not name loop.cpp'),
+        ('a map with a file too many', '| `loop`, `gone` | a |\n| `leaf_*` | b |\n\n`unix`\n', 'names gone'),
+    ]
+    for name, page, expected in maps:
+        found = [message for _, message in check_map(page, {'loop', 'leaf_io', 'unix'})]
+        if (len(found) != 0 if expected is None else len(found) != 1 or expected not in found[0]):
+            print(f'{name}: found {found}')
+            failed = True
     return failed
 
 
@@ -155,7 +178,11 @@ def main():
         return self_test()
     paths = [*figures_file.pages(), ROOT / 'CHANGELOG.md']
     pages = {path.relative_to(ROOT).as_posix(): path.read_text(encoding='utf-8') for path in paths}
-    violations = list(check_pages(pages, figures_file.read(), lambda path: (ROOT / path).exists()))
+    folders = ['runtime', 'runtime/parts', 'platform']
+    sources = {path.stem for folder in folders for path in (ROOT / folder).glob('*.cpp')}
+    internals = 'docs/internals.md'
+    violations = [(internals, line, message) for line, message in check_map(pages[internals], sources)]
+    violations += check_pages(pages, figures_file.read(), lambda path: (ROOT / path).exists())
     for path, line, message in violations:
         print(f'{path}:{line}: {message}')
     return bool(violations)
