@@ -454,8 +454,17 @@ check_two_files_cargo() {
 
 # The program that README shows as what a compiler has to emit.
 check_readme_program() {
-    needs meson ninja
+    needs meson ninja python3
     install_library static
+    # README's first program, by the commands below it.
+    mkdir two_files
+    python3 "$root/tools/amalgamate.py" two_files
+    snippet hello >two_files/hello.c
+    snippet hello-build >build.sh
+    (cd two_files && sh -eux ../build.sh)
+    timeout 30 two_files/hello | tee hello.out
+    echo 'hello, world' | cmp - hello.out || fail "another output"
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include -c two_files/hello.c
     snippet emitted-c >emitted.c
     cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include emitted.c prefix/lib/libzyntax_async_runtime.a \
         -pthread -o emitted
