@@ -35,7 +35,7 @@
  *     time. If the op is pending for another operation, that operation is cancelled and the call begins anew. Before a
  *     state is dropped while an op is pending, call zyntax_op_cancel. If the call is forgotten, nothing dangles: the
  *     operation's resources (a connection being made, a job's memory, a place in a channel's queue) are released before
- *     the loop next sleeps. A plain sleep keeps its record of 64 bytes until its deadline, and wakes no task. An op that
+ *     the loop next sleeps. A plain sleep keeps its record of 64 bytes until its deadline and wakes nothing. An op that
  *     a live task has forgotten keeps these resources until it completes or the task ends.
  *  6. Await budget. After `await_budget` await points of one poll were ready at once (128 unless configured), the next
  *     call that would begin an operation wakes its waker and returns POLL_PENDING with nothing begun and *op zero.
