@@ -35,7 +35,7 @@
  *     time. If the op is pending for another operation, that operation is cancelled and the call begins anew. Before a
  *     state is dropped while an op is pending, call zyntax_op_cancel. If the call is forgotten, nothing dangles: the
  *     operation's resources (a connection being made, a job's memory, a place in a channel's queue) are released before
- *     the loop next sleeps. A plain sleep keeps its record of 64 bytes until its deadline, and wakes nobody. An op that
+ *     the loop next sleeps. A plain sleep keeps its record of 64 bytes until its deadline and wakes nothing. An op that
  *     a live task has forgotten keeps these resources until it completes or the task ends.
  *  6. Await budget. After `await_budget` await points of one poll were ready at once (128 unless configured), the next
  *     call that would begin an operation wakes its waker and returns POLL_PENDING with nothing begun and *op zero.
@@ -89,7 +89,7 @@
  *                  spread the connections: one of the listeners gets them all. On Windows a port is also in use while
  *                  connections that its listener accepted are alive. OpenBSD's NULL address is IPv6 only.
  *  Winsock          Is started while a runtime lives: a host with its own sockets starts it for itself. A UDP socket
- *                  given to zyntax_io_open no longer reports that a datagram reached nobody.
+ *                  given to zyntax_io_open no longer reports that a datagram had no receiver.
  *  Lateness         Of a timer, on an idle machine: up to the system's tick on Windows (1 to 16 ms); up to 1 ms before
  *                  Linux 5.11, and with poll outside Linux and FreeBSD. macOS stops the clock while it sleeps.
  *  Errors           An error without a close match here keeps Linux's number on Linux and, if it has one, on Windows;
