@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Observable differences between libraries that implement the document's five functions: the facts of the README's table.
+ * Observable differences between libraries that implement the five functions of the document: the facts in the README.
  *
  *     facts LIBRARY [FACT ...]    prints the facts, and fails unless they equal the arguments
  *
