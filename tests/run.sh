@@ -41,6 +41,9 @@ if [ -n "$cross" ]; then
     links_job=$!
 fi
 
+# The crates of the compilers, too: the tests of these then find them, or wait until they are there.
+if [ -n "$native" ]; then nice -n 19 python3 examples/cargo.py >build/cargo.log 2>&1 & fi
+
 export CC=gcc CXX=g++
 
 # Sanitizers report lines; more about variables doubles the size of `build` and costs time.
