@@ -14,17 +14,13 @@ COLUMNS_MAX = 120
 # Code lines, blank and comment lines not counted, of the files that fit, together; with `each` of a header and its
 # source. A file counts where it fits first, and in the total. With slack, so that a small repair waits for no cut.
 CODE_LINES_MAX = {
-    'runtime/*': 2170,
-    'runtime/parts/channel.*': 226,
-    'runtime/parts/leaf.*': 240,
-    'runtime/parts/thread_pool.*': 192,
-    'each runtime/parts/*': 154,
-    'platform/poller_iocp.*': 309,
-    'each platform/poller_*': 134,
-    'platform/posix.* platform/unix.*': 560,
+    'runtime/*': 2040,
+    'platform/poller_iocp.*': 315,
+    'each platform/poller_*': 140,
+    'platform/posix.* platform/unix.*': 570,
     'platform/windows.* platform/win32.*': 309,
 }
-TOTAL_CODE_LINES_MAX = 6250
+TOTAL_CODE_LINES_MAX = 6400
 
 HEADER = 'include/zyntax_async_runtime.h'
 SYMBOLS = 'runtime/parts/symbols.cpp'
@@ -446,10 +442,8 @@ def self_test_cases():
     yield 'size of the whole', whole, f'code lines together, {TOTAL_CODE_LINES_MAX} allowed'
     code = lambda lines: 'int a;\n' * lines
     for what, lines, changes in [
-            ('a folder', 2172, {'runtime/a.h': code(1086), 'runtime/a.cpp': code(1086)}),
-            ('a part', 155, add('runtime/parts/a.cpp', code(155))),
-            ('a part of its own size', 227, add('runtime/parts/channel.cpp', code(227))),
-            ('a poller', 135, {'platform/poller_epoll.h': code(1), 'platform/poller_epoll.cpp': code(134)}),
+            ('a folder', 2042, {'runtime/a.h': code(1021), 'runtime/a.cpp': code(1021)}),
+            ('a poller', 141, {'platform/poller_epoll.h': code(1), 'platform/poller_epoll.cpp': code(140)}),
             ('a poller of its own size', 344, add('platform/poller_iocp.cpp', code(344))),
             ('files together', 575, {'platform/posix.cpp': code(560), 'platform/unix.cpp': code(15)})]:
         yield f'size of {what}', changes, f'{lines} code lines together'
