@@ -152,7 +152,7 @@ TEST_CASE("the_budget_is_configured_and_may_be_none") {
         Runtime rt(with_budget(await_budget));
         Greedy greedy(rt, sleeping(rt, 0), 2);
         int expected = await_budget == UINT32_MAX ? 100'000 : int(await_budget);
-        rt.drive_until([&] { return greedy.task.polls == 1; });
+        REQUIRE(rt.drive_until([&] { return greedy.task.polls > 0; }));
         CHECK(greedy.ready.front() == expected);
     }
 }

@@ -39,14 +39,10 @@ TEST_CASE("a_task_that_was_never_polled_can_be_cancelled") {
 
 TEST_CASE("a_queued_task_can_be_cancelled") {
     Runtime rt;
-    Waker kept{};
-    Task task{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_PENDING;
-    }};
+    WakerKeeper task;
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
-    kept.wake(kept.data);
+    task.wake();
     check_cancel(rt, task);
 }
 
@@ -241,16 +237,12 @@ TEST_CASE("cancelling_twice_drops_once") {
 TEST_CASE("a_wake_after_a_cancel_does_not_poll") {
     SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
-    Waker kept{};
-    Task task{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_PENDING;
-    }};
+    WakerKeeper task;
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
     CHECK(zyntax_task_cancel(task.handle) == 0);
-    kept.wake(kept.data);
-    Thread([&] { kept.wake(kept.data); }).join();
+    task.wake();
+    Thread([&] { task.wake(); }).join();
     for (int i = 0; i < 3; i++) zyntax_runtime_turn(rt, 0);
     CHECK(task.polls == 1);
     CHECK(task.drops == 1);

@@ -44,16 +44,12 @@ TEST_CASE("a_wake_from_another_thread_during_poll_causes_exactly_one_more_poll")
 TEST_CASE("wakes_between_two_polls_coalesce") {
     SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
-    Waker kept{};
-    Task task{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_PENDING;
-    }};
+    WakerKeeper task;
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
-    for (int i = 0; i < 1000; i++) kept.wake(kept.data);
+    for (int i = 0; i < 1000; i++) task.wake();
     Thread([&] {
-        for (int i = 0; i < 1000; i++) kept.wake(kept.data);
+        for (int i = 0; i < 1000; i++) task.wake();
     }).join();
     CHECK(task.polls == 1); // a wake never polls inline
     for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);
@@ -99,15 +95,11 @@ TEST_CASE("a_remote_wake_during_the_last_poll_changes_nothing") {
 TEST_CASE("a_wake_after_the_end_changes_nothing") {
     SKIP_WHEN(!has_threads, "WASI has no threads");
     Runtime rt;
-    Waker kept{};
-    Task task{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_READY;
-    }};
+    WakerKeeper task{POLL_READY};
     task.spawn(rt);
     REQUIRE(rt.drain());
-    for (int i = 0; i < 1000; i++) kept.wake(kept.data);
-    Thread([&] { kept.wake(kept.data); }).join();
+    for (int i = 0; i < 1000; i++) task.wake();
+    Thread([&] { task.wake(); }).join();
     for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);
     CHECK(task.polls == 1);
     CHECK(task.drops == 1);
@@ -157,13 +149,9 @@ TEST_CASE("the_waker_of_a_task_is_the_same_in_every_poll") {
 
 TEST_CASE("wakes_of_live_tasks_are_counted_even_if_they_coalesce") {
     Runtime rt;
-    Waker kept{};
-    Task sleeper{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_PENDING;
-    }};
+    WakerKeeper sleeper;
     Task waking{[&](Waker *) {
-        for (int i = 0; i < 10; i++) kept.wake(kept.data);
+        for (int i = 0; i < 10; i++) sleeper.wake();
         return POLL_READY;
     }};
     sleeper.spawn(rt);

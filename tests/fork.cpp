@@ -12,7 +12,7 @@ namespace {
 
 #define NEEDS_FORK                                  \
     SKIP_WHEN(!has_fork, "this system has no fork") \
-    SKIP_WHEN(on_libkqueue, "its thread is not in the child");
+    SKIP_WHEN(on_libkqueue, "libkqueue's thread does not exist in a forked child");
 
 // Leaves a child with the number of the check that failed.
 #define EXPECT_IN_CHILD(condition, number) \
@@ -309,16 +309,12 @@ TEST_CASE("a_child_may_make_runtimes_though_another_thread_was_making_some_when_
 TEST_CASE("a_waker_and_a_handle_of_a_copy_that_was_destroyed_do_nothing_in_the_child") {
     NEEDS_FORK
     Parent parent(false);
-    Waker kept{};
-    Task task{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_PENDING;
-    }};
+    WakerKeeper task;
     task.spawn(parent.rt);
     settle(parent.rt);
     Child child([&] {
         EXPECT_IN_CHILD(parent.destroy_copy() == 0, 10);
-        kept.wake(kept.data);
+        task.wake();
         EXPECT_IN_CHILD(zyntax_task_alive(task.handle) == 0, 11);
         EXPECT_IN_CHILD(zyntax_task_cancel(task.handle) == ZYNTAX_ESTALE, 12);
         EXPECT_IN_CHILD(zyntax_io_fd(parent.ios[0]) == -1, 13);
@@ -330,7 +326,7 @@ TEST_CASE("a_waker_and_a_handle_of_a_copy_that_was_destroyed_do_nothing_in_the_c
     });
     CHECK(child.end() == 0);
     CHECK(task.polls == 1);
-    kept.wake(kept.data);
+    task.wake();
     settle(parent.rt);
     CHECK(task.polls == 2);
     parent.check_goes_on();
@@ -364,7 +360,7 @@ TEST_CASE("a_child_with_its_parents_process_number_has_a_copy_as_any_other") {
             return first.end();
         });
         int end = outer.end();
-        SKIP_WHEN(end == impossible, "this user can make no namespaces");
+        SKIP_WHEN(end == impossible, "this user cannot create namespaces");
         CHECK(end == 0);
     }
 }

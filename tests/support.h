@@ -142,6 +142,19 @@ struct Task {
     bool alive() const { return zyntax_task_alive(handle) == 1; }
 };
 
+// A task that keeps the waker of its last poll for others, and gives the same answer to each poll.
+struct WakerKeeper : Task {
+    Waker kept{};
+
+    explicit WakerKeeper(PollStatus answer = POLL_PENDING)
+        : Task{[this, answer](Waker *waker) {
+              kept = *waker;
+              return answer;
+          }} {}
+    WakerKeeper(const WakerKeeper &) = delete;
+    void wake() const { kept.wake(kept.data); }
+};
+
 // Turns until every task that is ready has been polled and waits for something.
 inline void settle(Runtime &rt) {
     for (int round = 0; round < 5; round++) zyntax_runtime_turn(rt, 0);

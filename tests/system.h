@@ -43,6 +43,13 @@ inline bool under_emulation() {
     return told;
 }
 
+// Where a descriptor cannot be watched for edges. Else there is an EdgeWatch of the system's.
+template <class Descriptor> struct NoEdgeWatch {
+    explicit NoEdgeWatch(Descriptor) {}
+    bool has_edge(int64_t) const { return false; }
+    static constexpr bool exists = false;
+};
+
 } // namespace sys
 
 #if defined(_WIN32)

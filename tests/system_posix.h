@@ -729,12 +729,7 @@ template <class Prepare> int64_t count_instructions(Prepare prepare) {
     return markers == 2 ? count : markers ? count : -1;
 }
 #else
-class EdgeWatch {
-public:
-    explicit EdgeWatch(Descriptor) {}
-    bool has_edge(int64_t) const { return false; }
-    static constexpr bool exists = false;
-};
+using EdgeWatch = NoEdgeWatch<Descriptor>;
 template <class Prepare> int64_t count_instructions(Prepare) { return -1; }
 #endif
 

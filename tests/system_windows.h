@@ -437,12 +437,7 @@ inline Death death_of(void (*misuse)()) {
     return death;
 }
 
-class EdgeWatch {
-public:
-    explicit EdgeWatch(Descriptor) {}
-    bool has_edge(int64_t) const { return false; }
-    static constexpr bool exists = false;
-};
+using EdgeWatch = NoEdgeWatch<Descriptor>;
 template <class Prepare> int64_t count_instructions(Prepare) { return -1; }
 
 } // namespace sys

@@ -14,17 +14,13 @@ COLUMNS_MAX = 120
 # Code lines, blank and comment lines not counted, of the files that fit, together; with `each` of a header and its
 # source. A file counts where it fits first, and in the total. With slack, so that a small repair waits for no cut.
 CODE_LINES_MAX = {
-    'runtime/*': 2170,
-    'runtime/parts/channel.*': 226,
-    'runtime/parts/leaf.*': 240,
-    'runtime/parts/thread_pool.*': 192,
-    'each runtime/parts/*': 154,
-    'platform/poller_iocp.*': 309,
-    'each platform/poller_*': 134,
-    'platform/posix.* platform/unix.*': 560,
+    'runtime/*': 2040,
+    'platform/poller_iocp.*': 315,
+    'each platform/poller_*': 140,
+    'platform/posix.* platform/unix.*': 570,
     'platform/windows.* platform/win32.*': 309,
 }
-TOTAL_CODE_LINES_MAX = 6250
+TOTAL_CODE_LINES_MAX = 6400
 
 HEADER = 'include/zyntax_async_runtime.h'
 SYMBOLS = 'runtime/parts/symbols.cpp'
@@ -160,7 +156,7 @@ def check_left_marks(path, text):
     for number, line in enumerate(text.splitlines(), 1):
         match = LEFT_MARK.search(line)
         if match:
-            yield number, f'left mark {match.group()}'
+            yield number, f'leftover mark {match.group()}'
 
 
 def check_function_length(path, text):
@@ -209,8 +205,8 @@ def check_header_docs(header):
         if not doc:
             yield line, f'{name} has no comment right above it'
             continue
-        if not re.search(r'\[(any|rt)\]', doc):
-            yield line, f'{name} does not say on which thread it may be called: [any] or [rt]'
+        if not re.search(r'\[(any|rt|drives)\]', doc):
+            yield line, f'{name} does not say on which thread it may be called: [any], [rt] or [drives]'
         if not re.search(r'\bSince \d+\.\d+\.', doc):
             yield line, f'{name} does not say since which version it exists'
         if names.count(name) > 1:
@@ -252,11 +248,11 @@ def check_symbol_table(header, symbols):
 def check_versions(header, meson, changelog):
     number = re.search(r'^#define ZYNTAX_ASYNC_RUNTIME_VERSION (\d+)$', header, flags=re.MULTILINE)
     project = re.search(r"^  version: '(\d+)\.(\d+)\.(\d+)',$", meson, flags=re.MULTILINE)
-    newest = re.search(r'^## (\d+\.\d+\.\d+)$', changelog, flags=re.MULTILINE)
+    newest = re.search(r'^## (\d+\.\d+\.\d+)(?: \(\d{4}-\d\d-\d\d\))?$', changelog, flags=re.MULTILINE)
     if not number:
         yield HEADER, 1, 'defines no ZYNTAX_ASYNC_RUNTIME_VERSION'
     if not project:
-        yield 'meson.build', 1, 'gives the project no version of the form 1.2.3'
+        yield 'meson.build', 1, 'has no project version of the form 1.2.3'
     if not newest:
         yield 'CHANGELOG.md', 1, 'has no "## 1.2.3" heading'
     if not (number and project and newest):
@@ -366,7 +362,7 @@ GOOD_HEADER = '''#define ZYNTAX_ASYNC_RUNTIME_VERSION 10203
 /* Does a thing. [any] Returns 0. Since 0.1. */
 ZYNTAX_API int zyntax_a(void *p) ZYNTAX_NOEXCEPT;
 
-/* Does another. [rt], and then drives
+/* Does another. [drives]
  * Long. Since
  * 0.1. */
 ZYNTAX_API int zyntax_b(int (*fn)(void *),
@@ -414,7 +410,7 @@ def self_test_cases():
     yield 'final newline', add('README.md', 'a'), 'no newline'
     yield 'empty last line', add('README.md', 'a\n\n'), 'empty line at the end'
     yield 'columns', add('examples/a.c', '/*' + 'a' * 118 + '*/\n'), '122 columns'
-    yield 'left mark', add('bench/a.c', f'/* {mark}: later */\n'), f'left mark {mark}'
+    yield 'left mark', add('bench/a.c', f'/* {mark}: later */\n'), f'leftover mark {mark}'
     for head, closing in [('static int f(int a)', ''),
                           ('int A::f() const noexcept', ''),
                           ('A::A(int x) : a_(x)', ''),
@@ -446,10 +442,8 @@ def self_test_cases():
     yield 'size of the whole', whole, f'code lines together, {TOTAL_CODE_LINES_MAX} allowed'
     code = lambda lines: 'int a;\n' * lines
     for what, lines, changes in [
-            ('a folder', 2172, {'runtime/a.h': code(1086), 'runtime/a.cpp': code(1086)}),
-            ('a part', 155, add('runtime/parts/a.cpp', code(155))),
-            ('a part of its own size', 227, add('runtime/parts/channel.cpp', code(227))),
-            ('a poller', 135, {'platform/poller_epoll.h': code(1), 'platform/poller_epoll.cpp': code(134)}),
+            ('a folder', 2042, {'runtime/a.h': code(1021), 'runtime/a.cpp': code(1021)}),
+            ('a poller', 141, {'platform/poller_epoll.h': code(1), 'platform/poller_epoll.cpp': code(140)}),
             ('a poller of its own size', 344, add('platform/poller_iocp.cpp', code(344))),
             ('files together', 575, {'platform/posix.cpp': code(560), 'platform/unix.cpp': code(15)})]:
         yield f'size of {what}', changes, f'{lines} code lines together'
@@ -495,7 +489,7 @@ def self_test():
         if found:
             failures += 1
             print(f'FAIL {what}: should be clean, found {found}')
-    print(f'{count - failures} of {count} cases told apart')
+    print(f'{count - failures} of {count} cases passed')
     return 1 if failures else 0
 
 

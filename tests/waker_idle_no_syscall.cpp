@@ -76,15 +76,11 @@ TEST_CASE("local_wakes_cause_no_kernel_wait") {
 
 TEST_CASE("a_loop_that_was_woken_from_another_thread_goes_back_to_sleep") {
     Runtime rt;
-    Waker kept{};
-    Task task{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_PENDING;
-    }};
+    WakerKeeper task;
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
     for (int i = 0; i < 5; i++) {
-        Thread([&] { kept.wake(kept.data); }).join();
+        Thread([&] { task.wake(); }).join();
         zyntax_runtime_turn(rt, 0);
     }
     REQUIRE(rt.drive_until([&] { return task.polls == 6; }));
@@ -101,16 +97,12 @@ TEST_CASE("an_idle_runtime_makes_no_kernel_waits_beyond_those_asked_for") {
 
 TEST_CASE("stale_wakers_do_not_keep_a_sleeping_loop_busy") {
     Runtime rt;
-    Waker kept{};
-    Task task{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_READY;
-    }};
+    WakerKeeper task{POLL_READY};
     task.spawn(rt);
     REQUIRE(rt.drain());
     std::atomic<bool> stop{false};
     Thread waking([&] {
-        while (!stop) kept.wake(kept.data);
+        while (!stop) task.wake();
     });
     CHECK(rt.idle_waits() <= 5);
     stop = true;
@@ -120,16 +112,12 @@ TEST_CASE("stale_wakers_do_not_keep_a_sleeping_loop_busy") {
 TEST_CASE("a_remote_wake_between_two_turns_makes_the_backend_descriptor_readable") {
     Runtime rt;
     intptr_t fd = zyntax_runtime_backend_fd(rt);
-    SKIP_WHEN(fd == -1, "this poller has no descriptor that a host could watch");
-    Waker kept{};
-    Task task{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_PENDING;
-    }};
+    SKIP_WHEN(fd == -1, "this poller has no descriptor for a host to watch");
+    WakerKeeper task;
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
     CHECK_FALSE(readable(fd));
-    Thread([&] { kept.wake(kept.data); }).join();
+    Thread([&] { task.wake(); }).join();
     CHECK(readable(fd));
     REQUIRE(rt.drive_until([&] { return task.polls == 2; }));
     zyntax_runtime_turn(rt, 0);

@@ -122,17 +122,13 @@ TEST_CASE("wakes_from_four_threads_to_many_tasks_are_all_followed_by_a_poll") {
 
 TEST_CASE("wakes_from_four_threads_before_one_turn_cause_one_poll") {
     Runtime rt;
-    Waker kept{};
-    Task task{[&](Waker *waker) {
-        kept = *waker;
-        return POLL_PENDING;
-    }};
+    WakerKeeper task;
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);
     std::vector<Thread> threads;
     for (int t = 0; t < 4; t++)
         threads.emplace_back([&] {
-            for (int i = 0; i < scaled(1'000'000); i++) wake(kept);
+            for (int i = 0; i < scaled(1'000'000); i++) task.wake();
         });
     for (auto &thread : threads) thread.join();
     for (int i = 0; i < 5; i++) zyntax_runtime_turn(rt, 0);

@@ -1,4 +1,4 @@
-// Leaves that wait for channels. A send begins at once; its item is copied only if it has to wait.
+// Leaves of channels. A send begins at once, and copies its item only if it has to wait.
 #include "channel.h"
 #include "leaf.h"
 
@@ -14,13 +14,10 @@ struct Send {
     void *copy; // in the arena; null: none
     size_t size;
 };
-struct Receive {
-    zyntax_channel *channel;
-    void *item;
-};
 
 int64_t poll_send(Leaf *leaf, Runtime *, Waker *waker) {
     const auto *send = data_of<Send>(leaf);
+    assert(!send->copy || send->item == send->copy);
     int64_t result;
     if (zyntax_channel_send(send->channel, &leaf->op_id, send->item, waker, &result) == POLL_PENDING) return 0;
     return result ? result : 1;
@@ -32,14 +29,6 @@ void drop_send(Leaf *leaf, Runtime *runtime) {
     send->copy = nullptr;
 }
 constexpr LeafKind send_kind = {poll_send, drop_send};
-
-int64_t poll_receive(Leaf *leaf, Runtime *, Waker *waker) {
-    const auto *receive = data_of<Receive>(leaf);
-    int64_t result;
-    if (zyntax_channel_recv(receive->channel, &leaf->op_id, receive->item, waker, &result) == POLL_PENDING) return 0;
-    return result ? result : int64_t{ZYNTAX_EOF};
-}
-constexpr LeafKind receive_kind = {poll_receive};
 
 } // namespace
 
@@ -60,5 +49,9 @@ zyntax_promise *zyntax_promise_send(zyntax_channel *channel, const void *item) n
 
 zyntax_promise *zyntax_promise_recv(zyntax_channel *channel, void *item) noexcept {
     if (!item && item_size_of(channel)) return failing(ZYNTAX_EINVAL);
-    return promise_of(make_leaf(&receive_kind, Receive{channel, item}));
+    return promise_of(make_leaf_of([=](Leaf *leaf, Waker *waker) -> int64_t {
+        int64_t result;
+        if (zyntax_channel_recv(channel, &leaf->op_id, item, waker, &result) == POLL_PENDING) return 0;
+        return result ? result : int64_t{ZYNTAX_EOF};
+    }));
 }

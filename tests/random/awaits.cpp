@@ -336,10 +336,10 @@ void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, boo
             target.skipped = elsewhere || is_skipped(target);
         }
         reg->args = word.args;
-        reg->deadline_ns = word.args.time_ns;
+        reg->deadline_ns = reg->due_ns = word.args.time_ns;
         if (word.args.kind == Kind::sleep) {
-            uint64_t from = called_ns_ + rts_[word.args.rt].clock_offset_ns;
-            reg->deadline_ns = word.args.time_ns > UINT64_MAX - from ? UINT64_MAX : from + word.args.time_ns;
+            reg->deadline_ns = later(called_ns_ + rts_[word.args.rt].clock_offset_ns, word.args.time_ns);
+            reg->due_ns = later(now(word.args.rt), word.args.time_ns);
         }
     }
     if (wakee.kind == Wakee::host && wakers_[wakee.waker].id == wakee.id) {

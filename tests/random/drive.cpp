@@ -55,7 +55,8 @@ void Program::turn_begins(RuntimeModel &rt) {
     stack_[stack_size_++] = uint8_t(r);
     rt.driving = true;
     rt.drive_polls = 0;
-    if (rt.edges) outside::edge_taken(rt.host_fd);
+    rt.took_edge = rt.edges && outside::edge_taken(rt.host_fd);
+    rt.waits_then = kernel_waits(rt);
     begin_round(rt);
     reap();
     for (Actor &actor : actors_) {
@@ -69,11 +70,22 @@ void Program::turn_begins(RuntimeModel &rt) {
     for (uint32_t i = 0; i < regs_used_; i++) {
         const Reg &reg = regs_[i];
         bool timer = reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until;
-        if (!reg.id || !timer || reg.args.rt != r || reg.lapsed || reg.forgotten || reg.deadline_ns > time) continue;
+        if (!reg.id || !timer || reg.args.rt != r || reg.lapsed || reg.forgotten || reg.due_ns > time) continue;
         if (reg.wakee.kind != Wakee::task) continue;
         Actor &actor = actors_[reg.wakee.actor];
         if (actor.id == reg.wakee.id && actor.alive && actor.rt == r && !actor.canceled) actor.due = true;
     }
+}
+
+uint64_t Program::kernel_waits(const RuntimeModel &rt) {
+    zyntax_runtime_stats stats = {};
+    stats.size = sizeof stats;
+    return zyntax_runtime_get_stats(rt.rt, &stats) == 0 ? stats.kernel_waits : 0;
+}
+
+// A drive, other than a turn, may end before it has asked the kernel: the edge that it took is still one.
+void Program::keep_edge(RuntimeModel &rt) {
+    if (rt.took_edge && kernel_waits(rt) == rt.waits_then) outside::edge_back(rt.host_fd);
 }
 
 int64_t Program::drive(uint32_t r, uint32_t how, int64_t timeout_ns, uint32_t a) {
@@ -119,6 +131,7 @@ int64_t Program::drive(uint32_t r, uint32_t how, int64_t timeout_ns, uint32_t a)
     }
     stack_size_--;
     rt.driving = false;
+    if (how != 0) keep_edge(rt);
     turn_ended(r, result, stop_before);
     reap();
     if (result >= 0 && how == 0) expect(result == int64_t(alive_on(r)), "alive_count", "turn gives the live tasks");
@@ -163,8 +176,8 @@ int64_t Program::drive_promise(uint32_t r) {
         turn_ended(r, result, stop_before);
         rt.stop = 2; // the promise's drop may have called it again
     }
+    keep_edge(rt);
     bool no_memory = result == ZYNTAX_ENOMEM && rt.heap.failures != failures;
-    if (no_memory && rt.edges) outside::edge_back(rt.host_fd);
     if (result < 0 && !no_memory) expect(!actor.finishing, "promise_stop", "the value of a promise that has finished");
     actor.alive = false;
     end_leaves(actor);
@@ -513,6 +526,8 @@ bool Program::timer_may_be_due(uint32_t r) {
 
 void Program::check_host_fd(uint32_t r) {
     RuntimeModel &rt = rts_[r];
+    if (rt.edges && outside::host_readable(rt.host_fd, false))
+        expect(outside::edge_seen(rt.host_fd, true), "host_edge", "what makes the descriptor readable makes an edge");
     int64_t next = zyntax_runtime_next_timeout_ns(rt.rt);
     bool again = false; // is it a promise alone that has to be polled again?
     for (Actor &actor : actors_) again |= actor.rt == r && actor.again && is_live(actor);

@@ -58,9 +58,9 @@ bool host_readable(intptr_t fd, bool soon);
 
 // The same for a host that hears of edges alone, real only: whether there was one since the last edge_taken.
 bool edge_seen(intptr_t fd, bool soon);
-void edge_taken(intptr_t fd);
-void edge_back(intptr_t fd); // it was taken, and no turn followed
-void edge_over(intptr_t fd); // the host's descriptor goes
+bool edge_taken(intptr_t fd); // whether there was one
+void edge_back(intptr_t fd);  // it was taken, and no turn followed
+void edge_over(intptr_t fd);  // the host's descriptor goes
 
 // Descriptors that others share, real only. A duplicate: < 0: none.
 intptr_t duplicate(intptr_t fd);

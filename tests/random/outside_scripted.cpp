@@ -286,7 +286,7 @@ struct Errand {
 } // namespace
 
 bool edge_seen(intptr_t, bool) { return true; }
-void edge_taken(intptr_t) {}
+bool edge_taken(intptr_t) { return false; }
 void edge_back(intptr_t) {}
 void edge_over(intptr_t) {}
 intptr_t duplicate(intptr_t) { return -1; }

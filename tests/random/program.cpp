@@ -259,16 +259,10 @@ void Program::drive_any() {
 void Program::fork_between() {
     if (stack_size_ || depth_) return;
     uint32_t what = below(3);
-    bool looks_up = false; // a thread of the pool, which has descriptors of its own meanwhile
-    for (RuntimeModel &rt : rts_) {
-        zyntax_runtime_stats stats = {};
-        stats.size = sizeof stats;
-        if (rt.rt && zyntax_runtime_get_stats(rt.rt, &stats) == 0) looks_up |= stats.blocking_pending != 0;
-    }
     TRACE("fork %u", what);
     flush_trace();
     pid_t child = fork();
-    if (child == 0) be_a_child(what, looks_up);
+    if (child == 0) be_a_child(what);
     if (child < 0) return;
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -276,7 +270,7 @@ void Program::fork_between() {
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) report_child(this, status);
 }
 
-void Program::be_a_child(uint32_t what, bool looks_up) {
+void Program::be_a_child(uint32_t what) {
     outside::be_a_child();
     outside::calm(true);
     is_copy_ = true;
@@ -288,7 +282,7 @@ void Program::be_a_child(uint32_t what, bool looks_up) {
             expect(rt.heap.bytes == 0 && rt.heap.blocks == 0, "fork_memory", "destroy of a copy gives all memory back");
         }
         use_what_is_old();
-        expect(looks_up || outside::end(), "fork_leak", "destroy of a copy closes its descriptors");
+        expect(outside::end(), "fork_leak", "destroy of a copy closes its descriptors");
     } else if (what == 2) {
         zyntax_runtime *runtime = zyntax_runtime_create();
         if (!runtime) report(this, "fork_create", "a child makes a runtime of its own");

@@ -71,6 +71,8 @@ struct Wakee {
     uint16_t waker;
 };
 
+inline uint64_t later(uint64_t time, uint64_t by) { return by > UINT64_MAX - time ? UINT64_MAX : time + by; }
+
 // An op that is pending.
 struct Reg {
     uint32_t id;    // 0: free
@@ -79,8 +81,8 @@ struct Reg {
     bool murky;     // its place in the line is not known: it had lapsed
     bool called;    // its host's waker was
     uint64_t op;
-    uint64_t armed, touched; // order of the first calls, and of the latest
-    uint64_t deadline_ns;
+    uint64_t armed, touched;      // order of the first calls, and of the latest
+    uint64_t deadline_ns, due_ns; // the earliest that it may be, and the latest: time passes in a call
     Args args;
     Wakee wakee;
 };
@@ -227,7 +229,8 @@ struct RuntimeModel {
     uint32_t await_budget, round_spent; // and polls of this round that have spent it
     uint8_t current;                    // the actor that is being polled, + 1
     intptr_t host_fd;
-    bool edges; // the host hears of edges alone
+    bool edges, took_edge; // the host hears of edges alone; the drive took one
+    uint64_t waits_then;   // the kernel was asked so often when it began
     uint64_t clock_offset_ns, slack_ns;
     Heap heap;
 
@@ -319,11 +322,13 @@ private:
     void drive_any();
     void finish();
     void fork_between();
-    [[noreturn]] void be_a_child(uint32_t what, bool looks_up);
+    [[noreturn]] void be_a_child(uint32_t what);
     void use_what_is_old();
 
     // ---- drive.cpp ----
     int64_t drive(uint32_t r, uint32_t how, int64_t timeout_ns, uint32_t actor);
+    uint64_t kernel_waits(const RuntimeModel &);
+    void keep_edge(RuntimeModel &);
     void turn_begins(RuntimeModel &);
     void turn_ended(uint32_t r, int64_t result, bool stop_before);
     void begin_round(RuntimeModel &);

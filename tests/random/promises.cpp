@@ -22,7 +22,6 @@ bool is_group(const Leaf &leaf) { return leaf.type == Leaf::timeout || leaf.type
 bool is_io(const Leaf &leaf) { return leaf.type >= Leaf::read && leaf.type <= Leaf::accept; }
 bool is_timed(const Leaf &leaf) { return leaf.type == Leaf::sleep || leaf.type == Leaf::timeout; }
 bool makes_connection(const Leaf &leaf) { return leaf.type == Leaf::accept || leaf.type == Leaf::connect; }
-uint64_t later(uint64_t time, uint64_t by) { return by > UINT64_MAX - time ? UINT64_MAX : time + by; }
 
 constexpr const char *leaf_names[] = {"sleep", "yield", "read",     "write",   "ready",  "accept", "connect",
                                       "send",  "recv",  "blocking", "timeout", "select", "child"};
