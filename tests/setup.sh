@@ -37,6 +37,7 @@ libc++-14-dev-wasm32
 libc++abi-14-dev-wasm32
 libclang-rt-14-dev
 libclang-rt-14-dev-wasm32
+libssl-dev
 lld wasm-ld
 llvm-14 llvm-ar-14
 meson meson
@@ -127,7 +128,7 @@ for purposes in build 'build test' 'build test native' 'build test native fuzz' 
         fail "setup.sh $purposes failed"
     wanted='g++ gcc meson'
     case $purposes in *test*) wanted="$wanted doctest-dev" ;; esac
-    case $purposes in *native*) wanted="$wanted clang clang-format clang-tidy pkg-config binutils" ;; esac
+    case $purposes in *native*) wanted="$wanted clang clang-format clang-tidy pkg-config binutils libssl-dev" ;; esac
     case $purposes in *fuzz*) wanted="$wanted clang libclang-rt-14-dev" ;; esac
     case $purposes in *cross*) wanted="$wanted clang g++-mingw-w64-x86-64-posix g++-12-multilib nodejs" ;; esac
     case $purposes in *cross*) wanted="$wanted libclang-rt-14-dev-wasm32" ;; esac
