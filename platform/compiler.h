@@ -1,28 +1,28 @@
-// What differs between compilers and not between systems: visibility, thread-local pointers, AddressSanitizer's view of
-// memory, prefetching. It declares no call of the system.
+// Differences between compilers, not between systems: visibility, thread-local pointers, AddressSanitizer's view of
+// memory, prefetching. This file declares no system call.
 #pragma once
 
 #include <stddef.h>
 
-// Compilers that reach everything in position-independent code through a table unless told that it stays inside.
+// Position-independent code of these compilers reaches a symbol through a table, unless the symbol is hidden.
 #if defined(__GNUC__) && !defined(_WIN32)
 #define ZYNTAX_INTERNAL [[gnu::visibility("hidden")]]
 #else
 #define ZYNTAX_INTERNAL
 #endif
 
-// A pointer that each thread has its own of: ZYNTAX_TLS extern constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<T> name.
-// GCC for Windows keeps thread_local variables in a table of libgcc's, for which it brings a threads library: there the
-// pointer stands in the section that the system copies for each thread, as with the other compilers.
+// A pointer with one value per thread: ZYNTAX_TLS extern constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<T> name.
+// GCC for Windows keeps thread_local variables in a table of libgcc, which needs a threads library. There the pointer
+// is in the section that the system copies for each thread. The other compilers use this section for thread_local.
 #if defined(__GNUC__) && !defined(_WIN32)
 #define ZYNTAX_TLS [[gnu::tls_model("initial-exec")]]
 #define ZYNTAX_THREAD_LOCAL thread_local
 #elif defined(__GNUC__) && !defined(__clang__)
-#define ZYNTAX_TLS [[gnu::section(".tls$ZYNTAX")]] // linkers sort these: before the end, .tls$ZZZ
+#define ZYNTAX_TLS [[gnu::section(".tls$ZYNTAX")]] // linkers sort sections by name: it precedes the end, .tls$ZZZ
 #define ZYNTAX_THREAD_LOCAL
 #define ZYNTAX_THREAD_SECTIONS
-extern "C" char *_tls_start;         // the section's beginning in the program; the C runtime has both
-extern "C" unsigned long _tls_index; // which of the thread's copies is this module's
+extern "C" char *_tls_start;         // the beginning of the section; the C runtime defines both names
+extern "C" unsigned long _tls_index; // the index of this module's copy among the copies of a thread
 #else
 #define ZYNTAX_TLS
 #define ZYNTAX_THREAD_LOCAL thread_local
@@ -47,7 +47,7 @@ extern "C" void __asan_unpoison_memory_region(const volatile void *, size_t);
 
 namespace zyntax::os {
 
-// Marks memory that nobody may touch, so that AddressSanitizer sees through the arena.
+// Marks memory of the arena as free, so that AddressSanitizer reports each access to it.
 inline void poison([[maybe_unused]] const void *at, [[maybe_unused]] size_t size) {
 #ifdef ZYNTAX_ASAN
     __asan_poison_memory_region(at, size);
@@ -59,7 +59,7 @@ inline void unpoison([[maybe_unused]] const void *at, [[maybe_unused]] size_t si
 #endif
 }
 
-// Asks for the cache line of memory that will soon be written to.
+// Fetches the cache line of memory that will soon be written.
 inline void prefetch([[maybe_unused]] const void *at) {
 #if defined(__GNUC__)
     __builtin_prefetch(at, 1);
@@ -69,7 +69,7 @@ inline void prefetch([[maybe_unused]] const void *at) {
 }
 
 #ifdef ZYNTAX_THREAD_SECTIONS
-// This thread's copy of the section. Each thread's block points to those of all modules, at a fixed place.
+// This thread's copy of the section. The thread's block has, at a fixed offset, a pointer to the copies of all modules.
 inline char *thread_section() {
     char **sections;
 #if defined(__x86_64__)
@@ -94,7 +94,7 @@ private:
         auto offset = reinterpret_cast<char *>(this) - reinterpret_cast<char *>(&_tls_start);
         return *reinterpret_cast<T **>(thread_section() + offset);
     }
-    T *value_ = nullptr; // what every thread begins with
+    T *value_ = nullptr; // the initial value in every thread
 };
 #else
 template <class T> using ThreadPointer = T *;

@@ -1,18 +1,17 @@
-// The contract that every poller meets, and the one place that selects one.
+// The contract of all pollers, and the only place that selects one.
 //
-// A poller turns a registration into kernel calls and kernel events into (the loop's word, readiness). It never calls
-// user code, knows no task, holds no policy, keeps no identity of its own. What it promises:
-//  - A descriptor is registered once, for both directions. Each time a direction becomes ready after `want` was told
-//    that somebody waits for it, one of the next waits reports it; it may report more than that, never less.
-//  - Readiness is reported with the word given to `add`, which is not 0. After `remove` stale reports are possible; the
-//    caller tells them by the word.
+// A poller turns a registration into kernel calls, and kernel events into pairs of the loop's word and readiness. It
+// never calls user code, and it has no policy, no knowledge of tasks and no identity of its own. Its promises:
+//  - A descriptor is registered once, for both directions; the caller ensures it. If a direction becomes ready after
+//    `want` named it, one of the next waits reports the direction. A poller may report more, never less.
+//  - A report has the word that was given to `add`, never 0. Stale reports are possible after `remove`; the caller
+//    recognises them by the word.
 //  - The end of the peer's stream is readable | read_closed; errors and hang-ups are every bit. A closed direction does
-//    not block again, so there will be no further event for it.
-//  - wait returns early rather than late, and late by about 1 ms or one tick of the system at most; on EINTR with 0.
-//  - wake, from any thread or a signal handler, makes the current wait return, or the next one. It never blocks.
-//    Wakes are not reported as events.
-// What is registered once the caller sees to. Every function returns 0 or a count, or a negative ZYNTAX_E code with
-// nothing changed.
+//    not block again, so it has no further events.
+//  - wait may return early. It returns late by at most about 1 ms or one tick of the system. On EINTR it returns 0.
+//  - wake, from any thread or a signal handler, ends the current wait or else the next one. It never blocks, and wakes
+//    are not events.
+// Every function returns 0 or a count, or a negative ZYNTAX_E code with nothing changed.
 #pragma once
 
 #include <concepts>
@@ -25,9 +24,9 @@ namespace zyntax {
 
 constexpr uint32_t readable = ZYNTAX_READABLE;
 constexpr uint32_t writable = ZYNTAX_WRITABLE;
-constexpr uint32_t read_closed = 4;
-constexpr uint32_t write_closed = 8;
-constexpr uint32_t urgent = 16; // TCP's out-of-band byte may have come, or its place in the stream
+constexpr uint32_t read_closed = 4;  // reads will not block again
+constexpr uint32_t write_closed = 8; // writes will not block again
+constexpr uint32_t urgent = 16;      // the out-of-band byte of TCP, or its place in the stream, may have arrived
 constexpr uint32_t everything = readable | writable | read_closed | write_closed;
 
 struct Event {
@@ -35,31 +34,31 @@ struct Event {
     uint32_t ready; // the bits above
 };
 
-// Events that one wait reports at most: together below the page that a function may use without asking for more stack.
+// Limit of events per wait. The array of them stays below one page: a larger frame needs a stack probe.
 constexpr uint32_t batch = 192;
 
 template <class P>
 concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uintptr_t word, void *registration, uint32_t n,
                             Event *events, int64_t timeout_ns, bool of_a_copy) {
     { P::name } -> std::convertible_to<const char *>;
-    { p.open(memory) } -> std::same_as<int32_t>; // keeps the reference; the rest is undone by close
-    // Of a copy: in a child that was forked. The kernel's objects are the parent's, too.
+    { p.open(memory) } -> std::same_as<int32_t>; // keeps the reference; close undoes everything else
+    // of_a_copy: in a forked child, which shares the kernel's objects with its parent.
     { p.close(of_a_copy) } -> std::same_as<void>;
-    { p.reserve() } -> std::same_as<bool>; // false: no memory; else the next add needs none
-    // The registration is the poller's, which may change it, until remove; it stays where it is.
+    { p.reserve() } -> std::same_as<bool>; // false: no memory. true: the next add needs none
+    // Until remove, the poller owns the registration and may change it; the caller does not move it.
     { p.add(fd, word, &registration) } -> std::same_as<int32_t>;
-    // False: as by `knows`, and the number may be another file's. True where nothing tells.
+    // False: as with `knows`, and the number may name another file. True on systems that cannot tell.
     { p.remove(fd, registration) } -> std::same_as<bool>;
     { p.want(fd, registration, /*directions*/ n) } -> std::same_as<void>;
-    { p.knows(fd, word) } -> std::same_as<bool>; // false: the kernel has forgotten it, as somebody closed it
+    { p.knows(fd, word) } -> std::same_as<bool>; // false: the descriptor was closed, and the kernel has forgotten it
     { p.wait(events, /*max*/ n, timeout_ns) } -> std::same_as<int32_t>; // timeout_ns < 0: no limit
     { p.wake() } -> std::same_as<void>;
-    { p.host_fd() } -> std::same_as<intptr_t>; // readable when wait has something; -1: none
+    { p.host_fd() } -> std::same_as<intptr_t>; // readable when wait has events; -1: none
 };
 
 } // namespace zyntax
 
-// A header of its own (tests), what the build asked for, or else the best one of the system.
+// The poller of ZYNTAX_POLLER_HEADER (tests), or the one that the build selects, or else the best one of the system.
 #if defined(ZYNTAX_POLLER_HEADER)
 #include ZYNTAX_POLLER_HEADER
 #elif defined(ZYNTAX_POLLER_POLL) || defined(__wasi__)

@@ -1,6 +1,6 @@
-// The few system calls the runtime needs beside its poller. Each is thin: it retries EINTR, maps errors to ZYNTAX_E
-// codes, and holds no policy. What it does to errno is undone by who calls it for a host: see KeepErrors. One file per
-// family of systems implements it, and sockets.cpp what two of them share.
+// The few system calls that the runtime needs beside its poller. Each function is thin: it retries EINTR, maps errors
+// to ZYNTAX_E codes, and has no policy. It may change errno: the C API restores it, see KeepErrors. Implemented by
+// windows.cpp, or by posix.cpp with unix.cpp or wasi.cpp; sockets.cpp is common to Windows and Unix.
 #pragma once
 
 #include <errno.h>
@@ -17,8 +17,8 @@ extern "C" __declspec(dllimport) void __stdcall SetLastError(unsigned long);
 
 namespace zyntax::os {
 
-// Puts back at the end of the scope what errno tells, and on Windows GetLastError and WSAGetLastError, which are one
-// word. Every way from the C API into the system leads through such a scope, and no poll does.
+// Restores errno at the end of the scope, and on Windows GetLastError and WSAGetLastError, which are the same word.
+// Every path from the C API into the system has such a scope around it. No call of a poll function has.
 class KeepErrors {
 public:
     KeepErrors() = default;
@@ -41,20 +41,20 @@ private:
 // Writes the message to standard error and aborts.
 [[noreturn]] void panic(const char *message);
 
-// Monotonic; what zyntax_now_ns reports by default.
+// Monotonic; the default clock of zyntax_now_ns.
 uint64_t clock_ns();
 
-// Addresses without memory, for ever; null when there are none.
+// Reserves addresses without memory, for the life of the process; null on failure.
 void *reserve_pages(size_t size);
 
-// Zeroed memory for reserved addresses; false when there is none.
+// Gives zeroed memory to reserved addresses; false when there is no memory.
 bool commit_pages(void *at, size_t size);
 
-// Bytes of address space that the process may have. SIZE_MAX without a limit, or where nobody tells and `wanted` bytes
-// can be had.
+// Bytes of address space that the process may have. SIZE_MAX: there is no limit, or none is known and `wanted` bytes
+// are available.
 size_t address_limit(size_t wanted);
 
-// A number below 2^31 that a process has in common with no process that it was forked from; 0 where there is no fork.
+// A number below 2^31 that differs from the number of each ancestor by fork; 0 on systems without fork.
 uint32_t process_mark();
 
 // The C library's allocator; `align` is a power of two.
@@ -63,21 +63,21 @@ void release(void *at);
 
 // ---- threads, for the blocking pool ----
 
-// A thread that will be joined. Its stack has 2 MiB at least. It blocks the signals that zyntax_blocking lists, and
-// those of its creator but for faults.
+// A thread that will be joined. Its stack has at least 2 MiB. It blocks the signals that zyntax_blocking lists and the
+// signals that its creator blocks, except for faults.
 struct Thread {
-    void (*run)(void *); // run and arg are set before start_thread
+    void (*run)(void *); // the caller sets run and arg before start_thread
     void *arg;
-    uintptr_t id; // the system's
+    uintptr_t id; // the system's handle, set by start_thread
 };
 
-bool start_thread(Thread *); // false when the system has none left; the struct stays where it is until join_thread
-void join_thread(Thread *);  // waits for its end
+bool start_thread(Thread *); // false: the system cannot. The caller does not move the struct until join_thread
+void join_thread(Thread *);  // waits until the thread has ended
 
-void relax(); // lets a sibling of this core run
-void yield(); // lets another thread run, also one of a lower priority: a short sleep
+void relax(); // lets the sibling of this core run
+void yield(); // lets another thread run, even one of a lower priority: a short sleep
 
-// A mutex with a condition. Opaque memory, so that no system header is needed here.
+// A mutex with a condition. The memory is opaque, so that this header needs no system header.
 class Monitor {
 public:
     void init();
@@ -106,24 +106,25 @@ private:
 
 // ---- descriptors ----
 
-// What reads and writes need to know about a descriptor.
+// The kind of a descriptor, for reads and writes. kind_of sets it. It changes from tcp to socket when the poller has
+// reported an urgent byte, and to flagged_* when the system has refused a call that never waits; it never changes back.
 enum class Kind : uint8_t {
     tcp,      // a short read means that the kernel's buffer is empty
-    socket,   // another stream: a read may stop short of what is there, at a mark or a passed descriptor
-    messages, // a socket of datagrams, sequenced packets and the like: each write is a message, an empty one too
-    pipe,     // writing to a closed one raises SIGPIPE unless blocked
+    socket,   // another stream: a read may end early, at an urgent mark or a passed descriptor
+    messages, // datagrams, sequenced packets and the like: each write is a message, even an empty write
+    pipe,     // a write to a closed pipe raises SIGPIPE, unless the signal is blocked
     other,    // tty, eventfd, …
-    // The same two, where the system has no call that returns instead of waiting: O_NONBLOCK decides, and belongs to
-    // the open file, which other processes may share and change.
+    // A pipe or another file without a call that never waits. Here O_NONBLOCK decides. It belongs to the open file,
+    // which other processes may share and change.
     flagged_pipe,
     flagged_other
 };
 constexpr bool is_socket(Kind kind) { return kind <= Kind::messages; }
 
 int32_t kind_of(intptr_t fd, Kind *kind);                 // 0 or an error: ZYNTAX_EPERM for files
-int32_t set_nonblocking(intptr_t fd, bool *was_blocking); // 0 or an error; false where the system cannot tell
+int32_t set_nonblocking(intptr_t fd, bool *was_blocking); // 0 or an error; *was_blocking is false where unknown
 void set_blocking(intptr_t fd);
-// Bytes or an error; they never wait, whatever the open file's flags are, and raise no signal. They may change *kind.
+// Bytes or an error. They never wait, with any flags of the open file, and raise no signal. They may change *kind.
 int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len);
 int64_t write(intptr_t fd, Kind *kind, const void *buf, size_t len);
 uint32_t poll_now(intptr_t fd, uint32_t interest); // the directions of interest that would not block
@@ -139,19 +140,19 @@ struct Address {
 intptr_t listen(const Address *, bool dual_stack, bool shared); // a descriptor or an error
 bool listens(intptr_t fd);
 intptr_t accept(intptr_t listener, bool set_no_delay); // a descriptor or an error; makes the listener non-blocking
-bool accept_passes(int64_t error);                     // that connection is gone, the next may be fine
+bool accept_passes(int64_t error);                     // true: the error is of one connection; the next may succeed
 intptr_t connect(const Address *, bool *in_progress);  // a descriptor or an error
-int32_t connect_result(intptr_t fd);                   // 0, an error, or ZYNTAX_EAGAIN: not decided yet
+int32_t connect_result(intptr_t fd);                   // 0, an error, or ZYNTAX_EAGAIN: still in progress
 int32_t shut_down_writes(intptr_t fd);
 int32_t local_port(intptr_t fd);
-// Out of descriptors, of memory, or of registrations: a later accept may do.
+// No descriptors, memory or registrations are left: a later accept may succeed.
 inline bool accept_exhausted(int64_t error) {
     return error == ZYNTAX_EMFILE || error == ZYNTAX_ENFILE || error == ZYNTAX_ENOBUFS || error == ZYNTAX_ENOMEM ||
            error == ZYNTAX_ENOSPC;
 }
 
-// Fills up to `max` addresses; how many there are, which may be more, or an error. Blocks, unless `numeric`: then only
-// an IPv4 or IPv6 address is understood.
+// Fills up to `max` addresses. Returns the number found, which may exceed `max`, or an error. Blocks, unless `numeric`:
+// then `host` must be an IPv4 or IPv6 address.
 int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uint32_t max);
 
 } // namespace zyntax::os

@@ -1,4 +1,4 @@
-// epoll: descriptors are registered once, edge-triggered, and never looked at again until they go.
+// epoll: a descriptor is registered once, edge-triggered. Nothing changes its registration until it is removed.
 #include "io_poller.h"
 
 #ifdef ZYNTAX_POLLER_IS_EPOLL
@@ -55,7 +55,7 @@ int32_t EpollPoller::open(Memory &) {
     assert(epoll_ < 0 && wake_ < 0);
     epoll_ = new_epoll();
     wake_ = epoll_ < 0 ? -1 : new_eventfd();
-    // Edge-triggered, so that each write is one event and the counter never needs a read.
+    // Edge-triggered: each write is one event, and the counter is never read.
     epoll_event event = {EPOLLIN | EPOLLET, {}};
     event.data.u64 = wake_word;
     int32_t error = 0;
@@ -63,10 +63,11 @@ int32_t EpollPoller::open(Memory &) {
         error = os::last_error();
         close();
     }
+    assert((error == 0) == (epoll_ >= 0) && (error == 0) == (wake_ >= 0));
     return error;
 }
 
-// What closes a kernel's object is its last number: a copy's is the parent's, too.
+// A copy closes its own descriptors only: the kernel's objects stay open in the parent.
 void EpollPoller::close(bool) {
     if (wake_ >= 0) os::close(wake_);
     if (epoll_ >= 0) os::close(epoll_);
@@ -74,19 +75,21 @@ void EpollPoller::close(bool) {
 }
 
 int32_t EpollPoller::add(intptr_t fd, uintptr_t word, void **) {
-    assert(word != wake_word);
+    assert(word != wake_word && fd >= 0);
     epoll_event event = every_edge(word);
     return epoll_ctl(epoll_, EPOLL_CTL_ADD, static_cast<int>(fd), &event) == 0 ? 0 : os::last_error();
 }
 
-// Closing alone would not do: a duplicate of the descriptor would keep the registration alive.
+// Closing the descriptor is not enough: a duplicate of it would keep the registration alive.
 bool EpollPoller::remove(intptr_t fd, void *) {
+    assert(epoll_ >= 0 && fd >= 0);
     epoll_event unused = {};
     int failed = epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(fd), &unused);
     return !failed || (errno != ENOENT && errno != EBADF);
 }
 
 bool EpollPoller::knows(intptr_t fd, uintptr_t word) {
+    assert(word != wake_word && fd >= 0);
     epoll_event same = every_edge(word);
     return epoll_ctl(epoll_, EPOLL_CTL_MOD, static_cast<int>(fd), &same) == 0;
 }
@@ -100,7 +103,7 @@ int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
     if (timeout_ns > 0 && !coarse_) {
         const int64_t timespec64[] = {timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
         n = static_cast<int>(syscall(SYS_epoll_pwait2, epoll_, ready, limit, timespec64, nullptr, size_t{0}));
-        coarse_ = n < 0 && errno != EINTR; // a kernel before 5.11, or a sandbox, which may answer anything
+        coarse_ = n < 0 && errno != EINTR; // a kernel before 5.11, or a sandbox, which may return any error
     }
     if (timeout_ns <= 0 || coarse_)
 #endif
@@ -117,7 +120,7 @@ int32_t EpollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 void EpollPoller::wake() {
     assert(wake_ >= 0);
     const uint64_t one = 1;
-    // EAGAIN: the counter is full, so the event is pending already.
+    // EAGAIN: the counter is full, so an event is pending.
     while (::write(wake_, &one, sizeof one) < 0 && errno == EINTR) {
     }
 }

@@ -14,7 +14,7 @@ public:
     bool reserve() { return true; }
     int32_t add(intptr_t fd, uintptr_t word, void **);
     bool remove(intptr_t fd, void *);
-    void want(intptr_t, void *, uint32_t) {} // edges come without asking
+    void want(intptr_t, void *, uint32_t) {} // every edge is reported
     bool knows(intptr_t fd, uintptr_t word);
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
     void wake();
@@ -23,7 +23,7 @@ public:
 private:
     int epoll_ = -1;
     int wake_ = -1;
-    bool coarse_ = false; // epoll_pwait2 was refused: timeouts are rounded up to milliseconds
+    bool coarse_ = false; // timeouts are rounded up to milliseconds. Set when epoll_pwait2 is refused, never cleared
 };
 
 using Poller = EpollPoller;

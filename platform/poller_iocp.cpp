@@ -110,17 +110,17 @@ NTSTATUS open_driver(HANDLE *driver) {
 } // namespace
 
 struct IocpPoller::Socket {
-    IO_STATUS_BLOCK status; // the kernel's while `pending`, as the next
+    IO_STATUS_BLOCK status; // while `pending`, the kernel owns this field and the next
     DriverPoll poll;
     SOCKET base;
     uintptr_t word;
-    uint32_t wanted; // directions that somebody waits for
-    uint32_t asked;  // of these, what the poll with the kernel asks for
-    bool pending;    // a packet will come
-    bool removed;
-    bool changed;         // in the list of changes
-    bool knows_of_urgent; // has been reported: it stays there until somebody takes it, which we do not
-    Socket *next_changed; // or free
+    uint32_t wanted;      // directions to report. Set by want, cleared by their report
+    uint32_t asked;       // directions of the last poll. Set by submit
+    bool pending;         // a packet will arrive. Set when a poll is submitted, cleared by its packet
+    bool removed;         // set by remove, cleared when add reuses the record
+    bool changed;         // in the list of changes. Set by change, cleared by submit_changes
+    bool knows_of_urgent; // urgent was reported, and lasts. Set by its report, cleared by add
+    Socket *next_changed; // or the next free record
     Socket *next_record;
 
     // Also a poll that has ended by the time of the return has a packet, unless that is an error.
@@ -230,6 +230,7 @@ void IocpPoller::want(intptr_t, void *registration, uint32_t directions) {
 // ---- polls ----
 
 void IocpPoller::change(Socket *socket) {
+    assert(!socket->removed);
     if (socket->changed) return;
     socket->changed = true;
     socket->next_changed = changed_;
@@ -244,19 +245,26 @@ uint32_t IocpPoller::submit_changes(Event *events, uint32_t max) {
     changed_ = nullptr;
     while (Socket *socket = list) {
         list = socket->next_changed;
+        assert(socket->changed);
         socket->changed = false;
         if (socket->pending) {
+            // The poll asks for too little, or remove has canceled it. Its packet continues in complete.
             if (!socket->removed) socket->cancel(driver_);
         } else if (socket->removed) {
+            // No packet will arrive, and the list was the last user of the record.
             retire(socket);
         } else if (socket->wanted) {
+            // No poll is pending, and a direction is wanted.
             NTSTATUS status = socket->submit(driver_);
             if (!is_error(status)) {
+                // A packet will arrive, even if the poll has ended.
                 polls_++;
             } else if (status == invalid_handle && count < max) {
+                // The socket was closed without remove: the operation itself finds the error.
                 socket->wanted = 0;
                 events[count++] = {socket->word, everything};
             } else {
+                // No memory, or no room for the event: the next wait tries again.
                 change(socket);
             }
         }
@@ -275,6 +283,7 @@ bool IocpPoller::complete(Socket *socket, Event *event) {
     else if (status != cancelled) ready = everything; // the operation itself finds out
     if (socket->removed) retire(socket);
     if (socket->removed) return false;
+    assert(!(socket->asked & ~socket->wanted));
     socket->wanted &= ~ready;
     if (ready & urgent) socket->knows_of_urgent = true;
     if (socket->wanted) change(socket);

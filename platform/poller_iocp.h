@@ -1,4 +1,4 @@
-// The poller on Windows: an I/O completion port and, for the readiness of sockets, polls of the driver below Winsock.
+// The poller on Windows: an I/O completion port. The driver below Winsock polls sockets for their readiness.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@ public:
     int32_t add(intptr_t fd, uintptr_t word, void **registration);
     bool remove(intptr_t, void *registration);
     void want(intptr_t, void *registration, uint32_t directions);
-    bool knows(intptr_t, uintptr_t) { return true; } // nothing tells
+    bool knows(intptr_t, uintptr_t) { return true; } // the system cannot tell
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
     void wake();
     intptr_t host_fd() { return -1; }
@@ -32,12 +32,12 @@ private:
 
     Memory *memory_ = nullptr;
     void *port_ = nullptr;
-    void *driver_ = nullptr;         // an open handle of the driver, which the polls go through
-    uint32_t polls_ = 0;             // with the kernel: it writes to their records until their packets have come
-    Socket *records_ = nullptr;      // all there are
-    Socket *free_ = nullptr;         // those that nobody needs
-    Socket *changed_ = nullptr;      // those whose polls the next wait brings in line
-    std::atomic<bool> woken_{false}; // a wait has to return
+    void *driver_ = nullptr;         // an open handle of the driver, for the polls
+    uint32_t polls_ = 0;             // pending polls: the kernel writes to each record until its packet has arrived
+    Socket *records_ = nullptr;      // all records
+    Socket *free_ = nullptr;         // unused records
+    Socket *changed_ = nullptr;      // records whose poll the next wait submits or cancels
+    std::atomic<bool> woken_{false}; // the wait must return. Set by wake, cleared when a wait returns for it
 };
 
 using Poller = IocpPoller;

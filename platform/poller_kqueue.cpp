@@ -1,4 +1,4 @@
-// kqueue: both filters of a descriptor are registered once and cleared as they are reported.
+// kqueue: both filters of a descriptor are registered once, and each report clears the filter's state.
 #include "io_poller.h"
 
 #ifdef ZYNTAX_POLLER_IS_KQUEUE
@@ -26,8 +26,8 @@ struct kevent make_change(intptr_t fd, int filter, int flags, uintptr_t word) {
     return change;
 }
 
-// Applies all changes, whichever of them fail, and leaves in each one's `data` its error or 0. There is room for the
-// receipts alone, so that no event is taken here; and as nothing waits, nothing is interrupted half-way.
+// Applies all changes, even if some fail, and stores in the `data` of each change its error or 0. The receipts fill the
+// room for answers, so that no event is taken here. The call does not wait, so that no signal interrupts it.
 template <int n> int32_t apply(int kqueue, struct kevent (&changes)[n]) {
     struct kevent receipts[n];
     const timespec at_once = {0, 0};
@@ -42,7 +42,7 @@ uint32_t to_readiness(const struct kevent &event) {
     bool ended = event.flags & EV_EOF;
     if (ended && event.fflags != 0) return everything; // the socket's error
     if (event.filter == EVFILT_WRITE) return ended ? writable | write_closed : writable;
-    // Whether there is a mark in the stream, where a read stops, is not told.
+    // kqueue does not tell whether the stream has an urgent mark, where reads end early.
     return (ended ? readable | read_closed : readable) | urgent;
 }
 
@@ -58,23 +58,24 @@ int32_t KqueuePoller::open(Memory &) {
         error = os::last_error();
         close();
     }
+    assert((error == 0) == (kqueue_ >= 0));
     return error;
 }
 
-// Kernels do not hand a queue down: its number may be another descriptor's in the child.
+// A forked child does not inherit the queue: there, the number may name another descriptor.
 void KqueuePoller::close(bool of_a_copy) {
     if (kqueue_ >= 0 && !of_a_copy) os::close(kqueue_);
     kqueue_ = -1;
 }
 
 int32_t KqueuePoller::add(intptr_t fd, uintptr_t word, void **) {
-    assert(word);
-    // Reading comes last as libkqueue stops looking for the end of the stream when writing is added.
+    assert(word && fd >= 0);
+    // Reading is last: libkqueue stops to watch for the end of the stream when writing is added.
     struct kevent changes[] = {make_change(fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, word),
                                make_change(fd, EVFILT_READ, EV_ADD | EV_CLEAR, word)};
     int32_t error = apply(kqueue_, changes);
     auto write_error = static_cast<int>(changes[0].data), read_error = static_cast<int>(changes[1].data);
-    // A pipe without a reader refuses to wait for room (NetBSD's word is EBADF). Nobody will: writing fails at once.
+    // A pipe without a reader refuses the write filter (NetBSD: EBADF). No write waits there: it fails at once.
     if (read_error == 0 && (write_error == EPIPE || write_error == EBADF)) write_error = 0;
     int refused = read_error ? read_error : write_error;
     if (error == 0 && refused == 0) return 0;
@@ -83,16 +84,18 @@ int32_t KqueuePoller::add(intptr_t fd, uintptr_t word, void **) {
     return refused == EINVAL || refused == ENODEV ? int32_t{ZYNTAX_EPERM} : os::code_of(refused);
 }
 
-// A descriptor that is gone has no filters left, a pipe without a reader had only one: no error is of interest.
+// A closed descriptor has no filters, and a pipe without a reader has one. So one missing filter is no error.
 bool KqueuePoller::remove(intptr_t fd, void *) {
+    assert(kqueue_ >= 0 && fd >= 0);
     struct kevent changes[] = {make_change(fd, EVFILT_READ, EV_DELETE, 0), make_change(fd, EVFILT_WRITE, EV_DELETE, 0)};
     if (apply(kqueue_, changes) != 0) return true;
     auto is_gone = [](const struct kevent &change) { return change.data == ENOENT || change.data == EBADF; };
     return !is_gone(changes[0]) || !is_gone(changes[1]);
 }
 
-// A change without EV_ADD finds a filter that is there, and this one changes nothing.
+// A change without EV_ADD fails if there is no filter. With the same word and flags it changes nothing.
 bool KqueuePoller::knows(intptr_t fd, uintptr_t word) {
+    assert(word && fd >= 0);
     struct kevent same[] = {make_change(fd, EVFILT_READ, EV_CLEAR, word)};
     return apply(kqueue_, same) == 0 && same[0].data == 0;
 }
@@ -116,6 +119,7 @@ int32_t KqueuePoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 }
 
 void KqueuePoller::wake() {
+    assert(kqueue_ >= 0);
     struct kevent trigger = make_change(0, EVFILT_USER, 0, 0);
     trigger.fflags = NOTE_TRIGGER;
     while (kevent(kqueue_, &trigger, 1, nullptr, 0, nullptr) < 0 && errno == EINTR) {
@@ -124,7 +128,7 @@ void KqueuePoller::wake() {
 
 intptr_t KqueuePoller::host_fd() {
 #ifdef LIBKQUEUE
-    return -1; // its descriptor stands for a pipe that nothing comes out of
+    return -1; // libkqueue's descriptor is a pipe that never becomes readable
 #else
     return kqueue_;
 #endif

@@ -1,5 +1,5 @@
-// The poller on macOS and the BSDs: kqueue, with both filters of a descriptor cleared as they are reported. On Linux
-// it runs on libkqueue.
+// The poller on macOS and the BSDs: kqueue, with two filters per descriptor, each cleared by its report. libkqueue
+// provides kqueue on Linux.
 #pragma once
 
 #include "io_poller.h"
@@ -15,7 +15,7 @@ public:
     bool reserve() { return true; }
     int32_t add(intptr_t fd, uintptr_t word, void **);
     bool remove(intptr_t fd, void *);
-    void want(intptr_t, void *, uint32_t) {} // edges come without asking
+    void want(intptr_t, void *, uint32_t) {} // every edge is reported
     bool knows(intptr_t fd, uintptr_t word);
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
     void wake();

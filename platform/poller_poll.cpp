@@ -1,4 +1,4 @@
-// poll(2): the array is what somebody waits for, and nothing else; what is reported is waited for no more.
+// poll(2): the array has the wanted directions and no others. A reported direction is not wanted any more.
 #include "io_poller.h"
 
 #ifdef ZYNTAX_POLLER_IS_POLL
@@ -33,10 +33,11 @@ int32_t PollPoller::open(Memory &memory) {
     int32_t error = reserve() ? os::open_pipe(pipe_) : int32_t{ZYNTAX_ENOMEM};
     if (error) close();
     else asked_[0] = {pipe_[0], POLLIN, 0};
+    assert((error == 0) == (asked_ != nullptr));
     return error;
 }
 
-// What closes a pipe is its last number: a copy's is the parent's, too.
+// A copy closes its own descriptors only: the pipe stays open in the parent.
 void PollPoller::close(bool) {
     for (int end : pipe_) {
         if (end >= 0) os::close(end);
@@ -58,6 +59,7 @@ bool PollPoller::reserve() {
     watched_ = watched;
     capacity_ = capacity;
     block_.replace(*memory_, asked, block_size(capacity));
+    assert(end_ < capacity_);
     return true;
 }
 
@@ -73,6 +75,7 @@ int32_t PollPoller::add(intptr_t, uintptr_t word, void **registration) {
 bool PollPoller::remove(intptr_t, void *registration) {
     uint32_t place = to_place(registration);
     assert(place > 0 && place < end_ && watched_[place].word);
+    assert(*watched_[place].registration == registration);
     asked_[place] = asked_[--end_];
     watched_[place] = watched_[end_];
     *watched_[place].registration = to_registration(place);
@@ -81,17 +84,18 @@ bool PollPoller::remove(intptr_t, void *registration) {
 
 void PollPoller::want(intptr_t fd, void *registration, uint32_t directions) {
     uint32_t place = to_place(registration);
-    assert(place > 0 && place < end_ && directions);
+    assert(place > 0 && place < end_ && fd >= 0);
+    assert(directions && !(directions & ~(readable | writable)));
     asked_[place].fd = static_cast<int>(fd);
     asked_[place].events = static_cast<short>(asked_[place].events | os::to_poll_events(directions));
 }
 
-// The kernel is asked about what is waited for: a hang-up that interests nobody cannot spin. As it refuses more entries
-// than there may be descriptors there are no gaps. Begins with what the last wait had no room for.
+// The kernel sees wanted directions only: an unwanted hang-up cannot make waits spin. The array has no gaps, as kernels
+// refuse more entries than the process may have descriptors. Starts where the last wait had no more room.
 int32_t PollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
     assert(end_ > 0 && end_ <= capacity_ && max > 0);
     auto is_asked = [](const pollfd &asked) { return asked.fd >= 0; };
-    if (timeout_ns < 0 && std::none_of(asked_, asked_ + end_, is_asked)) return ZYNTAX_EDEADLK; // it would never end
+    if (timeout_ns < 0 && std::none_of(asked_, asked_ + end_, is_asked)) return ZYNTAX_EDEADLK; // it would never return
     int n = poll_for(asked_, end_, timeout_ns);
     if (n <= 0) return n == 0 || errno == EINTR || errno == EAGAIN ? 0 : os::last_error();
     char bytes[64];
@@ -106,10 +110,11 @@ int32_t PollPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
         asked.events = static_cast<short>(asked.events & ~os::to_poll_events(ready));
         if (!asked.events) asked.fd = -1;
     }
+    assert(next_ > 0 && count <= max);
     return static_cast<int32_t>(count);
 }
 
-// EAGAIN: the pipe is full, so a wake is pending already.
+// EAGAIN: the pipe is full, so a wake is pending.
 void PollPoller::wake() {
     while (::write(pipe_[1], "", 1) < 0 && errno == EINTR) {
     }

@@ -1,4 +1,4 @@
-// The poller on any POSIX system, and on WASI: poll(2), asked about what somebody waits for, woken through a pipe.
+// The poller on any POSIX system, and on WASI: poll(2) on the wanted directions, woken through a pipe.
 #pragma once
 
 #include "io_poller.h"
@@ -17,26 +17,26 @@ public:
     int32_t add(intptr_t, uintptr_t word, void **registration);
     bool remove(intptr_t, void *registration);
     void want(intptr_t fd, void *registration, uint32_t directions);
-    bool knows(intptr_t, uintptr_t) { return true; } // the kernel is told anew each time
+    bool knows(intptr_t, uintptr_t) { return true; } // the kernel keeps no registrations
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
     void wake();
-    intptr_t host_fd() { return -1; } // between waits the kernel knows of no interest
+    intptr_t host_fd() { return -1; } // between waits the kernel has no interest
 
 private:
     struct Watched {
         uintptr_t word;
-        void **registration; // the place, and told when that changes
+        void **registration; // the caller's word, which holds the place of this entry
     };
 
     static size_t block_size(uint32_t capacity) { return capacity * (sizeof(uint64_t) + sizeof(Watched)); }
 
     Memory *memory_ = nullptr;
     GrowingBlock block_;
-    pollfd *asked_ = nullptr;    // what the kernel is asked, by place; first the pipe. Without a number: nobody waits
-    Watched *watched_ = nullptr; // by place; behind asked_, in one block with it
+    pollfd *asked_ = nullptr;    // by place, for the kernel; place 0 is the pipe. fd -1: no direction is wanted
+    Watched *watched_ = nullptr; // by place; behind asked_, in the same block
     uint32_t capacity_ = 0;
-    uint32_t end_ = 1;       // every place in use is below
-    uint32_t next_ = 1;      // whose answer the next wait looks at first
+    uint32_t end_ = 1;       // every used place is below
+    uint32_t next_ = 1;      // the place where the next wait starts to read answers
     int pipe_[2] = {-1, -1}; // a byte in it is a wake
 };
 

@@ -1,4 +1,4 @@
-// What os.h has alike on POSIX systems and on WASI.
+// os.h, the part that POSIX systems and WASI share.
 #include "io_poller.h"
 
 #if !defined(_WIN32)

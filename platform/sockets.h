@@ -1,4 +1,4 @@
-// In what POSIX and Winsock differ where they agree on sockets, for sockets.cpp.
+// The differences between the sockets of Unix and of Winsock, under common names for sockets.cpp.
 #pragma once
 
 #include "os.h"
@@ -26,19 +26,19 @@ namespace zyntax::os {
 
 inline SOCKET to_socket(intptr_t fd) { return static_cast<SOCKET>(fd); }
 
-// SO_REUSEADDR would let any process take over a port that somebody listens on, and nobody needs it for ports in
-// TIME_WAIT here. The price of the opposite: no listening again while connections that the port accepted are alive.
+// On Windows, SO_REUSEADDR would let any process take over a port with a listener, and a port in TIME_WAIT does not
+// need it. The cost of SO_EXCLUSIVEADDRUSE: bind fails while connections that the port accepted are alive.
 constexpr int claiming = SO_EXCLUSIVEADDRUSE, sharing = 0;
 
-// A port that somebody has exclusively is sometimes called forbidden; no other is.
+// A port that another socket holds exclusively sometimes has the error WSAEACCES; no other port has it.
 constexpr bool forbidden_is_taken = true;
 
-// Errors of accept that are of a connection it would have returned; the listener is fine.
+// Errors of accept that concern one connection; the listener still works.
 constexpr int32_t passing[] = {ZYNTAX_ECONNRESET, ZYNTAX_ECONNABORTED};
 
 inline bool connect_goes_on() { return GetLastError() == WSAEWOULDBLOCK; }
 
-// Scopes are numbers here.
+// Scopes are numbers on Windows.
 inline const char *with_scope_number(const char *address, char (&)[64]) { return address; }
 
 #else
@@ -57,16 +57,16 @@ constexpr bool forbidden_is_taken = false;
 constexpr int32_t passing[] = {ZYNTAX_ECONNABORTED, ZYNTAX_ECONNRESET,   ZYNTAX_EPROTO,     ZYNTAX_ENETDOWN,
                                ZYNTAX_ENETUNREACH,  ZYNTAX_EHOSTUNREACH, ZYNTAX_EOPNOTSUPP, ZYNTAX_ETIMEDOUT};
 
-// The address with the number of the interface that is named behind its '%': C libraries know names for link-local
-// addresses alone. The address itself where no interface is named.
+// The address with the number of an interface in place of its name behind '%', or else the address itself. C libraries
+// know the names for link-local addresses only.
 const char *with_scope_number(const char *address, char (&numbered)[64]);
 
-// An interrupted connect goes on by itself, like one that was begun without blocking.
+// The kernel continues an interrupted connect, as it does a non-blocking one.
 inline bool connect_goes_on() { return errno == EINPROGRESS || errno == EINTR; }
 
 #endif
 
-// Non-blocking and not inherited, or an error.
+// A new socket, non-blocking and not inherited, or an error.
 intptr_t new_stream(int family);
 intptr_t accept_stream(intptr_t listener);
 

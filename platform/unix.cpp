@@ -1,4 +1,4 @@
-// os.h on Unix systems, but for what is in posix.cpp and sockets.cpp.
+// os.h, the part for POSIX systems without WASI. posix.cpp has what WASI shares; sockets.cpp has TCP.
 #include "sockets.h"
 
 #if !defined(_WIN32) && !defined(__wasi__)
