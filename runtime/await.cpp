@@ -45,7 +45,7 @@ void remove_from_holder(Runtime *runtime, Op *op) {
 
 // Finds whose the operation is by its waker. A plain sleep holds nothing that anybody could miss: it is noted only
 // where somebody asks what a task waits for.
-void find_holder(Runtime *runtime, Op *op) {
+void choose_holder(Runtime *runtime, Op *op) {
     assert(op->holder == Op::nobody);
     if (op->waker.wake != wake) return;
     Task *task = runtime->current;
@@ -135,7 +135,7 @@ bool is_sleep(const Op *op) { return op->waits == ZYNTAX_WAIT_TIMER && !op->sour
 
 Op *arm(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *waker) {
     Op *op = take_op(runtime, op_id, waits, waker, spare_ops);
-    if (op && op_id) find_holder(runtime, op);
+    if (op && op_id) choose_holder(runtime, op);
     return op;
 }
 
@@ -166,7 +166,7 @@ PollStatus still_pending(Runtime *runtime, Op *op, const Waker *waker) {
     if (!same) {
         remove_from_holder(runtime, op);
         op->waker = *waker;
-        find_holder(runtime, op);
+        choose_holder(runtime, op);
     } else if (runtime->current && waker->data == runtime->waker.data) {
         runtime->current->waits = op->waits;
         runtime->waker_stores++;

@@ -1,4 +1,4 @@
-// The arena's chunks. What is freed stays here for its next use; nothing is given back before the end.
+// The arena's chunks. Freed blocks stay here for their next use; no chunk is given back before the end.
 #include "memory.h"
 
 namespace zyntax {
@@ -11,8 +11,9 @@ Arena::~Arena() {
     }
 }
 
-// Chunks double, so that small runtimes stay small. A block that would be most of one has a chunk of its own.
+// Chunk sizes double, so that small runtimes stay small. A block of more than half a chunk gets its own chunk.
 void *Arena::take_fresh(size_t size) {
+    assert(size > 0 && size % unit == 0);
     bool own = size > next_chunk_ / 2;
     if (own || fresh_left_ < size) {
         size_t bytes = own ? size + sizeof(Chunk) : next_chunk_;
@@ -28,6 +29,7 @@ void *Arena::take_fresh(size_t size) {
         fresh_left_ = bytes - sizeof(Chunk);
         os::poison(fresh_, fresh_left_);
     }
+    assert(fresh_left_ >= size);
     void *at = fresh_;
     os::unpoison(at, size);
     fresh_ += size;

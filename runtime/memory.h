@@ -1,5 +1,5 @@
-// A runtime's memory: the host's allocator behind two counters, an arena for states and everything small, and cells
-// of objects that numbers name. Steady state stays inside their free lists.
+// A runtime's memory: an arena for states and other small blocks, and cells of objects that numbers name. In steady
+// state both serve every request from their free lists.
 #pragma once
 
 #include <assert.h>
@@ -15,8 +15,8 @@
 
 namespace zyntax {
 
-// Blocks of 4 sizes per power of two, from 16 bytes up, cut from chunks. A freed block serves the next request of its
-// class; chunks are given back at the end.
+// Blocks in 4 sizes per power of two, from 16 bytes up, cut from chunks. A freed block serves the next request of its
+// size class. The destructor gives chunks back.
 class Arena {
 public:
     explicit Arena(Memory &memory) : memory_(memory) {}
@@ -24,12 +24,12 @@ public:
     Arena(const Arena &) = delete;
     Arena &operator=(const Arena &) = delete;
 
-    static constexpr size_t unit = 16; // alignment, and step of sizes
-    // Sizes in units fit 32 bits, and a chunk's size fits a size_t.
+    static constexpr size_t unit = 16; // alignment, and the step of sizes
+    // A size in units fits 32 bits; a chunk's size fits a size_t.
     static constexpr size_t max_size =
         sizeof(size_t) == 8 ? static_cast<size_t>((uint64_t{1} << 32) * unit - unit) : SIZE_MAX / 2 + 1;
 
-    // What a block of that size takes.
+    // The bytes that a block of that size occupies.
     static constexpr size_t rounded(size_t size) { return size_of(class_of(size)); }
 
     // Uninitialised, 16-byte aligned; null for size 0, above max_size, or without memory.
@@ -44,8 +44,9 @@ public:
         return block;
     }
 
-    // `size` as given to take, or rounded up to a whole unit.
+    // `size` is that of take, or the same rounded up to whole units.
     void give(void *at, size_t size) {
+        assert(at && size - 1 < max_size);
         uint32_t c = class_of(size);
         auto *block = static_cast<Free *>(at);
         block->next = free_[c];
@@ -83,16 +84,16 @@ private:
 
     Memory &memory_;
     Free *free_[classes] = {};
-    unsigned char *fresh_ = nullptr; // rest of the newest chunk
+    unsigned char *fresh_ = nullptr; // the rest of the newest chunk
     size_t fresh_left_ = 0;
     size_t next_chunk_ = first_chunk;
     Chunk *chunks_ = nullptr;
 };
 
-// A runtime's objects of a pool (see tasks.h): whole blocks, and a stack of the numbers that are free. A stack beside
-// the objects and not a list through them, so that the next objects to be taken can be fetched ahead.
-//   used() + free_ + (fresh_end_ - fresh_) + those that were ended and not recycled (yet) == numbers of all blocks
-//   capacity_ >= numbers of all blocks, so that recycling one can never fail
+// A runtime's objects of a pool (see pool.h): whole blocks, and a stack of free numbers. The stack lies beside the
+// objects: it tells the numbers of the next objects, so that they can be prefetched.
+//   used() + free_ + (fresh_end_ - fresh_) + objects that ended and are not recycled == numbers of all blocks
+//   capacity_ >= numbers of all blocks, so that recycling never fails
 template <class Object> class Cells {
     static auto &pool() { return pool_of(static_cast<Object *>(nullptr)); }
     static constexpr uint32_t block_size = std::remove_reference_t<decltype(pool())>::block;
@@ -105,25 +106,25 @@ public:
 
     bool has_free() const { return free_ > 0; }
 
-    // A new object: its number, and its generation, which is odd. `object` is null without memory.
+    // A new object, its number and its odd generation. `object` is null without memory.
     struct Taken {
         Object *object;
         uint32_t index, generation;
     };
 
-    // There is a free one.
+    // Requires has_free().
     Taken take_free() {
         assert(free_ > 0);
         uint32_t index = stack_[ahead + --free_];
         Object *object = pool().at(index);
         uint32_t generation = object->generation.load(std::memory_order_relaxed) + 1;
+        assert(generation & 1);
         object->generation.store(generation, std::memory_order_release);
         taken_++;
         return {object, index, generation};
     }
 
-    // From more memory if need be. None without that, or when no more than `spare` of those that there is memory for
-    // would be left.
+    // Grows if necessary. Fails when that fails and at most `spare` objects are available.
     Taken take(uint32_t owner, uint32_t spare = 0) {
         uint32_t available = free_ + (fresh_end_ - fresh_);
         if ((available <= spare && !grow(owner)) || !(free_ || refill(owner))) return {};
@@ -131,7 +132,7 @@ public:
         return take_free();
     }
 
-    // Makes sure that there is a free one, with `grow` asked for each further block. False without memory.
+    // Makes has_free() true; may_grow agrees to each new block, given the new most(). False without memory.
     template <class Grow> bool refill(uint32_t owner, Grow may_grow) {
         while (!free_) {
             if (fresh_ != fresh_end_) add_fresh(owner);
@@ -143,7 +144,7 @@ public:
         return refill(owner, [](uint32_t) { return true; });
     }
 
-    // Ends an object, whose number is stale from here on.
+    // Ends an object: its number becomes stale.
     void end(Object *object) {
         uint32_t generation = object->generation.load(std::memory_order_relaxed) + 1;
         assert(used() > 0 && !(generation & 1));
@@ -154,6 +155,7 @@ public:
     // Makes an ended object's number free.
     void recycle(Object *object, uint32_t index) {
         assert(pool().at(index) == object && free_ < capacity_);
+        assert(!(object->generation.load(std::memory_order_relaxed) & 1));
         if (object->generation.load(std::memory_order_relaxed) == last_generation) return;
         stack_[ahead + free_++] = index;
     }
@@ -163,13 +165,13 @@ public:
         recycle(object, pool().index_of(object));
     }
 
-    uint64_t taken() const { return taken_; } // ever
+    uint64_t taken() const { return taken_; } // in total
     uint64_t used() const { return taken_ - ended_; }
-    uint32_t most() const { return block_count_ * block_size; } // that its blocks have room for
+    uint32_t most() const { return block_count_ * block_size; } // numbers of all blocks
     size_t bytes_used() const { return static_cast<size_t>(used()) * sizeof(Object); }
     size_t bytes() const { return size_t{most()} * sizeof(Object); }
 
-    // Calls visit(index, object) for every one in use.
+    // Calls visit(index, object) for every object in use.
     template <class Visit> void each(Visit visit) const {
         for (uint32_t block = blocks_; block; block = pool().at(block)->link) {
             bool is_newest = fresh_ - block - 1 < block_size;
@@ -189,32 +191,33 @@ public:
     }
 #endif
 
-    // Makes every number stale. Nothing may be taken any more. In a copy that a forked child has, any step of the
-    // others may be half done.
+    // Makes every number stale. No object may be taken afterwards. In the copy of a forked child, any other function
+    // may have stopped halfway.
     void retire() {
         each([](uint32_t, auto *object) { object->generation.fetch_add(1, std::memory_order_release); });
     }
 
-    // To the pool, once nothing is in use.
+    // Gives the blocks to the pool. No object is in use.
     void give_blocks() {
         if (blocks_) pool().give_blocks(blocks_);
         blocks_ = 0;
     }
 
 private:
-    static constexpr uint32_t ahead = 8; // as many zeros lie below the stack, as it is read so far ahead
+    static constexpr uint32_t ahead = 8; // zeros below the stack, which is read that far ahead
 
     static size_t stack_bytes(uint32_t capacity) { return capacity ? (ahead + capacity) * sizeof(uint32_t) : 0; }
 
-    // A number of the newest block that was never taken becomes free, unless it can never be used again.
+    // Makes a fresh number of the newest block free, unless its generation is the last one.
     void add_fresh(uint32_t owner) {
+        assert(fresh_ != fresh_end_);
         uint32_t index = fresh_++;
         Object *object = pool().at(index);
         object->owner.store(owner, std::memory_order_release);
         recycle(object, index);
     }
 
-    // One more block.
+    // Adds a block.
     [[gnu::noinline]] bool grow(uint32_t owner) {
         uint32_t needed = most() + block_size;
         if (needed > capacity_) {
@@ -228,11 +231,12 @@ private:
         }
         uint32_t block = pool().take_block();
         if (!block) return false;
-        while (fresh_ != fresh_end_) add_fresh(owner); // what was kept in reserve
+        while (fresh_ != fresh_end_) add_fresh(owner); // take keeps spare numbers
         pool().at(block)->link = blocks_;
         store_in_order();
         blocks_ = block;
         block_count_++;
+        assert(most() <= capacity_);
         fresh_ = block + 1;
         fresh_end_ = block + block_size;
         return true;
@@ -244,7 +248,7 @@ private:
     uint32_t capacity_ = 0;
     uint64_t taken_ = 0, ended_ = 0;
     uint32_t free_ = 0;                  // numbers on the stack
-    uint32_t fresh_ = 0, fresh_end_ = 0; // of the newest block: those that were never taken
+    uint32_t fresh_ = 0, fresh_end_ = 0; // numbers of the newest block that were never taken
     uint32_t blocks_ = 0;                // list through `link`
     uint32_t block_count_ = 0;
 };

@@ -1,4 +1,4 @@
-// Rings of operations: in, and out. They never look at what an operation is for.
+// Rings of operations: append and remove. They never look at an operation's purpose.
 #include "op.h"
 
 #include <assert.h>
@@ -17,6 +17,7 @@ void append(Ring *ring, Op *op, Links Op::*links) {
     }
     Op *first = op_pool.at(ring->first);
     uint32_t last = (first->*links).prev;
+    assert((op_pool.at(last)->*links).next == ring->first);
     op->*links = {ring->first, last};
     (op_pool.at(last)->*links).next = index;
     (first->*links).prev = index;
@@ -25,8 +26,9 @@ void append(Ring *ring, Op *op, Links Op::*links) {
 void remove(Ring *ring, Op *op, Links Op::*links) {
     uint32_t index = op_pool.index_of(op);
     uint32_t next = (op->*links).next;
-    uint32_t prev = (op->*links).prev; // not both at once: a load of two fresh stores waits for the cache
-    assert(!ring->empty() && (op_pool.at(prev)->*links).next == index);
+    uint32_t prev = (op->*links).prev; // two loads: one load of two fresh stores waits for the cache
+    assert(is_in_use(op) && !ring->empty());
+    assert((op_pool.at(prev)->*links).next == index && (op_pool.at(next)->*links).prev == index);
     if (next == index) {
         ring->first = 0;
         return;

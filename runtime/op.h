@@ -1,5 +1,5 @@
-// What waits: an operation holds a waker, and is in the ring of what it waits for and in the one of who waits.
-// Operations are linked by their numbers. Nothing here wakes anybody or knows what is waited for.
+// Operations and their rings. An operation holds a waker. It is in the ring of its place (the object that it waits for)
+// and in the ring of its holder (see Holder). Links are numbers. No function here wakes a task or knows an object.
 #pragma once
 
 #include "task.h"
@@ -8,52 +8,54 @@ namespace zyntax {
 
 struct Op;
 
-// An operation's neighbours in a ring, by their numbers.
+// The numbers of an operation's neighbours in a ring.
 struct Links {
     uint32_t next, prev;
 };
 
-// What an operation waits for, when more has to happen than waking and freeing. Embedded in a job, a group, a channel …
+// Hooks for operations whose end takes more than waking and freeing. Embedded in a job, a group, a channel and so on.
 struct Source {
-    void (*fired)(Runtime *, Op *);    // an operation without an op was fired; it is in no ring. Null: there are none
-    void (*canceled)(Runtime *, Op *); // its op was canceled; it is in no ring, and is freed afterwards
+    void (*fired)(Runtime *, Op *);    // fire calls it; the operation waits in no ring. Null: never fired
+    void (*canceled)(Runtime *, Op *); // cancel calls it, then frees the operation, which waits in no ring
 };
 
 struct alignas(64) Op {
-    static constexpr uint32_t first_block = 256 + 32; // half a page from the tasks'
+    static constexpr uint32_t first_block = 256 + 32; // half a page away from the tasks: see Pool
 
     Waker waker;
     union {
         uint64_t deadline_ns; // place == timer_wheel
-        Ring *ring;           // the other places but nowhere and turn
+        Ring *ring;           // place == waiting, io_waiting or to_call
     };
-    Source *source; // null: fire wakes and frees
-    Links in_ring;
-    Links of_task;
+    Source *source;                   // null: fire wakes and frees
+    Links in_ring;                    // in the ring of its place
+    Links of_task;                    // in the ring of its holder
     std::atomic<uint32_t> generation; // odd: in use
-    std::atomic<uint32_t> owner;      // number of the inbox of the runtime whose block it is in
+    std::atomic<uint32_t> owner;      // the inbox number of the runtime that owns its block
     union {
-        uint32_t source_word; // the Source's
-        uint32_t link;        // the pool's
+        uint32_t source_word; // for the Source; with place == turn: polls_low of its task when the turn was given
+        uint32_t link;        // for the pool
     };
     uint8_t waits; // zyntax_wait
+    // Each state is set by the function named, and left by stop_waiting (fire, cancel and free call it) unless noted.
     enum Place : uint8_t {
-        nowhere,
-        timer_wheel,
-        waiting,    // in the ring of a task's joiners, or a channel's
-        io_waiting, // in a ring of an I/O handle
-        to_call,    // in the runtime's, of those whose waker is a host's and is called by the loop
-        turn        // its task was woken, and has it until it was polled
+        nowhere,     // set by arm and stop_waiting; left when another state is set
+        timer_wheel, // in the wheel. Set by Timers::insert, left also by Timers::pop
+        waiting,     // in the ring of a task's joiners or of a channel's side. Set by wait_in
+        io_waiting,  // in a ring of an I/O handle. Set by wait_in
+        to_call,     // in runtime->to_call: the loop calls its host's waker. Set by fire and wake_waiter
+        turn         // in no ring of a place: its task was woken and calls again. Set by give_turn
     } place : 3;
+    // Each state is set by the function named, and left by remove_from_holder (on freeing or with another waker).
     enum Holder : uint8_t {
-        nobody,  // a host's waker, or none that matters
-        task,    // in the ring `ops` of the task that its waker wakes
-        foreign, // in the runtime's, of those whose waker is of a task elsewhere
-        orphaned // in the runtime's, of those whose task has ended
+        nobody,  // a host's waker, no op id, or a plain sleep. Set by arm and on leaving the others
+        task,    // in `ops` of the task that its waker wakes. Set by choose_holder; orphan_ops ends it with the task
+        foreign, // in runtime->foreign: its waker wakes a task of another runtime, or none. Set by choose_holder
+        orphaned // in runtime->orphans: its task has ended. Set by orphan_ops and find_foreign_orphans
     } holder : 2;
-    uint8_t woken : 1;      // its task was woken and the operation stays: it is not what the task waits for now
-    uint8_t is_of_leaf : 1; // somebody else tells whether its task waits for it
-    uint8_t level, bucket;  // where in the timer wheel
+    uint8_t woken : 1;      // its task was woken but the op stays. Set by wake_waiter, cleared by the next arm
+    uint8_t is_of_leaf : 1; // a leaf waits with it and tells of its task's wait. Set or cleared by arm
+    uint8_t level, bucket;  // place == timer_wheel: its ring in the wheel
 };
 static_assert(sizeof(Op) == 64 || !wide);
 
@@ -66,18 +68,17 @@ inline bool is_in_use(const Op *op) { return op->generation.load(std::memory_ord
 // ---- rings ----
 
 inline Op *first_of(const Ring &ring) { return ring.empty() ? nullptr : op_pool.at(ring.first); }
-inline Op *next_of(const Ring &ring, const Op *op, Links Op::*links) { // null after the last
+inline Op *next_of(const Ring &ring, const Op *op, Links Op::*links) { // null: op is the last
     return (op->*links).next == ring.first ? nullptr : op_pool.at((op->*links).next);
 }
 void append(Ring *ring, Op *op, Links Op::*links);
 void remove(Ring *ring, Op *op, Links Op::*links);
 
-// ---- numbers of operations ----
+// ---- op ids ----
 
 inline uint64_t op_bits(uint32_t index, uint32_t generation) { return uint64_t{generation} << 32 | index; }
 
-// The operation that a number names, or null when it has ended or never was. What a thread may do with it is another
-// matter.
+// The live operation of an op id, or null. It does not check that the calling thread may use the operation.
 inline Op *find_op(zyntax_op op_id) {
     Op *op = op_pool.find(static_cast<uint32_t>(op_id));
     auto generation = static_cast<uint32_t>(op_id >> 32);
