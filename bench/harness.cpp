@@ -250,7 +250,7 @@ int run_all(const std::vector<Workload> &all, const Options &options) {
         print_row(rows.back());
     }
     if (rows.empty()) {
-        std::fprintf(stderr, "bench: no workload has such a name; --list shows them\n");
+        std::fprintf(stderr, "bench: unknown workload; --list prints the names\n");
         return 2;
     }
     std::printf("\nMedians of %d alternating runs a side; ratio = median of the pairs' ratios.\n", options.pairs);

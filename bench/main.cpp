@@ -20,8 +20,9 @@ constexpr const char *usage =
 #ifdef __linux__
 constexpr const char *left_out = "";
 #else
-constexpr const char *left_out = "left out, as their floors are Linux's own calls: task_bytes, wake_busy_distinct, "
-                                 "wake_busy_same, wake_asleep, socketpair, echo_1, echo_50, echo_500, create_destroy\n";
+constexpr const char *left_out = "skipped, because their floors are Linux's own calls: task_bytes, "
+                                 "wake_busy_distinct, wake_busy_same, wake_asleep, socketpair, echo_1, echo_50, "
+                                 "echo_500, create_destroy\n";
 #endif
 
 std::vector<bench::Workload> all_workloads() {

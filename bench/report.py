@@ -2,9 +2,14 @@
 """Runs the benchmark several times and writes what all runs together say as a Markdown table.
 
 usage: report.py [options] BENCH [BENCH...] [-- NAME...]
+       report.py --update
+       report.py --set GROUP.NAME=TEXT [GROUP.NAME=TEXT...]
 
 More than one executable (two builds, two compilers, two versions) run in turn, A B A B, and get a table each. Nothing
 is built. The ratios are those of pairs: runtime over floor, measured one right after the other.
+
+Pages show the figures of bench/figures.json. --write puts there what was measured, --set what another program has
+printed, such as option_a.tokio.yield="49 ns"; both then update the pages. --update only does that.
 """
 import argparse
 import json
@@ -13,19 +18,30 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+
+import figures as figures_file
+from figures import number
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bench", nargs="+", metavar="BENCH", help="benchmark executable")
+    parser.add_argument("bench", nargs="*", metavar="BENCH", help="benchmark executable")
     parser.add_argument("-n", "--runs", type=int, default=5, help="runs of each executable (5)")
     parser.add_argument("-o", "--output", help="write the table here instead of to the standard output")
     parser.add_argument("--json", help="also write the merged runs to this file")
     parser.add_argument("--quick", action="store_true", help="short runs")
+    parser.add_argument("--write", action="store_true", help="write bench/figures.json and the pages")
+    parser.add_argument("--update", action="store_true", help="write the pages from bench/figures.json")
+    parser.add_argument("--set", nargs="+", metavar="KEY=TEXT", help="write a figure of another program")
     arguments = sys.argv[1:]
     split = arguments.index("--") if "--" in arguments else len(arguments)
     options = parser.parse_args(arguments[:split])
     options.names = arguments[split + 1:]
+    if bool(options.bench) == bool(options.update or options.set):
+        parser.error("give a BENCH, or --update, or --set")
+    if options.write and (len(options.bench) != 1 or options.names):
+        parser.error("--write takes one BENCH and all of its workloads")
     return options
 
 
@@ -53,12 +69,6 @@ def merge(report, run):
     return report
 
 
-def number(value):
-    if value >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 1 else f"{value:.3f}"
-
-
 def extras(row):
     parts = []
     for index, label in enumerate(row["extras"]):
@@ -69,38 +79,53 @@ def extras(row):
     return "; ".join(parts)
 
 
-def table_row(row):
+def merged_row(row):
+    """What a row's runs together say, as bench/figures.json has it."""
     ratios = [runtime / floor for runtime, floor in zip(row["runtime"], row["floor"])]
     middle = statistics.median(ratios)
     low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (middle, middle, middle)
-    cells = [
-        f"`{row['name']}`: {row['what']}",
-        f"{number(statistics.median(row['runtime']))} {row['unit']}",
-        f"{number(statistics.median(row['floor']))} {row['unit']}",
-        f"{middle:.2f}",
-        f"{low:.2f}–{high:.2f}",
-        extras(row),
-    ]
-    return "| " + " | ".join(cells) + " |"
+    return {"name": row["name"], "what": row["what"], "unit": row["unit"],
+            "runtime": rounded(statistics.median(row["runtime"])), "floor": rounded(statistics.median(row["floor"])),
+            "ratio": round(middle, 2), "middle_half": [round(low, 2), round(high, 2)], "extras": extras(row)}
+
+
+def rounded(value):
+    """With the digits that `number` shows."""
+    return round(value) if value >= 1000 else round(value, 1 if value >= 1 else 3)
+
+
+def merged(report, options):
+    made = {key: report[key] for key in ("cpu", "kernel", "compiler")}
+    made.update(date=time.strftime("%Y-%m-%d"), cores=os.cpu_count(), options="--quick" if options.quick else "",
+                runs=options.runs, pairs=max(len(row["runtime"]) for row in report["rows"]))
+    return {"made": made, "workloads": [merged_row(row) for row in report["rows"]]}
 
 
 def table(name, report, options):
-    pairs = max(len(row["runtime"]) for row in report["rows"])
-    lines = [
-        "| workload | runtime | floor | ratio | middle half | runtime / floor |",
-        "|---|--:|--:|--:|--:|---|",
-        *[table_row(row) for row in report["rows"]],
-        "",
-        f"{report['cpu']}, {report['kernel']}, {report['compiler']}. Medians of {pairs} alternating runs a side in "
-        f"{options.runs} processes; ratio: median of the pairs' ratios, and the quartiles around it.",
-    ]
-    if len(options.bench) > 1:
-        lines = [f"### {name}", ""] + lines
-    return "\n".join(lines) + "\n"
+    heading = f"### {name}\n\n" if len(options.bench) > 1 else ""
+    return heading + figures_file.table(merged(report, options))
+
+
+def set_figures(figures, settings):
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        group, _, name = key.partition(".")
+        if not name or not text:
+            sys.exit(f"report.py: {setting} is not GROUP.NAME=TEXT")
+        if group not in figures["groups"]:
+            sys.exit(f"report.py: there is no group {group}, but {', '.join(figures['groups'])}")
+        figures["groups"][group]["figures"][name] = text
+        figures["groups"][group]["date"] = time.strftime("%Y-%m-%d")
 
 
 def main():
     options = parse_arguments()
+    if not options.bench:
+        figures = figures_file.read()
+        set_figures(figures, options.set or [])
+        figures_file.write(figures)
+        figures_file.update_pages(figures)
+        return
     reports = dict.fromkeys(options.bench)
     for run in range(options.runs):
         for bench in reports:
@@ -115,6 +140,11 @@ def main():
             file.write(text)
     else:
         print(text, end="")
+    if options.write:
+        figures = figures_file.read()
+        figures.update(merged(reports[options.bench[0]], options))
+        figures_file.write(figures)
+        figures_file.update_pages(figures)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ inline char *thread_section() {
 #elif defined(__i386__)
     __asm__("movl %%fs:0x2c, %0" : "=r"(sections));
 #else
-#error "GCC for Windows on this processor: where does a thread's block point to its .tls sections?"
+#error "GCC for Windows on this processor: the pointer to a thread's .tls sections is unknown"
 #endif
     return sections[_tls_index];
 }

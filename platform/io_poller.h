@@ -72,7 +72,7 @@ concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uintptr_t word, vo
 #elif defined(__linux__)
 #include "poller_epoll.h"
 #else
-#error "no poller for this system: -DZYNTAX_POLLER_POLL takes poll(2)"
+#error "no poller for this system; -DZYNTAX_POLLER_POLL selects poll(2)"
 #endif
 
 static_assert(zyntax::IoPoller<zyntax::Poller>);

@@ -10,7 +10,7 @@
 #include <sys/event.h>
 
 #ifndef EVFILT_USER
-#error "this system's kqueue has no EVFILT_USER: -DZYNTAX_POLLER_POLL takes poll(2)"
+#error "this system's kqueue has no EVFILT_USER; -DZYNTAX_POLLER_POLL selects poll(2)"
 #endif
 
 namespace zyntax {

@@ -11,7 +11,9 @@ namespace {
 // Notes for the task that is being polled in another runtime whether this one stores its waker.
 void note_elsewhere(const Runtime *runtime, const Waker &waker, int change) {
     Runtime *polling = zyntax_current_runtime();
-    if (polling && polling != runtime && polling->waker.data == waker.data) polling->stored_elsewhere += change;
+    if (!polling || polling == runtime || polling->waker.data != waker.data) return;
+    polling->stored_elsewhere += change;
+    polling->waker_stores++;
 }
 
 Ring *holder_ring(Runtime *runtime, const Op *op) {
@@ -49,6 +51,7 @@ void find_holder(Runtime *runtime, Op *op) {
     Task *task = runtime->current;
     if (task && op->waker.data == runtime->waker.data) {
         task->waits = op->waits;
+        runtime->waker_stores++;
     } else {
         task = find_task(op->waker.data);
         if (!task || task->owner.load(std::memory_order_relaxed) != runtime->inbox->id) {
@@ -166,6 +169,7 @@ PollStatus still_pending(Runtime *runtime, Op *op, const Waker *waker) {
         find_holder(runtime, op);
     } else if (runtime->current && waker->data == runtime->waker.data) {
         runtime->current->waits = op->waits;
+        runtime->waker_stores++;
     } else if (op->holder == Op::foreign) {
         note_elsewhere(runtime, *waker, 1);
     }
@@ -196,6 +200,7 @@ void cancel_unbegun(zyntax_op *op_id) {
 }
 
 Answer refuse_arguments(zyntax_op *op_id, int64_t *result) {
+    if (Runtime *polling = driven()) polling->awaits_left--;
     zyntax_op_cancel(op_id);
     if (result) *result = ZYNTAX_EINVAL;
     return {POLL_READY};

@@ -68,6 +68,14 @@ namespace {
 // one.
 constexpr uint32_t full_batch = batch / 2 - 1;
 
+// The handle of an event may have ended since the kernel noted the event.
+void dispatch(Runtime *runtime, const Event &event) {
+    const Handle *handle = find_alive(handle_pool, event.word);
+    bool is_ours = handle && handle->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
+    if (is_ours && handle->kind && handle->kind->ready) handle->kind->ready(runtime, handle->object, event.ready);
+    else runtime->counts.events_stale++;
+}
+
 int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
     Event events[batch];
     os::KeepErrors keep;

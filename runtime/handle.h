@@ -8,8 +8,10 @@ namespace zyntax {
 
 // A kind of such objects.
 struct HandleKind {
-    void (*destroy)(Runtime *, void *object);      // with its handle, as the runtime ends
-    uint64_t (*count_waiting)(const void *object); // operations in its rings, for is_valid
+    void (*destroy)(Runtime *, void *object);                         // with its handle, as the runtime ends
+    uint64_t (*count_waiting)(const void *object);                    // operations in its rings, for is_valid
+    void (*ready)(Runtime *, void *object, uint32_t ready) = nullptr; // bits of Event::ready; null: no descriptor
+    void (*forget)(void *object) = nullptr;                           // in a copy after fork. Null: nothing to do
 };
 
 // What such a handle names: an object of its runtime.

@@ -69,9 +69,8 @@ void wait_for_visitors(Runtime *runtime) {
 // of driving, so only what store_in_order keeps in order is looked at.
 void forget_copy(Runtime *runtime) {
     runtime->tasks.retire();
-    each_io(runtime, [](const Io *io) {
-        os::close(io->fd);
-        if (io->unregistered >= 0) os::close(io->unregistered);
+    runtime->handles.each([](uint32_t, const Handle *handle) {
+        if (handle->kind && handle->kind->forget) handle->kind->forget(handle->object);
     });
     runtime->ops.retire();
     runtime->handles.retire();
@@ -136,8 +135,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     os::KeepErrors keep;
     bool is_copy = runtime->process != os::process_mark();
     if (driving == runtime->inbox || (runtime->is_driving && !is_copy)) {
-        os::panic(
-            "zyntax: zyntax_runtime_destroy was called from inside a poll, drop or callback of its own runtime\n");
+        os::panic("zyntax: zyntax_runtime_destroy was called inside a poll, drop or callback of the same runtime\n");
     }
     if (is_copy) return forget_copy(runtime);
     check_thread(runtime);

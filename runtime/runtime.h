@@ -13,48 +13,6 @@
 
 namespace zyntax {
 
-// A registered descriptor.
-struct Io {
-    void *handle = nullptr;       // as the host knows it, and the poller
-    void *registration = nullptr; // the poller's
-    Io *next = nullptr;           // in the chain of IoTable
-    os::Kind kind = os::Kind::other;
-    bool gives_no_delay = false;   // a listener of ours: what it accepts has TCP_NODELAY
-    bool listens = false;          // the system has said so
-    bool was_blocking = false;     // when it was given, and so once it goes
-    intptr_t fd = -1;              // -1: somebody else closed it, and its number is another handle's
-    intptr_t unregistered = -1;    // a connection that a listener accepted when the kernel had no registrations left
-    zyntax_op retry = 0;           // of a listener's timer, until which its accepts rest
-    uint32_t readiness = 0;        // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
-    uint32_t reported = 0;         // the same bits, of an event that came while no zyntax_io_ready waited
-    Ring readers, writers, either; // operations of those who wait
-};
-
-// Those that are registered, by descriptor: so that none is registered twice. About one a chain.
-class IoTable {
-public:
-    explicit IoTable(Memory &memory) : memory_(memory) {}
-    ~IoTable() { block_.give(memory_); }
-    IoTable(const IoTable &) = delete;
-    IoTable &operator=(const IoTable &) = delete;
-
-    bool reserve(uint64_t count); // room for so many; false without memory
-
-    // With room: the pointer to the one with that descriptor, or to null, where it would be.
-    Io **link_of(intptr_t fd) const {
-        uint64_t hash = static_cast<uint64_t>(fd) * 0x9E3779B97F4A7C15u; // Windows' numbers are multiples of 4
-        Io **link = &chains_[(hash >> 32) & (count_ - 1)];
-        while (*link && (*link)->fd != fd) link = &(*link)->next;
-        return link;
-    }
-
-private:
-    Memory &memory_;
-    GrowingBlock block_;
-    Io **chains_ = nullptr;
-    uint32_t count_ = 0; // a power of two, or 0
-};
-
 // A part that is linked in only when used, and hears when the runtime ends. Lives in the arena.
 struct Part {
     Part *next;
@@ -81,9 +39,9 @@ struct zyntax_runtime {
     Waker waker = {};                // what it is given
     // What a poll that cannot say so itself has done with its waker:
     uint64_t wakers_taken = 0;    // zyntax_current_waker calls
-    uint64_t await_calls = 0;     // of await points, with the polled task's waker, or that were ready
-    int64_t awaits_left = 0;      // await points of this poll that may still be ready at once
-    int64_t await_budget = 0;     // the same when a poll begins
+    uint64_t waker_stores = 0;    // calls of await points that stored the polled task's waker
+    int64_t awaits_left = 0;      // await points that this poll may still complete
+    int64_t await_budget = 0;     // awaits_left when a poll begins
     int64_t stored_elsewhere = 0; // how often other runtimes have come to store the polled task's waker
     bool is_polling_leaf = false; // what is armed now is not what the polled task says it waits for
 
@@ -101,7 +59,6 @@ struct zyntax_runtime {
     zyntax::Cells<zyntax::Task> tasks{memory};
     zyntax::Cells<zyntax::Op> ops{memory};
     zyntax::Cells<zyntax::Handle> handles{memory};
-    zyntax::IoTable ios{memory};
     zyntax::Timers timers;
     zyntax::Ring to_call;            // operations of hosts that are to be called: by the loop, outside everything
     zyntax::Ring orphans;            // operations of tasks that have ended, until the loop gives them up
@@ -119,7 +76,6 @@ struct zyntax_runtime {
     uint64_t spun_at = 0;             // polls when the last spin found nothing
     uint64_t io_waiting = 0, calls = 0;
     bool is_batch_full = false; // the kernel may have more events than the last wait took
-    uint32_t reported = 0;      // bits of the event that is being dispatched; 0: none is
 
     bool has_queued() const { return queue_begin != queue_end; }
 
@@ -148,51 +104,6 @@ void poke(Inbox *);            // any thread, as a visitor: wakes the loop if it
 void wake(void *data);                           // the wake function of every waker of this library
 void enqueue(Runtime *, uint32_t index, Task *); // no-op when queued already
 void cancel_task(Runtime *, uint32_t index, Task *);
-
-// ---- io.cpp ----
-
-using IoRef = Ref<Io>;
-
-// A handle in two steps, so that what may fail for want of memory comes before there is a descriptor to lose. `reserve`
-// returns 0 with *out, or an error. register_io gives *io back when it fails.
-int32_t reserve_io(Runtime *, Io **out);
-void unreserve_io(Runtime *, Io *);
-int32_t register_io(Runtime *, Io *, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
-
-ZYNTAX_INTERNAL extern const HandleKind io_kind;
-
-// Calls visit(io) for every one that is open.
-template <class Visit> void each_io(const Runtime *runtime, Visit visit) {
-    runtime->handles.each([&](uint32_t, const Handle *handle) {
-        if (handle->kind == &io_kind) visit(static_cast<Io *>(handle->object));
-    });
-}
-
-// Ends a handle. Its waiters are woken and find a dead handle. The descriptor comes back as it was given, or -1 where
-// somebody else has closed it.
-intptr_t remove_io(Runtime *, Io *);
-void close_io(Runtime *, Io *); // as remove_io, and closes the descriptor
-
-// What tells of directions: themselves, and that they are closed.
-constexpr uint32_t bits_of(uint32_t directions) {
-    return (directions & readable ? readable | read_closed : 0) | (directions & writable ? writable | write_closed : 0);
-}
-
-void dispatch(Runtime *, const Event &);
-
-inline IoRef find_io(zyntax_io *handle) { return find<Io>(handle, &io_kind); }
-
-// The operation of an op that waits for this handle and these directions. Most ops are zero.
-Op *find_io_waiter(const IoRef &, uint32_t directions, zyntax_op *op_id);
-inline Op *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
-    return *op_id ? find_io_waiter(ref, directions, op_id) : nullptr;
-}
-
-// Puts the waker among those that wait for a direction (or for both: whichever comes first); null without memory.
-Op *add_waiter(const IoRef &, uint32_t directions, zyntax_op *, Waker *);
-
-// Ends a call that has to wait for the poller to report a direction.
-PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *, Waker *, int64_t *result);
 
 // ---- tasks.cpp ----
 
@@ -298,7 +209,6 @@ inline Runtime *driven() {
 // begun may always end: it could hold a result.
 inline Answer answer_at_once(zyntax_op *op_id, const Waker *waker, int64_t *result) {
     Runtime *polling = driven();
-    if (polling && waker && waker->data == polling->waker.data) polling->await_calls++;
     if (!op_id || !waker || !waker->wake || !result) return refuse_arguments(op_id, result);
     if (polling && polling->awaits_left <= 0 && polling->current && !*op_id) return end_poll(polling, op_id, waker);
     return {};
@@ -306,10 +216,7 @@ inline Answer answer_at_once(zyntax_op *op_id, const Waker *waker, int64_t *resu
 
 // Ends a call of an await point with a result. `result` may be null.
 inline PollStatus complete(zyntax_op *op_id, int64_t *result, int64_t value) {
-    if (Runtime *polling = driven()) {
-        polling->await_calls++;
-        polling->awaits_left--;
-    }
+    if (Runtime *polling = driven()) polling->awaits_left--;
     *op_id = 0;
     if (result) *result = value;
     return POLL_READY;

@@ -71,17 +71,17 @@ bool zyntax_runtime::is_valid_by_and_by() {
 
 void zyntax::panic_for_thread(const char *function) {
     char text[200];
-    snprintf(text, sizeof text, "zyntax: %s is marked [rt] and was called while another thread drives the runtime\n",
-             function);
+    snprintf(text, sizeof text,
+             "zyntax: %s was called while another thread drives the runtime, but is not marked [any]\n", function);
     os::panic(text);
 }
 
 void zyntax::panic_for_status(const Runtime *runtime, const Task *task, int32_t status) {
     char text[200];
     snprintf(text, sizeof text,
-             "zyntax: task 0x%" PRIxPTR " has returned %" PRId32 ", neither POLL_READY nor POLL_PENDING, from its "
-             "poll function 0x%" PRIxPTR "\n",
-             to_bits(runtime->waker.data), status, reinterpret_cast<uintptr_t>(task->poll));
+             "zyntax: task 0x%" PRIxPTR " has poll function 0x%" PRIxPTR ", which returned %" PRId32
+             " instead of POLL_READY or POLL_PENDING\n",
+             to_bits(runtime->waker.data), reinterpret_cast<uintptr_t>(task->poll), status);
     os::panic(text);
 }
 #endif

@@ -4,9 +4,9 @@
 using namespace support;
 
 TEST_CASE("without_a_thread_the_result_is_eagain_and_the_function_has_not_run") {
-    SKIP_WHEN(sanitized, "a sanitizer needs address space itself");
-    SKIP_WHEN(under_emulation(), "the address space is the emulator's, which knows no limit");
-    SKIP_WHEN(!has_address_space_limit, "nothing limits the address space here, and with it threads");
+    SKIP_WHEN(sanitized, "a sanitizer needs the address space");
+    SKIP_WHEN(under_emulation(), "the emulator's address space has no limit");
+    SKIP_WHEN(!has_address_space_limit, "this system cannot limit address space, and so threads");
     Runtime rt;
     static std::atomic<int> runs;
     runs = 0;
@@ -28,9 +28,9 @@ TEST_CASE("without_a_thread_the_result_is_eagain_and_the_function_has_not_run") 
 }
 
 TEST_CASE("when_no_further_thread_can_be_started_those_that_run_do_the_work") {
-    SKIP_WHEN(sanitized, "a sanitizer needs address space itself");
-    SKIP_WHEN(under_emulation(), "the address space is the emulator's, which knows no limit");
-    SKIP_WHEN(!has_address_space_limit, "nothing limits the address space here, and with it threads");
+    SKIP_WHEN(sanitized, "a sanitizer needs the address space");
+    SKIP_WHEN(under_emulation(), "the emulator's address space has no limit");
+    SKIP_WHEN(!has_address_space_limit, "this system cannot limit address space, and so threads");
     Runtime rt(with_threads(4));
     Held held;
     Await first(rt, blocking(rt, Held::job, &held, 0));

@@ -194,7 +194,7 @@ TEST_CASE("the_end_of_a_job_that_is_preempted_writes_to_nobody_else") { check(en
 // On one processor nothing but a sleep of the destroying thread lets the other one end its call. A kernel takes such a
 // thread off the processor after about a second.
 TEST_CASE("a_thread_that_comes_before_all_others_destroys_while_one_of_them_is_preempted") {
-    SKIP_WHEN(!come_first(true), "no privilege to come first");
+    SKIP_WHEN(!come_first(true), "no privilege for a higher priority");
     come_first(false);
     OneProcessor pinned;
     dozed = 0;

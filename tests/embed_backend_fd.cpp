@@ -14,7 +14,7 @@ bool has_no_descriptor() {
     Runtime rt;
     return zyntax_runtime_backend_fd(rt) == -1;
 }
-#define NEEDS_DESCRIPTOR SKIP_WHEN(has_no_descriptor(), "this poller has no descriptor that a host could watch")
+#define NEEDS_DESCRIPTOR SKIP_WHEN(has_no_descriptor(), "this poller has no descriptor for a host to watch")
 
 bool readable(zyntax_runtime *rt) { return wait_for(Descriptor(zyntax_runtime_backend_fd(rt)), POLLIN, 0); }
 

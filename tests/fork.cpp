@@ -12,7 +12,7 @@ namespace {
 
 #define NEEDS_FORK                                  \
     SKIP_WHEN(!has_fork, "this system has no fork") \
-    SKIP_WHEN(on_libkqueue, "its thread is not in the child");
+    SKIP_WHEN(on_libkqueue, "libkqueue's thread does not exist in a forked child");
 
 // Leaves a child with the number of the check that failed.
 #define EXPECT_IN_CHILD(condition, number) \
@@ -360,7 +360,7 @@ TEST_CASE("a_child_with_its_parents_process_number_has_a_copy_as_any_other") {
             return first.end();
         });
         int end = outer.end();
-        SKIP_WHEN(end == impossible, "this user can make no namespaces");
+        SKIP_WHEN(end == impossible, "this user cannot create namespaces");
         CHECK(end == 0);
     }
 }

@@ -22,7 +22,7 @@ namespace {
 
 #define NEEDS_FORK                                  \
     SKIP_WHEN(!has_fork, "this system has no fork") \
-    SKIP_WHEN(on_libkqueue, "its thread is not in the child");
+    SKIP_WHEN(on_libkqueue, "libkqueue's thread does not exist in a forked child");
 
 // An allocator that knows every block and never uses one again, and that calls `on_step` before and after each change.
 // It takes no lock: one thread uses it.
@@ -249,7 +249,7 @@ private:
 TEST_CASE("a_child_forked_between_any_two_instructions_of_a_growing_runtime_can_destroy_its_copy") {
     NEEDS_FORK
     SKIP_WHEN(sanitized, "too many instructions");
-    SKIP_WHEN(under_emulation(), "an emulator steps otherwise");
+    SKIP_WHEN(under_emulation(), "an emulator does not step single instructions");
     std::vector<int> growing; // steps to look at
     {
         Growth growth;

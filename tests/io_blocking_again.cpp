@@ -24,7 +24,7 @@ std::vector<MakePair> all_pairs() {
     return all;
 }
 
-#define SKIP_WITHOUT_FLAGS SKIP_WHEN(on_windows, "a socket of Windows does not tell whether it blocks")
+#define SKIP_WITHOUT_FLAGS SKIP_WHEN(on_windows, "Windows cannot report whether a socket blocks")
 
 } // namespace
 

@@ -27,7 +27,7 @@ struct Peers {
 } // namespace
 
 TEST_CASE("thousands_of_descriptors_that_are_ready_at_once_are_all_served") {
-    SKIP_WHEN(on_libkqueue, "libkqueue forgets events that it finds no room for");
+    SKIP_WHEN(on_libkqueue, "libkqueue loses events that do not fit into one wait");
     ManyDescriptors limit;
     Runtime rt;
     Peers peers(rt, std::min(most_descriptors() / 2 - 50, 3000));
@@ -51,7 +51,7 @@ TEST_CASE("thousands_of_descriptors_that_are_ready_at_once_are_all_served") {
 }
 
 TEST_CASE("a_descriptor_that_is_always_ready_does_not_starve_the_others") {
-    SKIP_WHEN(on_libkqueue, "libkqueue forgets events that it finds no room for");
+    SKIP_WHEN(on_libkqueue, "libkqueue loses events that do not fit into one wait");
     ManyDescriptors limit;
     Runtime rt;
     Peers peers(rt, 500);
@@ -82,7 +82,7 @@ TEST_CASE("a_descriptor_that_is_always_ready_does_not_starve_the_others") {
 }
 
 TEST_CASE("when_more_are_ready_than_one_wait_reports_the_others_come_next") {
-    SKIP_WHEN(on_libkqueue, "libkqueue forgets events that it finds no room for");
+    SKIP_WHEN(on_libkqueue, "libkqueue loses events that do not fit into one wait");
     ManyDescriptors limit;
     Runtime rt;
     Peers peers(rt, 1000);

@@ -88,7 +88,7 @@ TEST_CASE("an_empty_read_takes_no_datagram") {
 }
 
 TEST_CASE("a_port_where_nobody_listens_is_an_error_once_and_then_the_socket_goes_on") {
-    SKIP_WHEN(on_windows, "the runtime asks Windows not to report a datagram that nobody took");
+    SKIP_WHEN(on_windows, "the runtime turns Windows' report of undelivered datagrams off");
     SKIP_WHEN(on_libkqueue, "libkqueue takes the error of a socket that it reports");
     Runtime rt;
     Fd gone = udp(0);

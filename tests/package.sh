@@ -1,6 +1,7 @@
 #!/bin/sh
-# Proves that the library can be had in every way that README names: as a Meson subproject, through pkg-config, by
-# plain compiler calls, from C with `cc` alone, from CMake and Cargo; and that the archive carries nothing along.
+# Proves that the library can be had in every way that README and docs/build.md name: as a Meson subproject, through
+# pkg-config, by plain compiler calls, from C with `cc` alone, from CMake and Cargo, as two files. Each way optimises
+# where its user chooses nothing, and the archive carries nothing along.
 #
 #   package.sh             every check: prints `ok NAME`, `skip NAME`, or `FAIL NAME` with the output; exit 1 on failure
 #   package.sh NAME ...    only these; exit 77 when all of them were skipped for want of a tool
@@ -36,18 +37,58 @@ needs() {
 # A copy of what a vendoring project needs, and nothing else.
 vendor() {
     mkdir -p "$1"
-    cp -R "$root/include" "$root/runtime" "$root/platform" "$root/meson.build" "$root/meson_options.txt" "$1"
+    cp -R "$root/include" "$root/runtime" "$root/platform" "$root/meson.build" "$root/meson_options.txt" \
+        "$root/LICENSE" "$1"
 }
 
-# The fenced block that follows `<!-- snippet: NAME -->` in README.md.
+# The fenced block that follows `<!-- snippet: NAME -->` in README.md or a page.
 snippet() {
     awk -v mark="<!-- snippet: $1 -->" '
         $0 == mark { wanted = 1; next }
         wanted && /^```/ { if (inside) exit; inside = 1; next }
-        inside { print }' "$root/README.md" >snippet.tmp
-    test -s snippet.tmp || fail "README.md has no snippet $1"
+        inside { print }' "$root/README.md" "$root"/docs/*.md >snippet.tmp
+    test -s snippet.tmp || fail "no page has a snippet $1"
     cat snippet.tmp
     rm snippet.tmp
+}
+
+# From here on every compiler that is found in PATH writes its arguments to ./compiled, a line a call.
+watch_compilers() {
+    mkdir watched
+    for tool in c++ g++ clang++ cc gcc clang; do
+        found=$(command -v $tool) || continue
+        # ccache takes the next compiler of PATH.
+        printf '#!/bin/sh\necho "" "$@" "" >>"%s"\nPATH="%s" exec "%s" "$@"\n' "$PWD/compiled" "$PATH" "$found" \
+            >watched/$tool
+        chmod +x watched/$tool
+    done
+    PATH=$PWD/watched:$PATH
+    : >compiled
+}
+
+# The calls in ./compiled that compiled the library optimised it, with its own checks or without: is_optimised CHECKS
+is_optimised() {
+    grep -E '(runtime|platform)/[^ ]*\.cpp|zyntax_async_runtime\.cpp' compiled | grep -E -- ' -c ' >calls ||
+        fail "no call compiled the library: $(cat compiled)"
+    while read -r call; do
+        level=$(printf '%s\n' "$call" | tr ' ' '\n' | grep '^-O' | tail -n 1)
+        case $call in
+        *-DNDEBUG*) checks=unchecked ;;
+        *) checks=checked ;;
+        esac
+        case $level,$checks in
+        -O[123],"$1") ;;
+        *) fail "level '$level', $checks; wanted -O1 to -O3, $1: $call" ;;
+        esac
+    done <calls
+    echo "optimised and $1: $(wc -l <calls) calls"
+    : >compiled
+}
+
+# The same for a build directory of Meson's.
+is_optimised_by_meson() {
+    grep '"command"' "$1/compile_commands.json" >compiled
+    is_optimised "$2"
 }
 
 # A task that sleeps a millisecond and says so.
@@ -90,11 +131,11 @@ install_library() {
     {
         ! command -v flock >/dev/null || flock 9
         [ -f "$library/build/build.ninja" ] ||
-            quiet_meson "$library/build" "$root" --prefix="$library/prefix" -Dlibdir=lib -Ddefault_library="$1" \
-                --buildtype=release
+            quiet_meson "$library/build" "$root" --prefix="$library/prefix" -Dlibdir=lib -Ddefault_library="$1"
         meson install -C "$library/build" --only-changed >install.log 2>&1 ||
             { cat install.log && fail "installing failed"; }
     } 9>"$library/lock"
+    is_optimised_by_meson "$library/build" unchecked
     ln -s "$library/prefix" prefix
     export PKG_CONFIG_PATH="$library/prefix/lib/pkgconfig"
 }
@@ -102,6 +143,10 @@ install_library() {
 needs_no_cpp_library() {
     ldd "$1" >ldd.log 2>&1 || true
     ! grep -E 'libstdc|libc\+\+|libgcc_s|libunwind' ldd.log || fail "$1 needs the C++ library or an unwinder"
+}
+
+soname() {
+    sed -n "s/^  version: '0\.\([0-9]*\)\..*/libzyntax_async_runtime.so.0.\1/p" "$root/meson.build"
 }
 
 # Names of the functions that the header declares.
@@ -127,7 +172,11 @@ check_meson_subproject() {
         ! grep -i 'warning' ninja.log meson.log || fail "warnings"
         "build-$kind/app"
         needs_no_cpp_library "build-$kind/app"
+        is_optimised_by_meson "build-$kind" checked
     done
+    # Meson 1.0 sets b_ndebug for the main project alone.
+    quiet_meson build-release --buildtype=release
+    is_optimised_by_meson build-release unchecked
     ! ls "build-static/subprojects/$name/tests" 2>/dev/null || fail "a subproject builds the tests"
 }
 
@@ -147,6 +196,27 @@ check_pkg_config_static() {
     test "$version" = "$header_version" || fail "pkg-config says $version, the header $header_version"
 }
 
+# The commands of docs/build.md, with their own prefix in place of the system's.
+check_install() {
+    needs meson ninja pkg-config
+    vendor .
+    mkdir bindings
+    cp -R "$root/bindings/zyntax" bindings
+    write_consumer main.c
+    snippet install | sed "s,/usr/local,$PWD/prefix -Dlibdir=lib,; s,^meson,quietly meson," >install.sh
+    # shellcheck disable=SC2016 # the text is a script
+    export PKG_CONFIG_PATH="$PWD/prefix/lib/pkgconfig"
+    {
+        echo 'quietly() { "$@" >log 2>&1 || { cat log && exit 1; }; }'
+        cat install.sh
+    } >quiet.sh
+    sh -eu quiet.sh
+    ./app
+    is_optimised_by_meson build unchecked
+    cmp LICENSE "prefix/share/doc/$name/LICENSE"
+    cmp include/zyntax_async_runtime.h prefix/include/zyntax_async_runtime.h
+}
+
 check_pkg_config_shared() {
     needs meson ninja pkg-config
     install_library shared
@@ -154,7 +224,7 @@ check_pkg_config_shared() {
     # shellcheck disable=SC2046 # the flags are several words
     cc -Wall -Wextra -Werror main.c $(pkg-config --cflags --libs "$name") -Wl,-rpath,"$PWD/prefix/lib" -o main
     ./main
-    ldd main | grep libzyntax_async_runtime.so.0 || fail "the program does not load the shared library by its SONAME"
+    ldd main | grep "$(soname)" || fail "the program does not load the shared library by its SONAME"
     needs_no_cpp_library main
 }
 
@@ -270,8 +340,18 @@ check_by_hand() {
     vendor zyntax-async-runtime
     write_consumer main.c
     snippet by-hand >build.sh
+    watch_compilers
     sh -eux build.sh
     ./app
+    is_optimised unchecked
+}
+
+# Builds ./CMakeLists.txt as somebody does who chooses nothing, and runs its `app`.
+builds_with_cmake() {
+    cmake -S . -B build >cmake.log 2>&1 || { cat cmake.log && fail "cmake failed"; }
+    cmake --build build >build.log 2>&1 || { cat build.log && fail "building failed"; }
+    ! grep -i 'warning' build.log cmake.log || fail "warnings"
+    build/app
 }
 
 check_cmake() {
@@ -279,11 +359,17 @@ check_cmake() {
     vendor zyntax-async-runtime
     write_consumer main.c
     snippet cmake >CMakeLists.txt
-    cmake -S . -B build >cmake.log 2>&1 || { cat cmake.log && fail "cmake failed"; }
-    cmake --build build >build.log 2>&1 || { cat build.log && fail "building failed"; }
-    ! grep -i 'warning' build.log cmake.log || fail "warnings"
-    build/app
+    watch_compilers
+    builds_with_cmake
+    is_optimised unchecked
     needs_no_cpp_library build/app
+}
+
+# Builds and runs the package in this folder as a user of Cargo does: run_cargo CARGO OPTION ...
+run_cargo() {
+    cargo run --offline "$@" >cargo.log 2>&1 || { cat cargo.log && fail "cargo run $* failed"; }
+    tail -n 1 cargo.log
+    ! grep -i '^warning' cargo.log || fail "warnings"
 }
 
 check_cargo() {
@@ -296,9 +382,11 @@ check_cargo() {
     CARGO_TARGET_DIR=$PWD/target
     export CARGO_TARGET_DIR
     cargo fetch >fetch.log 2>&1 || { tail -n 3 fetch.log && skip "the cc crate cannot be fetched"; }
-    cargo run --release --offline >cargo.log 2>&1 || { cat cargo.log && fail "cargo run failed"; }
-    tail -n 1 cargo.log
-    ! grep -i '^warning' cargo.log || fail "warnings"
+    watch_compilers
+    run_cargo
+    is_optimised checked
+    run_cargo --release
+    is_optimised unchecked
     for program in target/release/app*; do
         if test -f "$program" && test -x "$program"; then
             ! ldd "$program" | grep -E 'libstdc|libc\+\+' || fail "the program needs the C++ library"
@@ -306,10 +394,77 @@ check_cargo() {
     done
 }
 
+# The crate as a debug build of a user compiles it.
+check_crates() {
+    needs cargo
+    watch_compilers
+    export CARGO_TARGET_DIR="$PWD/target"
+    cd "$root/bindings/rust"
+    cargo fetch --locked >"$CARGO_TARGET_DIR.log" 2>&1 || skip "the crates cannot be fetched"
+    cargo build --locked --offline -p zyntax-async-runtime-sys >"$CARGO_TARGET_DIR.log" 2>&1 ||
+        { cat "$CARGO_TARGET_DIR.log" && fail "cargo build failed"; }
+    cd "$CARGO_TARGET_DIR/.."
+    is_optimised checked
+}
+
+# ---- The library as two files ----------------------------------------------------------------------------------------
+
+# The two files, and a program beside them.
+write_two_files() {
+    needs python3
+    python3 "$root/tools/amalgamate.py" .
+    write_consumer main.c
+    sed -i 's/<zyntax_async_runtime.h>/"zyntax_async_runtime.h"/' main.c
+}
+
+check_two_files_cc() {
+    write_two_files
+    snippet two-files-cc >build.sh
+    watch_compilers
+    sh -eux build.sh
+    ./app
+    is_optimised unchecked
+    needs_no_cpp_library app
+}
+
+check_two_files_cmake() {
+    needs cmake
+    write_two_files
+    snippet two-files-cmake-project >CMakeLists.txt
+    snippet two-files-cmake | grep -Fxf - CMakeLists.txt || fail "the complete CMakeLists.txt lacks the short recipe"
+    watch_compilers
+    builds_with_cmake
+    is_optimised unchecked
+}
+
+check_two_files_cargo() {
+    needs cargo
+    write_two_files
+    mkdir src
+    snippet cargo-toml >Cargo.toml
+    snippet cargo-main >src/main.rs
+    { echo 'fn main() {' && snippet two-files-cargo && echo '}'; } >build.rs
+    CARGO_TARGET_DIR=$PWD/target
+    export CARGO_TARGET_DIR
+    cargo fetch >fetch.log 2>&1 || { tail -n 3 fetch.log && skip "the cc crate cannot be fetched"; }
+    watch_compilers
+    run_cargo
+    is_optimised unchecked
+}
+
 # The program that README shows as what a compiler has to emit.
 check_readme_program() {
-    needs meson ninja
+    needs meson ninja python3
     install_library static
+    # README's first program, by the commands below it.
+    mkdir two_files
+    python3 "$root/tools/amalgamate.py" two_files
+    snippet hello >two_files/hello.c
+    snippet hello-build >build.sh
+    (cd two_files && sh -eux ../build.sh)
+    timeout 30 two_files/hello | tee hello.out
+    echo 'hello, world' | cmp - hello.out || fail "another output"
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include -c two_files/hello.c
     snippet emitted-c >emitted.c
     cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iprefix/include emitted.c prefix/lib/libzyntax_async_runtime.a \
         -pthread -o emitted
@@ -372,16 +527,13 @@ check_shared_symbols() {
     nm -D --defined-only "$library" | awk '{ print $NF }' | sort >exported
     diff wanted exported || fail "exports (>) and declarations (<) differ"
     readelf -d "$library" >dynamic
-    grep 'SONAME.*\[libzyntax_async_runtime\.so\.0\]' dynamic || fail "no SONAME"
+    grep "SONAME.*\[$(soname)\]" dynamic || fail "no SONAME $(soname)"
     ! grep -E 'NEEDED.*(stdc|c\+\+|gcc_s)' dynamic || fail "the shared library needs the C++ runtime"
     ! grep -E 'TEXTREL|RPATH|RUNPATH' dynamic || fail "text relocations or a run path"
 }
 
-# A program that only spawns and runs carries no part that it does not use.
-check_optional_parts() {
-    needs meson ninja nm
-    install_library static
-    archive=prefix/lib/libzyntax_async_runtime.a
+# A program that only spawns and runs.
+write_minimal() {
     cat >minimal.c <<'END'
 #include <zyntax_async_runtime.h>
 
@@ -399,22 +551,48 @@ int main(void) {
     return (int)error;
 }
 END
+}
+
+carries_no_unused_part() {
+    ./"$1"
+    for function in blocking channel_create tcp_connect promise_spawn runtime_symbols; do
+        ! nm "$1" | grep " T zyntax_$function\$" || fail "zyntax_$function is linked in although unused"
+    done
+    size "$1"
+}
+
+check_optional_parts() {
+    needs meson ninja nm
+    install_library static
+    archive=prefix/lib/libzyntax_async_runtime.a
+    write_minimal
     cc -Iprefix/include minimal.c "$archive" -pthread -Wl,-Map=map -o minimal
-    ./minimal
     for part in blocking channel connect promise; do
         ar t "$archive" | grep -q "$part\.cpp" || fail "the archive has no member for $part"
         ! grep -E "libzyntax_async_runtime\.a\([^)]*$part\.cpp\.o\)" map || fail "$part is linked in although unused"
     done
-    for function in blocking channel_create tcp_connect promise_spawn runtime_symbols; do
-        ! nm minimal | grep " T zyntax_$function\$" || fail "zyntax_$function is linked in although unused"
-    done
-    size minimal
+    carries_no_unused_part minimal
+}
+
+# The same with two files, by sections.
+check_two_files_optional_parts() {
+    needs python3 nm
+    python3 "$root/tools/amalgamate.py" .
+    write_minimal
+    sed -i 's/<zyntax_async_runtime.h>/"zyntax_async_runtime.h"/' minimal.c
+    c++ -std=c++20 -O2 -DNDEBUG -fno-exceptions -fno-rtti -ffunction-sections -fdata-sections \
+        -c zyntax_async_runtime.cpp
+    cc minimal.c zyntax_async_runtime.o -pthread -o whole
+    nm whole | grep ' T zyntax_channel_create$' || fail "the check would not notice a part"
+    cc minimal.c zyntax_async_runtime.o -pthread -Wl,--gc-sections -o minimal
+    carries_no_unused_part minimal
 }
 
 # ---- Running them ---------------------------------------------------------------------------------------------------
 
 all='header meson_subproject pkg_config_static pkg_config_shared seed_document_program plain_gxx plain_clangxx
-    archive_symbols plain_symbols shared_symbols optional_parts by_hand cmake cargo readme_program'
+    archive_symbols plain_symbols shared_symbols optional_parts by_hand cmake cargo crates install two_files_cc
+    two_files_cmake two_files_cargo two_files_optional_parts readme_program'
 
 case ${1:-} in
 --list)

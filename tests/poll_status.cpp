@@ -35,7 +35,7 @@ template <int value> void run_one() {
 } // namespace
 
 TEST_CASE("a_debug_build_names_the_task_whose_poll_returned_another_value_and_aborts") {
-    SKIP_WHEN(!has_processes, "nothing may abort here");
+    SKIP_WHEN(!has_processes, "this system has no child processes that may abort");
     if (!checked) return; // a release build trusts its host
     for (void (*run)() : {run_one<2>, run_one<-1>, run_one<256>}) {
         Death death = death_of(run);
@@ -54,6 +54,6 @@ TEST_CASE("a_debug_build_names_the_task_whose_poll_returned_another_value_and_ab
 }
 
 TEST_CASE("the_two_values_that_it_may_return_are_left_alone_in_every_build") {
-    SKIP_WHEN(!has_processes, "nothing may abort here");
+    SKIP_WHEN(!has_processes, "this system has no child processes that may abort");
     for (void (*run)() : {run_one<POLL_READY>, run_one<POLL_PENDING>}) CHECK(death_of(run).left);
 }

@@ -44,7 +44,7 @@ struct Crowd {
 } // namespace
 
 TEST_CASE("more_ready_descriptors_than_fit_are_reported_by_the_next_waits") {
-    SKIP_WHEN(on_libkqueue, "libkqueue forgets events that it finds no room for");
+    SKIP_WHEN(on_libkqueue, "libkqueue loses events that do not fit into one wait");
     for (uint32_t max : {1u, 3u, 64u}) {
         CAPTURE(max);
         Watched watched;

@@ -62,7 +62,7 @@ TEST_CASE("open_without_memory_fails_and_leaves_nothing") {
 }
 
 TEST_CASE("open_without_descriptors_fails_and_leaves_nothing") {
-    SKIP_WHEN(on_libkqueue, "libkqueue says EBADF when it runs out of descriptors half-way");
+    SKIP_WHEN(on_libkqueue, "libkqueue reports EBADF when it runs out of descriptors");
     SKIP_WHEN(!has_descriptor_limit, "Windows has no limit of handles to run into");
     { Watched first; }
     Heap heap;
@@ -79,7 +79,7 @@ TEST_CASE("open_without_descriptors_fails_and_leaves_nothing") {
 }
 
 TEST_CASE("add_without_memory_fails_and_changes_nothing") {
-    SKIP_WHEN(on_libkqueue, "libkqueue forgets events that it finds no room for");
+    SKIP_WHEN(on_libkqueue, "libkqueue loses events that do not fit into one wait");
     Watched watched;
     std::vector<Pair> pairs;
     for (int i = 0; i < 100; i++) pairs.push_back(socket_pair());

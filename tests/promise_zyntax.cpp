@@ -282,7 +282,8 @@ TEST_CASE("two_hosts_on_two_runtimes_of_one_thread_do_not_disturb_each_other") {
 
 TEST_CASE("path_c_parks_outside_this_runtime_and_returns_at_once") {
     // A symbol __zyntax_async_set_timeout notes a timer with its host and returns; nobody has this task's waker. Its
-    // state machine, polled again as one that advanced, would go on before its time. README says to alias `sleep`.
+    // state machine, polled again as one that advanced, would go on before its time. docs/zyntax.md says to alias
+    // `sleep`.
     Runtime rt;
     Compiled bridge({}), aliased({sleeping_for(20 * ms)});
     bridge.returns = [](Compiled &self) { return int64_t(self.polls == 1 ? 0 : 1); };

@@ -19,7 +19,7 @@ case ${1:-} in
     ;;
 esac
 
-path=$(sh tools/setup.sh build test ${cross:+cross})
+path=$(sh tools/setup.sh build test ${native:+native} ${cross:+cross})
 PATH=${path:+$path:}$PATH
 summary=$(mktemp)
 trap 'rm -f "$summary"' EXIT

@@ -124,7 +124,7 @@ TEST_CASE("a_runtime_works_where_a_newer_system_call_is_refused") {
             CAPTURE(error);
             Child child([&] { return refuse(call, error) ? works() : no_filters; });
             int end = child.end();
-            SKIP_WHEN(end == no_filters, "no filter can be installed here");
+            SKIP_WHEN(end == no_filters, "this process cannot install a filter of system calls");
             CHECK(end == 0);
         }
     }
@@ -148,7 +148,7 @@ TEST_CASE("a_drive_whose_wait_is_refused_altogether_ends_with_the_systems_error"
             return as_it_says && waits <= 2 ? 0 : 1;
         });
         int end = child.end();
-        SKIP_WHEN(end == no_filters, "no filter can be installed here");
+        SKIP_WHEN(end == no_filters, "this process cannot install a filter of system calls");
         CHECK(end == 0);
     }
 #endif

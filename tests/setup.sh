@@ -118,23 +118,45 @@ fail() {
 
 # Each list of purposes on a new machine. Its compilers cannot make what the probes ask for.
 cp -R "$machine/bin" "$machine/new"
-for purposes in build 'build test' 'build test fuzz' 'build test cross' 'fuzz build' 'cross test build'; do
+for purposes in build 'build test' 'build test native' 'build test native fuzz' 'build test native cross' 'fuzz build' \
+    'cross test build'; do
     rm -rf "$machine/bin" "$machine/calls" "$machine/build"
     cp -R "$machine/new" "$machine/bin"
     # shellcheck disable=SC2086 # one argument a purpose
     PATH="$machine/bin" sh "$machine/tools/setup.sh" $purposes >"$machine/log" 2>&1 || fail "setup.sh $purposes failed"
     wanted='g++ gcc meson'
-    case $purposes in *test*) wanted="$wanted doctest-dev clang-tidy" ;; esac
+    case $purposes in *test*) wanted="$wanted doctest-dev" ;; esac
+    case $purposes in *native*) wanted="$wanted clang clang-format clang-tidy pkg-config binutils" ;; esac
     case $purposes in *fuzz*) wanted="$wanted clang libclang-rt-14-dev" ;; esac
-    case $purposes in *cross*) wanted="$wanted g++-12-multilib libclang-rt-14-dev-wasm32" ;; esac
+    case $purposes in *cross*) wanted="$wanted clang g++-mingw-w64-x86-64-posix g++-12-multilib libclang-rt-14-dev-wasm32" ;; esac
     for package in $wanted; do
         grep -q "^install.* $package\( \|\$\)" "$machine/calls" || fail "setup.sh $purposes did not install $package"
     done
+    case $purposes in
+    *native* | *fuzz* | *cross*) ;;
+    *) ! grep -E 'clang|wine|mingw|pkg-config' "$machine/calls" || fail "setup.sh $purposes installs too much" ;;
+    esac
     [ "$(grep -c '^update' "$machine/calls")" -eq 1 ] || fail "setup.sh $purposes read the lists of packages twice"
 done
 
-PATH="$machine/bin" sh "$machine/tools/setup.sh" build test fuzz cross >"$machine/log" 2>&1 || fail 'setup.sh failed'
+PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross >"$machine/log" 2>&1 || fail 'setup.sh failed'
 touch "$machine/complete"
 rm "$machine/calls"
-PATH="$machine/bin" sh "$machine/tools/setup.sh" build test fuzz cross >"$machine/log" 2>&1 || fail 'setup.sh failed'
+PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross >"$machine/log" 2>&1 || fail 'setup.sh failed'
 [ ! -e "$machine/calls" ] || fail 'setup.sh installs what is there'
+
+# A user without sudo is told what root has to do. Nothing is installed, and standard output, which is a path, is empty.
+rm -rf "$machine/bin" "$machine/complete"
+cp -R "$machine/new" "$machine/bin"
+rm "$machine/bin/sudo" "$machine/bin/id"
+script id <<'END'
+#!/bin/sh
+echo 1000
+END
+! PATH="$machine/bin" sh "$machine/tools/setup.sh" build test >"$machine/out" 2>"$machine/log" ||
+    fail 'setup.sh says that all is well where it can install nothing'
+[ ! -e "$machine/calls" ] || fail 'setup.sh calls apt-get without being root'
+[ ! -s "$machine/out" ] || fail 'setup.sh prints a path although it failed'
+for command in 'apt-get update' 'apt-get install -y --no-install-recommends.* g++ '; do
+    grep -q "^    $command" "$machine/log" || fail "setup.sh does not tell the command $command"
+done

@@ -225,7 +225,7 @@ TEST_CASE("a_connect_that_would_meet_itself_is_econnrefused") {
             return fd_count() == before && rt.stats().io_open == 0 ? 0 : 2;
         });
         int end = child.end();
-        SKIP_WHEN(end == 99, "no network of its own");
+        SKIP_WHEN(end == 99, "this process cannot create a network of its own");
         CHECK(end == 0);
     }
 }

@@ -53,7 +53,7 @@ TEST_CASE("an_ipv4_address_that_is_written_as_ipv6_listens_for_ipv4") {
 
 TEST_CASE("an_ipv6_address_may_name_its_interface_or_give_its_number") {
     if (!has_ipv6()) return;
-    SKIP_WHEN(loopback_name() == nullptr, "the name of the loopback is not known");
+    SKIP_WHEN(loopback_name() == nullptr, "the name of the loopback device is unknown");
     Runtime rt;
     std::string name = std::string("::1%") + loopback_name(), number = "::1%" + std::to_string(loopback_index());
     for (const std::string &address : {name, number}) {
@@ -89,7 +89,7 @@ TEST_CASE("port_zero_takes_a_free_port_and_tcp_port_tells_which") {
 }
 
 TEST_CASE("tcp_port_of_something_else_is_einval") {
-    SKIP_WHEN(!has_local_sockets, "what is pollable on Windows has a port");
+    SKIP_WHEN(!has_local_sockets, "every pollable handle on Windows has a port");
     Runtime rt;
     Pair pipe = pipe_to_runtime(), unix_socket = socket_pair();
     CHECK(zyntax_tcp_port(adopt(rt, pipe.near)) == ZYNTAX_EINVAL);

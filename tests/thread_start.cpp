@@ -19,7 +19,7 @@ TEST_CASE("tasks_timers_and_io_start_no_thread") {
 }
 
 TEST_CASE("threads_start_on_demand_and_end_with_the_runtime") {
-    SKIP_WHEN(on_libkqueue, "libkqueue has a thread of its own, which comes and goes");
+    SKIP_WHEN(on_libkqueue, "libkqueue starts and ends a thread of its own");
     Thread([] {}).join(); // a sanitizer starts one of its own beside the first
     int before = usage().threads;
     {
@@ -47,7 +47,7 @@ TEST_CASE("one_job_after_the_other_needs_one_thread") {
 }
 
 TEST_CASE("a_thread_of_the_pool_has_a_stack_of_two_mebibytes_or_the_systems_larger_default") {
-    SKIP_WHEN(!has_stack_sizes, "this system does not tell the size of a stack");
+    SKIP_WHEN(!has_stack_sizes, "this system cannot report the size of a stack");
     constexpr size_t mib = size_t{1} << 20;
     for (size_t size : {mib / 8, 16 * mib}) {
         CAPTURE(size);

@@ -160,7 +160,7 @@ def check_left_marks(path, text):
     for number, line in enumerate(text.splitlines(), 1):
         match = LEFT_MARK.search(line)
         if match:
-            yield number, f'left mark {match.group()}'
+            yield number, f'leftover mark {match.group()}'
 
 
 def check_function_length(path, text):
@@ -209,8 +209,8 @@ def check_header_docs(header):
         if not doc:
             yield line, f'{name} has no comment right above it'
             continue
-        if not re.search(r'\[(any|rt)\]', doc):
-            yield line, f'{name} does not say on which thread it may be called: [any] or [rt]'
+        if not re.search(r'\[(any|rt|drives)\]', doc):
+            yield line, f'{name} does not say on which thread it may be called: [any], [rt] or [drives]'
         if not re.search(r'\bSince \d+\.\d+\.', doc):
             yield line, f'{name} does not say since which version it exists'
         if names.count(name) > 1:
@@ -252,11 +252,11 @@ def check_symbol_table(header, symbols):
 def check_versions(header, meson, changelog):
     number = re.search(r'^#define ZYNTAX_ASYNC_RUNTIME_VERSION (\d+)$', header, flags=re.MULTILINE)
     project = re.search(r"^  version: '(\d+)\.(\d+)\.(\d+)',$", meson, flags=re.MULTILINE)
-    newest = re.search(r'^## (\d+\.\d+\.\d+)$', changelog, flags=re.MULTILINE)
+    newest = re.search(r'^## (\d+\.\d+\.\d+)(?: \(\d{4}-\d\d-\d\d\))?$', changelog, flags=re.MULTILINE)
     if not number:
         yield HEADER, 1, 'defines no ZYNTAX_ASYNC_RUNTIME_VERSION'
     if not project:
-        yield 'meson.build', 1, 'gives the project no version of the form 1.2.3'
+        yield 'meson.build', 1, 'has no project version of the form 1.2.3'
     if not newest:
         yield 'CHANGELOG.md', 1, 'has no "## 1.2.3" heading'
     if not (number and project and newest):
@@ -366,7 +366,7 @@ GOOD_HEADER = '''#define ZYNTAX_ASYNC_RUNTIME_VERSION 10203
 /* Does a thing. [any] Returns 0. Since 0.1. */
 ZYNTAX_API int zyntax_a(void *p) ZYNTAX_NOEXCEPT;
 
-/* Does another. [rt], and then drives
+/* Does another. [drives]
  * Long. Since
  * 0.1. */
 ZYNTAX_API int zyntax_b(int (*fn)(void *),
@@ -414,7 +414,7 @@ def self_test_cases():
     yield 'final newline', add('README.md', 'a'), 'no newline'
     yield 'empty last line', add('README.md', 'a\n\n'), 'empty line at the end'
     yield 'columns', add('examples/a.c', '/*' + 'a' * 118 + '*/\n'), '122 columns'
-    yield 'left mark', add('bench/a.c', f'/* {mark}: later */\n'), f'left mark {mark}'
+    yield 'left mark', add('bench/a.c', f'/* {mark}: later */\n'), f'leftover mark {mark}'
     for head, closing in [('static int f(int a)', ''),
                           ('int A::f() const noexcept', ''),
                           ('A::A(int x) : a_(x)', ''),
@@ -495,7 +495,7 @@ def self_test():
         if found:
             failures += 1
             print(f'FAIL {what}: should be clean, found {found}')
-    print(f'{count - failures} of {count} cases told apart')
+    print(f'{count - failures} of {count} cases passed')
     return 1 if failures else 0
 
 

@@ -112,7 +112,7 @@ TEST_CASE("stale_wakers_do_not_keep_a_sleeping_loop_busy") {
 TEST_CASE("a_remote_wake_between_two_turns_makes_the_backend_descriptor_readable") {
     Runtime rt;
     intptr_t fd = zyntax_runtime_backend_fd(rt);
-    SKIP_WHEN(fd == -1, "this poller has no descriptor that a host could watch");
+    SKIP_WHEN(fd == -1, "this poller has no descriptor for a host to watch");
     WakerKeeper task;
     task.spawn(rt);
     zyntax_runtime_turn(rt, 0);

@@ -4,7 +4,7 @@
 
     tools/amalgamate.py DIRECTORY
 
-Makes DIRECTORY if it is missing, and writes zyntax_async_runtime.cpp and zyntax_async_runtime.h there. The first file is
+Writes zyntax_async_runtime.cpp and zyntax_async_runtime.h to DIRECTORY, which is made if it is missing. The first is
 all of runtime/, runtime/parts/ and platform/ as one C++20 source. Every file keeps its text and its opening comment; a
 header stands before the first file that needs it. A program whose object is compiled with -ffunction-sections
 -fdata-sections and linked with --gc-sections has no part that it does not use, as with the archive.
@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADER = ROOT / 'include' / 'zyntax_async_runtime.h'
 # The heart from the bottom up, as its files call each other. Everything else follows by name. sockets.cpp stands first
 # in platform/, as its header includes win32.h and posix.h on the widest conditions.
-HEART = ['pool', 'op', 'memory', 'inbox', 'wakers', 'timers', 'handle', 'await', 'io', 'tasks', 'executor', 'valid',
+HEART = ['pool', 'op', 'memory', 'inbox', 'wakers', 'timers', 'handle', 'await', 'tasks', 'executor', 'valid',
          'lifecycle']
 FIRST_OF_PLATFORM = 'sockets'
 
@@ -64,21 +64,22 @@ def texts_of(path, seen):
         return ''
 
     own = re.sub(r'\n{3,}', '\n\n', INCLUDE.sub(replace, text)).strip('\n')
-    rule = f'// ---- {path.relative_to(ROOT).as_posix()} '.ljust(COLUMNS, '-')
+    rule = f'// ==== {path.relative_to(ROOT).as_posix()} '.ljust(COLUMNS, '=')
     return [*needed, f'{rule}\n\n{own}\n']
 
 
 def amalgamation():
-    version = int(re.search(r'#define ZYNTAX_ASYNC_RUNTIME_VERSION (\d+)', HEADER.read_text(encoding='utf-8')).group(1))
+    header = HEADER.read_text(encoding='utf-8')
+    version = int(re.search(r'#define ZYNTAX_ASYNC_RUNTIME_VERSION (\d+)', header).group(1))
     name = f'{version // 10000}.{version // 100 % 100}.{version % 100}'
     seen = set()
     texts = [text for path in sources() for text in texts_of(path, seen)]
     opening = f"""\
 // SPDX-License-Identifier: Apache-2.0
 //
-// The Zyntax async runtime {name} in one file. tools/amalgamate.py made it from runtime/ and platform/: change the files
-// there. It is C++20 and needs {HEADER.name} beside it. With -fno-exceptions -fno-rtti a C compiler can link
-// the program.
+// The Zyntax async runtime {name} in one file. tools/amalgamate.py made it from runtime/ and platform/: change the
+// files there. It is C++20 and needs {HEADER.name} beside it. With -fno-exceptions -fno-rtti a C compiler
+// can link the program.
 
 #include "{HEADER.name}"
 """

@@ -1,10 +1,13 @@
 #!/bin/sh
-# Installs what is missing on a Debian or Ubuntu machine; does nothing when nothing is.
+# Installs what is missing on a Debian or Ubuntu machine, and nothing when nothing is missing.
 #
-#   setup.sh build         compilers, Meson, Ninja
-#   setup.sh build test    also what the tests need
+#   setup.sh build         a compiler, Meson, Ninja
+#   setup.sh build test    also what the tests with g++ need
+#   setup.sh ... native    also clang and its tools, and what the tests of the package need
 #   setup.sh ... fuzz      also libFuzzer and the sanitizers of clang
 #   setup.sh ... cross     also compilers for the other systems, and what runs their programs
+#
+# A user who is not root needs sudo. Without it the script prints the commands for root, installs nothing, and fails.
 #
 # Prints a directory to put in front of PATH where something had to be installed in build/venv (Meson where the
 # distribution's is older than 1.0; Zig, a C and C++ compiler for macOS, FreeBSD and musl), otherwise nothing.
@@ -24,7 +27,17 @@ install() {
         exit 1
     fi
     as_root=
-    if [ "$(id -u)" -ne 0 ]; then as_root=sudo; fi
+    if [ "$(id -u)" -ne 0 ]; then
+        as_root=sudo
+        if ! command -v sudo >/dev/null 2>&1; then
+            {
+                echo 'Packages are missing, and there is no sudo. Run these commands as root:'
+                echo '    apt-get update'
+                echo "    apt-get install -y --no-install-recommends $*"
+            } >&2
+            exit 1
+        fi
+    fi
     echo "installing: $*" >&2
     {
         [ -n "$updated" ] || $as_root apt-get update -qq
@@ -50,15 +63,17 @@ for purpose in "$@"; do
         ;;
     test)
         want g++ g++
+        install_wanted
+        printf '#include <doctest/doctest.h>\n' | c++ -x c++ -fsyntax-only - 2>/dev/null ||
+            packages="$packages doctest-dev"
+        ;;
+    native)
         want clang clang++
         want clang-format clang-format
         want clang-tidy clang-tidy
         want pkg-config pkg-config
         want binutils readelf
         want util-linux setarch
-        install_wanted
-        printf '#include <doctest/doctest.h>\n' | c++ -x c++ -fsyntax-only - 2>/dev/null ||
-            packages="$packages doctest-dev"
         ;;
     fuzz)
         want clang clang++
@@ -68,6 +83,8 @@ for purpose in "$@"; do
             packages="$packages libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
         ;;
     cross)
+        want clang clang++
+        want pkg-config pkg-config
         want g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix
         want nodejs node
         want lld wasm-ld
@@ -88,7 +105,7 @@ for purpose in "$@"; do
         venv_packages="$venv_packages ziglang"
         ;;
     *)
-        echo "usage: setup.sh build|test|fuzz|cross ..." >&2
+        echo "usage: setup.sh build|test|native|fuzz|cross ..." >&2
         exit 2
         ;;
     esac

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Builds the runtime into this program, as README's recipe does.
+//! Builds the runtime into this program, as the recipe of docs/build.md does.
 
 fn main() {
     let root = "../..";
     let mut build = cc::Build::new();
     build.cpp(true).std("c++20").cpp_link_stdlib(None).include(format!("{root}/include"));
-    build.flag("-fno-exceptions").flag("-fno-rtti").define("NDEBUG", None);
+    build.flag("-fno-exceptions").flag("-fno-rtti").opt_level(2).define("NDEBUG", None);
     println!("cargo:rerun-if-changed={root}/include");
     for folder in ["runtime", "runtime/parts", "platform"] {
         println!("cargo:rerun-if-changed={root}/{folder}");

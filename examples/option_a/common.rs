@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The document's five functions over the `Executor` of the crate that includes this file.
 //!
-//! The document's Waker is two plain words: a program copies it without telling anybody, keeps it for as long as it
-//! likes, and calls it in any thread. A `std::task::Waker` is counted, so it cannot be what `data` points to. `data` is
-//! a number instead: a place and its generation. A place holds the `std::task::Waker` of the task that lives there. It
-//! belongs to a runtime while that lives, is recycled afterwards, and its memory is never given back. A task's handle
-//! is the same number.
+//! The document's Waker is two plain words. A program copies it freely, keeps it for any time, and calls it in any
+//! thread. A `std::task::Waker` is counted, so `data` cannot point to one. `data` is a number instead: a place and its
+//! generation. A place holds the `std::task::Waker` of its live task. It belongs to a runtime while the runtime lives,
+//! is recycled afterwards, and its memory is never freed. A task's handle is the same number.
 
 use crate::Executor;
 use std::cell::{Cell, RefCell};
@@ -20,10 +19,10 @@ use std::task::{Context, Poll, RawWakerVTable, Waker};
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("a place and its generation take 64 bits");
 
-/// What the two libraries differ in.
+/// The differences between the two libraries.
 pub trait Driver: Sized {
     fn new() -> Option<Self>;
-    /// The task is polled when it is driven next, not earlier.
+    /// The first poll is in the next drive, not earlier.
     fn spawn(&self, task: Task);
     /// Polls tasks in the calling thread until the future is ready.
     fn drive(&self, until: impl Future<Output = ()>);
@@ -45,7 +44,7 @@ type PollFn = unsafe extern "C" fn(*mut c_void, *mut CWaker) -> u32;
 
 // ---- Places ---------------------------------------------------------------------------------------------------------
 
-/// A place in the upper half, and which of its generations in the lower. Never 0.
+/// A place in the upper half, its generation in the lower. Never 0.
 type Number = usize;
 
 struct Place {
@@ -60,13 +59,13 @@ struct Place {
 const BATCH: usize = 256;
 type Batch = [Mutex<Place>; BATCH];
 
-/// Up to 16,777,216 places. A batch is written once and stays.
+/// Up to 16,777,216 places. A batch is written once and never removed.
 static BATCHES: [AtomicPtr<Batch>; 1 << 16] = [const { AtomicPtr::new(null_mut()) }; 1 << 16];
 
-/// The batches that belong to no runtime, and how many there are at all.
+/// The batches without a runtime, and the number of all batches.
 static POOL: Mutex<(Vec<u32>, u32)> = Mutex::new((Vec::new(), 0));
 
-/// Nothing here is left half done by a panic.
+/// No panic leaves a change half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -94,19 +93,19 @@ fn place_of(number: Number) -> Option<&'static Mutex<Place>> {
     Some(&batch(place / BATCH as u32)?[place as usize % BATCH])
 }
 
-/// The place of a task that lives, locked.
+/// The locked place of a live task.
 fn find(number: Number) -> Option<MutexGuard<'static, Place>> {
     let place = lock(place_of(number)?);
     (place.generation == number as u32 && number % 2 == 1).then_some(place)
 }
 
-/// Ends the task that lives here. From then on wakes with its number do nothing, and none is still being done.
+/// Ends the task of this place. Afterwards wakes with its number do nothing, and no earlier wake is in progress.
 fn vacate(mut place: MutexGuard<'_, Place>) {
     place.generation += 1;
     place.waker = None;
 }
 
-/// The `wake` of every Waker. The lock is held over the executor's part in it, so that no executor ends meanwhile.
+/// The `wake` of every Waker. The lock covers the executor's part of the wake, so that no executor ends meanwhile.
 extern "C" fn wake(data: *mut c_void) {
     if let Some(Place { waker: Some(waker), .. }) = find(data as Number).as_deref() {
         waker.wake_by_ref();
@@ -121,12 +120,12 @@ pub struct Task {
     runtime: *const Runtime,
     state: *mut c_void,
     poll: PollFn,
-    /// What the place's waker is made of, to see without the lock whether the executor still uses the same.
+    /// The words of the place's waker, to check without the lock whether the executor still uses the same waker.
     known: Option<(*const (), &'static RawWakerVTable)>,
 }
 
-// SAFETY: it is polled by the thread that drives the runtime and dropped by the one that destroys it. The program sees
-// to it that this is one thread at a time, and that `state` may be used there.
+// SAFETY: it is polled by the thread that drives the runtime and dropped by the one that destroys it. The program
+// ensures that this is one thread at a time, and that `state` may be used there.
 unsafe impl Send for Task {}
 
 impl Task {
@@ -147,7 +146,7 @@ impl Future for Task {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         self.remember(context.waker());
         let mut waker = CWaker { data: self.number as *mut c_void, wake };
-        // SAFETY: whoever spawned it promised that `poll` may be called with `state` until it is ready.
+        // SAFETY: the caller of spawn promised that `poll` may be called with `state` until it is ready.
         if unsafe { (self.poll)(self.state, &mut waker) } == POLL_PENDING {
             return Poll::Pending;
         }
@@ -164,13 +163,13 @@ struct Runtime {
     executor: Executor,
     number: u32,
     batches: RefCell<Vec<u32>>,
-    /// The places in them where nobody lives.
+    /// The places in them without a task.
     free: RefCell<Vec<u32>>,
     live: Cell<usize>,
     driving: AtomicBool,
-    /// What is driven for: the end of this task, or of all.
+    /// The drive ends when this task, or every task, has ended.
     awaited: Cell<Option<Number>>,
-    /// Wakes who drives, to look whether that has come.
+    /// Wakes the driving thread, which checks for the end.
     driver: RefCell<Option<Waker>>,
 }
 
@@ -199,7 +198,7 @@ impl Runtime {
         free.pop()
     }
 
-    /// Moves a task in. A place whose generations are used up is given up.
+    /// Stores a task. A place without further generations is retired.
     fn occupy(&self) -> Option<Number> {
         loop {
             let index = self.free_place()? as Number;
@@ -266,7 +265,7 @@ impl Runtime {
                 vacate(place);
             }
         }
-        // No wake reaches the executor any more.
+        // From here on no wake reaches the executor.
         self.executor.shut_down();
         lock(&POOL).0.extend(batches);
     }

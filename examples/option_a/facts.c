@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * In what libraries differ that do the same through the document's five functions: what README's table says of them,
- * looked at from outside.
+ * Observable differences between libraries that implement the five functions of the document: the facts in the README.
  *
- *     facts LIBRARY [FACT ...]    prints the facts, and fails unless they are those
+ *     facts LIBRARY [FACT ...]    prints the facts, and fails unless they equal the arguments
  *
- * It has an allocator of its own, which counts, so that the library is opened and not linked.
+ * Its allocator counts allocations, so it opens the library instead of linking it.
  */
 #define _GNU_SOURCE
 #include "document.h"

@@ -4,10 +4,10 @@
  * and each library that has the document's five functions will do.
  *
  *     swap LIBRARY              runs the tests (tests.c) and fetch_user (fetch_user.c) on that library
- *     swap                      on the libzyntax_async_runtime.so.0 that the system finds: LD_LIBRARY_PATH chooses
+ *     swap                      on the shared library that the system finds under our SONAME: LD_LIBRARY_PATH chooses
  *     swap --bench LIBRARY ...  measures the libraries in turns (bench.c)
  *
- * Compiled with SWAP_LINKED it is linked to libzyntax_async_runtime.so.0 in the usual way, and LD_LIBRARY_PATH chooses.
+ * Compiled with SWAP_LINKED it is linked to that name in the usual way, and LD_LIBRARY_PATH chooses.
  */
 #include "swap.h"
 
@@ -62,7 +62,7 @@ int main(int argc, char **argv) {
         run_benchmarks(fives, (const char *const *)argv + 2, count);
         return EXIT_SUCCESS;
     }
-    Five five = load(argc > 1 ? argv[1] : "libzyntax_async_runtime.so.0");
+    Five five = load(argc > 1 ? argv[1] : SONAME);
     alarm(100); /* a test that hangs is the one after the last that was printed */
     bool passed = run_tests(&five);
     return fetch_users(&five) && passed ? EXIT_SUCCESS : EXIT_FAILURE;

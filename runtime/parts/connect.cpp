@@ -1,5 +1,6 @@
 // Connecting: look the name up, unless it is an address, then try one address after the other. It never blocks: names
 // are looked up in the pool.
+#include "io.h"
 #include "thread_pool.h"
 
 #include <string.h>

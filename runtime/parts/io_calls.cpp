@@ -1,6 +1,6 @@
 // Descriptors as tasks use them: opening a handle on one, waiting for it, reading and writing. An operation tries first
 // unless it is known that it would block, and waits only then.
-#include "../runtime.h"
+#include "io.h"
 
 using namespace zyntax;
 
@@ -41,7 +41,8 @@ uint32_t to_tag(const Io *io, uint32_t interest) { return handle_index(to_bits(i
 bool answers_once(const Io *io) { return io->kind == os::Kind::other || io->kind == os::Kind::flagged_other; }
 
 void ready_fired(Runtime *runtime, Op *op) {
-    uint32_t set = runtime->reported & op->source_word & (readable | writable);
+    auto *io = static_cast<const Io *>(handle_pool.at(op->source_word >> index_shift)->object);
+    uint32_t set = io->reported & op->source_word & (readable | writable);
     if (set) {
         op->source_word |= set << set_shift;
         return wake_waiter(runtime, op);
@@ -62,7 +63,7 @@ int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) no
     Io *io;
     int32_t error = os::kind_of(fd, &kind);
     if (error || (error = reserve_io(runtime, &io))) return error;
-    const Io *twin = *runtime->ios.link_of(fd);
+    const Io *twin = io_of(runtime, fd);
     if (twin && runtime->poller.knows(fd, to_bits(twin->handle))) {
         unreserve_io(runtime, io);
         return ZYNTAX_EEXIST;

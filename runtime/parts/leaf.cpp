@@ -116,6 +116,7 @@ Leaf *begin_leaf(Leaf *leaf) {
     runtime->awaits_left = INT64_MAX;
     int64_t value = advance(leaf);
     runtime->awaits_left = left;
+    runtime->waker_stores++; // also where it was ready at once
     if (value != ZYNTAX_ENOMEM) return leaf;
     free_leaf(leaf);
     return nullptr;

@@ -54,6 +54,14 @@ template <class Data> const Data *data_of(const Leaf *leaf) {
     return std::launder(reinterpret_cast<const Data *>(leaf->data));
 }
 
+// A leaf that is polled by a closure, which lies in the leaf. The closure returns the value, or 0 when it has stored
+// the waker.
+template <class Poll> Leaf *make_leaf_of(const Poll &poll) {
+    static constexpr LeafKind kind = {
+        [](Leaf *leaf, Runtime *, Waker *waker) -> int64_t { return (*data_of<Poll>(leaf))(leaf, waker); }};
+    return make_leaf(&kind, poll);
+}
+
 // A promise that fails with ZYNTAX_ENOMEM or ZYNTAX_EINVAL; outside of a promise task with ZYNTAX_EPERM. It belongs to
 // no task.
 zyntax_promise *failing(int32_t error);

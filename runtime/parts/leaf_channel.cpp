@@ -14,10 +14,6 @@ struct Send {
     void *copy; // in the arena; null: none
     size_t size;
 };
-struct Receive {
-    zyntax_channel *channel;
-    void *item;
-};
 
 int64_t poll_send(Leaf *leaf, Runtime *, Waker *waker) {
     const auto *send = data_of<Send>(leaf);
@@ -32,14 +28,6 @@ void drop_send(Leaf *leaf, Runtime *runtime) {
     send->copy = nullptr;
 }
 constexpr LeafKind send_kind = {poll_send, drop_send};
-
-int64_t poll_receive(Leaf *leaf, Runtime *, Waker *waker) {
-    const auto *receive = data_of<Receive>(leaf);
-    int64_t result;
-    if (zyntax_channel_recv(receive->channel, &leaf->op_id, receive->item, waker, &result) == POLL_PENDING) return 0;
-    return result ? result : int64_t{ZYNTAX_EOF};
-}
-constexpr LeafKind receive_kind = {poll_receive};
 
 } // namespace
 
@@ -60,5 +48,9 @@ zyntax_promise *zyntax_promise_send(zyntax_channel *channel, const void *item) n
 
 zyntax_promise *zyntax_promise_recv(zyntax_channel *channel, void *item) noexcept {
     if (!item && item_size_of(channel)) return failing(ZYNTAX_EINVAL);
-    return promise_of(make_leaf(&receive_kind, Receive{channel, item}));
+    return promise_of(make_leaf_of([=](Leaf *leaf, Waker *waker) -> int64_t {
+        int64_t result;
+        if (zyntax_channel_recv(channel, &leaf->op_id, item, waker, &result) == POLL_PENDING) return 0;
+        return result ? result : int64_t{ZYNTAX_EOF};
+    }));
 }

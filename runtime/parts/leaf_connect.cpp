@@ -3,26 +3,17 @@
 
 using namespace zyntax;
 
-namespace {
-
-struct Connect {
-    const char *host; // for the first call only
-    uint16_t port;
-};
-
-int64_t poll_connect(Leaf *leaf, Runtime *runtime, Waker *waker) {
-    int64_t result;
-    zyntax_io *connection;
-    auto [host, port] = *data_of<Connect>(leaf);
-    data_of<Connect>(leaf)->host = nullptr;
-    if (zyntax_tcp_connect(runtime, &leaf->op_id, host, port, waker, &connection, &result) == POLL_PENDING) return 0;
-    return connection_value(leaf, result, connection);
-}
-constexpr LeafKind connect_kind = {poll_connect};
-
-} // namespace
-
 zyntax_promise *zyntax_promise_connect(const char *host, uint16_t port) noexcept {
     if (!host) return failing(ZYNTAX_EINVAL);
-    return promise_of(begin_leaf(make_leaf(&connect_kind, Connect{host, port})));
+    auto poll = [=](Leaf *leaf, Waker *waker) mutable -> int64_t {
+        int64_t result;
+        zyntax_io *connection;
+        const char *name = host;
+        host = nullptr; // its memory belongs to the caller of zyntax_promise_connect
+        Runtime *runtime = leaf->task->runtime;
+        if (zyntax_tcp_connect(runtime, &leaf->op_id, name, port, waker, &connection, &result) == POLL_PENDING)
+            return 0;
+        return connection_value(leaf, result, connection);
+    };
+    return promise_of(begin_leaf(make_leaf_of(poll)));
 }

@@ -5,31 +5,10 @@ using namespace zyntax;
 
 namespace {
 
-struct Sleep {
-    uint64_t deadline_ns;
-};
-struct Yield {
-    bool has_begun;
-};
 struct Timeout {
     zyntax_promise promise;
     uint64_t deadline_ns;
 };
-
-int64_t poll_sleep(Leaf *leaf, Runtime *runtime, Waker *waker) {
-    return zyntax_sleep_until(runtime, &leaf->op_id, data_of<Sleep>(leaf)->deadline_ns, waker) == POLL_READY;
-}
-constexpr LeafKind sleep_kind = {poll_sleep};
-
-// The task goes behind all that are ready now, and comes back when they have been polled.
-int64_t poll_yield(Leaf *leaf, Runtime *, Waker *waker) {
-    auto *yield = data_of<Yield>(leaf);
-    if (yield->has_begun) return 1;
-    yield->has_begun = true;
-    wake(waker->data);
-    return 0;
-}
-constexpr LeafKind yield_kind = {poll_yield};
 
 Leaf *under(const Leaf *leaf) { return leaf_of(leaf->task, data_of<Timeout>(leaf)->promise); }
 
@@ -55,10 +34,20 @@ uint64_t after(uint64_t duration_ns) {
 } // namespace
 
 zyntax_promise *zyntax_promise_sleep(uint64_t duration_ns) noexcept {
-    return promise_of(make_leaf(&sleep_kind, Sleep{after(duration_ns)}));
+    return promise_of(make_leaf_of([deadline_ns = after(duration_ns)](Leaf *leaf, Waker *waker) -> int64_t {
+        return zyntax_sleep_until(leaf->task->runtime, &leaf->op_id, deadline_ns, waker) == POLL_READY;
+    }));
 }
 
-zyntax_promise *zyntax_promise_yield(void) noexcept { return promise_of(make_leaf(&yield_kind, Yield{false})); }
+// The task goes behind all tasks that are ready now, and is polled again after them.
+zyntax_promise *zyntax_promise_yield(void) noexcept {
+    return promise_of(make_leaf_of([has_begun = false](Leaf *, Waker *waker) mutable -> int64_t {
+        if (has_begun) return 1;
+        has_begun = true;
+        wake(waker->data);
+        return 0;
+    }));
+}
 
 zyntax_promise *zyntax_promise_timeout(zyntax_promise *promise, uint64_t duration_ns) noexcept {
     if (!promise || !promise->poll) return failing(ZYNTAX_EINVAL);

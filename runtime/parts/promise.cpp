@@ -13,13 +13,15 @@ int64_t poll_in(PromiseTask *task, const zyntax_promise &promise) {
     assert(task == polled_promise_task() && promise.poll);
     Runtime *runtime = task->runtime;
     bool was_pending = task->is_pending, went_on = task->goes_on, was_polling_leaf = runtime->is_polling_leaf;
-    uint64_t taken = runtime->wakers_taken, calls = runtime->await_calls;
+    uint64_t taken = runtime->wakers_taken, stores = runtime->waker_stores;
+    int64_t left = runtime->awaits_left;
     task->is_pending = task->goes_on = runtime->is_polling_leaf = false;
     runtime->stored_elsewhere = 0;
     int64_t value = promise.poll(promise.state);
     if (!value && !task->is_pending) {
         bool is_stored = waits_for_something(runtime->current) || runtime->stored_elsewhere > 0;
-        bool is_kept = runtime->wakers_taken != taken && runtime->await_calls == calls;
+        bool was_used = runtime->waker_stores != stores || runtime->awaits_left != left;
+        bool is_kept = runtime->wakers_taken != taken && !was_used;
         task->goes_on = task->goes_on || (!is_stored && !is_kept);
     }
     task->is_pending = task->is_pending || was_pending;

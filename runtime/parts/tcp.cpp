@@ -1,6 +1,6 @@
 // Listening, accepting, half-closing; a connection that was accepted is never lost. Connecting is in a file of its own,
 // as it brings the blocking pool.
-#include "../runtime.h"
+#include "io.h"
 
 using namespace zyntax;
 

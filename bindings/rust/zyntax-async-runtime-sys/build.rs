@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Compiles the runtime: from `native/` where that has the sources (in a package, and where symbolic links are), else
-//! from the repository that this crate stands in (a checkout on Windows without symbolic links).
+//! Compiles the runtime from `native/` if that has the sources (in a package, and where symbolic links work), else from
+//! the repository around this crate (a checkout on Windows without symbolic links).
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Beginnings of flags that a distribution or a user sets for all C++ code, and that these sources cannot have: they
-/// are compiled as C++20 without the C++ library, into objects that rustc links as they are.
+/// Prefixes of flags that a distribution or a user sets for all C++ code, and that do not work for these sources: they
+/// are compiled as C++20 without the C++ library, into objects that rustc links directly.
 const REFUSED: &[&str] = &[
     // The language, and what a run-time library would have to provide for it.
     "-std= --std= -ansi -fexceptions -fnon-call-exceptions -frtti -fthreadsafe-statics -fno-implicit-templates",
@@ -42,7 +42,7 @@ fn is_refused(flag: &str) -> bool {
         || REFUSED_MSVC.split(' ').any(|refused| option.starts_with(refused))
 }
 
-/// The flags without those that are refused.
+/// The flags without the refused ones.
 fn accepted(flags: &[&str]) -> String {
     let mut kept: Vec<String> = Vec::new();
     for word in flags {
@@ -62,7 +62,7 @@ fn accepted(flags: &[&str]) -> String {
     kept.join(" ")
 }
 
-/// Takes what is refused out of CXX, CXXFLAGS and their forms for a host or target, which `cc` reads.
+/// Removes refused flags from CXX, CXXFLAGS and their forms for a host or target, which `cc` reads.
 fn clean_environment() {
     for (name, value) in env::vars_os() {
         let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
@@ -107,6 +107,10 @@ fn main() {
     let mut build = cc::Build::new();
     // No part of the C++ library is linked, as the sources use none.
     build.cpp(true).std("c++20").cpp_link_stdlib(None).include(&include);
+    // A dev profile asks for no optimisation, which is meant for the crate's user and not for these sources.
+    if env::var("OPT_LEVEL").is_ok_and(|level| level == "0") {
+        build.opt_level(2);
+    }
     let msvc = is_msvc();
     let flags: &[&str] = if msvc {
         &["/EHs-c-", "/GR-", "/Zc:threadSafeInit-", "/permissive-"]

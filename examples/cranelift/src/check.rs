@@ -35,7 +35,7 @@ pub fn globals(functions: &[Function]) -> Result<Globals<'_>, Error> {
     for (index, function) in functions.iter().enumerate() {
         let name = function.name.text.as_str();
         if builtins::find(name).is_some() || globals.insert(name, (index, function)).is_some() {
-            return error(function.name.at, format!("expected a new name: there is a function `{name}` already"));
+            return error(function.name.at, format!("function `{name}` is already defined"));
         }
     }
     Ok(globals)
@@ -45,8 +45,8 @@ pub fn globals(functions: &[Function]) -> Result<Globals<'_>, Error> {
 pub fn main(globals: &Globals) -> Result<usize, Error> {
     match globals.get("main") {
         Some((index, main)) if main.color == Color::Async && main.params.is_empty() => Ok(*index),
-        Some((_, main)) => error(main.name.at, "expected `async fn main()`, without parameters"),
-        None => error(0, "expected a function `async fn main()`, found none"),
+        Some((_, main)) => error(main.name.at, "`main` must be `async fn main()`, without parameters"),
+        None => error(0, "missing function `async fn main()`"),
     }
 }
 
@@ -67,7 +67,7 @@ impl Scopes {
         scopes.enter();
         for param in params {
             if scopes.scopes[0].contains_key(&param.text) {
-                return error(param.at, format!("expected a new name: there is a parameter `{}` already", param.text));
+                return error(param.at, format!("parameter `{}` is already defined", param.text));
             }
             scopes.declare(&param.text);
         }
@@ -117,9 +117,9 @@ pub fn variable(functions: &mut [Scopes], globals: &Globals, name: &Name) -> Res
     match lookup(functions, text) {
         Some(variable) => Ok(variable),
         None if globals.contains_key(text.as_str()) || builtins::find(text).is_some() => {
-            error(name.at, format!("expected a variable, `{text}` is a function"))
+            error(name.at, format!("expected a variable, found function `{text}`"))
         }
-        None => error(name.at, format!("expected a variable, `{text}` is not known here")),
+        None => error(name.at, format!("unknown variable `{text}`")),
     }
 }
 
@@ -134,8 +134,8 @@ pub fn call(
     let (name, at) = (&call.callee.text, call.callee.at);
     if inside == Color::Plain {
         match how {
-            How::Await(at) => return error(at, "expected `.await` in an async function, not in a plain `fn`"),
-            How::For => return error(at, "expected `for` in an async function, not in a plain `fn`"),
+            How::Await(at) => return error(at, "`.await` is not allowed in a plain `fn`"),
+            How::For => return error(at, "`for` is not allowed in a plain `fn`"),
             How::Plain | How::Spawn => {}
         }
     }
@@ -146,7 +146,7 @@ pub fn call(
     } else if let Some(row) = builtins::find(name) {
         (Target::Builtin(row.builtin), row.params, if row.is_async { Color::Async } else { Color::Plain })
     } else {
-        return error(at, format!("expected a function, `{name}` is not known"));
+        return error(at, format!("unknown function `{name}`"));
     };
     if call.args.len() != params {
         let s = if params == 1 { "" } else { "s" };
@@ -158,11 +158,13 @@ pub fn call(
             Ok(target)
         }
         (How::Spawn, Color::Async | Color::Closure) if !is_builtin => Ok(target),
-        (How::Spawn, _) => error(at, format!("expected an async function or closure after `spawn`, `{name}` is none")),
-        (How::For, _) => error(at, format!("expected an async iterator, `{name}` is none")),
-        (How::Await(at), Color::Iter) => error(at, "expected `for` to consume an iterator, not `.await`"),
-        (How::Await(at), _) => error(at, format!("expected an async call before `.await`, `{name}` is plain")),
-        (How::Plain, Color::Iter) => error(at, format!("expected `for x in {name}(…)` for an iterator")),
+        (How::Spawn, _) => error(at, format!("expected an async function or closure after `spawn`, found `{name}`")),
+        (How::For, _) => error(at, format!("expected an async iterator, found `{name}`")),
+        (How::Await(at), Color::Iter) => error(at, "expected `for`, not `.await`, to consume an iterator"),
+        (How::Await(at), _) => {
+            error(at, format!("expected an async call before `.await`, found plain function `{name}`"))
+        }
+        (How::Plain, Color::Iter) => error(at, format!("expected `for x in {name}(…)`, as `{name}` is an iterator")),
         (How::Plain, _) if is_builtin => error(at, format!("expected `{name}(…).await`, as `{name}` is async")),
         (How::Plain, _) => error(at, format!("expected `{name}(…).await` or `spawn {name}(…)`, as `{name}` is async")),
     }

@@ -227,9 +227,7 @@ impl Unit<'_> {
             let frame = self.define_function(index).map_err(|error| self.wrong(index, &error.to_string()))?;
             if frame > FRAME_MAX {
                 let most = FRAME_MAX >> 10;
-                return Err(
-                    self.wrong(index, &format!("too much is alive at once: its stack frame exceeds {most} KiB"))
-                );
+                return Err(self.wrong(index, &format!("its stack frame exceeds {most} KiB: too many live values")));
             }
             let callees = self.layouts.calls.callees(index).map(|callee| self.stack[callee]);
             let below = if self.checks_stack(index) { 0 } else { callees.max().unwrap_or(0) };

@@ -108,11 +108,11 @@ pub fn create(backend: &str) -> Result<*mut c_void, String> {
     std::thread::Builder::new().spawn(move || timer_thread(start, due)).map_err(|error| error.to_string())?;
     let five = Five { _library: library, destroy, spawn, block_on, start, timers, world: Mutex::default() };
     if FIVE.set(five).is_err() {
-        return Err("one runtime a process".into());
+        return Err("a process can have only one runtime".into());
     }
     let runtime = create();
     if runtime.is_null() {
-        return Err(format!("--backend {backend}: no runtime"));
+        return Err(format!("--backend {backend}: cannot create a runtime"));
     }
     Ok(runtime)
 }

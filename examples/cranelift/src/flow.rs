@@ -289,7 +289,7 @@ impl Lower<'_> {
                 self.this.here = self.new_block(); // unreachable
             }
             Stmt::Yield(at, _) if self.this.color != Color::Iter => {
-                return error(*at, "expected `yield` in an `async iter` only");
+                return error(*at, "`yield` is only allowed in an `async iter`");
             }
             Stmt::Yield(at, value) => {
                 let value = self.expr(value)?;
@@ -385,7 +385,7 @@ impl Lower<'_> {
             ExprKind::Await(value) => match &value.kind {
                 ExprKind::Call(call) => self.await_call(call, expr.at)?,
                 _ if self.this.color == Color::Plain => {
-                    return error(expr.at, "expected `.await` in an async function, not in a plain `fn`");
+                    return error(expr.at, "`.await` is not allowed in a plain `fn`");
                 }
                 _ => return error(expr.at, "expected an async call before `.await`"),
             },

@@ -98,12 +98,12 @@ pub enum Failure {
 
 const FAILURES: [&str; 7] = [
     "division by zero",
-    "overflow: the quotient is no 64-bit number",
+    "overflow: the quotient does not fit in 64 bits",
     "out of memory",
     "out of stack: calls are nested too deeply",
     "expected a port from 0 to 65535",
     "a task cannot wait for itself",
-    "no thread for blocking work",
+    "cannot start a thread for blocking work",
 ];
 
 impl Program {
@@ -165,7 +165,7 @@ extern "C" fn task_find(program: &Program, value: i64, line: u32) -> *const Task
     let index = (value ^ TASK_MARK) as usize;
     match program.tasks.borrow().get(index / BLOCK).and_then(|block| block.get(index % BLOCK)) {
         Some(cell) => cell,
-        None => program.fail(line, &format!("expected a task, {value} is none")),
+        None => program.fail(line, &format!("expected a task, found {value}")),
     }
 }
 
@@ -187,7 +187,7 @@ extern "C" fn closure_new(program: &Program, kind: &'static Kind, captures: *con
 extern "C" fn closure_find(program: &Program, value: i64, args: usize, line: u32) -> *const i64 {
     let closures = program.closures.borrow();
     let Some(words) = closures.get((value ^ CLOSURE_MARK) as usize) else {
-        program.fail(line, &format!("expected a closure to call, {value} is none"))
+        program.fail(line, &format!("expected a closure to call, found {value}"))
     };
     let Kind { params, .. } = kind_of(words[0]);
     if *params != args {

@@ -95,7 +95,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(_)) => ExitCode::FAILURE,
         Err(error) => {
-            host::say(&format!("no thread: {error}"));
+            host::say(&format!("cannot start a thread: {error}"));
             ExitCode::FAILURE
         }
     }

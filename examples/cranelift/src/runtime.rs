@@ -92,7 +92,7 @@ pub fn create(poll_budget: u32, await_budget: u32) -> Result<*mut c_void, String
     // SAFETY: the config is the one that its size says, and is copied.
     let runtime = unsafe { zyntax_runtime_create_with(&config, &mut error) };
     if runtime.is_null() {
-        return Err(format!("no runtime: {}", text_of(error)));
+        return Err(format!("cannot create a runtime: {}", text_of(error)));
     }
     Ok(runtime)
 }
@@ -148,7 +148,7 @@ impl Driver {
                     // SAFETY: a task that has not ended has its state, which begins with the id.
                     let state_id = unsafe { *state.cast::<u32>() };
                     let message = match error {
-                        EDEADLK => "`main` waits for something that can never come",
+                        EDEADLK => "deadlock: nothing can end the wait of `main`",
                         error => text_of(error),
                     };
                     Err(Stop { state_id, message })

@@ -46,10 +46,10 @@ fn dumps() {
     }
 }
 
-/// The walk through the compiler in the project's README shows what the golden files say.
+/// The walk through the compiler in the README shows what the golden files say.
 #[test]
 fn readme() {
-    let readme = samples().join("../../../README.md");
+    let readme = samples().join("../README.md");
     let text = std::fs::read_to_string(readme).expect("the README");
     let mut dumps = 0;
     for after_mark in text.split("<!-- dump: ").skip(1) {

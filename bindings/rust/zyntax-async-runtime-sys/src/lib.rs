@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Raw declarations of the Zyntax async runtime's C API, and its sources, which the build script compiles.
 //!
-//! What each function does, and from which thread it may be called, is said in `include/zyntax_async_runtime.h`, whose
-//! names these are. The tests compare every function, type, constant and struct with that header. The crate is empty on
-//! `wasm32-unknown-unknown`, which has no C library. For a safe interface take the crate `zyntax-async-runtime`.
+//! The header `include/zyntax_async_runtime.h` documents each function and its thread; the names are the same. The
+//! tests compare every function, type, constant and struct with that header. The crate is empty on
+//! `wasm32-unknown-unknown`, which has no C library. The crate `zyntax-async-runtime` is the safe interface.
 #![no_std]
 #![allow(non_camel_case_types)]
 #![cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 
 use core::ffi::{c_char, c_void};
 
-/// What a poll function returns: [`POLL_READY`] or [`POLL_PENDING`]. A number and no Rust `enum`, as C decides what
-/// comes.
+/// The result of a poll function: [`POLL_READY`] or [`POLL_PENDING`]. A number, not a Rust `enum`, as C code may return
+/// any value.
 pub type PollStatus = i32;
-/// The memory of one async call; never looked at by the library.
+/// The memory of one async call; the library never reads it.
 pub type FutureState = *mut c_void;
-/// An await point's place in the caller's state; zero at first.
+/// The place of one await point in the caller's state; zero at first.
 pub type zyntax_op = u64;
-/// What a task is doing: one of the `ZYNTAX_WAIT_` constants.
+/// The state of a task: one of the `ZYNTAX_WAIT_` constants.
 pub type zyntax_wait = i32;
 
 /// Advances a state machine.
@@ -28,7 +28,7 @@ pub type DropFn = unsafe extern "C" fn(state: FutureState, outcome: i32);
 pub type PollNextFn =
     unsafe extern "C" fn(state: FutureState, waker: *mut Waker, item: *mut c_void, result: *mut i64) -> PollStatus;
 
-/// Opaque types; handles are pointers to them that nobody looks into.
+/// Opaque types; handles are pointers to them that are never dereferenced.
 macro_rules! opaque {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
@@ -144,7 +144,7 @@ function_letters!(
     unsafe extern "C" fn(*mut c_void, *const zyntax_task_info)
 );
 
-/// A member of a struct: its name, its type's letter and where it is.
+/// A member of a struct: its name, its type's letter and its offset.
 #[doc(hidden)]
 pub type Member = (&'static str, u8, usize);
 
@@ -174,7 +174,7 @@ structs! {
         data: *mut c_void,
         wake: Option<unsafe extern "C" fn(*mut c_void)>,
     }
-    /// What a runtime is created with. Zero-initialise it, set `size`, then what you want.
+    /// The configuration of a runtime. Zero-initialise it, set `size`, then other members.
     zyntax_runtime_config {
         size: usize,
         alloc: Option<unsafe extern "C" fn(*mut c_void, usize, usize) -> *mut c_void>,
@@ -188,12 +188,12 @@ structs! {
         flags: u32,
         await_budget: u32,
     }
-    /// What Zyntax's compiled async functions return: 0 = pending, > 0 = value, < 0 = failure.
+    /// The return type of Zyntax's compiled async functions: 0 = pending, > 0 = value, < 0 = failure.
     zyntax_promise {
         state: *mut c_void,
         poll: Option<unsafe extern "C" fn(*mut c_void) -> i64>,
     }
-    /// What a host may do around a promise's polls.
+    /// A host's hooks around a promise's polls.
     zyntax_promise_hooks {
         size: usize,
         enter: Option<unsafe extern "C" fn(*mut c_void)>,
@@ -202,7 +202,7 @@ structs! {
         ctx: *mut c_void,
         child: Option<unsafe extern "C" fn(*mut c_void, *const zyntax_promise) -> *mut c_void>,
     }
-    /// Counters since creation, and gauges of now.
+    /// Counters since creation, and gauges of the present state.
     zyntax_runtime_stats {
         size: usize,
         tasks_alive: u64,
@@ -258,7 +258,7 @@ macro_rules! functions {
                 pub fn $name($($argument: $type),*) $(-> $result)?;
             )*
         }
-        /// Calls `visit` for every function that is declared. Links the whole library in.
+        /// Calls `visit` for every declared function. Links the whole library in.
         #[doc(hidden)]
         pub fn visit_functions(visit: &mut dyn FnMut(Function)) {
             $(visit((

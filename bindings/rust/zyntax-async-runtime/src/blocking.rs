@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Work that blocks, on the runtime's pool of threads.
+//! Blocking work on the runtime's thread pool.
 
 use std::ffi::c_void;
 use std::future::Future;
@@ -13,18 +13,18 @@ use crate::runtime::{current, RawRuntime};
 use crate::task::{quietly, spawn_on, JoinError, JoinHandle};
 use crate::{sys, Error};
 
-/// The argument of a job. It is the future's until the job is begun, then the library's until `drop_job`; in between
-/// the pool's thread turns the work into the result.
+/// The argument of a job. The future owns it until the job begins, then the library owns it until `drop_job`. In
+/// between a pool thread replaces the work by the result.
 enum Job<F, T> {
     Work(F),
     Result(std::thread::Result<T>),
     Empty,
 }
 
-/// Runs in a thread of the pool.
+/// Runs in a pool thread.
 unsafe extern "C" fn run<F: FnOnce() -> T, T>(job: *mut c_void) -> i64 {
-    // SAFETY: the library calls this once at most, before `drop_job`, and nobody else looks at the job until the
-    // library says that this has returned.
+    // SAFETY: the library calls this at most once, before `drop_job`, and no other code uses the job until the library
+    // reports that this call has returned.
     let job = unsafe { &mut *job.cast::<Job<F, T>>() };
     if let Job::Work(work) = mem::replace(job, Job::Empty) {
         *job = Job::Result(catch_unwind(AssertUnwindSafe(work)));
@@ -32,9 +32,9 @@ unsafe extern "C" fn run<F: FnOnce() -> T, T>(job: *mut c_void) -> i64 {
     0
 }
 
-/// Is called once for each job that was begun, in the runtime's thread and outside of polls.
+/// Called once for each job that was begun, in the runtime's thread, outside of polls.
 unsafe extern "C" fn drop_job<F, T>(job: *mut c_void) {
-    // SAFETY: the box of `spawn_blocking`, which no thread runs any more.
+    // SAFETY: the box of `spawn_blocking`; no thread uses it any more.
     quietly(|| drop(unsafe { Box::from_raw(job.cast::<Job<F, T>>()) }));
 }
 
@@ -43,7 +43,7 @@ struct Blocking<F: FnOnce() -> T + Send + 'static, T: Send + 'static> {
     runtime: RawRuntime,
     slot: OpSlot,
     job: *mut Job<F, T>,
-    /// The job is the library's: it was begun.
+    /// The job has begun: the library owns it.
     begun: bool,
 }
 
@@ -85,17 +85,17 @@ impl<F: FnOnce() -> T + Send + 'static, T: Send + 'static> Drop for Blocking<F, 
     }
 }
 
-/// Waits for what [`spawn_blocking`] began. Dropping it lets the work go on, unheard.
+/// Waits for the work of [`spawn_blocking`]. If it is dropped, the work continues and its result is discarded.
 #[derive(Debug)]
 pub struct BlockingHandle<T>(JoinHandle<Result<T, JoinError>>);
 
 impl<T> BlockingHandle<T> {
-    /// Gives the work up if it has not begun, and its result if it has.
+    /// Cancels work that has not begun; discards the result of work that has.
     pub fn abort(&self) {
         self.0.abort();
     }
 
-    /// Whether there is a result.
+    /// Whether the result is available.
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }
@@ -109,7 +109,7 @@ impl<T> Future for BlockingHandle<T> {
     }
 }
 
-/// Runs work that blocks or computes for long in a thread of the current runtime's pool.
+/// Runs blocking or long computing work in a thread of the current runtime's pool.
 ///
 /// ```
 /// use zyntax_async_runtime::{spawn_blocking, Runtime};
@@ -118,7 +118,7 @@ impl<T> Future for BlockingHandle<T> {
 /// # Ok::<(), zyntax_async_runtime::Error>(())
 /// ```
 ///
-/// What is run elsewhere has to be `Send`:
+/// The work runs in another thread and must be `Send`:
 ///
 /// ```compile_fail,E0277
 /// let local = std::rc::Rc::new(1);
@@ -126,7 +126,7 @@ impl<T> Future for BlockingHandle<T> {
 /// ```
 ///
 /// # Panics
-/// Outside of any runtime.
+/// Outside of a runtime.
 #[track_caller]
 pub fn spawn_blocking<F, T>(work: F) -> BlockingHandle<T>
 where

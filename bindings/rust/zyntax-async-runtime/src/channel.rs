@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Bounded channels between tasks of one runtime. The library's channel counts and orders; the items are kept here, so
-//! that they are dropped as Rust drops.
+//! Bounded channels between tasks of one runtime. The library's channel does the counting and ordering; the items stay
+//! here, so that Rust drops them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -35,8 +35,8 @@ impl<T> Drop for Channel<T> {
     }
 }
 
-/// A channel for `capacity` items, many senders to many receivers: each item reaches one of them. First come, first
-/// served.
+/// A channel for `capacity` items with many senders and many receivers. Each item reaches one receiver. First come,
+/// first served.
 ///
 /// ```
 /// use zyntax_async_runtime::{channel, spawn, Runtime};
@@ -57,10 +57,10 @@ impl<T> Drop for Channel<T> {
 /// ```
 ///
 /// # Errors
-/// The capacity is 0 or too large, or memory is short.
+/// The capacity is 0 or too large, or there is no memory.
 ///
 /// # Panics
-/// Outside of any runtime.
+/// Outside of a runtime.
 #[track_caller]
 pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), Error> {
     let runtime = current("channel");
@@ -76,7 +76,7 @@ pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), Error> {
     Ok((Sender(channel.clone()), Receiver(channel)))
 }
 
-/// What could not be sent, as there is no receiver or no runtime any more, or no memory.
+/// The item could not be sent: no receiver, runtime or memory is left. Contains the item.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
@@ -94,7 +94,7 @@ impl<T> fmt::Display for SendError<T> {
 
 impl<T> std::error::Error for SendError<T> {}
 
-/// Sends into a channel. The channel ends when all of them are dropped.
+/// The sending side of a channel. The channel ends when all senders are dropped.
 ///
 /// ```compile_fail,E0277
 /// fn sent<T: Send>() {}
@@ -104,14 +104,14 @@ pub struct Sender<T>(Rc<Channel<T>>);
 
 impl<T> Sender<T> {
     /// Sends an item; waits while the channel is full. The item is sent when the future is ready; dropping the future
-    /// before that drops the item. Room that was made for a future is kept for it until it is polled or dropped, as
-    /// [`Receiver::recv`] says of items.
+    /// before that drops the item. A place that became free for a future is reserved for it until it is polled or
+    /// dropped (see [`Receiver::recv`]).
     pub fn send(&self, item: T) -> impl Future<Output = Result<(), SendError<T>>> + '_ {
         let mut item = Some(item);
         let mut slot = OpSlot::new();
         poll_fn(move |cx| {
             // Asked first: the library would count an item that is not there.
-            assert!(item.is_some(), "send was polled after it was ready");
+            assert!(item.is_some(), "a send future was polled after it was ready");
             let (signal, mut result) = (0u8, 0);
             ready!(slot.call(cx, |op, waker| {
                 let signal = ptr::from_ref(&signal).cast();
@@ -149,16 +149,16 @@ impl<T> fmt::Debug for Sender<T> {
     }
 }
 
-/// Receives from a channel. When all of them are dropped nothing can be sent any more, and what is queued is dropped.
+/// The receiving side of a channel. When all receivers are dropped, sending fails and queued items are dropped.
 pub struct Receiver<T>(Rc<Channel<T>>);
 
 impl<T> Receiver<T> {
-    /// The next item; `None` when there is no sender left, or no runtime, and the channel is empty.
+    /// The next item; `None` when the channel is empty and no sender or no runtime is left.
     ///
-    /// A future that waits has its place in the order of the receivers, and the item that arrives for it is kept for
-    /// it, also while it is not polled: no other receiver gets that item until the future is dropped. Poll it or drop
-    /// it; a future that is put aside in a loop over `select!` holds up its item. Dropping it loses no item. A future
-    /// that was never polled has no place and keeps nothing.
+    /// A waiting future has a place in the order of the receivers. The item that arrives for it is reserved for it,
+    /// even if it is not polled: no other receiver gets that item until the future is dropped. Poll it or drop it; a
+    /// future that is set aside in a loop over `select!` delays its item. Dropping it loses no item. A future that was
+    /// never polled has no place and reserves nothing.
     pub fn recv(&self) -> impl Future<Output = Option<T>> + '_ {
         let mut slot = OpSlot::new();
         poll_fn(move |cx| {
@@ -168,7 +168,7 @@ impl<T> Receiver<T> {
                 // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
                 unsafe { sys::zyntax_channel_recv(self.0.number, op, signal, waker, &mut result) }
             }));
-            assert_ne!(result, sys::ZYNTAX_ENOMEM.into(), "recv: out of memory");
+            assert_ne!(result, sys::ZYNTAX_ENOMEM.into(), "no memory for Receiver::recv");
             // Other errors are those of a runtime that has ended, where each receiver takes what is left.
             Poll::Ready(self.0.items.borrow_mut().pop_front())
         })

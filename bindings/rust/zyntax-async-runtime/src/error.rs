@@ -11,11 +11,11 @@ use crate::sys;
 pub struct Error(i32);
 
 impl Error {
-    /// [`crate::Remote::stop`] was called, or what was waited for was given up.
+    /// [`crate::Remote::stop`] was called, or the operation was cancelled.
     pub const CANCELED: Error = Error(sys::ZYNTAX_ECANCELED);
-    /// A runtime was driven from inside one of its own tasks.
+    /// A task tried to drive its own runtime.
     pub const BUSY: Error = Error(sys::ZYNTAX_EBUSY);
-    /// Nothing can ever wake what is waited for ([`crate::Builder::detect_stall`]).
+    /// Deadlock: nothing can end the wait ([`crate::Builder::detect_stall`]).
     pub const STALLED: Error = Error(sys::ZYNTAX_EDEADLK);
     /// The runtime has ended.
     pub const NO_RUNTIME: Error = Error(sys::ZYNTAX_ESTALE);
@@ -31,7 +31,7 @@ impl Error {
         unsafe { CStr::from_ptr(sys::zyntax_error_name(self.0.into())) }.to_str().unwrap_or("E?")
     }
 
-    /// `Ok` for 0 and more, else the error.
+    /// `Ok` for 0 and above, else the error.
     pub(crate) fn check(code: i64) -> Result<i64, Error> {
         match i32::try_from(code) {
             _ if code >= 0 => Ok(code),
@@ -43,7 +43,7 @@ impl Error {
     pub(crate) const NO_MEMORY: Error = Error(sys::ZYNTAX_ENOMEM);
     pub(crate) const INVALID: Error = Error(sys::ZYNTAX_EINVAL);
 
-    /// The standard library's kind that says the same.
+    /// The corresponding kind of the standard library.
     pub fn kind(self) -> io::ErrorKind {
         use io::ErrorKind::*;
         match self.0 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What hyper asks of a runtime, beside the I/O traits that [`crate::TcpStream`] has.
+//! Hyper's executor and timer traits; [`crate::TcpStream`] has the I/O traits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::ThreadBound;
 
-/// Spawns what hyper runs beside a connection (HTTP/2) on the current runtime.
+/// Spawns hyper's background futures of a connection (HTTP/2) on the current runtime.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HyperExecutor;
 
@@ -20,7 +20,7 @@ where
     }
 }
 
-/// Hyper's clock. Its sleeps are `Send`, as hyper asks, and panic when they are polled outside of their thread.
+/// Hyper's timer. Its sleeps are `Send`, as hyper requires, and panic when another thread polls them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HyperTimer;
 

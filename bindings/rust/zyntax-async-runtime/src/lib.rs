@@ -1,33 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A single-threaded async runtime: any `std::future::Future` on the Zyntax async runtime's reactor and executor.
 //!
-//! A task's waker is two plain words, so that cloning, waking and polling allocate and count nothing. Free functions
-//! such as [`spawn`] and [`sleep`] find the runtime whose task is being polled; outside of any they panic, as Tokio's
-//! do.
+//! A task's waker is two plain words: cloning, waking and polling allocate nothing and count no references. Free
+//! functions such as [`spawn`] and [`sleep`] use the runtime whose task is being polled. Without one they panic, as
+//! Tokio's do.
 //!
 //! # Threads
 //!
-//! A runtime and its tasks stay in one thread, and the compiler checks it. These are neither `Send` nor `Sync`, nor is
-//! a future that holds one across an `.await`: [`Runtime`], [`JoinHandle`], [`BlockingHandle`], [`Sleep`], [`Timeout`],
-//! [`Sender`], [`Receiver`], [`TcpListener`], [`TcpStream`] with its halves, and the futures of their methods. Other
-//! threads may have [`Remote`], [`Hold`], [`AbortHandle`] and wakers. A future that is spawned need not be `Send`; the
-//! work for [`spawn_blocking`] must be. Where an interface asks for `Send` although all happens in one thread,
-//! [`ThreadBound`] makes a value `Send` and checks its thread at run time.
+//! A runtime and its tasks stay in one thread, and the compiler checks this. The following types are neither `Send` nor
+//! `Sync`, and neither is a future that holds one across an `.await`: [`Runtime`], [`JoinHandle`], [`BlockingHandle`],
+//! [`Sleep`], [`Timeout`], [`Sender`], [`Receiver`], [`TcpListener`], [`TcpStream`] with its halves, and the futures of
+//! their methods. Other threads may use [`Remote`], [`Hold`], [`AbortHandle`] and wakers. A spawned future need not be
+//! `Send`; the work for [`spawn_blocking`] must be. Where an interface requires `Send` although one thread does all the
+//! work, [`ThreadBound`] makes a value `Send` and checks its thread at run time.
 //!
 //! # Hyper and axum
 //!
-//! Hyper's connections serve a [`TcpStream`] as it is. `with_upgrades` asks for `Send`: serve
-//! `ThreadBound::new(stream)`, and take the stream back with `upgraded.downcast::<ThreadBound<TcpStream>>()`. HTTP/2
-//! and timeouts take `HyperExecutor` and `HyperTimer`. `axum::serve` needs Tokio; an axum `Router` is served by hyper
-//! with hyper-util's `TowerToHyperService`. A handler's future must be `Send`: one that awaits something of this crate
-//! awaits it as `ThreadBound::new(Box::pin(async { … })).await`.
+//! Hyper's connections accept a [`TcpStream`]. `with_upgrades` requires `Send`: serve `ThreadBound::new(stream)`, and
+//! get the stream back with `upgraded.downcast::<ThreadBound<TcpStream>>()`. HTTP/2 and timeouts need `HyperExecutor`
+//! and `HyperTimer`. `axum::serve` needs Tokio; hyper serves an axum `Router` with hyper-util's `TowerToHyperService`.
+//! A handler's future must be `Send`: it awaits futures of this crate as
+//! `ThreadBound::new(Box::pin(async { … })).await`.
 //!
 //! # Other crates
 //!
-//! Futures of other crates work as they are, also those with wakers of their own (`FuturesUnordered`, `select!`). With
-//! the feature `futures-io`, which is on by default, [`TcpStream`] has that crate's traits; with `hyper` those of
-//! hyper, whose HTTP/1.1 server then runs unchanged (`examples/hyper_server.rs`). With `zyntax-host` there
-//! is what a host of Zyntax registers and runs promises with. The crate is empty on `wasm32-unknown-unknown`.
+//! Futures of other crates work unchanged, including those with their own wakers (`FuturesUnordered`, `select!`).
+//! Features:
+//!
+//! - `futures-io` (default): [`TcpStream`] implements that crate's traits.
+//! - `hyper`: [`TcpStream`] implements hyper's traits, and hyper's HTTP/1.1 server runs unchanged
+//!   (`examples/hyper_server.rs`).
+//! - `zyntax-host`: registration of functions and an executor of promises for a host of Zyntax.
+//!
+//! The crate is empty on `wasm32-unknown-unknown`.
 //!
 //! # Example
 //!
@@ -95,13 +100,13 @@ pub use crate::time::{sleep, sleep_until, timeout, Elapsed, Sleep, Timeout};
 /// Starts a task on the current runtime.
 ///
 /// # Panics
-/// Outside of any runtime.
+/// Outside of a runtime.
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     task::spawn_on(runtime::current("spawn"), future)
 }
 
-/// Lets every other task that is ready go first.
+/// Lets every other ready task run first.
 pub fn yield_now() -> impl Future<Output = ()> {
     let mut yielded = false;
     poll_fn(move |cx| {

@@ -16,7 +16,7 @@ use crate::op::OpSlot;
 use crate::runtime::current;
 use crate::{sys, Error};
 
-/// A handle that is closed when it is dropped. Like its runtime it stays in its thread.
+/// A handle that closes when it is dropped. It stays in its runtime's thread.
 struct Handle(*mut sys::zyntax_io);
 
 impl Handle {
@@ -44,7 +44,7 @@ impl Drop for Handle {
     }
 }
 
-/// An address as the library's text: without its port, with its scope, which is the number of an interface.
+/// An address in the library's text form: without the port, with the scope (an interface number).
 fn numeric(address: &SocketAddr) -> CString {
     let text = match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
@@ -53,7 +53,7 @@ fn numeric(address: &SocketAddr) -> CString {
     CString::new(text).expect("a number has no NUL")
 }
 
-/// Listens for connections. Dropping it closes it.
+/// A TCP listener. Dropping it closes it.
 ///
 /// ```compile_fail,E0277
 /// fn sent<T: Send>() {}
@@ -62,20 +62,20 @@ fn numeric(address: &SocketAddr) -> CString {
 pub struct TcpListener(Handle);
 
 impl TcpListener {
-    /// Listens on the first address that allows it. Port 0 takes a free port. A name is looked up in this call, which
-    /// may block; a numeric address is not. The scope of an IPv6 address is used, its flow information is not.
+    /// Listens on the first address that works. Port 0 takes a free port. This call looks up a name, which may block; a
+    /// numeric address needs no look-up. The scope of an IPv6 address is used, its flow information is not.
     ///
     /// # Panics
-    /// Outside of any runtime.
+    /// Outside of a runtime.
     #[track_caller]
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
         TcpListener::bind_with(address, 0)
     }
 
-    /// As [`TcpListener::bind`]. Other listeners may share the port if they were bound with this function, too.
+    /// As [`TcpListener::bind`]. Other listeners that were bound with this function may share the port.
     ///
     /// # Panics
-    /// Outside of any runtime.
+    /// Outside of a runtime.
     #[track_caller]
     pub fn bind_shared(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
         TcpListener::bind_with(address, sys::ZYNTAX_LISTEN_SHARED)
@@ -100,7 +100,7 @@ impl TcpListener {
         Err(error.into())
     }
 
-    /// The port it listens on.
+    /// The local port.
     pub fn port(&self) -> io::Result<u16> {
         self.0.port()
     }
@@ -125,7 +125,7 @@ impl fmt::Debug for TcpListener {
     }
 }
 
-/// One direction of a stream: with an op word of its own, so that reading and writing wait at the same time.
+/// One direction of a stream, with a separate op word, so that reading and writing can wait at the same time.
 struct Direction(OpSlot);
 
 impl Direction {
@@ -185,11 +185,11 @@ impl TcpStream {
         TcpStream { reading: Direction(OpSlot::new()), writing: Direction(OpSlot::new()), handle }
     }
 
-    /// Connects to a numeric address, such as `"127.0.0.1"`, `"::1"` or `"fe80::1%2"` (on interface 2), or to a name,
-    /// which is looked up on the blocking pool.
+    /// Connects to a numeric address, such as `"127.0.0.1"`, `"::1"` or `"fe80::1%2"` (on interface 2), or to a name.
+    /// The blocking pool looks up a name.
     ///
     /// # Panics
-    /// When the future is polled outside of any runtime.
+    /// When the future is polled outside of a runtime.
     pub fn connect(host: &str, port: u16) -> impl Future<Output = io::Result<TcpStream>> {
         TcpStream::connect_text(CString::new(host).ok(), port)
     }
@@ -197,7 +197,7 @@ impl TcpStream {
     /// Connects to an address. The scope of an IPv6 address is used, its flow information is not.
     ///
     /// # Panics
-    /// When the future is polled outside of any runtime.
+    /// When the future is polled outside of a runtime.
     pub fn connect_to(address: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> {
         TcpStream::connect_text(Some(numeric(&address)), address.port())
     }
@@ -216,10 +216,10 @@ impl TcpStream {
         })
     }
 
-    /// Takes over a connection of the standard library.
+    /// Converts a connection of the standard library.
     ///
     /// # Panics
-    /// Outside of any runtime.
+    /// Outside of a runtime.
     #[track_caller]
     #[cfg(unix)]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
@@ -229,10 +229,10 @@ impl TcpStream {
         Ok(TcpStream::new(handle))
     }
 
-    /// Takes over a connection of the standard library.
+    /// Converts a connection of the standard library.
     ///
     /// # Panics
-    /// Outside of any runtime.
+    /// Outside of a runtime.
     #[track_caller]
     #[cfg(windows)]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
@@ -247,7 +247,7 @@ impl TcpStream {
         self.handle.port()
     }
 
-    /// Both directions, to use at the same time.
+    /// Both directions, for simultaneous use.
     pub fn halves(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         let handle = self.handle.0;
         (ReadHalf { direction: &mut self.reading, handle }, WriteHalf { direction: &mut self.writing, handle })
@@ -258,17 +258,17 @@ impl TcpStream {
         poll_fn(|cx| self.poll_read_into(cx, uninit(buf))).await
     }
 
-    /// Writes some bytes and says how many.
+    /// Writes some bytes and returns their number.
     pub async fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         poll_fn(|cx| self.poll_write_from(cx, buf)).await
     }
 
-    /// Writes all of it.
+    /// Writes the whole buffer.
     pub async fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
         self.halves().1.write_all(buf).await
     }
 
-    /// Ends the sending direction; reading goes on.
+    /// Ends the sending direction; reading still works.
     pub fn shutdown(&self) -> io::Result<()> {
         shutdown(self.handle.0)
     }

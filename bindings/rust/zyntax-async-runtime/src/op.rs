@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where Rust's wakers and the library's meet: a task's waker as a `std::task::Waker`, and an await point's op word
-//! that is given up when it is dropped.
+//! Conversion between Rust's wakers and the library's: a task's waker as a `std::task::Waker`, and an await point's op
+//! word that is cancelled when it is dropped.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -11,21 +11,21 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use crate::sys;
 
-/// The one function that wakes a task of the library, from the first waker that was seen.
+/// The function that wakes a task of the library, taken from the first waker.
 static WAKE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
-/// A task's waker is its first word: a number, which needs neither a count nor a release.
+/// A task's waker is its first word: a number that needs no count and no release.
 static TASK_WAKER: RawWakerVTable =
     RawWakerVTable::new(|data| RawWaker::new(data, &TASK_WAKER), wake_task, wake_task, |_| ());
 
 fn wake_task(data: *const ()) {
     let wake = WAKE.load(Ordering::Relaxed);
-    // SAFETY: whoever has a waker with this vtable got it from `task_waker`, which stored the function before. A
-    // library's waker may be woken for ever, in any thread.
+    // SAFETY: every waker with this vtable comes from `task_waker`, which stored the function before. A library's waker
+    // may be woken for ever, in any thread.
     unsafe { mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(wake)(data.cast_mut().cast()) }
 }
 
-/// The waker of the task that is being polled, for a `Context`. Nothing is allocated and nothing counted.
+/// The waker of the task that is being polled, for a `Context`. It allocates and counts nothing.
 ///
 /// # Safety
 /// `waker` is the argument of a poll function that the library called.
@@ -40,22 +40,22 @@ pub(crate) unsafe fn task_waker(waker: *const sys::Waker) -> ManuallyDrop<Waker>
     ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(waker.data.cast(), &TASK_WAKER)) })
 }
 
-/// What the library wakes for a waker that is not its own: it is called by the loop, once for each pending call, and
-/// never after the op was cancelled.
+/// The target of a library call with a foreign waker. The loop calls it once for each pending call, and never after the
+/// op was cancelled.
 struct Host {
     waker: Cell<Option<Waker>>,
 }
 
 unsafe extern "C" fn wake_host(data: *mut c_void) {
-    // SAFETY: the `OpSlot` that gave this out cancels its op before it frees the memory, and one that is leaked frees
-    // nothing. The waker is taken out first, as waking may drop the slot.
+    // SAFETY: the `OpSlot` of this pointer cancels its op before it frees the memory; a leaked slot frees nothing. The
+    // waker is taken out first, as waking may drop the slot.
     let waker = unsafe { &*data.cast::<Host>() }.waker.take();
     if let Some(waker) = waker {
         crate::task::quietly(|| waker.wake());
     }
 }
 
-/// One await point's op word, which gives up what it waits for when it is dropped. Never leaves its thread.
+/// One await point's op word; dropping it cancels the operation. Never leaves its thread.
 pub(crate) struct OpSlot {
     op: sys::zyntax_op,
     host: Option<NonNull<Host>>,
@@ -66,8 +66,8 @@ impl OpSlot {
         OpSlot { op: 0, host: None }
     }
 
-    /// Calls an await point with the op word and the context's waker in the library's form. A waker that is not the
-    /// library's costs an allocation the first time, and none afterwards.
+    /// Calls an await point with the op word and the context's waker in the library's form. A foreign waker costs one
+    /// allocation the first time, and none afterwards.
     pub(crate) fn call(
         &mut self,
         cx: &mut Context<'_>,
@@ -88,7 +88,7 @@ impl OpSlot {
         }
     }
 
-    /// Whether something was begun and has not ended.
+    /// Whether an operation is pending.
     pub(crate) fn is_waiting(&self) -> bool {
         self.op != 0
     }
@@ -96,7 +96,7 @@ impl OpSlot {
     fn host_waker(&mut self, waker: &Waker) -> sys::Waker {
         let host =
             *self.host.get_or_insert_with(|| NonNull::from(Box::leak(Box::new(Host { waker: Cell::new(None) }))));
-        // SAFETY: it lives until this slot is dropped, and only this thread looks at it.
+        // SAFETY: it lives until this slot is dropped, and only this thread uses it.
         let place = unsafe { &host.as_ref().waker };
         let kept = place.take().filter(|old| old.will_wake(waker));
         place.set(Some(kept.unwrap_or_else(|| waker.clone())));
@@ -107,7 +107,7 @@ impl OpSlot {
 impl Drop for OpSlot {
     fn drop(&mut self) {
         if self.op != 0 {
-            // SAFETY: what holds a slot is not `Send`, so that this is the thread that made the op.
+            // SAFETY: the owner of a slot is not `Send`, so this thread made the op.
             unsafe { sys::zyntax_op_cancel(&mut self.op) };
         }
         if let Some(host) = self.host {

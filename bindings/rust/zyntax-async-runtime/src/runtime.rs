@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The runtime itself: how it is made, driven, reached from other threads and ended.
+//! The runtime: creation, driving, access from other threads, and shutdown.
 
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
@@ -21,14 +21,14 @@ use crate::{sys, Error};
 pub(crate) type RawRuntime = NonNull<sys::zyntax_runtime>;
 
 thread_local! {
-    /// The runtime that this thread drives or has entered: what callbacks outside of any poll belong to.
+    /// The runtime that this thread drives or has entered. Callbacks outside of polls belong to it.
     static ENTERED: Cell<Option<RawRuntime>> = const { Cell::new(None) };
-    /// The runtimes of this thread that `shutdown_timeout` left to jobs that were still running.
+    /// The runtimes of this thread that `shutdown_timeout` left because jobs were still running.
     static LEFT: Cell<Vec<RawRuntime>> = const { Cell::new(Vec::new()) };
 }
 
-/// The runtime that this thread drives or has entered last, or else the one whose task is being polled, where a host
-/// drives it. `function` is the caller's name, for the message where there is none.
+/// The runtime that this thread drives or has entered last, or else, if a host drives it, the runtime whose task is
+/// being polled. `function` is the caller's name, for the panic message if there is no runtime.
 #[track_caller]
 pub(crate) fn current(function: &str) -> RawRuntime {
     let entered = ENTERED.try_with(Cell::get).ok().flatten();
@@ -42,10 +42,10 @@ pub(crate) fn current(function: &str) -> RawRuntime {
 #[cold]
 #[track_caller]
 fn no_runtime(function: &str) -> ! {
-    panic!("{function} needs a runtime: use it in a task, in Runtime::block_on or in Runtime::enter")
+    panic!("{function} needs a runtime: call it in a task, in Runtime::block_on or in Runtime::enter")
 }
 
-/// Sets `ENTERED` for as long as it lives.
+/// Sets `ENTERED` while it lives.
 pub(crate) struct Entered(Option<RawRuntime>);
 
 impl Entered {
@@ -60,7 +60,7 @@ impl Drop for Entered {
     }
 }
 
-/// One round of a runtime of this thread, up to a time. False when it can no longer be driven.
+/// One round of a runtime of this thread, with a timeout. False when it can no longer be driven.
 fn drive(runtime: RawRuntime, timeout: Duration) -> bool {
     let timeout = i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
     // SAFETY: the runtime lives and this is its thread.
@@ -68,7 +68,7 @@ fn drive(runtime: RawRuntime, timeout: Duration) -> bool {
     code >= 0 || code == sys::ZYNTAX_ECANCELED
 }
 
-/// How many jobs of a runtime of this thread are queued or running.
+/// The number of queued and running jobs of a runtime of this thread.
 fn jobs(runtime: RawRuntime) -> u64 {
     // SAFETY: all its members may be zero.
     let mut stats: sys::zyntax_runtime_stats = unsafe { mem::zeroed() };
@@ -78,10 +78,10 @@ fn jobs(runtime: RawRuntime) -> u64 {
     stats.blocking_pending
 }
 
-/// Cancels every task of a runtime of this thread and says whether there was any.
+/// Cancels every task of a runtime of this thread. Returns whether there was a task.
 fn cancel_tasks(runtime: RawRuntime) -> bool {
     unsafe extern "C" fn collect(tasks: *mut c_void, info: *const sys::zyntax_task_info) {
-        // SAFETY: the vector below, and what the library shows of a task.
+        // SAFETY: the vector below, and the library's description of a task.
         unsafe { (*tasks.cast::<Vec<*mut sys::zyntax_task>>()).push((*info).task) };
     }
     let mut tasks: Vec<*mut sys::zyntax_task> = Vec::new();
@@ -96,11 +96,11 @@ fn cancel_tasks(runtime: RawRuntime) -> bool {
 
 fn destroy(runtime: RawRuntime) {
     let _entered = Entered::new(runtime);
-    // SAFETY: this is its thread, and nothing drives it, as that borrows the `Runtime` that is gone or going.
+    // SAFETY: this is its thread, and nothing drives it, as driving borrows the `Runtime`, which is being dropped.
     unsafe { sys::zyntax_runtime_destroy(runtime.as_ptr()) };
 }
 
-/// Destroys those of `LEFT` whose jobs have ended. Code in drops may come back to here.
+/// Destroys the runtimes of `LEFT` whose jobs have ended. Code in drops may call this again.
 fn destroy_left() {
     for runtime in LEFT.try_with(Cell::take).unwrap_or_default() {
         {
@@ -115,7 +115,7 @@ fn destroy_left() {
     }
 }
 
-/// Keeps a runtime for `destroy_left`. A thread that ends never comes to that, and the runtime is leaked.
+/// Keeps a runtime for `destroy_left`. If the thread ends first, the runtime is leaked.
 fn leave(runtime: RawRuntime) {
     let _ = LEFT.try_with(|left| {
         let mut list = left.take();
@@ -124,7 +124,7 @@ fn leave(runtime: RawRuntime) {
     });
 }
 
-/// How a runtime shall be.
+/// The configuration of a runtime.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     poll_budget: u32,
@@ -139,32 +139,32 @@ impl Builder {
         Builder::default()
     }
 
-    /// Polls between two looks at I/O and timers; 0 is 256.
+    /// The number of polls between two checks of I/O and timers; 0 is 256.
     pub fn poll_budget(mut self, polls: u32) -> Builder {
         self.poll_budget = polls;
         self
     }
 
-    /// How long to look for work before sleeping in the kernel.
+    /// The time of busy-waiting before the runtime sleeps in the kernel.
     pub fn spin(mut self, spin: Duration) -> Builder {
         self.spin = spin;
         self
     }
 
-    /// Threads for [`crate::spawn_blocking`] at most; 0 is 16.
+    /// The maximum number of threads for [`crate::spawn_blocking`]; 0 is 16.
     pub fn blocking_threads(mut self, threads: u32) -> Builder {
         self.blocking_threads = threads;
         self
     }
 
-    /// Lets driving end with [`Error::STALLED`] when nothing can wake any task. Wakes from other threads count
-    /// while there is a [`Remote::hold`].
+    /// Makes driving end with [`Error::STALLED`] when nothing can wake a task. Wakes from other threads count while
+    /// there is a [`Remote::hold`].
     pub fn detect_stall(mut self, detect: bool) -> Builder {
         self.detect_stall = detect;
         self
     }
 
-    /// Makes the runtime.
+    /// Creates the runtime.
     pub fn build(self) -> Result<Runtime, Error> {
         destroy_left();
         // SAFETY: all its members may be zero.
@@ -185,7 +185,7 @@ impl Builder {
     }
 }
 
-/// A reactor and executor. It stays in the thread that made it, as do its tasks; [`Remote`] is for other threads.
+/// A reactor and executor. The runtime and its tasks stay in the thread that created it. Other threads use [`Remote`].
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -213,7 +213,7 @@ impl Builder {
 /// shared::<zyntax_async_runtime::Runtime>();
 /// ```
 ///
-/// A task that is spawned may borrow nothing that could end before it:
+/// A spawned task must not borrow values that could end before it:
 ///
 /// ```compile_fail,E0597
 /// let runtime = zyntax_async_runtime::Runtime::new().unwrap();
@@ -229,37 +229,37 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// A runtime as [`Builder`] makes it by default.
+    /// Creates a runtime with the default configuration.
     pub fn new() -> Result<Runtime, Error> {
         Builder::new().build()
     }
 
-    /// The library's runtime, for calls of the C API. It is this object's: never destroy it. Call functions that drive
+    /// The library's runtime, for calls of the C API. This object owns it: never destroy it. Call functions that drive
     /// it within [`Runtime::enter`], so that code in drops finds the runtime.
     pub fn as_raw(&self) -> *mut sys::zyntax_runtime {
         self.raw.as_ptr()
     }
 
-    /// What other threads may do.
+    /// A handle for other threads.
     pub fn remote(&self) -> Remote {
         Remote(self.gate.clone())
     }
 
-    /// Starts a task; it is polled when the runtime is driven.
+    /// Starts a task. It is polled while the runtime is driven.
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         spawn_on(self.raw, future)
     }
 
-    /// Runs code outside of any task for which the free functions find this runtime.
+    /// Runs code outside of tasks. The free functions find this runtime meanwhile.
     pub fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
         let _entered = Entered::new(self.raw);
         work()
     }
 
-    /// Drives everything until the future has its value. A panic of the future goes on here. On an error
-    /// ([`Error::CANCELED`] after a stop, [`Error::BUSY`], [`Error::STALLED`]) the future is dropped; tasks live on.
-    /// To go on after a stop pass a future by `Pin<&mut _>`. A stop in the future's last poll is for whatever is driven
-    /// next.
+    /// Drives the runtime until the future has its value. A panic of the future continues in the caller. On an error
+    /// ([`Error::CANCELED`] after a stop, [`Error::BUSY`], [`Error::STALLED`]) the future is dropped; tasks stay alive.
+    /// To continue a future after a stop, pass it by `Pin<&mut _>`. A stop in the future's last poll applies to the
+    /// next drive.
     pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let slot = UnsafeCell::new(RootSlot::Running(future));
         let root = Box::into_raw(Box::new(Root { slot: Cell::new(slot.get().cast()), poll: poll_root::<F> }));
@@ -298,14 +298,15 @@ impl Runtime {
         }
     }
 
-    /// Drives everything until no task is left.
+    /// Drives the runtime until no task is left.
     pub fn run(&self) -> Result<(), Error> {
         let _entered = Entered::new(self.raw);
         // SAFETY: the runtime lives and this is its thread.
         Error::check(unsafe { sys::zyntax_runtime_run(self.as_raw()) }.into()).map(drop)
     }
 
-    /// One round, which waits up to a time (`None`: without limit) when no task is ready. The number of live tasks.
+    /// Drives one round. It waits up to `timeout` (`None`: without limit) when no task is ready. Returns the number of
+    /// live tasks.
     pub fn turn(&self, timeout: Option<Duration>) -> Result<usize, Error> {
         let timeout = timeout.map_or(-1, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
         let _entered = Entered::new(self.raw);
@@ -315,12 +316,12 @@ impl Runtime {
 }
 
 impl Runtime {
-    /// Drops every task and ends the runtime, but waits no longer than a duration for blocking work that is running.
+    /// Drops every task and ends the runtime. Waits for running blocking work, but no longer than `duration`.
     ///
-    /// Work that still runs after that finishes unheard. Its thread and the runtime's memory are given back when this
-    /// thread makes or ends a runtime after the work has ended, and otherwise with the process. A [`TcpStream`] or
-    /// another value that is kept outside of the tasks may be dropped at any time, but nothing wakes its futures any
-    /// more.
+    /// Work that still runs after that finishes, and its result is discarded. Its thread and the runtime's memory are
+    /// released when this thread creates or ends a runtime after the work has ended, otherwise when the process ends.
+    /// Values outside of the tasks, such as a [`TcpStream`], may be dropped at any time, but nothing wakes their
+    /// futures any more.
     ///
     /// ```
     /// use std::time::{Duration, Instant};
@@ -337,7 +338,7 @@ impl Runtime {
     ///
     /// [`TcpStream`]: crate::TcpStream
     pub fn shutdown_timeout(mut self, duration: Duration) {
-        // Whoever is inside the gate is waited for, and nobody comes in any more.
+        // Waits for calls inside the gate; no further call can enter.
         self.gate.lock().take();
         let begin = Instant::now();
         let left = || duration.saturating_sub(begin.elapsed());
@@ -354,7 +355,7 @@ impl Runtime {
 }
 
 impl Drop for Runtime {
-    /// Drops every task, waits for blocking work that is running, and ends the runtime.
+    /// Drops every task, waits for running blocking work, and ends the runtime.
     fn drop(&mut self) {
         self.gate.lock().take();
         if self.is_left {
@@ -374,7 +375,7 @@ impl fmt::Debug for Runtime {
 
 // ---- the future of block_on, which may borrow ----
 
-/// The task's memory: a pointer to the caller's frame, taken away before that ends.
+/// The task's memory: a pointer to the caller's frame, cleared before that frame ends.
 struct Root {
     slot: Cell<*mut c_void>,
     poll: unsafe fn(*mut c_void, &mut Context<'_>) -> bool,
@@ -386,7 +387,7 @@ enum RootSlot<F: Future> {
 }
 
 impl<F: Future> RootSlot<F> {
-    /// The result; a future that has none is dropped where it is.
+    /// The result. A future without a result is dropped in place.
     fn take(&mut self) -> Option<std::thread::Result<F::Output>> {
         match self {
             RootSlot::Done(result) => result.take(),
@@ -447,7 +448,7 @@ struct Open(RawRuntime);
 // SAFETY: what is done with it inside the gate may be done by any thread.
 unsafe impl Send for Open {}
 
-/// Is closed before the runtime ends, so that no call of another thread begins any more.
+/// Closed before the runtime ends, so that no call of another thread can start afterwards.
 struct Gate {
     runtime: Mutex<Option<Open>>,
 }
@@ -458,14 +459,14 @@ impl Gate {
     }
 }
 
-/// What other threads may do with a runtime, also when it may have ended.
+/// A handle for other threads. It stays valid after the runtime has ended.
 ///
 /// ```
 /// fn shared<T: Send + Sync>() {}
 /// shared::<zyntax_async_runtime::Remote>();
 /// ```
 ///
-/// Only what is `Send` can be posted:
+/// Posted code must be `Send`:
 ///
 /// ```compile_fail,E0277
 /// let runtime = zyntax_async_runtime::Runtime::new().unwrap();
@@ -476,7 +477,7 @@ impl Gate {
 pub struct Remote(Arc<Gate>);
 
 impl Remote {
-    /// Makes the runtime's driving return [`Error::CANCELED`] soon.
+    /// Makes the current or next drive of the runtime return [`Error::CANCELED`] soon.
     pub fn stop(&self) -> Result<(), Error> {
         let gate = self.0.lock();
         let runtime = gate.as_ref().ok_or(Error::NO_RUNTIME)?;
@@ -485,8 +486,8 @@ impl Remote {
         Ok(())
     }
 
-    /// Runs code in the runtime's thread, outside of any task, in the order of posting; the free functions find the
-    /// runtime. What was posted before the runtime ends runs then.
+    /// Runs code in the runtime's thread, outside of tasks, in the order of posting; the free functions find the
+    /// runtime. Code that is still posted when the runtime ends runs then.
     pub fn post(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         let work: Box<Box<dyn FnOnce() + Send>> = Box::new(Box::new(work));
         let gate = self.0.lock();
@@ -501,8 +502,8 @@ impl Remote {
         })
     }
 
-    /// Says that somebody will wake a task, until the guard goes: no stall is found meanwhile (see
-    /// [`Builder::detect_stall`]).
+    /// Announces that an outside event will wake a task, until the guard is dropped. No stall is detected meanwhile
+    /// (see [`Builder::detect_stall`]).
     pub fn hold(&self) -> Result<Hold, Error> {
         let gate = self.0.lock();
         let runtime = gate.as_ref().ok_or(Error::NO_RUNTIME)?;
@@ -511,7 +512,7 @@ impl Remote {
         Ok(Hold(self.0.clone()))
     }
 
-    /// Makes a future in the runtime's thread, where it need not be `Send`, and spawns it.
+    /// Creates a future in the runtime's thread, where it need not be `Send`, and spawns it.
     pub fn spawn<F: Future + 'static>(&self, make: impl FnOnce() -> F + Send + 'static) -> Result<(), Error> {
         self.post(move || drop(crate::spawn(make())))
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Futures as tasks of the library, and what waits for them.
+//! Futures as tasks of the library, and join handles.
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -26,18 +26,18 @@ pub(crate) fn quietly(work: impl FnOnce()) {
     }
 }
 
-/// Why a task gave no value.
+/// The reason why a task gave no value.
 pub enum JoinError {
-    /// It panicked, with this.
+    /// The task panicked with this payload.
     Panicked(Box<dyn Any + Send + 'static>),
-    /// It was aborted, or its runtime was dropped.
+    /// The task was aborted, or its runtime was dropped.
     Canceled,
-    /// It could not be started: memory is short, or no thread can be started.
+    /// The task could not be started: no memory, or no thread.
     Failed(Error),
 }
 
 impl JoinError {
-    /// Goes on with the task's panic, or panics with the error.
+    /// Resumes the task's panic, or panics with the error.
     pub fn resume(self) -> ! {
         match self {
             JoinError::Panicked(panic) => std::panic::resume_unwind(panic),
@@ -164,7 +164,8 @@ impl<F: Future> Join<F::Output> for Task<F> {
     }
 }
 
-/// Waits for a task, in its thread: the task's value, or why there is none. Dropping it lets the task go on.
+/// Waits for a task, in its thread, and gives the task's value or a [`JoinError`]. If it is dropped, the task
+/// continues.
 ///
 /// ```compile_fail,E0277
 /// fn sent<T: Send>() {}
@@ -173,17 +174,17 @@ impl<F: Future> Join<F::Output> for Task<F> {
 pub struct JoinHandle<T>(Rc<dyn Join<T>>);
 
 impl<T> JoinHandle<T> {
-    /// Ends the task: its future is dropped within the runtime's next turn. One that is finished stays so.
+    /// Ends the task: its future is dropped within the runtime's next turn. A finished task is not affected.
     pub fn abort(&self) {
         self.abort_handle().abort();
     }
 
-    /// What aborts the task from any thread.
+    /// A handle that aborts the task from any thread.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle(self.0.number())
     }
 
-    /// Whether there is a result.
+    /// Whether the result is available.
     pub fn is_finished(&self) -> bool {
         self.0.is_done()
     }

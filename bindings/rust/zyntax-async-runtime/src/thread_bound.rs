@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A value of one thread where `Send` and `Sync` are asked for: every use checks the thread.
+//! A value of one thread for interfaces that require `Send` and `Sync`: every use checks the thread.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,11 +15,11 @@ thread_local! {
     static HERE: Cell<Option<ThreadId>> = const { Cell::new(None) };
 }
 
-/// Makes any value `Send` and `Sync`, and checks at each use that this is the thread that made it.
+/// Makes any value `Send` and `Sync`, and checks at each use that the thread is the one that created it.
 ///
-/// Most types of this crate stay in their thread. Some interfaces ask for `Send` although one thread does all the work:
-/// hyper's `with_upgrades` of its connection, axum of its handlers' futures. A `ThreadBound` is a [`Future`] when its
-/// value is one, and has the I/O traits of its value. An `async` block is pinned first:
+/// Most types of this crate stay in their thread. Some interfaces require `Send` although one thread does all the work:
+/// hyper's `with_upgrades` for its connection, axum for its handlers' futures. A `ThreadBound` implements [`Future`]
+/// and the I/O traits if its value does. Pin an `async` block first:
 ///
 /// ```
 /// use std::future::Future;
@@ -37,7 +37,7 @@ thread_local! {
 /// ```
 ///
 /// # Panics
-/// Every use in another thread panics. A drop in another thread does not: the value is leaked.
+/// Every use in another thread panics, except a drop, which leaks the value.
 pub struct ThreadBound<T> {
     thread: ThreadId,
     value: ManuallyDrop<T>,

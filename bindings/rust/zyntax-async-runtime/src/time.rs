@@ -11,7 +11,7 @@ use crate::op::OpSlot;
 use crate::runtime::current;
 use crate::sys;
 
-/// Ends a duration after the call of [`sleep`]. It may be made outside of a runtime, but not polled there.
+/// The future of [`sleep`] and [`sleep_until`]. It may be created, but not polled, outside of a runtime.
 ///
 /// ```compile_fail,E0277
 /// fn sent<T: Send>() {}
@@ -20,7 +20,7 @@ use crate::sys;
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Sleep {
     until: Instant,
-    /// The same on the runtime's clock, once it was asked.
+    /// The same on the runtime's clock, after the first poll.
     deadline: Option<u64>,
     slot: OpSlot,
 }
@@ -33,13 +33,13 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(now.checked_add(duration).unwrap_or_else(|| now + far))
 }
 
-/// Waits until a time has come.
+/// Waits until the given time.
 pub fn sleep_until(until: Instant) -> Sleep {
     Sleep { until, deadline: None, slot: OpSlot::new() }
 }
 
 impl Sleep {
-    /// Ends at another time instead.
+    /// Replaces the end time.
     pub fn reset(&mut self, until: Instant) {
         *self = sleep_until(until);
     }
@@ -49,7 +49,7 @@ impl Future for Sleep {
     type Output = ();
 
     /// # Panics
-    /// Outside of any runtime.
+    /// Outside of a runtime.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let runtime = current("sleep");
         let this = &mut *self;
@@ -80,7 +80,7 @@ impl fmt::Debug for Sleep {
     }
 }
 
-/// A time limit was over.
+/// The error of a [`timeout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! For a host of Zyntax that has this runtime in it (feature `zyntax-host`). It depends on none of Zyntax's crates:
+//! For a host of Zyntax that embeds this runtime (feature `zyntax-host`). It does not depend on Zyntax's crates:
 //!
-//! - [`register_with_zyntax!`](crate::register_with_zyntax) gives a Zyntax runtime every function of this library,
-//!   with words for them. The macro expands in the host's crate, where Zyntax's types are.
+//! - [`register_with_zyntax!`](crate::register_with_zyntax) registers every function of this library with a Zyntax
+//!   runtime, and aliases for them. The macro expands in the host's crate, which has Zyntax's types.
 //! - [`Executor`] runs promises of compiled code, with hooks around each poll.
-//! - [`Steps`] is for Zyntax's `HostTask`: an executor runs that, too.
+//! - [`Steps`] is Zyntax's `HostTask` for an executor.
 //!
-//! **Types.** Every parameter and result is a number of 64 bits with a sign, or a string of Zyntax. Zyntax loses the
-//! sign of a result of 32 bits in an await, takes a number as wide as a pointer for one of 32 bits, and boxes a
-//! pointer. So compiled code calls the functions of [`symbols`], which convert. A number that does not fit the C
-//! parameter gives `ZYNTAX_EINVAL`, or a promise that fails with it, or 0 for a pointer. A negative number for a
-//! `uint64_t` counts as 0.
+//! **Types.** Every parameter and result is a signed 64-bit number or a string of Zyntax. In an await, Zyntax loses the
+//! sign of a 32-bit result, reads a pointer-sized number as 32 bits, and boxes a pointer. So compiled code calls the
+//! functions of [`symbols`], which convert. A number that does not fit the C parameter gives `ZYNTAX_EINVAL`, or a
+//! promise that fails with it, or 0 for a pointer. A negative number for a `uint64_t` counts as 0.
 //!
-//! **Strings.** C functions take C strings, which compiled code does not have. `zyntax_host_tcp_connect`,
-//! `zyntax_host_tcp_listen` and `zyntax_host_look_up` take strings of Zyntax, in the layout of [`Strings`].
+//! **Strings.** Compiled code has no C strings. `zyntax_host_tcp_connect`, `zyntax_host_tcp_listen` and
+//! `zyntax_host_look_up` take strings of Zyntax, in the layout of [`Strings`].
 
 mod executor;
 mod steps;
@@ -25,11 +24,11 @@ pub use steps::{Step, Steps};
 pub use strings::{set_strings, Strings};
 pub use symbols::{addresses, symbols, Signature, Symbol, TypeTag, ALIASES};
 
-/// Registers every function of [`symbols`](crate::zyntax::symbols) and every word of
-/// [`ALIASES`](crate::zyntax::ALIASES) with a Zyntax runtime, and tells this crate how its strings are laid out.
+/// Registers every function of [`symbols`](crate::zyntax::symbols) and every alias of
+/// [`ALIASES`](crate::zyntax::ALIASES) with a Zyntax runtime, and sets the layout of its strings in this crate.
 ///
-/// The first argument is the name of the crate `zyntax_embed`, the second the runtime. The third, where the words go,
-/// is needed for a `TieredRuntime` alone: `runtime.builtin_aliases_mut()`. Call `finalize_runtime_symbols` afterwards.
+/// Arguments: the name of the crate `zyntax_embed`, the runtime, and, only for a `TieredRuntime`, the map of aliases
+/// `runtime.builtin_aliases_mut()`. Call `finalize_runtime_symbols` afterwards.
 ///
 /// It uses `ZyntaxString`, `ZrtlSymbolSig`, `ZrtlSigFlags` and `TypeTag` of that crate, and the methods
 /// `register_function_typed` and `config_mut` of the runtime, as they are in Zyntax's commits a4eb636 (August 2026) and

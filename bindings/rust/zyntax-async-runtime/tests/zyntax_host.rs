@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The code of the README's chapter "In Zyntax", compiled and run against stand-ins of the types of Zyntax that it
-//! uses.
+//! The code of the page docs/zyntax.md, compiled and run against stand-ins of the types of Zyntax that it uses.
 
 use std::collections::HashMap;
 
-/// What the README uses of `zyntax_embed` (commits a4eb636 and 4c8ddc9): names, types and ways of passing.
+/// What the page uses of `zyntax_embed` (commits a4eb636 and 4c8ddc9): names, types and ways of passing.
 mod zyntax_embed {
     use std::collections::HashMap;
     use std::time::Instant;

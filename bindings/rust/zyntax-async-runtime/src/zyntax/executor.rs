@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Promises of compiled code as tasks of a runtime: what a host wants to do around their polls and at their ends.
+//! Promises of compiled code as tasks of a runtime, with the host's hooks around their polls and at their ends.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -8,24 +8,24 @@ use std::rc::Rc;
 use crate::runtime::{Entered, RawRuntime};
 use crate::{sys, Error, Runtime};
 
-/// What a compiled entry function returns: a pointer to this.
+/// A compiled entry function returns a pointer to this type.
 pub type Promise = sys::zyntax_promise;
 
 /// Frees a pair, or a state machine: `zyntax_free`.
 pub type Free = unsafe extern "C" fn(*mut c_void);
 
-/// A promise that an executor runs, as its hooks are told.
+/// The description of an executor's promise for its hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Its number, from 1; none is used twice by an executor.
+    /// Its number, from 1; an executor never reuses a number.
     pub id: i64,
-    /// The number of the task that spawned it with `zyntax_promise_spawn_child`; 0: the host did.
+    /// The number of the task that spawned it with `zyntax_promise_spawn_child`; 0: the host spawned it.
     pub parent: i64,
 }
 
 type Hook = Box<dyn Fn(Task)>;
 
-/// What the tasks of an executor have in common.
+/// The shared state of an executor's tasks.
 struct Shared {
     runtime: RawRuntime,
     free: Option<Free>,
@@ -36,19 +36,19 @@ struct Shared {
 
 /// Runs promises. It stays in its thread.
 ///
-/// While it polls one, its runtime is the current one: [`spawn`](crate::spawn), [`sleep`](crate::sleep()) and their
-/// like find it. A task that a promise spawns with `zyntax_promise_spawn_child` has the executor's hooks, and its pair
-/// and state machine are freed like those of others.
+/// During a poll its runtime is the current one: [`spawn`](crate::spawn), [`sleep`](crate::sleep()) and similar
+/// functions find it. A task that a promise spawns with `zyntax_promise_spawn_child` has the executor's hooks, and its
+/// pair and state machine are freed in the same way.
 pub struct Executor {
     runtime: Runtime,
     shared: Rc<Shared>,
 }
 
-/// A task's part of the hooks: the library calls them with a pointer to it.
+/// A task's part of the hooks; the library passes a pointer to it.
 struct Context {
     shared: Rc<Shared>,
     task: Task,
-    /// What is freed at the end, if anything is.
+    /// Freed at the end, if set.
     pair: *mut Promise,
     state: *mut c_void,
     free: Option<Free>,
@@ -76,8 +76,8 @@ impl Context {
 }
 
 impl Executor {
-    /// An executor with a runtime of its own. `free` is called for each pair and for its state machine, once each, when
-    /// the promise has ended or the executor goes; None: they are not freed.
+    /// An executor with its own runtime. `free` is called once for each pair and once for its state machine, when the
+    /// promise has ended or the executor is dropped. None: they are not freed.
     ///
     /// # Errors
     /// No memory or no descriptors are left.
@@ -85,52 +85,52 @@ impl Executor {
         Runtime::new().map(|runtime| Self::on(runtime, free))
     }
 
-    /// As [`new`](Self::new), on a runtime that was made before.
+    /// As [`new`](Self::new), on an existing runtime.
     pub fn on(runtime: Runtime, free: Option<Free>) -> Self {
         let raw = std::ptr::NonNull::new(runtime.as_raw()).expect("a runtime has one");
         let shared = Rc::new(Shared { runtime: raw, free, enter: None, leave: None, last_id: Cell::new(0) });
         Self { runtime, shared }
     }
 
-    /// Calls `enter` before each poll of a promise and `leave` after it: for the host's own notion of a current task. A
+    /// Calls `enter` before and `leave` after each poll of a promise, so that the host can track its current task. A
     /// panic in either ends the process.
     ///
     /// # Panics
-    /// Promises were spawned before.
+    /// If promises were already spawned.
     pub fn with_hooks(mut self, enter: impl Fn(Task) + 'static, leave: impl Fn(Task) + 'static) -> Self {
-        let shared = Rc::get_mut(&mut self.shared).expect("hooks come before promises");
+        let shared = Rc::get_mut(&mut self.shared).expect("hooks must be set before promises are spawned");
         shared.enter = Some(Box::new(enter));
         shared.leave = Some(Box::new(leave));
         self
     }
 
-    /// The runtime, for everything else: Rust's tasks, one round, other threads.
+    /// The runtime, for other uses: Rust's tasks, one round, other threads.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
     }
 
-    /// The library's runtime, for calls of the C API. It is this object's: never destroy it.
+    /// The library's runtime, for calls of the C API. This object owns it: never destroy it.
     pub fn as_raw(&self) -> *mut sys::zyntax_runtime {
         self.runtime.as_raw()
     }
 
-    /// Begins a promise beside the others. `ended` hears its value, or `ZYNTAX_ECANCELED`.
+    /// Starts a promise beside the others. `ended` receives its value, or `ZYNTAX_ECANCELED`.
     ///
     /// # Errors
-    /// No memory, or a null; the pair is the caller's then.
+    /// No memory, or a null. The caller then keeps the pair.
     ///
     /// # Safety
-    /// `pair` points to a promise that may be polled in this thread until it is not 0, and that `free` frees.
+    /// `pair` points to a promise that may be polled in this thread until its value is not 0, and that `free` frees.
     pub unsafe fn spawn(&self, pair: *mut Promise, ended: impl FnOnce(i64) + 'static) -> Result<(), Error> {
         // SAFETY: the caller's word.
         unsafe { self.begin_pair(pair, Box::new(ended)) }.map(drop)
     }
 
-    /// Runs a promise to its end, and the others meanwhile. Its value: below 0 it failed. A stop in its last poll is
-    /// for whatever is driven next.
+    /// Runs a promise to its end, and the others meanwhile. Returns its value; below 0 it failed. A stop in its last
+    /// poll applies to the next drive.
     ///
     /// # Errors
-    /// Driving ended early (see [`Error`]); the promise is cancelled then.
+    /// Driving ended early (see [`Error`]); the promise is then cancelled.
     ///
     /// # Safety
     /// As [`spawn`](Self::spawn).
@@ -156,7 +156,7 @@ impl Executor {
     /// Runs until no promise is left.
     ///
     /// # Errors
-    /// Driving ended early; the promises stay.
+    /// Driving ended early; the promises stay alive.
     pub fn run(&self) -> Result<(), Error> {
         self.runtime.run()
     }
@@ -176,10 +176,10 @@ impl Executor {
         unsafe { self.begin(promise, context) }.map_err(|(error, _)| error)
     }
 
-    /// Begins a promise that nobody frees.
+    /// Starts a promise that is not freed.
     ///
     /// # Safety
-    /// It may be polled in this thread until it is not 0.
+    /// The promise may be polled in this thread until its value is not 0.
     pub(super) unsafe fn begin_unowned(&self, promise: Promise, ended: Box<dyn FnOnce(i64)>) -> Result<(), Error> {
         let mut context = Context::new(&self.shared, 0, promise);
         context.ended = Some(ended);
@@ -230,7 +230,7 @@ unsafe extern "C" fn leave(ctx: *mut c_void) {
     context.entered = None;
 }
 
-/// The hooks' context of a task that a task has spawned.
+/// The hooks' context of a child task.
 unsafe extern "C" fn begin_child(ctx: *mut c_void, promise: *const Promise) -> *mut c_void {
     // SAFETY: the parent's box, and the child's promise.
     let (parent, promise) = unsafe { (&*ctx.cast::<Context>(), &*promise) };

@@ -11,28 +11,29 @@ use super::{Executor, Promise};
 use crate::op::task_waker;
 use crate::{sleep_until, sys, Error, Sleep};
 
-/// What a step has come to: Zyntax's `HostTaskStep`.
+/// The result of a step: Zyntax's `HostTaskStep`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The task has its value. It may be 0.
     Ready(i64),
-    /// It waits for a time.
+    /// The task waits until a time.
     Timer(Instant),
-    /// It waits until its waker is called.
+    /// The task waits until its waker is called.
     Parked,
-    /// It has more to do, or waits for a promise of this library.
+    /// The task has more work, or waits for a promise of this library.
     Yield,
 }
 
-/// A task that is advanced in steps. A panic in any of these ends the process.
+/// A task that advances in steps. A panic in one of these functions ends the process.
 pub trait Steps {
-    /// Advances. It is called again after a time has come and after a wake, and may be called for no reason.
+    /// Advances. Called again after the requested time and after a wake; calls may be spurious.
     fn step(&mut self) -> Step;
 
-    /// After each [`Step::Parked`]: what the task waits for calls the waker, from any thread.
+    /// Called after each [`Step::Parked`]. The event that the task waits for calls the waker, from any thread.
     fn park(&mut self, waker: Waker);
 
-    /// At the end: the value, or [`Error::CANCELED`] when the runtime goes before. The task is dropped then.
+    /// Called at the end with the value, or with [`Error::CANCELED`] if the runtime ends first. The task is then
+    /// dropped.
     fn ended(&mut self, value: Result<i64, Error>);
 }
 
@@ -42,7 +43,7 @@ struct Adapter<T> {
     value: Option<i64>,
 }
 
-/// The adapter's box, to which the promise has a pointer.
+/// The adapter's box; the promise points to it.
 struct Owned<T>(*mut Adapter<T>);
 
 impl<T: Steps> Owned<T> {
@@ -62,7 +63,7 @@ impl<T> Drop for Owned<T> {
 }
 
 impl Executor {
-    /// Begins a task that is advanced in steps beside the others, with the hooks of this executor.
+    /// Starts a task that advances in steps, beside the others, with the hooks of this executor.
     ///
     /// # Errors
     /// No memory is left.
@@ -74,7 +75,7 @@ impl Executor {
     }
 }
 
-/// A poll of a promise: 0, or 1 when the value is there. What has stored no waker is polled again at once.
+/// A poll of a promise: 0, or 1 when the value is there. A poll that stores no waker is followed by another at once.
 unsafe extern "C" fn poll<T: Steps>(state: *mut c_void) -> i64 {
     // SAFETY: `spawn_steps`'s adapter, which nobody else uses during a poll.
     let adapter = unsafe { &mut *state.cast::<Adapter<T>>() };
@@ -100,7 +101,7 @@ unsafe extern "C" fn poll<T: Steps>(state: *mut c_void) -> i64 {
     0
 }
 
-/// Of the task that is being polled.
+/// The waker of the task that is being polled.
 fn current_waker() -> Waker {
     let mut waker = sys::Waker { data: std::ptr::null_mut(), wake: None };
     // SAFETY: the pointer is valid for the call, and there is a waker during a poll.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Functions that take and give strings of Zyntax, in either of their layouts.
+//! Functions that take and return strings of Zyntax, in both layouts.
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_void, CStr, CString};
@@ -10,24 +10,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::symbols::{failing, Symbol, TypeTag};
 use crate::sys;
 
-/// How Zyntax's strings are: a header, and the bytes after it.
+/// The layout of Zyntax's strings: a header, then the bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Strings {
-    /// 4: the length in bytes. 16: the length in bytes, that in characters, a word that may be anything, and flags, of
-    /// which bit 31 is set.
+    /// 4: the length in bytes. 16: the length in bytes, the length in characters, an unused word, and flags with bit 31
+    /// set.
     pub header_size: usize,
-    /// Makes a string that compiled code frees. It is called in the thread of compiled code.
+    /// Creates a string that compiled code frees. Called in the thread of compiled code.
     pub make: fn(&str) -> *mut c_void,
 }
 
 static STRINGS: Mutex<Option<Strings>> = Mutex::new(None);
 
-/// Sets how strings are, for the whole process. Before, the functions that take strings are `ZYNTAX_EINVAL`.
+/// Sets the layout of strings for the whole process. Before this call, functions that take strings return
+/// `ZYNTAX_EINVAL`.
 ///
 /// # Panics
-/// `header_size` is neither 4 nor 16.
+/// If `header_size` is neither 4 nor 16.
 pub fn set_strings(strings: Strings) {
-    assert!(matches!(strings.header_size, 4 | 16), "a header of {} bytes is unknown", strings.header_size);
+    assert!(matches!(strings.header_size, 4 | 16), "unknown size of a string header: {}", strings.header_size);
     *lock(&STRINGS) = Some(strings);
 }
 
@@ -35,7 +36,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The text of a string of Zyntax as C has it; None for what can be no name.
+/// A string of Zyntax as a C string; None if it cannot be a name.
 ///
 /// # Safety
 /// Null, or a string.
@@ -88,12 +89,12 @@ unsafe extern "C" fn zyntax_host_tcp_listen(address: *const u8, port: i64) -> i6
     }
 }
 
-/// Addresses that were found and that nobody has asked for, by their numbers.
+/// Found addresses that were not fetched yet, by their numbers.
 static FOUND: Mutex<(i64, BTreeMap<i64, String>)> = Mutex::new((0, BTreeMap::new()));
-/// So many of them are kept: those of awaits that were given up would stay for ever.
+/// The maximum number of them: the addresses of cancelled awaits would stay for ever.
 const KEPT: usize = 65_536;
 
-/// In the pool: the number of the address that was found, or an error. Strings of Zyntax are not made there.
+/// Runs in the pool. Returns the number of the address that was found, or an error. Creates no strings of Zyntax.
 unsafe extern "C" fn look_up(host: *mut c_void) -> i64 {
     // SAFETY: the library's copy of a C string.
     let host = unsafe { CStr::from_ptr(host.cast::<c_char>()) }.to_str().unwrap_or_default();
@@ -113,7 +114,7 @@ unsafe extern "C" fn look_up(host: *mut c_void) -> i64 {
     *last
 }
 
-/// A promise of a number > 0 that stands for the first address of a host, or of an error. A job of the blocking pool
+/// A promise of a number > 0 that identifies the first address of a host, or of an error. A job of the blocking pool
 /// asks the system.
 unsafe extern "C" fn zyntax_host_look_up(host: *const u8) -> *mut sys::zyntax_promise {
     // SAFETY: the program's word.
@@ -127,7 +128,7 @@ unsafe extern "C" fn zyntax_host_look_up(host: *const u8) -> *mut sys::zyntax_pr
     }
 }
 
-/// The address of such a number as a string, once; empty for a number that stands for none.
+/// The address of such a number as a string, once; empty for an unknown number.
 unsafe extern "C" fn zyntax_host_look_up_text(number: i64) -> *mut c_void {
     let address = lock(&FOUND).1.remove(&number).unwrap_or_default();
     let make = lock(&STRINGS).as_ref().map(|strings| strings.make);

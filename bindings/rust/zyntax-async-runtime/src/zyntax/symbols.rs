@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What compiled code may call: for each C function one of the same name that takes and gives numbers of 64 bits.
+//! The functions for compiled code: for each C function one of the same name that takes and returns 64-bit numbers.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -11,7 +11,7 @@ use crate::sys;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum TypeTag {
-    /// 64 bits with a sign: numbers, pointers, promises, handles.
+    /// Signed 64 bits: numbers, pointers, promises, handles.
     I64 = 0x0402,
     /// A string of Zyntax.
     String = 0x05,
@@ -21,7 +21,7 @@ pub enum TypeTag {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Signature {
-    /// How many of `params` count.
+    /// The number of valid entries in `params`.
     pub param_count: u8,
     /// 4: the function has effects.
     pub flags: u8,
@@ -34,18 +34,18 @@ pub struct Signature {
 /// A function that compiled code may call.
 #[derive(Clone, Debug)]
 pub struct Symbol {
-    /// Its name: that of the C function, or `zyntax_host_` and more.
+    /// Its name: the name of the C function, or a name that begins with `zyntax_host_`.
     pub name: &'static str,
-    /// Where it is.
+    /// Its address.
     pub address: *const u8,
-    /// What it gives.
+    /// The type of its result.
     pub result: TypeTag,
-    /// What it takes.
+    /// The types of its parameters.
     pub params: Vec<TypeTag>,
 }
 
 impl Symbol {
-    /// As a plugin's table has it.
+    /// The signature for a plugin's table.
     pub fn signature(&self) -> Signature {
         let mut params = [0; 16];
         for (place, tag) in params.iter_mut().zip(&self.params) {
@@ -55,7 +55,7 @@ impl Symbol {
     }
 }
 
-/// What the words of a language are called here, in one place: (word, function).
+/// The aliases of functions for a language: (alias, function).
 pub const ALIASES: &[(&str, &str)] = &[
     ("sleep_ns", "zyntax_promise_sleep"),
     ("yield", "zyntax_promise_yield"),
@@ -79,7 +79,7 @@ pub const ALIASES: &[(&str, &str)] = &[
     ("cancel", "zyntax_promise_cancel"),
 ];
 
-/// A C parameter, from what compiled code passes. None: it does not fit.
+/// A C parameter, converted from compiled code's number. None: it does not fit.
 trait Argument: Sized {
     fn from_word(word: i64) -> Option<Self>;
 }
@@ -132,7 +132,7 @@ functions!(
     unsafe extern "C" fn(*mut c_void, *const sys::zyntax_task_info)
 );
 
-/// A C result, as compiled code gets it.
+/// A C result, converted for compiled code.
 trait Outcome: Sized {
     fn into_word(self) -> i64;
 
@@ -182,7 +182,7 @@ macro_rules! pointers {
 }
 pointers!(c_void, sys::zyntax_runtime, sys::zyntax_task);
 
-/// A promise that fails, as compiled code looks at what it gets unchecked.
+/// A promise that fails, because compiled code does not check what it receives.
 pub(super) fn failing() -> *mut sys::zyntax_promise {
     struct Shared(sys::zyntax_promise);
     // SAFETY: nobody writes to it, and its poll touches nothing.
@@ -203,12 +203,12 @@ impl Outcome for *mut sys::zyntax_promise {
     }
 }
 
-/// As a function's result says; the function is not called.
+/// The value for a refused argument, by the function's result type; the function is not called.
 fn refused<R: Outcome>(_: impl FnOnce() -> Option<R>) -> i64 {
     R::refused()
 }
 
-/// A C function as one of 64-bit numbers.
+/// A C function with 64-bit parameters and result.
 macro_rules! word {
     ($name:ident ($($arg:ident)*)) => {{
         unsafe extern "C" fn $name($($arg: i64),*) -> i64 {
@@ -238,7 +238,7 @@ macro_rules! words {
     };
 }
 
-/// Every function of the runtime, and those of this module that take strings.
+/// Every function of the runtime, and this module's functions with strings.
 pub fn symbols() -> Vec<Symbol> {
     let mut symbols = words! {
         () zyntax_current_runtime zyntax_promise_yield zyntax_runtime_backend zyntax_runtime_create
@@ -266,7 +266,7 @@ pub fn symbols() -> Vec<Symbol> {
     symbols
 }
 
-/// Name and address of every function, and of every word.
+/// Name and address of every function and every alias.
 pub fn addresses() -> Vec<(&'static str, *const u8)> {
     let found: HashMap<&str, *const u8> = symbols().into_iter().map(|symbol| (symbol.name, symbol.address)).collect();
     let aliases = ALIASES.iter().filter_map(|(word, function)| Some((*word, *found.get(function)?)));

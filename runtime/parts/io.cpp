@@ -1,11 +1,66 @@
 // I/O handles: a descriptor is registered once, edge-triggered, and what is known of its readiness is kept beside it.
 // No data is moved from here.
-#include "runtime.h"
+#include "io.h"
 
 #include <initializer_list>
 #include <string.h>
 
 namespace zyntax {
+
+namespace {
+
+// The open handles by descriptor, so that no descriptor is registered twice. About one handle a chain.
+class IoTable : public Part {
+public:
+    explicit IoTable(Runtime *runtime) : Part(), memory_(runtime->memory) { forget = free_chains; }
+
+    static void end(Runtime *, Part *part) { free_chains(part); }
+
+    bool reserve(uint64_t count); // room for that many handles; false without memory
+
+    // With room: the link to the handle with that descriptor, or the link to null at its place.
+    Io **link_of(intptr_t fd) const {
+        uint64_t hash = static_cast<uint64_t>(fd) * 0x9E3779B97F4A7C15u; // descriptors of Windows are multiples of 4
+        Io **link = &chains_[(hash >> 32) & (count_ - 1)];
+        while (*link && (*link)->fd != fd) link = &(*link)->next;
+        return link;
+    }
+
+private:
+    static void free_chains(Part *part) {
+        auto *self = static_cast<IoTable *>(part);
+        self->block_.give(self->memory_);
+    }
+
+    Memory &memory_;
+    GrowingBlock block_;
+    Io **chains_ = nullptr;
+    uint32_t count_ = 0; // a power of two, or 0
+};
+
+bool IoTable::reserve(uint64_t count) {
+    if (count <= count_) return true;
+    uint32_t count_before = count_, doubled = count_ ? count_ * 2 : 16;
+    auto **chains = static_cast<Io **>(memory_.take(doubled * sizeof(Io *)));
+    if (!chains) return false;
+    Io **before = chains_;
+    chains_ = static_cast<Io **>(memset(chains, 0, doubled * sizeof(Io *)));
+    count_ = doubled;
+    for (uint32_t i = 0; i < count_before; i++) {
+        while (Io *io = before[i]) {
+            before[i] = io->next;
+            io->next = nullptr;
+            *link_of(io->fd) = io;
+        }
+    }
+    block_.replace(memory_, chains, doubled * sizeof(Io *));
+    return true;
+}
+
+// Null without memory; never null while a handle is open.
+IoTable *table_of(Runtime *runtime) { return find_or_make_part<IoTable>(runtime, IoTable::end); }
+
+} // namespace
 
 // A descriptor that was blocking is so again when its handle goes, as others may share its open file: a terminal, the
 // shell. The library's own calls do not depend on that. But nobody accepts from a listener that blocks and is shared.
@@ -14,7 +69,7 @@ namespace zyntax {
 intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t fd = io->fd;
     if (fd >= 0) {
-        Io **link = runtime->ios.link_of(fd);
+        Io **link = table_of(runtime)->link_of(fd);
         assert(*link == io);
         *link = io->next;
         bool is_ours = runtime->poller.remove(fd, io->registration);
@@ -41,6 +96,25 @@ namespace {
 
 void destroy_io(Runtime *runtime, void *object) { close_io(runtime, static_cast<Io *>(object)); }
 
+// All operations that wait are fired: the first task that runs takes what is there, the others wait again.
+void io_is_ready(Runtime *runtime, void *object, uint32_t ready) {
+    auto *io = static_cast<Io *>(object);
+    io->readiness |= ready;
+    io->reported |= ready;
+    // Reads stop at an urgent byte: a short read no longer means that the buffer is empty.
+    if (ready & urgent && io->kind == os::Kind::tcp) io->kind = os::Kind::socket;
+    if (ready & bits_of(readable)) fire_all(runtime, &io->readers);
+    if (ready & bits_of(writable)) fire_all(runtime, &io->writers);
+    fire_all(runtime, &io->either);
+}
+
+// The parent's descriptors, as the child has them.
+void forget_io(void *object) {
+    auto *io = static_cast<Io *>(object);
+    os::close(io->fd);
+    if (io->unregistered >= 0) os::close(io->unregistered);
+}
+
 uint64_t count_io_waiting([[maybe_unused]] const void *object) {
     uint64_t count = 0;
 #ifndef NDEBUG
@@ -52,30 +126,12 @@ uint64_t count_io_waiting([[maybe_unused]] const void *object) {
 
 } // namespace
 
-const HandleKind io_kind = {destroy_io, count_io_waiting};
-
-bool IoTable::reserve(uint64_t count) {
-    if (count <= count_) return true;
-    uint32_t count_before = count_, doubled = count_ ? count_ * 2 : 16;
-    auto **chains = static_cast<Io **>(memory_.take(doubled * sizeof(Io *)));
-    if (!chains) return false;
-    Io **before = chains_;
-    chains_ = static_cast<Io **>(memset(chains, 0, doubled * sizeof(Io *)));
-    count_ = doubled;
-    for (uint32_t i = 0; i < count_before; i++) {
-        while (Io *io = before[i]) {
-            before[i] = io->next;
-            io->next = nullptr;
-            *link_of(io->fd) = io;
-        }
-    }
-    block_.replace(memory_, chains, doubled * sizeof(Io *));
-    return true;
-}
+const HandleKind io_kind = {destroy_io, count_io_waiting, io_is_ready, forget_io};
 
 int32_t reserve_io(Runtime *runtime, Io **out) {
     if (runtime->is_ending) return ZYNTAX_ECANCELED; // nobody would close it
-    bool has_room = runtime->poller.reserve() && runtime->ios.reserve(runtime->counts.io_open + 1);
+    IoTable *table = table_of(runtime);
+    bool has_room = table && runtime->poller.reserve() && table->reserve(runtime->counts.io_open + 1);
     void *memory = has_room ? runtime->arena.take(sizeof(Io)) : nullptr;
     if (!memory) return ZYNTAX_ENOMEM;
     *out = ::new (memory) Io(); // before a handle leads to it: see forget_copy
@@ -107,10 +163,10 @@ static void lose_descriptor(Runtime *runtime, Io **link) {
 }
 
 int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
-    Io **link = runtime->ios.link_of(fd);
+    Io **link = table_of(runtime)->link_of(fd);
     if (*link) {
         lose_descriptor(runtime, link);
-        link = runtime->ios.link_of(fd); // the chain's end
+        link = table_of(runtime)->link_of(fd); // the chain's end
     }
     io->fd = fd;
     io->kind = kind;
@@ -125,6 +181,8 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
     *out = static_cast<zyntax_io *>(io->handle);
     return 0;
 }
+
+const Io *io_of(Runtime *runtime, intptr_t fd) { return *table_of(runtime)->link_of(fd); }
 
 static Ring *waiters_of(Io *io, uint32_t directions) {
     return directions == readable ? &io->readers : directions == writable ? &io->writers : &io->either;
@@ -149,26 +207,6 @@ PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op_id, Wake
     if (!add_waiter(ref, directions, op_id, waker)) return complete(op_id, result, ZYNTAX_ENOMEM);
     ref.runtime->poller.want(ref.object->fd, ref.object->registration, directions);
     return POLL_PENDING;
-}
-
-// Everyone who waits is woken: who is first takes what is there, the others wait again.
-void dispatch(Runtime *runtime, const Event &event) {
-    const Handle *handle = find_alive(handle_pool, event.word);
-    bool is_ours = handle && handle->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
-    if (!is_ours || handle->kind != &io_kind) {
-        runtime->counts.events_stale++;
-        return;
-    }
-    auto *io = static_cast<Io *>(handle->object);
-    io->readiness |= event.ready;
-    io->reported |= event.ready;
-    runtime->reported = event.ready;
-    // Reads stop there: short no longer means empty.
-    if (event.ready & urgent && io->kind == os::Kind::tcp) io->kind = os::Kind::socket;
-    if (event.ready & bits_of(readable)) fire_all(runtime, &io->readers);
-    if (event.ready & bits_of(writable)) fire_all(runtime, &io->writers);
-    fire_all(runtime, &io->either);
-    runtime->reported = 0;
 }
 
 } // namespace zyntax
