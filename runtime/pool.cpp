@@ -1,5 +1,5 @@
-// The pools, each behind one lock that is only taken when a runtime begins, ends, or grows by a block; never to find an
-// object, and never while anything else is waited for.
+// The memory of pools. One lock guards them. It is taken when a runtime begins, ends, or grows by a block; never to
+// find an object, and never during a wait.
 #include "pool.h"
 #include "../platform/allocator.h"
 
@@ -7,9 +7,9 @@ namespace zyntax {
 
 namespace {
 
-// A spin lock is enough: nothing that another thread waits for happens while it is held. It is held by a process, so
-// that a child that was forked meanwhile, where the holder does not exist, takes it over. What it guards is changed by
-// one store a step, and whatever step the holder had come to, the child loses some objects at most.
+// A spin lock is enough: its holders never wait. The holder is a process, not a thread: a forked child takes the lock
+// over, because the thread that held it does not exist there. Each step of a change is one store; after a fork at any
+// step the child loses some objects at most.
 class Lock {
 public:
     Lock() : process_(os::process_mark() + 1) {
@@ -21,13 +21,16 @@ public:
             os::yield();
         }
     }
-    ~Lock() { held_by.store(0, std::memory_order_release); }
+    ~Lock() {
+        assert(held_by.load(std::memory_order_relaxed) == process_);
+        held_by.store(0, std::memory_order_release);
+    }
     Lock(const Lock &) = delete;
     Lock &operator=(const Lock &) = delete;
 
 private:
     static constinit std::atomic<uint32_t> held_by;
-    os::KeepErrors keep_; // the system is asked for memory meanwhile
+    os::KeepErrors keep_; // a holder may ask the system for memory
     uint32_t process_;
 };
 constinit std::atomic<uint32_t> Lock::held_by;
@@ -38,8 +41,7 @@ void *PoolMemory::address_of(uint32_t index) const {
     return static_cast<char *>(base_.load(std::memory_order_relaxed)) + index * layout_.object_size;
 }
 
-// Where addresses are limited, fewer objects than there are numbers have to do: all pools together leave seven eighths
-// of the limit to the host.
+// A limit of the address space reduces the number of objects: all pools together leave seven eighths of it to the host.
 bool PoolMemory::reserve() {
     size_t limit = os::address_limit(layout_.most * layout_.object_size) / 40;
     for (uint32_t count = layout_.most; count >= 2 * layout_.block; count /= 2) {
@@ -57,22 +59,24 @@ bool PoolMemory::reserve() {
 bool PoolMemory::add() {
     if (!reserved_ && !reserve()) return false;
     uint32_t count = count_.load(std::memory_order_relaxed);
-    constexpr size_t small = size_t{1} << 20, large = size_t{4} << 20; // the latter: worth huge pages
+    assert(count <= reserved_);
+    constexpr size_t small = size_t{1} << 20, large = size_t{4} << 20; // large: worth huge pages
     auto step = static_cast<uint32_t>((count * layout_.object_size < large ? small : large) / layout_.object_size);
     uint32_t more = reserved_ - count < step ? reserved_ - count : step;
     if (!more || !os::commit_pages(address_of(count), more * layout_.object_size)) return false;
     count_.store(count + more, std::memory_order_release);
-    if (!count) link(0) = 0; // number 0 is what is fetched ahead where nothing is: a page that is not there takes long
+    if (!count) link(0) = 0; // empty entries prefetch number 0, and a prefetch of an absent page is slow
     return true;
 }
 
 uint32_t PoolMemory::take_block() {
     Lock lock;
     if (uint32_t first = free_) {
+        assert(first >= layout_.first_block && first < fresh_);
         free_ = link(first);
         return first;
     }
-    uint32_t first = fresh_ ? fresh_ : layout_.first_block; // 0 means "none": what is below is canceled, untouched
+    uint32_t first = fresh_ ? fresh_ : layout_.first_block; // the objects below the first block are never used
     if (first + layout_.block > count_.load(std::memory_order_relaxed) && !add()) return 0;
     fresh_ = first + layout_.block;
     return first;
@@ -81,6 +85,7 @@ uint32_t PoolMemory::take_block() {
 void PoolMemory::give_blocks(uint32_t first) {
     Lock lock;
     while (first) {
+        assert(first >= layout_.first_block && first < fresh_);
         uint32_t next = link(first);
         link(first) = free_;
         store_in_order();

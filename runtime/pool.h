@@ -5,6 +5,7 @@
 // looks further. Nothing here knows a runtime.
 #pragma once
 
+#include <assert.h>
 #include <atomic>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,9 +20,9 @@ constexpr bool wide = sizeof(void *) == 8; // handles are numbers of pointer siz
 
 // ---- pools ----
 
-// Objects of one type in one range of addresses, reserved at the first use and backed with memory as they are needed: a
-// number is an offset. They go from runtime to runtime in blocks. The first of a block (of more than one) is its
-// header.
+// Objects of one type in one range of addresses. The first use reserves the range; memory is committed on demand. An
+// object's number is its index in the range. Runtimes take and return objects in blocks. In a block of more than one
+// object, the first object is the block's header.
 class PoolMemory {
 public:
     struct Layout {
@@ -31,12 +32,12 @@ public:
     };
     explicit constexpr PoolMemory(const Layout &layout) : layout_(layout) {}
 
-    uint32_t take_block();            // recycled if there is one; its first number, or 0 without memory. Any thread
-    void give_blocks(uint32_t first); // a list through `link`. Any thread
+    uint32_t take_block();            // the block's first number, or 0 without memory. Any thread
+    void give_blocks(uint32_t first); // takes a list through `link`. Any thread
 
 protected:
-    std::atomic<void *> base_{nullptr}; // constant once there is an object
-    std::atomic<uint32_t> count_{0};    // of objects with memory; only grows
+    std::atomic<void *> base_{nullptr}; // constant after the first object exists
+    std::atomic<uint32_t> count_{0};    // objects with memory; only grows
 
 private:
     void *address_of(uint32_t index) const;
@@ -45,24 +46,27 @@ private:
     bool add();
 
     const Layout layout_;
-    uint32_t reserved_ = 0; // of objects that there are addresses for
-    uint32_t fresh_ = 0;    // first number that was never given out
-    uint32_t free_ = 0;     // list of blocks through `link`
+    uint32_t reserved_ = 0; // objects with reserved addresses
+    uint32_t fresh_ = 0;    // the first number that was never given out
+    uint32_t free_ = 0;     // list of free blocks through `link`
 };
 
-// T has a `generation`, a `link` that belongs to the pool while the block is free and to its owner's list of blocks
-// otherwise, and the number of its `first_block`: above 0, so that 0 is no object, and such that what is used together
-// is at different places in its pages, as loads wait for stores to the same place in another page.
+// T has a `generation`, a `link` and a constant `first_block`. The pool uses `link` while the block is free; otherwise
+// the owner links its blocks with it. `first_block` is above 0, because number 0 names no object. It differs per type,
+// because loads wait for stores to the same offset of another page: objects that are used together differ in offset.
 template <class T, uint32_t block_size, uint32_t max> class Pool : public PoolMemory {
 public:
     static constexpr uint32_t block = block_size;
 
     constexpr Pool() : PoolMemory({sizeof(T), block_size, max, T::first_block, link_of}) {}
 
-    // An object that was given out once.
-    T *at(uint32_t index) const { return static_cast<T *>(base_.load(std::memory_order_relaxed)) + index; }
+    // The object of a number that was given out once, or of 0.
+    T *at(uint32_t index) const {
+        assert(index < count_.load(std::memory_order_relaxed));
+        return static_cast<T *>(base_.load(std::memory_order_relaxed)) + index;
+    }
 
-    // The object of any number at all, or null. Number 0 is no object of anybody.
+    // The object of any number, or null. The object of number 0 is never in use.
     T *find(uint32_t index) const { return index < count_.load(std::memory_order_acquire) ? at(index) : nullptr; }
 
     uint32_t index_of(const T *object) const { return static_cast<uint32_t>(object - at(0)); }
@@ -71,19 +75,18 @@ private:
     static uint32_t *link_of(void *object) { return &static_cast<T *>(object)->link; }
 };
 
-// Named by some bits of a number that an object's generation, or its low bits, must match. Alive is odd.
+// True when a number names a live object: its generation equals the masked one of the object and is odd.
 inline bool names(uint32_t number_generation, uint32_t mask, uint32_t generation) {
     return (generation & mask) == number_generation && (number_generation & 1);
 }
 
-// A generation never comes again: an object that has come to this one is not used any more. Handles of 64 bits stay
-// positive as an int64_t.
+// Generations never repeat: an object with this one is never used again. It keeps 64-bit handles positive as int64_t.
 constexpr uint32_t last_generation = INT32_MAX - 1;
 
 // ---- numbers of tasks and handles ----
 
-// From the top: generation, index. On 32-bit targets only the generation's low 12 bits find room, so that a handle that
-// was kept while 2048 other tasks used its task names the newest of them.
+// High bits: generation; low bits: index. 32-bit targets keep only the low 12 bits of the generation: after 2048 reuses
+// of its object, a stale handle names the newest one.
 constexpr uint32_t handle_index_bits = wide ? 32 : 20;
 constexpr uint32_t handle_generation_mask = UINT32_MAX >> (wide ? 0 : handle_index_bits);
 
@@ -97,7 +100,7 @@ inline uint32_t handle_generation(uintptr_t handle) { return static_cast<uint32_
 inline void *to_pointer(uintptr_t handle) { return reinterpret_cast<void *>(handle); }
 inline uintptr_t to_bits(const void *handle) { return reinterpret_cast<uintptr_t>(handle); }
 
-// The object that a task's or another handle names, or null when it has ended or never was.
+// The live object that a handle names, or null.
 template <class P> auto *find_alive(const P &pool, uintptr_t handle) {
     auto *object = pool.find(handle_index(handle));
     bool alive = object && names(handle_generation(handle), handle_generation_mask,

@@ -34,13 +34,13 @@ path=$(sh tools/setup.sh build test cross)
 PATH=${path:+$path:}$PATH
 verdicts=$(mktemp)
 summary=$(mktemp)
-trap 'rm -f "$verdicts" "$summary"' EXIT
+trap 'forget_files; rm -f "$verdicts"' EXIT
 . tests/stages.sh
 
 export CC=gcc CXX=g++
 # With the library's own checks.
-run_options='--buildtype=debugoptimized -Dbenchmarks=true' # fast, as all of it is run
-link_options='--buildtype=debug'                           # compiled fast
+run_options='--buildtype=debugoptimized -Dc_args=-g1 -Dcpp_args=-g1 -Dbenchmarks=true' # fast, as all of it is run
+link_options='--buildtype=debug -Dc_args=-g1 -Dcpp_args=-g1' # compiled fast
 
 # Programs in C, which link the whole archive, the examples among them, and no C++ library.
 c_programs='tests/c_api tests/seed_api examples/async_iterator examples/blocking_dns examples/echo_server
@@ -105,7 +105,9 @@ for target in $targets; do
         if pkg-config --exists libkqueue; then
             for_target kqueue -Dpoller=kqueue
         else
-            echo 'skip kqueue: libkqueue is not installed (pkg-config finds none)' >>"$verdicts"
+            why='libkqueue is not installed (pkg-config finds none)'
+            echo "skip kqueue: $why" >>"$verdicts"
+            echo "kqueue: all: $why" >>"$skips"
             continue
         fi
         ;;
@@ -139,6 +141,10 @@ for target in $targets; do
     [ -z "${ZYNTAX_CROSS_SUMMARY:-}" ] || cat "$summary" >>"$ZYNTAX_CROSS_SUMMARY"
 done
 
+if [ -z "${ZYNTAX_SKIPS:-}" ] && [ -s "$skips" ]; then
+    printf '\n==== skipped\n'
+    cat "$skips"
+fi
 printf '\n==== other systems\n'
 cat "$verdicts"
 ! grep -q '^FAIL' "$verdicts"

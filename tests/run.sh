@@ -19,21 +19,35 @@ case ${1:-} in
     ;;
 esac
 
+echo 'Looking for compilers and tools; installing those that are missing.'
 path=$(sh tools/setup.sh build test ${native:+native} ${cross:+cross})
 PATH=${path:+$path:}$PATH
 summary=$(mktemp)
-trap 'rm -f "$summary"' EXIT
+trap forget_files EXIT
 . tests/stages.sh
+if [ -n "$native" ]; then
+    echo 'Building and testing with g++, under two sanitizers and with clang; then lint, package and compilers.'
+    [ -z "$cross" ] || echo 'At last the other systems. What can only be linked for them is built meanwhile.'
+else
+    echo 'Building and testing with g++.'
+fi
+echo 'On two cores without a compiler cache: --quick takes about 5 minutes, everything about 40.'
 
 # What only links fills the time in which tests wait.
 if [ -n "$cross" ]; then
     links=$(mktemp)
-    trap 'rm -f "$summary" "$links"' EXIT
-    ZYNTAX_CROSS_SUMMARY=$links nice -n 19 sh tests/cross.sh --links >build/links.log 2>&1 &
+    trap 'forget_files; rm -f "$links"' EXIT
+    ZYNTAX_CROSS_SUMMARY=$links ZYNTAX_SKIPS=$skips nice -n 19 sh tests/cross.sh --links >build/links.log 2>&1 &
     links_job=$!
 fi
 
+# The crates of the compilers, too: the tests of these then find them, or wait until they are there.
+if [ -n "$native" ]; then nice -n 19 python3 examples/cargo.py >build/cargo.log 2>&1 & fi
+
 export CC=gcc CXX=g++
+
+# Sanitizers report lines; more about variables doubles the size of `build` and costs time.
+lines_only='-Dc_args=-g1 -Dcpp_args=-g1'
 
 # Fails on the first finding, with leaks looked for and stacks checked after return.
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=1
@@ -64,18 +78,21 @@ if build release --buildtype=release -Dbenchmarks=true; then
 fi
 
 if [ -n "$native" ]; then
-    if build asan --buildtype=debug -Db_sanitize=address,undefined; then
+    # shellcheck disable=SC2086 # several words
+    if build asan --buildtype=debug $lines_only -Db_sanitize=address,undefined; then
         run asan asan --no-suite package --no-suite lint --no-suite tidy --no-suite bindings -t 3
     fi
 
     if wrapper=$(thread_sanitizer_wrapper); then
-        if build tsan --buildtype=debugoptimized -Db_sanitize=thread; then
+        # shellcheck disable=SC2086
+        if build tsan --buildtype=debugoptimized $lines_only -Db_sanitize=thread; then
             run tsan tsan --no-suite package --no-suite lint --no-suite tidy --no-suite bindings -t 5
         fi
     elif [ -n "${CI:-}" ]; then
         record tsan 0 1 0 cannot_run_here
     else
         record tsan 0 0 1
+        echo 'tsan: all: programs made with ThreadSanitizer do not start here' >>"$skips"
     fi
     wrapper=
 
@@ -93,7 +110,7 @@ if [ -n "$native" ]; then
 fi
 
 if [ -n "$cross" ]; then
-    ZYNTAX_CROSS_SUMMARY=$summary sh tests/cross.sh --runs || true
+    ZYNTAX_CROSS_SUMMARY=$summary ZYNTAX_SKIPS=$skips sh tests/cross.sh --runs || true
     wait "$links_job" || awk '$3 > 0 { failed = 1 } END { exit !failed }' "$links" || record links 0 1 0 cross.sh
     cat build/links.log
     cat "$links" >>"$summary"

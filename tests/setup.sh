@@ -123,12 +123,14 @@ for purposes in build 'build test' 'build test native' 'build test native fuzz' 
     rm -rf "$machine/bin" "$machine/calls" "$machine/build"
     cp -R "$machine/new" "$machine/bin"
     # shellcheck disable=SC2086 # one argument a purpose
-    PATH="$machine/bin" sh "$machine/tools/setup.sh" $purposes >"$machine/log" 2>&1 || fail "setup.sh $purposes failed"
+    PATH="$machine/bin" sh "$machine/tools/setup.sh" $purposes >"$machine/log" 2>&1 ||
+        fail "setup.sh $purposes failed"
     wanted='g++ gcc meson'
     case $purposes in *test*) wanted="$wanted doctest-dev" ;; esac
     case $purposes in *native*) wanted="$wanted clang clang-format clang-tidy pkg-config binutils" ;; esac
     case $purposes in *fuzz*) wanted="$wanted clang libclang-rt-14-dev" ;; esac
-    case $purposes in *cross*) wanted="$wanted clang g++-mingw-w64-x86-64-posix g++-12-multilib libclang-rt-14-dev-wasm32" ;; esac
+    case $purposes in *cross*) wanted="$wanted clang g++-mingw-w64-x86-64-posix g++-12-multilib nodejs" ;; esac
+    case $purposes in *cross*) wanted="$wanted libclang-rt-14-dev-wasm32" ;; esac
     for package in $wanted; do
         grep -q "^install.* $package\( \|\$\)" "$machine/calls" || fail "setup.sh $purposes did not install $package"
     done
@@ -139,10 +141,12 @@ for purposes in build 'build test' 'build test native' 'build test native fuzz' 
     [ "$(grep -c '^update' "$machine/calls")" -eq 1 ] || fail "setup.sh $purposes read the lists of packages twice"
 done
 
-PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross >"$machine/log" 2>&1 || fail 'setup.sh failed'
+PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross >"$machine/log" 2>&1 ||
+    fail 'setup.sh failed'
 touch "$machine/complete"
 rm "$machine/calls"
-PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross >"$machine/log" 2>&1 || fail 'setup.sh failed'
+PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross >"$machine/log" 2>&1 ||
+    fail 'setup.sh failed'
 [ ! -e "$machine/calls" ] || fail 'setup.sh installs what is there'
 
 # A user without sudo is told what root has to do. Nothing is installed, and standard output, which is a path, is empty.

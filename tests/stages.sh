@@ -1,11 +1,33 @@
 # What run.sh and cross.sh share: stages that are built, run and counted. To be sourced in the tree's root, with
-# `summary` naming an empty file, and with nothing else in the working directory's `build` than what they make.
+# `summary` naming an empty file, and with nothing else in the working directory's `build` than what they make. Whoever
+# sources this calls `forget_files` at its end.
 # shellcheck shell=sh
 
 root=$PWD
 wrapper= # stands before `meson test`
 wanted= # what Ninja builds, by default everything
 mkdir -p build
+
+# A line for each test that was skipped: STAGE: NAME: REASON. run.sh hands its file to cross.sh.
+skips=${ZYNTAX_SKIPS:-$(mktemp)}
+forget_files() {
+    rm -f "$summary"
+    [ "$skips" = "${ZYNTAX_SKIPS:-}" ] || rm -f "$skips"
+}
+
+# A terminal shows Ninja's progress in one line; a log would have a line for each file.
+progress=
+[ -t 1 ] || progress=--quiet
+
+# heading WHAT: what begins now, and when since the first heading; took WHAT: how long that was
+began_all=$(date +%s)
+heading() {
+    began=$(date +%s)
+    printf '\n==== %s (at %d:%02d)\n' "$1" $(((began - began_all) / 60)) $(((began - began_all) % 60))
+}
+took() {
+    echo "---- $1 took $(($(date +%s) - began)) s"
+}
 
 # Debian's ccache has compilers by their own names.
 [ ! -d /usr/lib/ccache ] || PATH=/usr/lib/ccache:$PATH
@@ -18,16 +40,22 @@ record() {
     echo "$@" >>"$summary"
 }
 
-# count STAGE LOG: a line for the summary from a log of `meson test`
+# count STAGE LOG: a line for the summary from a log of `meson test`; and one in $skips for each test that was skipped
 count() {
-    python3 - "$1" "$2" <<'END'
+    python3 - "$1" "$2" "$skips" <<'END'
 import json, sys
-stage, log = sys.argv[1:]
+stage, log, skips = sys.argv[1:]
 results = [json.loads(line) for line in open(log)]
 good = [t for t in results if t['result'] in ('OK', 'EXPECTEDFAIL')]
 skipped = [t for t in results if t['result'] == 'SKIP']
 bad = [t['name'].split(' / ')[-1].replace(' ', '_') for t in results if t not in good and t not in skipped]
 print(stage, len(good), len(bad), len(skipped), *bad)
+with open(skips, 'a') as file:
+    for test in skipped:
+        # A test that is skipped says why: in a line that begins with that word, or in its last one.
+        lines = [line.strip() for line in test.get('stdout', '').splitlines() if line.strip()]
+        reasons = [line for line in lines if line.startswith('skip')] or lines or ['it gives no reason']
+        print(f"{stage}: {test['name'].split(' / ')[-1]}: {reasons[-1]}", file=file)
 END
 }
 
@@ -35,7 +63,7 @@ END
 build() {
     stage=$1
     shift
-    printf '\n==== %s: build\n' "$stage"
+    heading "$stage: build"
     if ! [ -f "build/$stage/build.ninja" ]; then
         rm -rf "build/$stage"
         if ! meson setup "build/$stage" -Dtests=true -Dexamples=true "$@" >"build/$stage.log" 2>&1; then
@@ -45,20 +73,22 @@ build() {
         fi
     fi
     # shellcheck disable=SC2086 # several words
-    if ! ninja -C "build/$stage" --quiet $wanted; then
+    if ! ninja -C "build/$stage" $progress $wanted; then
         record "$stage" 0 1 0 ninja
         return 1
     fi
+    took "$stage: build"
 }
 
 # run STAGE NAME [meson test OPTION ...]: runs the tests of build/STAGE as NAME
 run() {
     stage=$1 title=$2
     shift 2
-    printf '\n==== %s: test\n' "$title"
+    heading "$title: test"
     rm -f "build/$stage/meson-logs/$title.json"
     $wrapper meson test -C "build/$stage" --no-rebuild --num-processes "$processes" --print-errorlogs \
         --logbase "$title" "$@" || true
+    took "$title: test"
     if [ -f "build/$stage/meson-logs/$title.json" ]; then
         count "$title" "build/$stage/meson-logs/$title.json" >>"$summary"
     else
@@ -66,8 +96,12 @@ run() {
     fi
 }
 
-# Prints the summary and its sum, and fails unless that is good.
+# Prints what was skipped and why, then the summary and its sum, and fails unless that is good.
 conclude() {
+    if [ -s "$skips" ]; then
+        printf '\n==== skipped\n'
+        cat "$skips"
+    fi
     printf '\n==== summary (in %s/build)\n' "$root"
     awk '
         { printf "%-16s %4d passed %4d failed %4d skipped", $1, $2, $3, $4

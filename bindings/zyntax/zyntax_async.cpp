@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // zyntax_async.zrtl: this runtime as a plugin for a Zyntax that knows nothing of it. Compiled code calls $Async$sleep
-// and its like, which return promises; whoever polls those drives the runtime, as nothing else of this file is ever
-// called.
+// and similar functions, which return promises. The polls of these promises drive the runtime: the host calls nothing
+// else here.
 //
-// Driving. A host's executor polls all that is pending in turn, again and again, and would spin. So one of the pending
-// promises, the driver, takes turns of the runtime from its own poll: without waiting as long as anything goes on, and
-// with a wait when several rounds of polls have brought nothing. The others only look whether their value has come.
-// When the driver ends, or is not polled any more, the next promise that is polled takes over. The wait ends with the
-// first event or deadline, and after 10 ms in any case, as the host may have things to do that this runtime knows
-// nothing of.
+// Driving. A host's executor polls all pending promises in turn, again and again, and would spin. So one pending
+// promise, the driver, runs turns of the runtime in its own poll: without a wait while there is progress, and with a
+// wait after several rounds of polls without progress. The other promises only look for their values. When the driver
+// ends, or is not polled any more, the next promise that is polled becomes the driver. The wait ends with the first
+// event or deadline, and after 10 ms in any case, as the host may have work that this runtime does not know.
 //
-// Threads. Each has a runtime of its own, as Zyntax's executor keeps everything by thread; it goes when the thread ends
-// or the plugin is unloaded. Nothing here is exported but the four symbols that Zyntax's loader knows.
+// Threads. Each thread has its own runtime, as Zyntax's executor keeps everything by thread. The runtime ends with the
+// thread or when the plugin is unloaded. The only exports are the four symbols that Zyntax's loader knows.
 //
-// Memory. Promises live in slots that are never given back while the thread lives, and whose numbers carry a
-// generation: compiled code frees nothing, and may poll late.
+// Memory. Promises are in slots, whose numbers have a generation and whose memory is kept until the thread ends:
+// compiled code frees nothing, and may poll late.
 #include "zyntax_async_runtime.h"
 
 #include <netdb.h>
@@ -26,10 +25,10 @@
 
 namespace {
 
-// ---- what Zyntax's loader reads ----
+// ---- the tables of Zyntax's loader ----
 
-// Types of arguments: flags << 24 | id << 8 | category. Pointers and promises are numbers: a grammar turns the category
-// of pointers (0x0D) into its type Any, and Zyntax then passes a box that holds the pointer.
+// Types of arguments: flags << 24 | id << 8 | category. Pointers and promises are declared as numbers: a grammar maps
+// the category of pointers (0x0D) to its type Any, and Zyntax would then pass a box with the pointer.
 enum : uint32_t { type_i64 = 0x0402, type_string = 0x05 };
 
 struct Signature {
@@ -50,8 +49,8 @@ static_assert(sizeof(Signature) == 72 && sizeof(Symbol) == 24 && sizeof(Info) ==
 
 // ---- strings ----
 
-// A string of Zyntax is a header and its bytes, without a zero. The header is the length in bytes; in newer versions it
-// has all of these members. The loader of those versions calls _zrtl_set_immortal_table, and no other loader does.
+// A Zyntax string is a header and its bytes, without a zero. The header is the length in bytes; in newer versions it
+// has all of these members. Only the loader of those versions calls _zrtl_set_immortal_table.
 struct StringHeader {
     uint32_t bytes, characters;
     uint32_t aux;   // a hash, or 0
@@ -61,13 +60,13 @@ constexpr uint32_t is_utf8 = 1, marked = 1u << 31;
 constexpr size_t short_header = sizeof(uint32_t);
 static_assert(sizeof(StringHeader) == 16);
 
-// All of this is set while the plugin is loaded, before compiled code runs.
+// Set while the plugin is loaded, before compiled code runs.
 size_t header_size = short_header;
 void *(*allocate)(size_t) = malloc; // for strings that compiled code frees
 
 constexpr uint32_t longest_name = 255;
 
-// A copy with a zero, to be freed; null without memory, or for what can be no name.
+// A copy with a zero, for the caller to free; null without memory, or if the string cannot be a name.
 char *to_text(const void *string) {
     StringHeader header = {};
     if (!string) return nullptr;
@@ -81,7 +80,7 @@ char *to_text(const void *string) {
     return static_cast<char *>(memcpy(text, bytes, header.bytes));
 }
 
-// A string of ASCII characters, as a value: for compiled code to free.
+// A string of ASCII characters as a value. Compiled code frees it.
 int64_t to_string(const char *text) {
     auto length = static_cast<uint32_t>(strlen(text));
     StringHeader header = {length, length, 0, marked | is_utf8};
@@ -95,20 +94,20 @@ int64_t to_string(const char *text) {
 // ---- promises ----
 
 constexpr int64_t wait_ns = 10'000'000;
-constexpr uint32_t patience = 32; // turns of the driver that bring nothing, before it waits: what is awaited deep
-                                  // inside others takes some rounds to reach who waits for it
+constexpr uint32_t patience = 32; // turns of the driver without progress, before it waits: a value deep inside other
+                                  // promises takes some rounds to reach the outermost promise
 
-// What is awaited. The runtime polls `leaf` in a task; the host polls `promise`.
+// A pending call of compiled code. The runtime polls `leaf` in a task; the host polls `promise`.
 struct Op {
     zyntax_promise promise; // {number of the slot, poll}
     uint32_t generation;    // odd: in use
-    uint32_t next;          // free: the next that is
+    uint32_t next;          // free: the next free slot
     zyntax_promise *(*make)(Op *);
     zyntax_promise *leaf;
     zyntax_task *task;
-    zyntax_op join; // of the task of this runtime that polls the promise, if one does
-    int64_t value;  // 0: it has not come
-    uint64_t seen;  // Thread::polls_of_driver when it was polled last
+    zyntax_op join; // the op id of a task of this runtime that polls the promise
+    int64_t value;  // 0: pending
+    uint64_t seen;  // Thread::polls_of_driver at the last poll; 0: never polled
     union {
         int64_t number;
         zyntax_io *io;
@@ -117,12 +116,12 @@ struct Op {
     void *buf;
     size_t len;
     char *text;      // owned
-    bool is_spawned; // its value stays until it is joined
+    bool is_spawned; // set by async_spawn: the value stays until it is joined
 };
 
-// Where a job of the pool leaves the text that it has found. It outlives the op, which may be abandoned before.
+// A job of the pool stores its text here. It outlives the op, which may be abandoned first.
 struct Answer {
-    uint64_t number; // of the op that wants it, or 0
+    uint64_t number; // of the op that waits for the text, or 0
     char *text;      // owned
 };
 pthread_mutex_t answers_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -138,7 +137,7 @@ constexpr uint32_t chunks = 16384; // four million at once
 struct Thread {
     zyntax_runtime *runtime;
     Slot *slots[chunks];
-    uint32_t made, first_free, last_free; // slots; 0: none, as slot 0 is nobody's
+    uint32_t made, first_free, last_free; // numbers of slots; 0: none, as slot 0 is not used
     uint32_t driver;                      // its slot, or 0
     uint64_t polls_of_driver, progress, progress_seen;
     uint32_t idle;
@@ -170,13 +169,13 @@ void end_thread(void *self) {
 
 __attribute__((constructor)) void load() { has_key = pthread_key_create(&key, end_thread) == 0; }
 
-// No other thread runs code of a plugin that is unloaded.
+// While a plugin is unloaded, no other thread runs its code.
 __attribute__((destructor)) void unload() {
     while (threads) end_thread(threads);
     if (has_key) pthread_key_delete(key);
 }
 
-// This thread's; null without memory or descriptors.
+// The state of this thread; null without memory or descriptors.
 Thread *this_thread() {
     auto *thread = static_cast<Thread *>(has_key ? pthread_getspecific(key) : nullptr);
     if (thread || !has_key) return thread;
@@ -210,7 +209,7 @@ Op *find(Thread *thread, uint64_t number) {
 int64_t poll(void *number);
 zyntax_promise *make_look_up(Op *op);
 
-// Slots are used again in the order in which they became free, so that a pointer that was kept names nothing for long.
+// Free slots are used again in order, oldest first, so that a stale pointer names no promise for a long time.
 Op *take_op(Thread *thread) {
     uint32_t index = thread->first_free;
     if (index) {
@@ -233,7 +232,7 @@ Op *take_op(Thread *thread) {
 
 uint32_t index_of(const Op *op) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(op->promise.state)); }
 
-// The text that a job has found for the op, if any; to be freed.
+// The text of the op's job, for the caller to free; null if there is none.
 char *take_answer(Thread *thread, const Op *op) {
     if (op->make != make_look_up) return nullptr;
     Answer &answer = place(thread, index_of(op))->answer;
@@ -258,7 +257,7 @@ void free_op(Thread *thread, Op *op) {
     thread->last_free = index;
 }
 
-// In a task of the runtime: what the leaf waits for.
+// The poll function of the op's task, which makes the leaf in its first call.
 int64_t poll_leaf(void *self) {
     auto *op = static_cast<Op *>(self);
     if (!op->leaf) op->leaf = op->make(op);
@@ -293,16 +292,16 @@ bool start(Op *op) {
     return op->task != nullptr;
 }
 
-// A promise that fails, as compiled code looks at what it gets unchecked.
+// A promise that fails: compiled code does not check for null.
 template <int32_t code> zyntax_promise *failing() {
     static zyntax_promise promise = {nullptr, [](void *) -> int64_t { return code; }};
     return &promise;
 }
 
-// What compiled code gets for an op, or for none.
+// The promise of an op for compiled code; a failing one for null.
 zyntax_promise *begin(Op *op) { return op && start(op) ? &op->promise : failing<ZYNTAX_ENOMEM>(); }
 
-// Lets the runtime go on: see the top of this file.
+// Drives the runtime: see the top of this file.
 void drive(Thread *thread, Op *op) {
     uint32_t index = index_of(op);
     bool is_first = op->seen == 0, driver_is_gone = op->seen == thread->polls_of_driver;
@@ -317,14 +316,15 @@ void drive(Thread *thread, Op *op) {
     if (is_driver || is_first) zyntax_runtime_turn(thread->runtime, is_driver && thread->idle > patience ? wait_ns : 0);
 }
 
-// A promise of this file, as the host polls it, or as a task of this runtime does: what was spawned, or is blocked on.
+// The poll function of all promises here. Its caller is the host, or a task of this runtime that was spawned or is
+// blocked on.
 int64_t poll(void *number) {
     Thread *thread = this_thread();
     Op *op = find(thread, reinterpret_cast<uintptr_t>(number));
     if (!op) return ZYNTAX_ESTALE;
     Waker waker;
     if (op->value) {
-        // It has come.
+        // Nothing to drive.
     } else if (zyntax_current_runtime() == thread->runtime && zyntax_current_waker(&waker) == 0) {
         int64_t joined;
         zyntax_task_join(op->task, &op->join, &waker, &joined);
@@ -354,7 +354,7 @@ zyntax_promise *async_sleep(int64_t ms) noexcept {
 zyntax_promise *make_yield(Op *) { return zyntax_promise_yield(); }
 zyntax_promise *async_yield() noexcept { return begin(make_op(make_yield)); }
 
-// An await with a name, which the op owns.
+// A call with a name, which the op then owns.
 zyntax_promise *begin_named(zyntax_promise *(*make)(Op *), char *text, int64_t number) {
     Op *op = make_op(make);
     if (op) {
@@ -375,7 +375,7 @@ zyntax_promise *async_tcp_connect(const void *host, int64_t port) noexcept {
     return text ? begin_named(make_connect, text, port) : failing<ZYNTAX_EINVAL>();
 }
 
-// A listener > 0, or an error, at once. An empty address is every interface.
+// Returns a listener > 0 or an error. An empty address means every interface.
 int64_t async_tcp_listen(const void *address, int64_t port) noexcept {
     Thread *thread = this_thread();
     if (!thread) return ZYNTAX_ENOMEM;
@@ -419,14 +419,14 @@ zyntax_promise *async_tcp_write(int64_t io, void *buf, int64_t len) noexcept {
     return begin_io(make_write, io, buf, len);
 }
 
-// A job of the pool; the library has copied it.
+// The argument of a job of the pool, which the library copies.
 struct LookUp {
     Answer *answer;
     uint64_t number;
     char host[longest_name + 1];
 };
 
-// In the pool: 1, with a text for whoever still wants it, or an error. Zyntax's allocator is not called here.
+// Runs in the pool. 1, with a text for the op if that still waits, or an error. Never calls Zyntax's allocator.
 int64_t look_up(void *arg) {
     auto *job = static_cast<LookUp *>(arg);
     addrinfo hints = {}, *list = nullptr;
@@ -463,7 +463,7 @@ zyntax_promise *async_resolve(const void *host) noexcept {
     return failing<ZYNTAX_EINVAL>();
 }
 
-// A task > 0 that polls a promise beside everything else, or an error. Its value stays until it is joined.
+// Starts a task that polls the promise. Returns the task > 0, or an error. The value stays until it is joined.
 zyntax_promise *make_spawned(Op *op) { return &op->compiled; }
 int64_t async_spawn(const zyntax_promise *promise) noexcept {
     if (!promise || !promise->poll) return ZYNTAX_EINVAL;
@@ -475,13 +475,13 @@ int64_t async_spawn(const zyntax_promise *promise) noexcept {
     return start(op) ? static_cast<int64_t>(number) : int64_t{ZYNTAX_ENOMEM};
 }
 
-// The value of a task, once. A task is its own promise.
+// A promise for the value of a task, which is given once. The promise is the task's own.
 zyntax_promise *async_join(int64_t task) noexcept {
     Op *op = find(this_thread(), static_cast<uint64_t>(task));
     return op && op->is_spawned ? &op->promise : failing<ZYNTAX_ESTALE>();
 }
 
-// 1, or ZYNTAX_ESTALE for a task whose value was taken. One that has ended keeps its value.
+// Returns 1, or ZYNTAX_ESTALE for a task whose value was taken. A task that has ended keeps its value.
 int64_t async_cancel(int64_t task) noexcept {
     Op *op = find(this_thread(), static_cast<uint64_t>(task));
     if (!op || !op->is_spawned) return ZYNTAX_ESTALE;
@@ -489,7 +489,7 @@ int64_t async_cancel(int64_t task) noexcept {
     return 1;
 }
 
-// Waits for a promise, without the host's executor: for code that is not async.
+// Waits for a promise without the host's executor, in code that is not async.
 int64_t async_block_on(const zyntax_promise *promise) noexcept {
     Thread *thread = this_thread();
     return thread ? zyntax_promise_block_on(thread->runtime, promise) : int64_t{ZYNTAX_ENOMEM};
@@ -513,13 +513,13 @@ EXPORTED const Symbol _zrtl_symbols[];
 EXPORTED void _zrtl_set_allocator(void *(*allocate_string)(size_t), void (*free_string)(void *)) noexcept;
 EXPORTED void _zrtl_set_immortal_table(const void *table) noexcept;
 
-// Strings then come from the heap of compiled code, which frees them. Some versions of the loader call this and have
+// Compiled code frees the strings, so they come from its heap. Some versions of the loader call this function and have
 // the short header.
 void _zrtl_set_allocator(void *(*allocate_string)(size_t), void (*)(void *)) noexcept {
     allocate = allocate_string ? allocate_string : malloc;
 }
 
-// The table is of strings with fewer than two characters, and the plugin makes none of these.
+// The table holds strings of fewer than two characters; the plugin makes none of these.
 void _zrtl_set_immortal_table(const void *) noexcept { header_size = sizeof(StringHeader); }
 
 const Info _zrtl_info = {1, "zyntax_async"};

@@ -1,4 +1,4 @@
-// Blocking work as an await point. A job owns a copy of its argument, so that nobody's memory has to outlive it.
+// Blocking work as an operation. A job owns a copy of its argument, so no memory of a caller has to outlive the call.
 #include "thread_pool.h"
 
 #include <string.h>
@@ -9,15 +9,15 @@ namespace {
 
 struct alignas(16) Job : Work, Source {
     enum State : uint8_t {
-        pending, // queued or running
-        done,    // the message has arrived
-        unheard  // nobody will ask for the result: the message ends the job
+        pending, // set when the job is made; ends when the message arrives or the operation is canceled
+        done,    // set by the message; the operation's next call or its cancel ends the job
+        unheard  // set by a cancel while the job runs; the message ends the job
     };
 
     Op *op;
     void (*drop)(void *); // may be null
     size_t arg_size;
-    State state; // runtime's thread
+    State state; // runtime's thread only
 
     size_t size() const { return sizeof(Job) + arg_size; }
     void *copy() { return this + 1; }
@@ -32,8 +32,9 @@ void drop_job(Runtime *runtime, Message *message) {
     free_job(runtime, job);
 }
 
-// Its drop function is called by the loop, as the caller may be a poll.
+// The loop calls the drop function later, as the caller may be a poll.
 void end_job(Runtime *runtime, Job *job) {
+    assert(!job->is_queued);
     if (!job->drop) return free_job(runtime, job);
     job->run = drop_job;
     run_later(runtime, job);
@@ -41,14 +42,17 @@ void end_job(Runtime *runtime, Job *job) {
 
 void job_arrived(Runtime *runtime, Message *message) {
     Job *job = static_cast<Job *>(message);
+    assert(job->state != Job::done && runtime->counts.blocking_pending > 0);
     runtime->counts.blocking_pending--;
     if (job->state == Job::unheard) return end_job(runtime, job);
+    assert(job->op->source == job && !job->op->woken);
     job->state = Job::done;
     wake_waiter(runtime, job->op);
 }
 
 void job_discarded(Runtime *runtime, Work *work) {
     Job *job = static_cast<Job *>(work);
+    assert(runtime->is_ending && job->state == Job::pending && job->op->source == job);
     job->op->source = nullptr;
     fire(runtime, job->op);
     end_job(runtime, job);
@@ -56,11 +60,12 @@ void job_discarded(Runtime *runtime, Work *work) {
 
 void job_canceled(Runtime *runtime, Op *op) {
     Job *job = static_cast<Job *>(op->source);
+    assert(job->op == op && job->state != Job::unheard);
     if (job->state == Job::done || withdraw(runtime, job)) end_job(runtime, job);
     else job->state = Job::unheard;
 }
 
-// What a call asks for.
+// The arguments of a call.
 struct Request {
     int64_t (*fn)(void *);
     void (*drop)(void *);
@@ -88,6 +93,7 @@ Job *make_job(Runtime *runtime, const Request &request) {
 }
 
 PollStatus begin_job(Runtime *runtime, zyntax_op *op_id, Job *job, Waker *waker, int64_t *result) {
+    assert(!*op_id);
     Op *op = job ? arm(runtime, op_id, ZYNTAX_WAIT_BLOCKING, waker) : nullptr;
     if (!op) {
         if (job) free_job(runtime, job);

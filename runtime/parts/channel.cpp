@@ -1,12 +1,13 @@
-// Channels: a ring of items, and two queues of those who wait, first come, first served.
+// Channels: a ring of items, and for each direction a queue of waiting operations, first come, first served.
 //
-// A waiter at the head of its queue is given a turn when there is something for it: it leaves the queue, is woken, and
-// what it was woken for is kept for it until it calls. It loses the turn when it cancels, when its task ends, and when
-// its task was polled without calling; then the next one gets it. So a woken task that never returns cannot take a
-// wake-up with it, and a newcomer cannot overtake.
+// When an item or a place is available, the first operation of the queue is given a turn: it leaves the queue, its task
+// is woken, and the item or place stays reserved until the task calls again. The operation loses its turn when it is
+// canceled, when its task ends, and when its task was polled without the call; the next operation then gets the turn.
+// So a woken task that never calls again cannot lose a wake-up, and a new caller cannot overtake.
 //
-//   turns <= available, and turns == available while anybody is in the queue, where available means room for senders
-//   and items for receivers; what is closed has room without limit (for an error), and once empty, items (for the end).
+//   turns <= available, and turns == available while the queue is not empty
+//   available to senders: places; without limit once the channel is closed, as each send then fails
+//   available to receivers: items; without limit once the channel is closed and empty, as each receive then ends
 #include "channel.h"
 
 #include <initializer_list>
@@ -21,12 +22,12 @@ struct Channel;
 // One direction.
 struct Side : Source {
     Channel *channel;
-    Ring queue;   // those who wait for a turn
-    size_t turns; // those who have one
+    Ring queue;   // operations that wait for a turn
+    size_t turns; // operations that have a turn
 };
 
 struct Channel {
-    void *handle; // null: destroyed, and kept for those who have a turn
+    void *handle; // null: destroyed, and kept while operations have turns
     size_t capacity, item_size;
     size_t first, count; // of the items in the ring
     unsigned char *items;
@@ -39,13 +40,15 @@ struct Channel {
 
 void free_unused(Runtime *runtime, Channel *channel) {
     if (channel->handle || channel->senders.turns || channel->receivers.turns) return;
+    assert(channel->senders.queue.empty() && channel->receivers.queue.empty());
     runtime->arena.give(channel, sizeof(Channel));
 }
 
-// Gives turns, oldest first, as long as some of the `available` are nobody's. Who was forgotten is cleared away.
+// Gives turns, oldest first, while some of the `available` are not reserved. Orphans get none and are freed.
 void give_turns(Runtime *runtime, Side *side, size_t available) {
     while (side->turns < available && !side->queue.empty()) {
         Op *op = first_of(side->queue);
+        assert(op->source == side && !op->woken);
         stop_waiting(runtime, op);
         if (is_orphan(op)) {
             free_op(runtime, op);
@@ -71,13 +74,14 @@ void waiter_gone(Runtime *runtime, Op *op) {
     else free_unused(runtime, side->channel);
 }
 
-// Whether a call may take one of the `available`. Those that others have a turn for are theirs.
+// Whether a call may take one of the `available`. The turns of other operations reserve theirs.
 bool may_take(const Side *side, const Op *op, size_t available) {
     return op && op->woken ? available > 0 : available > side->turns;
 }
 
 PollStatus wait(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, Waker *waker, int64_t *result) {
     if (op) return still_pending(runtime, op, waker);
+    assert(!*op_id && side->channel->handle);
     op = arm(runtime, op_id, ZYNTAX_WAIT_CHANNEL, waker);
     if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
     op->source = side;
@@ -87,6 +91,7 @@ PollStatus wait(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, Waker *w
 
 PollStatus end_call(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, int64_t *result, int64_t value) {
     if (op) {
+        assert(op->source == side && side->turns >= op->woken);
         side->turns -= op->woken;
         free_op(runtime, op);
     }
@@ -95,6 +100,7 @@ PollStatus end_call(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, int6
 }
 
 unsigned char *item_at(Channel *channel, size_t i) {
+    assert(i < channel->capacity && channel->first < channel->capacity);
     size_t index = channel->first + i;
     return channel->items + (index < channel->capacity ? index : index - channel->capacity) * channel->item_size;
 }
@@ -187,6 +193,7 @@ PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op_id, const v
     if (!may_take(side, op, channel->room())) return wait(runtime, side, op, op_id, waker, result);
     if (item && channel->item_size) memcpy(item_at(channel, channel->count), item, channel->item_size);
     channel->count++;
+    assert(!channel->closed && channel->count <= channel->capacity);
     return end_call(runtime, side, op, op_id, result, 0);
 }
 
@@ -200,6 +207,7 @@ PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op_id, void *i
     Op *op = waiter_of(runtime, op_id, side);
     if (channel->closed && channel->count == 0) return end_call(runtime, side, op, op_id, result, 0);
     if (!may_take(side, op, channel->count)) return wait(runtime, side, op, op_id, waker, result);
+    assert(channel->count > 0);
     if (item && channel->item_size) memcpy(item, item_at(channel, 0), channel->item_size);
     channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
     channel->count--;

@@ -1,4 +1,4 @@
-// What other parts may ask of a channel.
+// Questions of other parts about a channel.
 #pragma once
 
 #include "../runtime.h"

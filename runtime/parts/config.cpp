@@ -1,4 +1,4 @@
-// Configurations as callers give them, of versions before and after this one. What they mean is decided where it is
+// Reads a caller's configuration, which may be of an older or newer version. The members are interpreted where they are
 // used.
 #include "../runtime.h"
 
@@ -8,7 +8,7 @@ using namespace zyntax;
 
 namespace {
 
-// Whether a shorter configuration of that size has whole members only.
+// Whether a configuration of that size, shorter than ours, ends where a member ends.
 bool ends_a_member(size_t size) {
     using Config = zyntax_runtime_config;
     constexpr size_t ends[] = {offsetof(Config, alloc),
@@ -28,7 +28,7 @@ bool ends_a_member(size_t size) {
     return false;
 }
 
-// Copies a configuration that may be shorter or longer than ours; false when it says something we do not know.
+// Copies a configuration that may be shorter or longer than ours; false if it sets something unknown to this version.
 bool understand(const zyntax_runtime_config *from, zyntax_runtime_config *to) {
     if (!from) return true;
     if (from->size < sizeof *from && !ends_a_member(from->size)) return false;

@@ -1,5 +1,5 @@
-// Connecting: look the name up, unless it is an address, then try one address after the other. It never blocks: names
-// are looked up in the pool.
+// Connecting: looks the name up, unless it is an address, then tries one address after the other. It never blocks: the
+// pool looks names up.
 #include "io.h"
 #include "thread_pool.h"
 
@@ -9,26 +9,26 @@ using namespace zyntax;
 
 namespace {
 
-constexpr uint32_t usual_addresses = 8; // there is room for at first
+constexpr uint32_t usual_addresses = 8; // room at first
 
-// What is looked up, and behind it the addresses: a job's argument.
+// The argument of a look-up's job: the name, and behind it in memory the addresses.
 struct alignas(os::Address) Names {
     char host[256];    // the longest name is 253 characters
-    uint32_t capacity; // addresses there is room for
+    uint32_t capacity; // room for addresses
     uint16_t port;
 
     os::Address *list() { return reinterpret_cast<os::Address *>(this + 1); }
     size_t size() const { return sizeof(Names) + capacity * sizeof(os::Address); }
 };
 
-// An attempt to connect that waits for an answer. The op names an operation that has it as its source and is in no
-// list; the attempt's own op waits for the look-up, then for the socket.
+// A pending connect. The caller's op id names an operation whose source is the attempt and which is in no ring. The
+// attempt's own op id waits for the look-up, then for the socket.
 struct Attempt : Source {
     Names *names;
-    uint32_t count; // of addresses; 0: they are being looked up
-    uint32_t next;  // address to try when this one fails
+    uint32_t count; // of addresses; 0: the look-up has not ended
+    uint32_t next;  // index of the next address to try
     zyntax_op op_id;
-    zyntax_io *io; // null: none in progress
+    zyntax_io *io; // the socket in progress, or connected; null: none
     int32_t error; // of the look-up, or of the last address
 };
 
@@ -49,9 +49,10 @@ void attempt_canceled(Runtime *runtime, Op *op) {
     free_attempt(runtime, attempt);
 }
 
-// Room for so many addresses of the same host; false without memory.
+// Makes room for `capacity` addresses of the same host; false without memory.
 bool make_room(Runtime *runtime, Attempt *attempt, uint32_t capacity) {
     Names *before = attempt->names;
+    assert(!attempt->count && capacity > (before ? before->capacity : 0));
     auto *names = static_cast<Names *>(runtime->arena.take(sizeof(Names) + capacity * sizeof(os::Address)));
     if (!names) return false;
     *names = before ? *before : Names{};
@@ -61,8 +62,9 @@ bool make_room(Runtime *runtime, Attempt *attempt, uint32_t capacity) {
     return true;
 }
 
-// Looks the name up, and again when it has more addresses than there was room for.
+// Looks the name up, and looks it up again when it has more addresses than there is room for.
 PollStatus find_addresses(Runtime *runtime, Attempt *attempt, Waker *waker) {
+    assert(!attempt->count && !attempt->io);
     for (;;) {
         Names *names = attempt->names;
         int64_t n = 0;
@@ -99,9 +101,10 @@ int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io
     return error ? error : in_progress ? ZYNTAX_EAGAIN : 0;
 }
 
-// Goes on with an attempt as far as it goes without waiting. POLL_READY: attempt->error tells, 0 with attempt->io.
+// Goes on until the attempt has to wait or has ended. POLL_READY: attempt->error is set, and is 0 with attempt->io.
 PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
     for (;;) {
+        assert(attempt->next <= attempt->count);
         if (attempt->io) {
             int64_t set = 0;
             IoRef ref = find_io(attempt->io);
@@ -128,8 +131,9 @@ PollStatus advance(Runtime *runtime, Attempt *attempt, Waker *waker) {
     }
 }
 
-// A new attempt behind *op; null without memory.
+// The operation of a new attempt, its number in *op_id; null without memory.
 Op *begin_attempt(Runtime *runtime, zyntax_op *op_id, const char *host, uint16_t port, Waker *waker) {
+    assert(!*op_id);
     void *memory = runtime->arena.take(sizeof(Attempt));
     if (!memory) return nullptr;
     auto *attempt = ::new (memory) Attempt();
@@ -148,7 +152,7 @@ Op *begin_attempt(Runtime *runtime, zyntax_op *op_id, const char *host, uint16_t
     attempt->names->port = port;
     if (is_numeric) attempt->names->list()[attempt->count++] = numeric;
     op->source = attempt;
-    op->woken = true; // it is the look-up's or the socket's operation that wakes
+    op->woken = true; // the task waits for the attempt's own operation
     return op;
 }
 
@@ -172,6 +176,7 @@ PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op_id, const c
     if (found && attempt->count) op->waits = ZYNTAX_WAIT_WRITABLE;
     if (!found || advance(runtime, attempt, waker) == POLL_PENDING) return still_pending(runtime, op, waker);
     int32_t error = attempt->error;
+    assert(!attempt->op_id && (error == 0) == (attempt->io != nullptr));
     if (error == 0) *out = attempt->io;
     free_attempt(runtime, attempt);
     free_op(runtime, op);

@@ -1,5 +1,5 @@
-// What other threads may ask of a runtime beside waking its tasks: to stop, to run a function, to wait. They are
-// visitors all the while, as the runtime may end because of what they ask.
+// Calls of other threads beside wakes: stop, post, hold, release. Each is a visitor until it returns, as the runtime
+// may end because of the call.
 #include "../runtime.h"
 
 using namespace zyntax;
@@ -12,6 +12,7 @@ struct Post : Message {
 };
 
 void run_post(Runtime *runtime, Message *message) {
+    assert(message->size == sizeof(Post) && !runtime->current);
     Post post = *static_cast<Post *>(message);
     runtime->memory.give(message, sizeof(Post));
     post.fn(post.arg);
@@ -21,7 +22,7 @@ void run_post(Runtime *runtime, Message *message) {
 
 void zyntax_runtime_stop(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
-    Inbox *inbox = runtime->inbox; // the runtime may be gone as soon as the stop is seen, but for visitors
+    Inbox *inbox = runtime->inbox; // without the visit the runtime may be gone as soon as the stop is seen
     Visit visit(inbox);
     inbox->stop.store(1, std::memory_order_seq_cst);
     poke(inbox);
@@ -31,7 +32,7 @@ int32_t zyntax_runtime_post(zyntax_runtime *runtime, void (*fn)(void *), void *a
     if (!runtime || !fn) return ZYNTAX_EINVAL;
     Inbox *inbox = runtime->inbox;
     Visit visit(inbox);
-    bool is_driver = inbox->driver.load(std::memory_order_relaxed) == this_thread(); // perhaps not of the innermost
+    bool is_driver = inbox->driver.load(std::memory_order_relaxed) == this_thread(); // even inside a nested runtime
     if (is_driver && runtime->is_ending) return ZYNTAX_ECANCELED;
     void *memory = runtime->memory.take(sizeof(Post));
     if (!memory) return ZYNTAX_ENOMEM;
@@ -50,10 +51,10 @@ void zyntax_runtime_hold(zyntax_runtime *runtime) noexcept {
     runtime->inbox->holds.fetch_add(1, std::memory_order_seq_cst);
 }
 
-// The loop may be asleep for the hold's sake alone: it looks again.
+// Perhaps only the hold keeps the loop from reporting a stall: the loop looks again.
 void zyntax_runtime_release(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
-    Inbox *inbox = runtime->inbox; // the runtime may be gone as soon as this is seen, but for visitors
+    Inbox *inbox = runtime->inbox; // without the visit the runtime may be gone as soon as this is seen
     Visit visit(inbox);
     inbox->holds.fetch_sub(1, std::memory_order_seq_cst);
     poke(inbox);

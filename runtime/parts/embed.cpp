@@ -1,5 +1,5 @@
-// For a host with a loop of its own: one round at a time, how long it may sleep, and what it may sleep on. The loop
-// itself is executor.cpp's.
+// For a host with a loop of its own: one round of the runtime, how long the host may sleep, and the descriptor to sleep
+// on. The rounds themselves are in executor.cpp.
 #include "../runtime.h"
 
 using namespace zyntax;
@@ -11,7 +11,7 @@ int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcep
     Driving scope(runtime);
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
     if (take_stop(runtime)) {
-        // The kernel was not asked: an edge-triggered host, whose edge this turn took, gets another.
+        // The kernel was not asked, but this turn has used the edge of an edge-triggered host: the host gets another.
         runtime->is_batch_full |= runtime->host_waits;
         return ZYNTAX_ECANCELED;
     }

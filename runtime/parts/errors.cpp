@@ -1,4 +1,4 @@
-// Names and texts of the error codes, from the header's one list. Nothing here knows a runtime.
+// Names and texts of the error codes, from the list in the header.
 #include "../../include/zyntax_async_runtime.h"
 
 const char *zyntax_error_name(int64_t code) noexcept {

@@ -1,39 +1,42 @@
-// Waiting for several tasks, or for one and a time: join_all, select, join_until. A group has one operation that the op
-// names and one member for each thing it waits for; when enough members have fired, the waiter is woken once and all
-// go.
+// Waiting for several tasks, or for a task and a time: join_all, select, join_until. A group has a head, the operation
+// of the caller's op id, and a member for each task or time. When enough members have fired, the head is fired once and
+// everything is freed.
 #include "task_join.h"
 
 using namespace zyntax;
 
 namespace {
 
-// What a group was begun for: the same arguments go on with it.
+// The arguments that began a group. A call with the same arguments goes on with it.
 struct Purpose {
     enum Kind : uint8_t { join_all, select, join_until } kind;
     size_t n;
-    const void *first; // task
+    const void *first; // the first task
     bool operator==(const Purpose &) const = default;
 };
 
 struct Group : Source {
     Purpose purpose;
-    Op *head;           // what the op names; its source is the group
-    uint32_t remaining; // members that have to fire
-    Ring members;       // those that have not, through `of_task`: they are in no task's ring
+    Op *head;           // the operation of the op id; its source is the group
+    uint32_t remaining; // members that have yet to fire
+    Ring members;       // not fired; linked through `of_task`, as members are in no task's ring
 };
 
 void free_member(Runtime *runtime, Group *group, Op *member) {
+    assert(member->source == group && member->holder == Op::nobody);
     remove(&group->members, member, &Op::of_task);
     free_op(runtime, member);
 }
 
 void free_group(Runtime *runtime, Group *group) {
+    assert(group->head->source == group);
     while (Op *member = first_of(group->members)) free_member(runtime, group, member);
     runtime->arena.give(group, sizeof(Group));
 }
 
 void member_fired(Runtime *runtime, Op *member) {
     auto *group = static_cast<Group *>(member->source);
+    assert(group->remaining > 0 && member != group->head);
     free_member(runtime, group, member);
     if (--group->remaining > 0) return;
     Op *head = group->head;
@@ -42,13 +45,18 @@ void member_fired(Runtime *runtime, Op *member) {
     fire(runtime, head);
 }
 
-void head_canceled(Runtime *runtime, Op *head) { free_group(runtime, static_cast<Group *>(head->source)); }
+void head_canceled(Runtime *runtime, Op *head) {
+    auto *group = static_cast<Group *>(head->source);
+    assert(group->head == head);
+    free_group(runtime, group);
+}
 
 bool is_group(const Op *op, const Purpose &purpose) {
     return op->source && op->source->canceled == head_canceled && static_cast<Group *>(op->source)->purpose == purpose;
 }
 
 Group *make_group(Runtime *runtime, const Purpose &purpose, zyntax_op *op_id, const Waker *waker) {
+    assert(!*op_id);
     void *memory = runtime->arena.take(sizeof(Group));
     Op *head = memory ? arm(runtime, op_id, ZYNTAX_WAIT_JOIN, waker) : nullptr;
     if (!head) {
@@ -64,7 +72,7 @@ Group *make_group(Runtime *runtime, const Purpose &purpose, zyntax_op *op_id, co
     return group;
 }
 
-// Null without memory.
+// A new member, in no ring in which it waits; null without memory.
 Op *add_member(Runtime *runtime, Group *group) {
     Op *member = arm(runtime, nullptr, ZYNTAX_WAIT_JOIN, &group->head->waker);
     if (!member) return nullptr;
@@ -74,14 +82,14 @@ Op *add_member(Runtime *runtime, Group *group) {
     return member;
 }
 
-// A group over the live tasks, to fire when `enough` of them have ended (0: all). False without memory.
+// Begins a group that fires when `enough` of the live tasks have ended (0: all). False without memory.
 bool wait_for_tasks(Runtime *runtime, const Purpose &purpose, zyntax_task *const *tasks, size_t n, uint32_t enough,
                     zyntax_op *op_id, const Waker *waker) {
     Group *group = make_group(runtime, purpose, op_id, waker);
     if (!group) return false;
     for (size_t i = 0; i < n; i++) {
         Awaitable target = seen_from_here(tasks[i]);
-        if (target.runtime != runtime) continue; // outside of driving several may be usable
+        if (target.runtime != runtime) continue; // a thread that drives no runtime may use tasks of several
         Op *member = add_member(runtime, group);
         if (!member) {
             zyntax_op_cancel(op_id);
@@ -89,11 +97,12 @@ bool wait_for_tasks(Runtime *runtime, const Purpose &purpose, zyntax_task *const
         }
         wait_in(&target.task->joiners, member, Op::waiting);
     }
+    assert(group->remaining > 0 && group->remaining >= enough);
     if (enough) group->remaining = enough;
     return true;
 }
 
-// Whether a group that was armed by an earlier call is still pending; its waker is then the new one.
+// Whether the group of an earlier call is still pending. Then it stores the new waker; else *op_id is 0.
 bool still_waits(const Purpose &purpose, zyntax_op *op_id, const Waker *waker) {
     Op *op = *op_id ? find_op(*op_id) : nullptr;
     Runtime *runtime = op ? usable_runtime(op->owner.load(std::memory_order_relaxed)) : nullptr;
@@ -125,7 +134,7 @@ PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op_id, 
     if (!n || !tasks) return refuse(op_id, result, ZYNTAX_EINVAL);
     const Purpose purpose{Purpose::select, n, tasks[0]};
     if (still_waits(purpose, op_id, waker)) return POLL_PENDING;
-    Runtime *first = nullptr; // of a task that can be awaited
+    Runtime *first = nullptr; // the runtime of the first task that can be awaited
     int64_t ended = -1;
     for (size_t i = 0; i < n; i++) {
         Awaitable target = seen_from_here(tasks[i]);

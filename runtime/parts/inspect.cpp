@@ -1,4 +1,4 @@
-// Seeing inside: statistics and the dump. Reads, and changes nothing.
+// Statistics and the dump. Nothing here changes a runtime.
 #include "promise.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-// I/O handles: a descriptor is registered once, edge-triggered, and what is known of its readiness is kept beside it.
-// No data is moved from here.
+// I/O handles: a descriptor is registered once, edge-triggered, and its known readiness is kept in the handle. Nothing
+// here reads or writes data.
 #include "io.h"
 
 #include <initializer_list>
@@ -20,6 +20,7 @@ public:
 
     // With room: the link to the handle with that descriptor, or the link to null at its place.
     Io **link_of(intptr_t fd) const {
+        assert(std::has_single_bit(count_));
         uint64_t hash = static_cast<uint64_t>(fd) * 0x9E3779B97F4A7C15u; // descriptors of Windows are multiples of 4
         Io **link = &chains_[(hash >> 32) & (count_ - 1)];
         while (*link && (*link)->fd != fd) link = &(*link)->next;
@@ -62,10 +63,10 @@ IoTable *table_of(Runtime *runtime) { return find_or_make_part<IoTable>(runtime,
 
 } // namespace
 
-// A descriptor that was blocking is so again when its handle goes, as others may share its open file: a terminal, the
-// shell. The library's own calls do not depend on that. But nobody accepts from a listener that blocks and is shared.
-// Where the kernel does not know the descriptor any more, somebody else closed it, and its number may name a
-// stranger's.
+// A descriptor that was blocking becomes blocking again, as other processes may share its open file: the terminal of a
+// shell. The library's own calls do not depend on that. A listener stays non-blocking: processes that share it could
+// not accept from it otherwise. If the kernel does not know the descriptor any more, the host or another library has
+// closed it, and its number may already name another file.
 intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t fd = io->fd;
     if (fd >= 0) {
@@ -83,6 +84,7 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
     fire_all(runtime, &io->readers);
     fire_all(runtime, &io->writers);
     fire_all(runtime, &io->either);
+    assert(io->readers.empty() && io->writers.empty() && io->either.empty());
     unreserve_io(runtime, io);
     return fd;
 }
@@ -96,9 +98,10 @@ namespace {
 
 void destroy_io(Runtime *runtime, void *object) { close_io(runtime, static_cast<Io *>(object)); }
 
-// All operations that wait are fired: the first task that runs takes what is there, the others wait again.
+// Fires all operations that wait: the task that runs first takes the data, the others wait again.
 void io_is_ready(Runtime *runtime, void *object, uint32_t ready) {
     auto *io = static_cast<Io *>(object);
+    assert(io->handle && runtime->is_driving && !runtime->current);
     io->readiness |= ready;
     io->reported |= ready;
     // Reads stop at an urgent byte: a short read no longer means that the buffer is empty.
@@ -108,7 +111,7 @@ void io_is_ready(Runtime *runtime, void *object, uint32_t ready) {
     fire_all(runtime, &io->either);
 }
 
-// The parent's descriptors, as the child has them.
+// Closes the child's copies of the parent's descriptors.
 void forget_io(void *object) {
     auto *io = static_cast<Io *>(object);
     os::close(io->fd);
@@ -129,7 +132,7 @@ uint64_t count_io_waiting([[maybe_unused]] const void *object) {
 const HandleKind io_kind = {destroy_io, count_io_waiting, io_is_ready, forget_io};
 
 int32_t reserve_io(Runtime *runtime, Io **out) {
-    if (runtime->is_ending) return ZYNTAX_ECANCELED; // nobody would close it
+    if (runtime->is_ending) return ZYNTAX_ECANCELED; // nothing would close the handle
     IoTable *table = table_of(runtime);
     bool has_room = table && runtime->poller.reserve() && table->reserve(runtime->counts.io_open + 1);
     void *memory = has_room ? runtime->arena.take(sizeof(Io)) : nullptr;
@@ -146,12 +149,13 @@ int32_t reserve_io(Runtime *runtime, Io **out) {
 }
 
 void unreserve_io(Runtime *runtime, Io *io) {
+    assert(runtime->counts.io_open > 0 && io->unregistered < 0);
     give_handle(runtime, io->handle);
     runtime->arena.give(io, sizeof(Io));
     runtime->counts.io_open--;
 }
 
-// Takes a handle's descriptor away from it: its number is a new one's. Its operations find a bad descriptor.
+// Takes the descriptor from a handle: a new one has its number. The handle's operations find a bad descriptor.
 static void lose_descriptor(Runtime *runtime, Io **link) {
     Io *io = *link;
     *link = io->next;
@@ -163,6 +167,7 @@ static void lose_descriptor(Runtime *runtime, Io **link) {
 }
 
 int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
+    assert(fd >= 0 && io->fd < 0);
     Io **link = table_of(runtime)->link_of(fd);
     if (*link) {
         lose_descriptor(runtime, link);
@@ -185,6 +190,7 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
 const Io *io_of(Runtime *runtime, intptr_t fd) { return *table_of(runtime)->link_of(fd); }
 
 static Ring *waiters_of(Io *io, uint32_t directions) {
+    assert(directions && !(directions & ~(readable | writable)));
     return directions == readable ? &io->readers : directions == writable ? &io->writers : &io->either;
 }
 

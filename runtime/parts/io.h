@@ -1,4 +1,4 @@
-// I/O handles: a descriptor that is registered with the poller, and the operations that wait for it.
+// I/O handles: descriptors that are registered with the poller, with the operations that wait for them.
 #pragma once
 
 #include "../runtime.h"
@@ -7,19 +7,19 @@ namespace zyntax {
 
 // A registered descriptor.
 struct Io {
-    void *handle = nullptr;       // as the host knows it, and the poller
+    void *handle = nullptr;       // the number that the host and the poller have
     void *registration = nullptr; // the poller's
     Io *next = nullptr;           // in the chain of IoTable
     os::Kind kind = os::Kind::other;
-    bool gives_no_delay = false;   // a listener of ours: what it accepts has TCP_NODELAY
-    bool listens = false;          // the system has said so
-    bool was_blocking = false;     // when it was given, and so once it goes
-    intptr_t fd = -1;              // -1: somebody else closed it, and its number is another handle's
-    intptr_t unregistered = -1;    // a connection that a listener accepted when the kernel had no registrations left
-    zyntax_op retry = 0;           // of a listener's timer, until which its accepts rest
-    uint32_t readiness = 0;        // bits of Event::ready: what is worth a try. Set by events, cleared by "would block"
-    uint32_t reported = 0;         // the same bits, of an event that came while no zyntax_io_ready waited
-    Ring readers, writers, either; // operations that wait for a direction, or for the first of both
+    bool gives_no_delay = false;   // set for a listener of ours: accepted sockets have TCP_NODELAY
+    bool listens = false;          // set when the system has said so, never cleared
+    bool was_blocking = false;     // set when it was opened as such: blocking again when its handle ends
+    intptr_t fd = -1;              // -1: not registered; or closed elsewhere, and another handle has the number
+    intptr_t unregistered = -1;    // a listener's accepted connection that the poller had no room for; or -1
+    zyntax_op retry = 0;           // a listener's timer, until which its accepts rest; stale once that has ended
+    uint32_t readiness = 0;        // bits of Event::ready: worth a try. Set by events, cleared by "would block"
+    uint32_t reported = 0;         // the same bits. Set by events, cleared by tries and by zyntax_io_ready
+    Ring readers, writers, either; // operations that wait for a direction, or for either of both
 };
 
 using IoRef = Ref<Io>;
@@ -27,26 +27,26 @@ using IoRef = Ref<Io>;
 ZYNTAX_INTERNAL extern const HandleKind io_kind;
 inline IoRef find_io(zyntax_io *handle) { return find<Io>(handle, &io_kind); }
 
-// A handle is made in two steps, so that a lack of memory shows before there is a descriptor to lose. reserve_io
+// A handle is made in two steps, so that a lack of memory is found before there is a descriptor to lose. reserve_io
 // returns 0 with *out, or an error. register_io frees *io when it fails.
 int32_t reserve_io(Runtime *, Io **out);
 void unreserve_io(Runtime *, Io *);
 int32_t register_io(Runtime *, Io *, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
 
-// The open handle that has this descriptor, or null.
+// The open handle with this descriptor, or null.
 const Io *io_of(Runtime *, intptr_t fd);
 
-// Ends a handle and fires its operations, which then find a dead handle. Returns the descriptor as it was given to the
-// runtime, or -1 when the host or another library has closed it.
+// Ends a handle and fires its operations, which then find a dead handle. Returns the descriptor, in the mode in which
+// it was opened, or -1 if the host or another library has closed it.
 intptr_t remove_io(Runtime *, Io *);
 void close_io(Runtime *, Io *); // as remove_io, and closes the descriptor
 
-// The bits that end a wait for these directions: readiness, and that the direction is closed.
+// The bits that end a wait for these directions: ready, and closed.
 constexpr uint32_t bits_of(uint32_t directions) {
     return (directions & readable ? readable | read_closed : 0) | (directions & writable ? writable | write_closed : 0);
 }
 
-// The operation behind *op_id if it waits for this handle and these directions. Most op ids are zero.
+// The operation of *op_id if it waits for this handle and these directions. Most op ids are zero.
 Op *find_io_waiter(const IoRef &, uint32_t directions, zyntax_op *op_id);
 inline Op *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
     return *op_id ? find_io_waiter(ref, directions, op_id) : nullptr;
@@ -55,7 +55,7 @@ inline Op *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
 // A new operation that waits for these directions; null without memory.
 Op *add_waiter(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *waker);
 
-// Ends a call that has to wait until the poller reports one of these directions.
+// Ends a call whose task waits until the poller reports one of these directions.
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *waker, int64_t *result);
 
 } // namespace zyntax

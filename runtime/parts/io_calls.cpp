@@ -1,12 +1,12 @@
-// Descriptors as tasks use them: opening a handle on one, waiting for it, reading and writing. An operation tries first
-// unless it is known that it would block, and waits only then.
+// Handles for the host's descriptors, and the calls on them: ready, read, write. A call first tries the transfer,
+// unless that is known to block, and otherwise waits.
 #include "io.h"
 
 using namespace zyntax;
 
 namespace {
 
-// Reads or writes: tries, unless that is known to block, and waits if it does.
+// Reads or writes.
 template <class Try>
 inline PollStatus transfer(zyntax_io *handle, zyntax_op *op_id, uint32_t direction, const void *buf, size_t len,
                            Waker *waker, int64_t *result, Try try_it) {
@@ -25,23 +25,25 @@ inline PollStatus transfer(zyntax_io *handle, zyntax_op *op_id, uint32_t directi
         if (n != ZYNTAX_EAGAIN) return complete(op_id, result, n);
         io->readiness &= ~bits_of(direction);
     }
+    assert(!(io->readiness & bits_of(direction)));
     return wait_io(ref, direction, op_id, waker, result);
 }
 
 // ---- waiters for readiness ----
 
-// Some descriptors answer the kernel's question once (a ring of perf events), and the poller has asked it: their waiter
-// receives the set of its event. The tag: the handle's index, the reported set, the interest.
+// Some descriptors report an event once (a ring of perf events), and the poller has taken that report: the waiting
+// operation receives the set of its event. Bits of source_word, high to low: the handle's index, the set, the interest.
 constexpr uint32_t set_shift = 2, set_bits = 3u << set_shift, index_shift = 4;
 
 uint32_t to_tag(const Io *io, uint32_t interest) { return handle_index(to_bits(io->handle)) << index_shift | interest; }
 
-// Sockets and pipes stay ready until they are used, and a host may have used them since the event: the kernel is asked
-// again. Of the other descriptors the event counts, also an event that no waiter has received.
+// Sockets and pipes stay ready until they are used, and a host may have used them since the event: for these the kernel
+// is asked again. For other descriptors the event counts, even if no operation has received it.
 bool answers_once(const Io *io) { return io->kind == os::Kind::other || io->kind == os::Kind::flagged_other; }
 
 void ready_fired(Runtime *runtime, Op *op) {
     auto *io = static_cast<const Io *>(handle_pool.at(op->source_word >> index_shift)->object);
+    assert(op->place == Op::nowhere && !(op->source_word & set_bits));
     uint32_t set = io->reported & op->source_word & (readable | writable);
     if (set) {
         op->source_word |= set << set_shift;
@@ -71,8 +73,9 @@ int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) no
     zyntax_io *handle;
     error = register_io(runtime, io, fd, kind, readable | writable, &handle);
     if (error) return error;
+    assert(io_of(runtime, fd) == io);
     bool was_blocking = false;
-    error = os::set_nonblocking(fd, &was_blocking); // last: not every system could take it back
+    error = os::set_nonblocking(fd, &was_blocking); // last: not every system can undo it
     if (error) {
         remove_io(runtime, io);
         return error;
@@ -104,8 +107,8 @@ intptr_t zyntax_io_fd(zyntax_io *handle) noexcept {
     return ref.object ? ref.object->fd : -1;
 }
 
-// The host may have read or written by itself, so that what was noted of the readiness is no answer: the kernel's is.
-// An edge that comes between the question and the next wait is still reported by that wait.
+// The host may have read or written by itself, so the noted readiness may be wrong: the kernel is asked. An edge
+// between that question and the next wait is still reported by that wait.
 PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op_id, uint32_t interest, Waker *waker,
                            int64_t *result) noexcept {
     if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
@@ -128,6 +131,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op_id, uint32_t interes
     io->readiness &= ~bits_of(interest);
     if (wait_io(ref, interest, op_id, waker, result) == POLL_READY) return POLL_READY;
     op = find_op(*op_id);
+    assert(op && !op->source);
     op->source = &ready_source;
     op->source_word = source_word;
     return POLL_PENDING;
@@ -137,7 +141,7 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op_id, void *buf, size_t
                           int64_t *result) noexcept {
     return transfer(handle, op_id, readable, buf, len, waker, result, [=](Io *io) {
         int64_t n = os::read(io->fd, &io->kind, buf, len);
-        // A short read has emptied the buffer: more comes with an event, and asking again can be saved.
+        // A short read has emptied the buffer: an event will report more data, and a second read is saved.
         bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
         if (drained) io->readiness &= ~readable;
         return n;
@@ -146,7 +150,7 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op_id, void *buf, size_t
 
 PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op_id, const void *buf, size_t len, Waker *waker,
                            int64_t *result) noexcept {
-    // A short write may have met the end of the readable memory as well as that of the room: the next one tells.
+    // A short write does not mean that the buffer is full: the readable memory may have ended. The next write tells.
     return transfer(handle, op_id, writable, buf, len, waker, result,
                     [=](Io *io) { return os::write(io->fd, &io->kind, buf, len); });
 }

@@ -1,5 +1,4 @@
-// Leaves: from the call that makes one, through the polls of compiled code, to its end. What each of them waits for is
-// in the files that make them.
+// The life of a leaf: made by a call, polled by compiled code, ended. The kinds of leaves are in leaf_*.cpp.
 #include "leaf.h"
 
 namespace zyntax {
@@ -19,12 +18,12 @@ struct LeafCells : Part {
     }
     static void destroy_cells(Runtime *, Part *part) {
         auto *self = static_cast<LeafCells *>(part);
-        assert(self->cells.used() == 0); // they went with their tasks
+        assert(self->cells.used() == 0); // leaves end with their tasks
         self->cells.give_blocks();
         forget_cells(part);
     }
 
-    // Its place is not used again before some others have ended: compiled code may ask late, through the pointer.
+    // The place is used again after `rest` other leaves have ended, as compiled code may poll late by the pointer.
     void give(Leaf *leaf) {
         cells.end(leaf);
         if (Leaf *rested = resting[oldest]) cells.recycle(rested, leaf_pool.index_of(rested));
@@ -42,11 +41,12 @@ struct LeafCells : Part {
 LeafCells *cells_of(Runtime *runtime) { return find_or_make_part<LeafCells>(runtime, LeafCells::destroy_cells); }
 
 int64_t answer(PromiseTask *task, int64_t value) {
+    assert(task == polled_promise_task());
     (value ? task->goes_on : task->is_pending) = true;
     return value;
 }
 
-// Of a promise whose state is its value.
+// The poll function of a promise whose state is its value.
 int64_t poll_failing(void *state) {
     PromiseTask *task = polled_promise_task();
     int64_t value = *static_cast<const int32_t *>(state);
@@ -60,14 +60,14 @@ constinit zyntax_promise validity_promise = {&not_valid, poll_failing};
 
 Leaf *inner_of(const Leaf *leaf) { return leaf->kind->inner ? leaf->kind->inner(leaf) : nullptr; }
 
-// Gives back what it waits with.
+// Frees what the leaf waits with.
 void stop(Leaf *leaf) {
     assert(!leaf->is_polled);
     if (leaf->kind->drop) leaf->kind->drop(leaf, leaf->task->runtime);
     zyntax_op_cancel(&leaf->op_id);
 }
 
-// Ends what it waits for, unless its value has come.
+// Gives the leaf the value ZYNTAX_ECANCELED, or its kind's, unless it has a value.
 void cancel(Leaf *leaf) {
     if (leaf->value) return;
     if (leaf->kind->cancel) return leaf->kind->cancel(leaf);
@@ -108,15 +108,16 @@ Leaf *make_leaf(const LeafKind *kind) {
     return leaf;
 }
 
-// It copies its arguments now, whatever is left of the poll's budget: the poll of the promise counts.
+// The leaf copies its arguments now, even if the budget of the task's poll is spent: only polls of promises count.
 Leaf *begin_leaf(Leaf *leaf) {
     if (!leaf) return nullptr;
+    assert(!leaf->value && !leaf->is_polled && !leaf->op_id);
     Runtime *runtime = leaf->task->runtime;
     int64_t left = runtime->awaits_left;
     runtime->awaits_left = INT64_MAX;
     int64_t value = advance(leaf);
     runtime->awaits_left = left;
-    runtime->waker_stores++; // also where it was ready at once
+    runtime->waker_stores++; // also if the leaf was ready at once
     if (value != ZYNTAX_ENOMEM) return leaf;
     free_leaf(leaf);
     return nullptr;
@@ -135,7 +136,7 @@ int64_t advance(Leaf *leaf) {
     leaf->is_polled = false;
     runtime->is_polling_leaf = was_polling_leaf;
     if (!leaf->value) return leaf->value = value;
-    assert(!leaf->discard); // the poll of what makes such a value runs no compiled code
+    assert(!leaf->discard); // kinds with such a value poll no compiled code
     stop(leaf);
     end_leaf(inner_of(leaf));
     return leaf->value;
@@ -144,6 +145,7 @@ int64_t advance(Leaf *leaf) {
 int64_t collect(Leaf *leaf, void (**discard)(int64_t)) {
     int64_t value = advance(leaf);
     if (!value || leaf->is_polled) return value;
+    assert(value == leaf->value);
     *discard = leaf->discard;
     leaf->discard = nullptr;
     free_leaf(leaf);
@@ -160,7 +162,7 @@ void free_leaf(Leaf *leaf) {
     cells_of(task->runtime)->give(leaf);
 }
 
-// A loop and no recursion, as limits may be nested as deep as memory allows.
+// A loop and no recursion: limits may be nested as deep as memory allows.
 void end_leaf(Leaf *leaf) {
     while (leaf) {
         Leaf *inner = leaf->value ? nullptr : inner_of(leaf);
@@ -183,18 +185,18 @@ Leaf *leaf_of(const PromiseTask *task, const zyntax_promise &promise) {
     return leaf && leaf->task == task ? leaf : nullptr;
 }
 
-// A value of ZYNTAX_ESTALE advances the code that asked, as every other.
+// ZYNTAX_ESTALE advances the compiled code like any other value.
 int64_t poll_leaf(void *number) {
     PromiseTask *task = polled_promise_task();
     if (!task) return ZYNTAX_ESTALE;
     Runtime *runtime = task->runtime;
     int64_t left = runtime->awaits_left;
     if (left <= 0) {
-        wake(task->self); // one poll has had its share of values
+        wake(task->self); // the budget of this poll is spent
         return answer(task, 0);
     }
     Leaf *leaf = find_leaf(to_bits(number));
-    void (*discard)(int64_t); // the code's business from here on
+    void (*discard)(int64_t); // from here on compiled code owns the value
     int64_t value = leaf && leaf->task == task ? collect(leaf, &discard) : int64_t{ZYNTAX_ESTALE};
     runtime->awaits_left = value ? left - 1 : left;
     return answer(task, value);

@@ -1,8 +1,8 @@
-// Leaves: promises of the library's own, which compiled code awaits. A leaf belongs to the task in whose poll it was
-// made and goes with it; it never wakes another.
+// Leaves: promises of this library, which compiled code awaits. A leaf belongs to the task in whose poll it was made,
+// ends with that task at the latest, and never wakes another task.
 //
 // The poll of a leaf may run compiled code (under a limit, in a select), which may cancel that leaf, poll it again, or
-// end what is under it. So a leaf that is being polled is never freed and gives nothing back: a cancel notes the value,
+// end a leaf under it. So a leaf that is being polled is never freed and frees nothing: a cancel only sets the value,
 // and the end of the poll does the rest.
 #pragma once
 
@@ -10,29 +10,29 @@
 
 namespace zyntax {
 
-// What a leaf waits for.
+// The functions of a kind of leaves.
 struct LeafKind {
-    int64_t (*poll)(Leaf *, Runtime *, Waker *); // the value, or 0, and the waker is stored
-    void (*drop)(Leaf *, Runtime *) = nullptr;   // gives back what it holds beside its op. May be called twice
-    void (*cancel)(Leaf *) = nullptr;            // instead of the value ZYNTAX_ECANCELED: the value comes later
+    int64_t (*poll)(Leaf *, Runtime *, Waker *); // the value; or 0: the waker is stored
+    void (*drop)(Leaf *, Runtime *) = nullptr;   // frees what the leaf holds beside its op. May be called twice
+    void (*cancel)(Leaf *) = nullptr;            // replaces the value ZYNTAX_ECANCELED: the value comes later
     Leaf *(*inner)(const Leaf *) = nullptr;      // of a limit: the leaf under it, or null
 };
 
-// Memory that is type-stable for the process, like tasks: compiled code may poll one late.
+// Type-stable memory, like a task's: compiled code may poll a leaf after its end.
 struct alignas(64) Leaf {
     static constexpr uint32_t first_block = 64;
 
-    zyntax_promise promise; // what compiled code holds: the leaf's number, and poll_leaf
+    zyntax_promise promise; // in the hands of compiled code: the leaf's number, and poll_leaf
     std::atomic<uint32_t> generation, owner;
     uint32_t link;  // the pool's
-    bool is_polled; // owner only, as is what follows. Set and cleared by advance
+    bool is_polled; // owner only, as all that follows. Set by advance before the poll, cleared after it
     PromiseTask *task;
-    Leaf *next, *prev; // of the task
+    Leaf *next, *prev; // in the task's list
     const LeafKind *kind;
     zyntax_op op_id;
-    int64_t value;            // not 0: it has come, and waits to be asked for
-    void (*discard)(int64_t); // of a value that holds something and that nobody has taken; null: it holds nothing
-    alignas(8) unsigned char data[40]; // its kind's
+    int64_t value;            // 0: pending. Set once; collect takes it
+    void (*discard)(int64_t); // frees what an untaken value holds. Set with the value, cleared by collect; or null
+    alignas(8) unsigned char data[40]; // the kind's
 };
 static_assert(sizeof(Leaf) == 128);
 
@@ -40,7 +40,7 @@ using LeafPool = Pool<Leaf, 64, wide ? 1u << 24 : 1u << 18>;
 ZYNTAX_INTERNAL extern constinit LeafPool leaf_pool;
 inline LeafPool &pool_of(Leaf *) { return leaf_pool; }
 
-// A new leaf of the polled task; null outside of one, or without memory.
+// A new leaf of the polled promise task; null outside of such a poll, or without memory.
 Leaf *make_leaf(const LeafKind *);
 template <class Data> Leaf *make_leaf(const LeafKind *kind, const Data &data) {
     static_assert(sizeof(Data) <= sizeof Leaf::data && std::is_trivially_destructible_v<Data>);
@@ -54,7 +54,7 @@ template <class Data> const Data *data_of(const Leaf *leaf) {
     return std::launder(reinterpret_cast<const Data *>(leaf->data));
 }
 
-// A leaf that is polled by a closure, which lies in the leaf. The closure returns the value, or 0 when it has stored
+// A leaf that is polled by a closure, which is stored in the leaf. The closure returns the value, or 0 if it has stored
 // the waker.
 template <class Poll> Leaf *make_leaf_of(const Poll &poll) {
     static constexpr LeafKind kind = {
@@ -62,50 +62,51 @@ template <class Poll> Leaf *make_leaf_of(const Poll &poll) {
     return make_leaf(&kind, poll);
 }
 
-// A promise that fails with ZYNTAX_ENOMEM or ZYNTAX_EINVAL; outside of a promise task with ZYNTAX_EPERM. It belongs to
-// no task.
+// A promise that fails with that error, ZYNTAX_ENOMEM or ZYNTAX_EINVAL; outside of a promise task's poll with
+// ZYNTAX_EPERM. It belongs to no task.
 zyntax_promise *failing(int32_t error);
 
-// Of null: why there is none.
+// The promise of a leaf; for null a failing one.
 inline zyntax_promise *promise_of(Leaf *leaf) { return leaf ? &leaf->promise : failing(ZYNTAX_ENOMEM); }
 
-// Lets it begin at once, for what has to be copied. Null for null, and without memory, which ends the leaf.
+// Polls a new leaf at once, so that it copies its arguments. Null for null, and without memory, which frees the leaf.
 Leaf *begin_leaf(Leaf *);
 
-// Its value, which stays with it; 0 while it is pending; ZYNTAX_EDEADLK, which is not its value, while it is polled.
+// The value, which stays in the leaf; 0: pending; ZYNTAX_EDEADLK, which is not the value: the leaf is being polled.
 int64_t advance(Leaf *);
 
-// As advance, for the code that awaits it: a value ends the leaf. *discard is that of the value.
+// As advance, for the code that awaits the leaf: a value is taken, with its *discard, and ends the leaf.
 int64_t collect(Leaf *, void (**discard)(int64_t));
 
-void free_leaf(Leaf *); // it is not polled
-void end_leaf(Leaf *);  // null is fine. As cancel, and freed unless it is polled; and what is under a limit, too
+void free_leaf(Leaf *); // the leaf is not being polled
+void end_leaf(Leaf *);  // cancels and, unless being polled, frees; also the leaves under a limit. Null: nothing
 
-// The leaf of that number, if this thread may use it; null for one that was freed.
+// The leaf of that number if this thread may use it; null for a freed leaf.
 Leaf *find_leaf(uintptr_t number);
 
-int64_t poll_leaf(void *number); // of every leaf
+int64_t poll_leaf(void *number); // the poll function of every leaf's promise
 
-// The leaf of a task that a promise is; null for a compiled one, one that was freed, and that of another task.
+// The task's leaf behind a promise; null for a compiled promise, a freed leaf, and a leaf of another task.
 Leaf *leaf_of(const PromiseTask *, const zyntax_promise &);
 
-// A handle of I/O as a value.
+// An I/O handle as a value.
 inline int64_t to_value(zyntax_io *io) { return static_cast<int64_t>(to_bits(io)); }
 
 inline void close_value(int64_t value) {
     zyntax_io_close(static_cast<zyntax_io *>(to_pointer(static_cast<uintptr_t>(value))));
 }
 
-// The value of a leaf that makes a connection.
+// The value of a leaf whose operation makes a connection.
 inline int64_t connection_value(Leaf *leaf, int64_t result, zyntax_io *connection) {
     if (result) return result;
+    assert(connection && !leaf->discard);
     leaf->discard = close_value;
     return to_value(connection);
 }
 
 inline bool is_leaf(const zyntax_promise &promise) { return promise.poll == poll_leaf; }
 
-// Whether it is of this section: a leaf, alive or not, or one that fails.
+// Whether the promise is of this library: of a leaf, alive or freed, or a failing one.
 bool is_ours(const zyntax_promise &);
 
 } // namespace zyntax

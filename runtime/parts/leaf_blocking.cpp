@@ -1,4 +1,4 @@
-// The leaf that waits for a job of the blocking pool. It begins at once, so that the job copies its argument.
+// The leaf of a job of the blocking pool. It begins at once, so that the job copies its argument.
 #include "leaf.h"
 
 using namespace zyntax;
@@ -7,7 +7,7 @@ zyntax_promise *zyntax_promise_blocking(int64_t (*fn)(void *), void *arg, size_t
     if (!fn || (!arg && arg_size)) return failing(ZYNTAX_EINVAL);
     auto poll = [=, is_first = true](Leaf *leaf, Waker *waker) mutable -> int64_t {
         int64_t value;
-        void *given = is_first ? arg : nullptr; // its memory belongs to the caller of this function
+        void *given = is_first ? arg : nullptr; // the caller's memory: only the first call may read it
         size_t given_size = is_first ? arg_size : 0;
         is_first = false;
         Runtime *runtime = leaf->task->runtime;

@@ -1,4 +1,4 @@
-// Leaves that wait for channels. A send begins at once; its item is copied only if it has to wait.
+// Leaves of channels. A send begins at once, and copies its item only if it has to wait.
 #include "channel.h"
 #include "leaf.h"
 
@@ -17,6 +17,7 @@ struct Send {
 
 int64_t poll_send(Leaf *leaf, Runtime *, Waker *waker) {
     const auto *send = data_of<Send>(leaf);
+    assert(!send->copy || send->item == send->copy);
     int64_t result;
     if (zyntax_channel_send(send->channel, &leaf->op_id, send->item, waker, &result) == POLL_PENDING) return 0;
     return result ? result : 1;

@@ -1,4 +1,4 @@
-// The leaf that waits for a connection. It begins at once, so that the operation copies the host.
+// The leaf of a connect. It begins at once, so that the operation copies the host.
 #include "leaf.h"
 
 using namespace zyntax;
@@ -9,7 +9,7 @@ zyntax_promise *zyntax_promise_connect(const char *host, uint16_t port) noexcept
         int64_t result;
         zyntax_io *connection;
         const char *name = host;
-        host = nullptr; // its memory belongs to the caller of zyntax_promise_connect
+        host = nullptr; // the caller's memory: only the first call may read it
         Runtime *runtime = leaf->task->runtime;
         if (zyntax_tcp_connect(runtime, &leaf->op_id, name, port, waker, &connection, &result) == POLL_PENDING)
             return 0;

@@ -1,4 +1,4 @@
-// Leaves over other promises: the first of several, and one that runs beside as a task.
+// Leaves over other promises: the first of several, and a child task.
 #include "leaf.h"
 
 using namespace zyntax;
@@ -13,16 +13,17 @@ struct Child {
     zyntax_task *task;
 };
 
-// A leaf keeps its value for whoever awaits it next; one that was freed is as ready as it ever will be.
+// A leaf keeps its value for the code that awaits it next. A freed leaf counts as ready, as it would never become so.
 bool is_ready(PromiseTask *task, const zyntax_promise &promise) {
     if (!is_leaf(promise)) return poll_in(task, promise) != 0;
     Leaf *leaf = leaf_of(task, promise);
     return !leaf || advance(leaf) != 0;
 }
 
-// What is in it may cancel it.
+// A promise in the list may cancel the select.
 int64_t poll_select(Leaf *leaf, Runtime *, Waker *) {
     const auto *select = data_of<Select>(leaf);
+    assert(select->list && select->count > 0);
     for (size_t i = 0; i < select->count && !leaf->value; i++) {
         if (is_ready(leaf->task, select->list[i])) return static_cast<int64_t>(i) + 1;
     }
@@ -36,7 +37,7 @@ void drop_select(Leaf *leaf, Runtime *runtime) {
 }
 constexpr LeafKind select_kind = {poll_select, drop_select};
 
-// The child's end sets the value, and then wakes who joins it.
+// The end of the child sets the leaf's value before it wakes the parent.
 int64_t poll_child(Leaf *leaf, Runtime *, Waker *waker) {
     int64_t result;
     if (zyntax_task_join(data_of<Child>(leaf)->task, &leaf->op_id, waker, &result) == POLL_PENDING) return 0;
@@ -64,7 +65,7 @@ zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises, size_t n)
     return &leaf->promise;
 }
 
-// The host hears of a child that there is no memory for, too: nobody else would free what it is made of.
+// Without memory for the child the host's hook is still called: it frees what the host has made for the child.
 zyntax_promise *zyntax_promise_spawn_child(const zyntax_promise *promise) noexcept {
     PromiseTask *parent = polled_promise_task();
     if (!parent || !promise || !promise->poll || is_ours(*promise)) return failing(ZYNTAX_EINVAL);

@@ -1,4 +1,4 @@
-// Leaves that wait for descriptors: read, write, readiness, accept.
+// Leaves of I/O handles: read, write, readiness, accept.
 #include "leaf.h"
 
 using namespace zyntax;

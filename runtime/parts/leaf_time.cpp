@@ -1,4 +1,4 @@
-// Leaves that wait for time or for a turn: sleep, yield, and a limit on another promise.
+// Leaves of time and order: sleep, yield, and a time limit on another promise.
 #include "leaf.h"
 
 using namespace zyntax;
@@ -12,10 +12,11 @@ struct Timeout {
 
 Leaf *under(const Leaf *leaf) { return leaf_of(leaf->task, data_of<Timeout>(leaf)->promise); }
 
-// What is under it may cancel it.
+// The promise under the limit may cancel the limit.
 int64_t poll_timeout(Leaf *leaf, Runtime *runtime, Waker *waker) {
     const auto *timeout = data_of<Timeout>(leaf);
     Leaf *inner = under(leaf);
+    assert(inner != leaf && timeout->promise.poll);
     int64_t value = inner ? collect(inner, &leaf->discard) : poll_in(leaf->task, timeout->promise);
     if (value || leaf->value) return value;
     if (zyntax_sleep_until(runtime, &leaf->op_id, timeout->deadline_ns, waker) == POLL_PENDING) return 0;
@@ -24,7 +25,7 @@ int64_t poll_timeout(Leaf *leaf, Runtime *runtime, Waker *waker) {
 }
 constexpr LeafKind timeout_kind = {poll_timeout, nullptr, nullptr, under};
 
-// Outside of a promise task no leaf is made of it.
+// The deadline of the polled promise task; unused outside of one, where no leaf is made.
 uint64_t after(uint64_t duration_ns) {
     const PromiseTask *task = polled_promise_task();
     uint64_t now = task ? task->runtime->now_ns() : 0;
@@ -39,7 +40,7 @@ zyntax_promise *zyntax_promise_sleep(uint64_t duration_ns) noexcept {
     }));
 }
 
-// The task goes behind all tasks that are ready now, and is polled again after them.
+// The task goes to the end of the ready queue.
 zyntax_promise *zyntax_promise_yield(void) noexcept {
     return promise_of(make_leaf_of([has_begun = false](Leaf *, Waker *waker) mutable -> int64_t {
         if (has_begun) return 1;

@@ -1,29 +1,41 @@
-// Zyntax promises as tasks: 16 bytes, a poll without a waker argument, and 0 for both "pending" and "advanced, poll me
-// again". The promise itself is never touched but through its poll.
+// Tasks that poll Zyntax promises: 16 bytes, a poll function without a waker, and 0 for both "pending" and "advanced,
+// poll again". This file calls the promise's poll function and never reads the promise's state.
 #include "leaf.h"
 
 #include <string.h>
 
 namespace zyntax {
 
-// After a 0 somebody has to have the waker, or nobody would ever poll again: a leaf that was polled; or an operation of
-// this task that is still pending, here or in another runtime; or a host, when the waker was taken and no operation was
-// called with it. A promise that a leaf has told its value is polled again whatever else is pending.
+namespace {
+
+// What had happened to the polled task's waker when a poll of a promise began.
+struct WakerUse {
+    uint64_t taken, stores;
+    int64_t awaits_left;
+};
+
+// Whether the polled task, which has polled no pending leaf, will be woken: by a pending operation, here or in another
+// runtime; or by a host, if the poll took the waker and called no operation with it.
+bool will_be_woken(const Runtime *runtime, const WakerUse &before) {
+    if (waits_for_something(runtime->current) || runtime->stored_elsewhere > 0) return true;
+    bool was_used = runtime->waker_stores != before.stores || runtime->awaits_left != before.awaits_left;
+    return runtime->wakers_taken != before.taken && !was_used;
+}
+
+} // namespace
+
+// The outer poll's marks are kept, and what this poll has marked is added to them. A leaf that has given its value sets
+// `goes_on`: then the task is polled again, even if something else is pending.
 int64_t poll_in(PromiseTask *task, const zyntax_promise &promise) {
     assert(task == polled_promise_task() && promise.poll);
     Runtime *runtime = task->runtime;
     bool was_pending = task->is_pending, went_on = task->goes_on, was_polling_leaf = runtime->is_polling_leaf;
-    uint64_t taken = runtime->wakers_taken, stores = runtime->waker_stores;
-    int64_t left = runtime->awaits_left;
+    const WakerUse before = {runtime->wakers_taken, runtime->waker_stores, runtime->awaits_left};
     task->is_pending = task->goes_on = runtime->is_polling_leaf = false;
     runtime->stored_elsewhere = 0;
     int64_t value = promise.poll(promise.state);
-    if (!value && !task->is_pending) {
-        bool is_stored = waits_for_something(runtime->current) || runtime->stored_elsewhere > 0;
-        bool was_used = runtime->waker_stores != stores || runtime->awaits_left != left;
-        bool is_kept = runtime->wakers_taken != taken && !was_used;
-        task->goes_on = task->goes_on || (!is_stored && !is_kept);
-    }
+    assert(task == polled_promise_task());
+    if (!value && !task->is_pending && !will_be_woken(runtime, before)) task->goes_on = true;
     task->is_pending = task->is_pending || was_pending;
     task->goes_on = task->goes_on || went_on;
     runtime->is_polling_leaf = was_polling_leaf;
@@ -32,8 +44,9 @@ int64_t poll_in(PromiseTask *task, const zyntax_promise &promise) {
 
 namespace {
 
-// The value goes to the host's word, and to the leaf of the parent, unless that has failed before.
+// Writes the value to the host's word, and to the parent's leaf unless that has a value already.
 void give_value(PromiseTask *task, int64_t value) {
+    assert(value);
     if (task->result) *task->result = value;
     Leaf *parent = task->child_of ? find_leaf(task->child_of) : nullptr;
     if (parent && !parent->value) parent->value = value;
@@ -48,6 +61,7 @@ void drop_promise(FutureState state, int32_t outcome) {
 
 PollStatus poll_promise(FutureState state, Waker *waker) {
     auto *task = static_cast<PromiseTask *>(state);
+    assert(task->self == waker->data && task->promise.poll);
     task->is_pending = task->goes_on = false;
     if (task->hooks.enter) task->hooks.enter(task->hooks.ctx);
     int64_t value = poll_in(task, task->promise);
@@ -63,7 +77,7 @@ PollStatus poll_promise(FutureState state, Waker *waker) {
     return POLL_PENDING;
 }
 
-// Copies hooks that may be older or newer than ours; false when they say something we do not know.
+// Copies hooks of an older or newer version; false if they use a member that this version does not have.
 bool understand(const zyntax_promise_hooks *from, zyntax_promise_hooks *to) {
     if (!from) return true;
     constexpr size_t first_version = offsetof(zyntax_promise_hooks, child);
@@ -91,6 +105,7 @@ zyntax_task *spawn_promise(Runtime *runtime, const zyntax_promise &promise, int6
         runtime->arena.give(state, sizeof(PromiseTask));
         return nullptr;
     }
+    assert(find_task(task)->state == state);
     state->self = task;
     find_task(task)->flags |= Task::tracked;
     return task;
@@ -125,11 +140,11 @@ int64_t zyntax_promise_block_on(zyntax_runtime *runtime, const zyntax_promise *p
     if (!task) return ZYNTAX_ENOMEM;
     int32_t error = zyntax_runtime_block_on(runtime, task);
     if (!error) return result;
-    if (error == ZYNTAX_ECANCELED && !find_task(task)) { // it ended in the round that was stopped
-        zyntax_runtime_stop(runtime);                    // which is for the next call, then
+    if (error == ZYNTAX_ECANCELED && !find_task(task)) { // the task ended in the round that was stopped:
+        zyntax_runtime_stop(runtime);                    // the stop is for the next call
         return result;
     }
-    // The promise must not write to this frame any more: it is dropped before we leave.
+    // The promise must not write to `result` after the return: the task is dropped first.
     Driving scope(runtime);
     zyntax_task_cancel(task);
     while (find_task(task)) drop_canceled(runtime);

@@ -1,33 +1,33 @@
-// Time as tasks see it: the clock, and the two sleeps, which are never early.
+// The clock, and the two sleeps of tasks. A sleep never ends early.
 #include "../runtime.h"
 
 using namespace zyntax;
 
 namespace {
 
-// Refuses what cannot be used, and goes on with a sleep that was begun; true when that was all, and *status is the
-// answer. An op that has ended, as one that was made up, has slept; one that waits for something else is canceled, and
-// the sleep begins anew.
-bool is_answered(Runtime *runtime, zyntax_op *op_id, const Waker *waker, PollStatus *status) {
-    int64_t unused;
-    *status = POLL_READY;
-    if (!runtime) return true;
-    if (Answer answer = answer_at_once(op_id, waker, &unused)) {
-        *status = *answer;
-        return true;
-    }
-    if (!*op_id) return false;
-    const Op *op = find_op(*op_id);
-    bool is_ours = op && op->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
-    bool is_over = !op || (is_ours && is_sleep(op) && op->place == Op::to_call);
-    Op *sleep = my_op(runtime, op_id, is_sleep);
-    if (sleep) *status = still_pending(runtime, sleep, waker);
-    else if (is_over) *status = complete(op_id, nullptr, 0);
-    return sleep || is_over;
+// A host's sleep whose time has come, while the loop has yet to call the host's waker.
+bool is_fired_sleep(const Runtime *runtime, const Op *op) {
+    bool is_ours = op->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
+    return is_ours && is_sleep(op) && op->place == Op::to_call;
 }
 
-// While there is no memory for the operation the task polls on: late is allowed, early is not.
+// The status of a call that begins no sleep: of a pending sleep, or of a sleep that has ended, as any op id without an
+// operation has. An operation that waits for something else is canceled, and a sleep begins.
+Answer answer_without_sleep(Runtime *runtime, zyntax_op *op_id, const Waker *waker) {
+    int64_t unused;
+    if (!runtime) return {POLL_READY};
+    if (Answer answer = answer_at_once(op_id, waker, &unused)) return answer;
+    if (!*op_id) return {};
+    const Op *named = find_op(*op_id);
+    bool has_ended = !named || is_fired_sleep(runtime, named);
+    if (Op *sleep = my_op(runtime, op_id, is_sleep)) return {still_pending(runtime, sleep, waker)};
+    if (has_ended) return {complete(op_id, nullptr, 0)};
+    return {};
+}
+
+// Without memory for the operation the task is polled again: a sleep may end late, but never early.
 PollStatus sleep_to(Runtime *runtime, zyntax_op *op_id, uint64_t deadline_ns, Waker *waker) {
+    assert(!*op_id);
     if (deadline_ns <= runtime->seen_ns) return complete(op_id, nullptr, 0);
     bool armed = arm_timer(runtime, op_id, ZYNTAX_WAIT_TIMER, deadline_ns, waker);
     return armed ? POLL_PENDING : call_again(runtime, op_id, waker);
@@ -43,15 +43,13 @@ uint64_t zyntax_now_ns(zyntax_runtime *runtime) noexcept {
 
 PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op_id, uint64_t duration_ns, Waker *waker) noexcept {
     check_thread(runtime);
-    PollStatus status;
-    if (is_answered(runtime, op_id, waker, &status)) return status;
+    if (Answer answer = answer_without_sleep(runtime, op_id, waker)) return *answer;
     uint64_t now = duration_ns ? runtime->now_ns() : 0;
     return sleep_to(runtime, op_id, duration_ns > never_ns - now ? never_ns : now + duration_ns, waker);
 }
 
 PollStatus zyntax_sleep_until(zyntax_runtime *runtime, zyntax_op *op_id, uint64_t deadline_ns, Waker *waker) noexcept {
     check_thread(runtime);
-    PollStatus status;
-    if (is_answered(runtime, op_id, waker, &status)) return status;
+    if (Answer answer = answer_without_sleep(runtime, op_id, waker)) return *answer;
     return sleep_to(runtime, op_id, deadline_ns, waker);
 }

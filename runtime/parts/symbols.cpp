@@ -1,4 +1,4 @@
-// Every function of the header, for a JIT's symbol table. Taking it links everything in, so it is a file of its own.
+// Every function of the header, for a JIT's symbol table. Its use links every part, so it is a file of its own.
 #include "../../include/zyntax_async_runtime.h"
 
 // X(name, types), sorted by name. The types: the result's, then the parameters' (see zyntax_signature).

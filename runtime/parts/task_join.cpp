@@ -13,7 +13,7 @@ Awaitable zyntax::seen_from_here(zyntax_task *handle) {
     return {runtime, task, 0};
 }
 
-// A plain join of that task.
+// Whether the operation is a plain join of that task.
 static bool joins(const Op *op, const Task *task) { return op->place == Op::waiting && op->ring == &task->joiners; }
 
 PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op_id, Waker *waker, int64_t *result) noexcept {
@@ -22,6 +22,7 @@ PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op_id, Waker *waker,
     if (!target.runtime) return refuse(op_id, result, target.result);
     Op *op = my_op(target.runtime, op_id, [&](const Op *n) { return joins(n, target.task); });
     if (op) return still_pending(target.runtime, op, waker);
+    assert(!*op_id && target.task != target.runtime->current);
     op = arm(target.runtime, op_id, ZYNTAX_WAIT_JOIN, waker);
     if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
     wait_in(&target.task->joiners, op, Op::waiting);

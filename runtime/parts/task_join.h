@@ -1,14 +1,14 @@
-// Tasks as those see them who wait for their end.
+// Tasks as seen by a join.
 #pragma once
 
 #include "../runtime.h"
 
 namespace zyntax {
 
-// A task as somebody on this thread sees it.
+// A task as this thread may await it.
 struct Awaitable {
-    Runtime *runtime; // null: it cannot be awaited, and `result` is what a join of it says
-    Task *task;       // null: ended, or never was
+    Runtime *runtime; // null: the task cannot be awaited, and a join returns `result`
+    Task *task;       // null: ended, or never existed
     int32_t result;
 };
 

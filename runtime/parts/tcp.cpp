@@ -1,28 +1,33 @@
-// Listening, accepting, half-closing; a connection that was accepted is never lost. Connecting is in a file of its own,
-// as it brings the blocking pool.
+// Listening, accepting, half-closing. A connection that was accepted is never lost. Connecting is in connect.cpp, as it
+// needs the blocking pool.
 #include "io.h"
 
 using namespace zyntax;
 
 namespace {
 
-constexpr uint64_t retry_ns = 50'000'000; // accept without descriptors: two tries per promised 100 ms
-constexpr int dead_connections = 64;      // taken off the queue in one call at most
+constexpr uint64_t retry_ns = 50'000'000; // without descriptors an accept tries twice in the promised 100 ms
+constexpr int dead_connections = 64;      // at most skipped in one call
 
-// A listener takes its timer with it, and lives while operations are in its rings.
-Io *listener_of(const Op *op) { return static_cast<Io *>(handle_pool.at(op->source_word)->object); }
+// Never called after the listener's end: that frees the timer and fires the resting accepts.
+Io *listener_of(const Op *op) {
+    const Handle *handle = handle_pool.at(op->source_word);
+    assert(handle->kind == &io_kind);
+    return static_cast<Io *>(handle->object);
+}
 
-// The rest is over: those who have waited since try again.
+// The rest is over: all accepts try again.
 void retry_fired(Runtime *runtime, Op *timer) {
     Io *io = listener_of(timer);
+    assert(io->listens && find_op(io->retry) == timer);
     free_op(runtime, timer);
     io->readiness |= readable;
     fire_all(runtime, &io->readers);
 }
-void retry_canceled(Runtime *, Op *) {} // by nobody: the op is the listener's
+void retry_canceled(Runtime *, Op *) {} // never called: only the listener has the op id
 constinit Source retry_source = {retry_fired, retry_canceled};
 
-// An accept that rests is fired as any other operation; the last one that is canceled takes the timer with it.
+// A resting accept is fired like any other operation. The cancel of the last one also ends the timer.
 void resting_fired(Runtime *runtime, Op *op) {
     op->source = nullptr;
     fire(runtime, op);
@@ -35,30 +40,45 @@ void resting_canceled(Runtime *runtime, Op *op) {
 }
 constinit Source resting_source = {resting_fired, resting_canceled};
 
-// Goes on in the next poll.
-PollStatus try_again(Runtime *runtime, zyntax_op *op_id, Waker *waker, int64_t *result) {
-    Op *op = arm(runtime, op_id, ZYNTAX_WAIT_READABLE, waker);
-    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+// A call of zyntax_tcp_accept with a live listener. Nothing is pending behind its op id.
+struct Accept {
+    IoRef listener;
+    zyntax_op *op_id;
+    Waker *waker;
+    int64_t *result;
+};
+
+// The call goes on in the task's next poll.
+PollStatus try_again(const Accept &call) {
+    Runtime *runtime = call.listener.runtime;
+    Op *op = arm(runtime, call.op_id, ZYNTAX_WAIT_READABLE, call.waker);
+    if (!op) return complete(call.op_id, call.result, ZYNTAX_ENOMEM);
     fire(runtime, op);
     return POLL_PENDING;
 }
 
-// Out of descriptors or memory: the connection stays in the queue, and no event will tell when there are some again.
-// All accepts of the listener rest until one timer; the poller is not asked, as it may say "readable" again and again.
-PollStatus rest(const IoRef &ref, zyntax_op *op_id, Waker *waker, int64_t *result) {
-    Io *io = ref.object;
-    if (!pending_op(ref.runtime, &io->retry)) {
-        const Waker nobody = {};
-        uint64_t now = ref.runtime->now_ns();
-        if (now >= never_ns - retry_ns) return try_again(ref.runtime, op_id, waker, result);
-        Op *timer = arm_timer(ref.runtime, &io->retry, ZYNTAX_WAIT_READABLE, now + retry_ns, &nobody);
-        if (!timer) return complete(op_id, result, ZYNTAX_ENOMEM);
-        timer->source = &retry_source;
-        timer->source_word = handle_index(to_bits(io->handle));
+bool start_retry_timer(Runtime *runtime, Io *listener, uint64_t deadline_ns) {
+    const Waker nobody = {};
+    Op *timer = arm_timer(runtime, &listener->retry, ZYNTAX_WAIT_READABLE, deadline_ns, &nobody);
+    if (!timer) return false;
+    timer->source = &retry_source;
+    timer->source_word = handle_index(to_bits(listener->handle));
+    return true;
+}
+
+// Out of descriptors or memory: no event will report when there are some again, so a timer ends the wait. All accepts
+// of the listener share that timer. The poller is not asked, as it may report "readable" again and again.
+PollStatus rest(const Accept &call) {
+    auto [runtime, io] = call.listener;
+    assert(!*call.op_id && io->listens);
+    if (!pending_op(runtime, &io->retry)) {
+        uint64_t now = runtime->now_ns();
+        if (now >= never_ns - retry_ns) return try_again(call); // a timer would never fire
+        if (!start_retry_timer(runtime, io, now + retry_ns)) return complete(call.op_id, call.result, ZYNTAX_ENOMEM);
     }
     io->readiness &= ~readable;
-    Op *op = add_waiter(ref, readable, op_id, waker);
-    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+    Op *op = add_waiter(call.listener, readable, call.op_id, call.waker);
+    if (!op) return complete(call.op_id, call.result, ZYNTAX_ENOMEM);
     op->source = &resting_source;
     op->source_word = handle_index(to_bits(io->handle));
     return POLL_PENDING;
@@ -66,8 +86,9 @@ PollStatus rest(const IoRef &ref, zyntax_op *op_id, Waker *waker, int64_t *resul
 
 bool listens(Io *io) { return io->listens = io->listens || (os::is_socket(io->kind) && os::listens(io->fd)); }
 
-// A connection, or the error of accept.
+// The kept connection, a new connection, or the error of accept.
 intptr_t next_connection(Io *listener) {
+    assert(listener->listens);
     intptr_t fd = listener->unregistered;
     listener->unregistered = -1;
     if (fd >= 0) return fd;
@@ -75,6 +96,24 @@ intptr_t next_connection(Io *listener) {
     for (int tries = 1; os::accept_passes(fd) && tries < dead_connections; tries++)
         fd = os::accept(listener->fd, !listener->gives_no_delay);
     return fd;
+}
+
+// Ends a call that has a connection. The listener keeps a connection that the poller has no room for.
+PollStatus hand_out(const Accept &call, Io *made, intptr_t fd, zyntax_io **out) {
+    auto [runtime, listener] = call.listener;
+    assert(fd >= 0 && listener->unregistered < 0);
+    int32_t error = register_io(runtime, made, fd, listener->kind, readable | writable, out);
+    if (os::accept_exhausted(error)) {
+        listener->unregistered = fd;
+        return rest(call);
+    }
+    if (error) os::close(fd);
+    return complete(call.op_id, call.result, error);
+}
+
+PollStatus wait_for_client(const Accept &call) {
+    call.listener.object->readiness &= ~readable;
+    return wait_io(call.listener, readable, call.op_id, call.waker, call.result);
 }
 
 } // namespace
@@ -132,28 +171,18 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op_id, Waker *waker
     Io *io = ref.object;
     if (!out || !listens(io)) return refuse(op_id, result, ZYNTAX_EINVAL);
     if (Op *op = io_waiter(ref, readable, op_id)) return still_pending(runtime, op, waker);
-    if (pending_op(runtime, &io->retry)) return rest(ref, op_id, waker, result);
-    if (!(io->readiness & readable) && io->unregistered < 0) return wait_io(ref, readable, op_id, waker, result);
+    const Accept call = {ref, op_id, waker, result};
+    if (pending_op(runtime, &io->retry)) return rest(call);
+    if (!(io->readiness & readable) && io->unregistered < 0) return wait_for_client(call);
 
     Io *made;
     int32_t error = reserve_io(runtime, &made);
     if (error) return complete(op_id, result, error);
     intptr_t fd = next_connection(io);
-    if (fd >= 0) {
-        error = register_io(runtime, made, fd, io->kind, readable | writable, out);
-        if (os::accept_exhausted(error)) {
-            io->unregistered = fd;
-            return rest(ref, op_id, waker, result);
-        }
-        if (error) os::close(fd);
-        return complete(op_id, result, error);
-    }
+    if (fd >= 0) return hand_out(call, made, fd, out);
     unreserve_io(runtime, made);
-    if (fd == ZYNTAX_EAGAIN) {
-        io->readiness &= ~readable;
-        return wait_io(ref, readable, op_id, waker, result);
-    }
-    if (os::accept_exhausted(fd)) return rest(ref, op_id, waker, result);
-    if (os::accept_passes(fd)) return try_again(runtime, op_id, waker, result);
+    if (fd == ZYNTAX_EAGAIN) return wait_for_client(call);
+    if (os::accept_exhausted(fd)) return rest(call);
+    if (os::accept_passes(fd)) return try_again(call);
     return complete(op_id, result, fd);
 }

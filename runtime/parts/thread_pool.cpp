@@ -1,6 +1,6 @@
-// The blocking pool: threads that start on demand, take work in order, and end after idling. What is done comes back to
-// the runtime's thread as a message, and so does a thread that ends, to be joined: nothing of the library runs in a
-// thread once the runtime is gone. Name look-ups, which can take half a minute, leave half of the threads to others.
+// The blocking pool: threads that start on demand, take work in order, and end after idling. Finished work returns to
+// the runtime's thread as a message, and so does a thread that ends: it is joined, so no thread of the pool outlives
+// the runtime. Name look-ups, which can take half a minute, use at most half of the threads.
 #include "thread_pool.h"
 
 namespace zyntax {
@@ -9,12 +9,13 @@ namespace {
 
 constexpr uint64_t idle_ns = 5'000'000'000;
 
-// Work that waits for a thread, in its order.
+// Work that waits for a thread, oldest first.
 struct Queue {
     Work *oldest = nullptr, *newest = nullptr;
     uint32_t count = 0;
 
     void push(Work *work) {
+        assert(!work->is_queued);
         work->next_queued = nullptr;
         work->prev_queued = newest;
         (newest ? newest->next_queued : oldest) = work;
@@ -23,6 +24,7 @@ struct Queue {
         count++;
     }
     void take_out(Work *work) {
+        assert(work->is_queued && count > 0);
         (work->prev_queued ? work->prev_queued->next_queued : oldest) = work->next_queued;
         (work->next_queued ? work->next_queued->prev_queued : newest) = work->prev_queued;
         work->is_queued = false;
@@ -30,7 +32,7 @@ struct Queue {
     }
 };
 
-// threads == workers that were started and not joined
+// threads == workers that were started and not joined; running <= threads - ended <= most; looking_up <= running
 struct ThreadPool : Part {
     explicit ThreadPool(Runtime *runtime) : Part(), inbox(runtime->inbox) {
         most = runtime->config.blocking_threads;
@@ -38,25 +40,25 @@ struct ThreadPool : Part {
     }
 
     Inbox *inbox;
-    uint32_t most; // threads
+    uint32_t most; // ceiling of threads at work
     os::Monitor monitor;
-    uint32_t threads = 0; // runtime's thread
+    uint32_t threads = 0; // runtime's thread only
     // Guarded by the monitor.
     Queue jobs, look_ups;
-    uint64_t pushed = 0;                  // works, ever
-    uint32_t running = 0, looking_up = 0; // threads that run work; of these, look names up
-    uint32_t ended = 0;                   // threads that take no more
-    bool ending = false;
+    uint64_t pushed = 0;                  // works so far
+    uint32_t running = 0, looking_up = 0; // threads that run work; of these, look-ups
+    uint32_t ended = 0;                   // threads that take no more work and are not joined yet
+    bool ending = false;                  // set by end_pool
 
     Queue *queue_of(const Work *work) { return work->is_look_up ? &look_ups : &jobs; }
     uint32_t free_for_look_ups() const { return (most < 2 ? 1 : most / 2) - looking_up; }
 
-    // The oldest that may begin, or null.
+    // The oldest work that may begin, or null.
     Work *next_work() const {
         Work *look_up = free_for_look_ups() ? look_ups.oldest : nullptr;
         return look_up && (!jobs.oldest || look_up->number < jobs.oldest->number) ? look_up : jobs.oldest;
     }
-    // How many may begin.
+    // The number of works that may begin.
     uint32_t waiting() const {
         uint32_t free = free_for_look_ups();
         return jobs.count + (look_ups.count < free ? look_ups.count : free);
@@ -73,7 +75,7 @@ void worker_ended(Runtime *, Message *);
 
 // ---- in the pool's threads ----
 
-// Null: there is nothing more to do for this thread.
+// Null: the thread has to end.
 Work *take_work(ThreadPool *pool) {
     os::Locked lock(&pool->monitor);
     Work *work = pool->next_work();
@@ -83,6 +85,7 @@ Work *take_work(ThreadPool *pool) {
         pool->queue_of(work)->take_out(work);
         pool->running++;
         pool->looking_up += work->is_look_up;
+        assert(pool->looking_up <= pool->running && pool->running <= pool->most);
     } else {
         pool->ended++;
     }
@@ -91,6 +94,7 @@ Work *take_work(ThreadPool *pool) {
 
 void end_work(ThreadPool *pool, bool was_look_up) {
     os::Locked lock(&pool->monitor);
+    assert(pool->running > 0 && pool->looking_up >= was_look_up);
     pool->running--;
     pool->looking_up -= was_look_up;
 }
@@ -101,7 +105,7 @@ void run_worker(void *arg) {
     while (Work *work = take_work(pool)) {
         bool is_look_up = work->is_look_up;
         work->outcome = work->fn(work->arg);
-        end_work(pool, is_look_up); // before the loop, which hears of it now, submits the next
+        end_work(pool, is_look_up); // before the message: the loop may submit the next work as soon as that arrives
         send(pool->inbox, work);
     }
     send(pool->inbox, worker);
@@ -122,13 +126,14 @@ void worker_ended(Runtime *runtime, Message *message) {
     pool->threads--;
     {
         os::Locked lock(&pool->monitor);
+        assert(pool->ended > 0);
         pool->ended--;
     }
     free_worker(runtime, worker);
 }
 
-// Discards the queue and waits for running jobs. A job may wait for a function that it has posted, or for the drop
-// function of another job.
+// Discards queued work and waits for running jobs. Meanwhile posts and drop functions are called: a running job may
+// wait for one.
 void end_pool(Runtime *runtime, Part *part) {
     auto *pool = static_cast<ThreadPool *>(part);
     Queue queues[2];
@@ -153,13 +158,14 @@ void end_pool(Runtime *runtime, Part *part) {
         if (!pool->threads) break;
         if (!runtime->later) wait_for_inbox(runtime);
     }
+    assert(!pool->running && !pool->ended && !pool->waiting());
     pool->monitor.destroy();
 }
 
 ThreadPool *pool_of(Runtime *runtime) { return find_or_make_part<ThreadPool>(runtime, end_pool); }
 
-// One more thread for the pool, which is nobody's operation: its memory does not count as in use. 0 or an error: no
-// memory, or the system has no threads left.
+// Starts a thread. Its memory belongs to no operation, so it does not count as in use. 0 or an error: no memory, or the
+// system has no threads left.
 int32_t start_worker(Runtime *runtime, ThreadPool *pool) {
     os::KeepErrors keep;
     void *memory = runtime->arena.take(sizeof(Worker));
@@ -186,6 +192,7 @@ int32_t submit(Runtime *runtime, Work *work) {
     Queue *queue = pool->queue_of(work);
     work->number = pool->pushed++;
     queue->push(work);
+    assert(!pool->ending && pool->threads >= pool->ended);
     uint32_t working = pool->threads - pool->ended;
     bool wants_more = pool->waiting() > working - pool->running && working < pool->most;
     int32_t error = wants_more ? start_worker(runtime, pool) : 0;
@@ -202,6 +209,7 @@ bool withdraw(Runtime *runtime, Work *work) {
     ThreadPool *pool = pool_of(runtime);
     os::Locked lock(&pool->monitor);
     if (!work->is_queued) return false;
+    assert(runtime->counts.blocking_pending > 0);
     pool->queue_of(work)->take_out(work);
     runtime->counts.blocking_pending--;
     return true;

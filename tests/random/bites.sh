@@ -23,7 +23,7 @@ fi
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir "$copy/tree"
-(cd "$root" && tar cf - meson.build meson_options.txt include runtime platform bindings/zyntax tests) |
+(cd "$root" && tar cf - LICENSE meson.build meson_options.txt tools include runtime platform bindings/zyntax tests) |
     tar xf - -C "$copy/tree"
 missed=0
 
@@ -41,7 +41,7 @@ setup() { # setup FOLDER OPTION...
     shift
     CC="${CC:-gcc}" CXX="${CXX:-g++}" meson setup "$folder" "$copy/tree" -Dtests=true -Db_ndebug=true "$@" >/dev/null
 }
-setup scripted --buildtype=debugoptimized
+setup scripted --buildtype=debugoptimized -Dc_args=-g1 -Dcpp_args=-g1
 
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
