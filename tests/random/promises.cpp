@@ -480,7 +480,10 @@ void Program::check_limit(Actor &actor, Leaf &leaf, int64_t value, bool oom) {
     if (value == ZYNTAX_EDEADLK && is_group(*other)) return; // code in it has polled the limit
     if (other->passed) return;
     if (other->gone) return void(expect(value == ZYNTAX_ESTALE, "leaf_value", "a limit on what is gone is ESTALE"));
-    if (value == ZYNTAX_ESTALE && other->limited) return;
+    if (value == ZYNTAX_ESTALE && other->limited) {
+        other->passed = true; // another limit on it has its value
+        return;
+    }
     check_value(actor, *other, value, oom);
 }
 
