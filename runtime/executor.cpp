@@ -1,6 +1,11 @@
-// The loop: what has come from other threads, timers and the kernel becomes ready tasks, these are polled, and when
-// there is nothing to do it sleeps. A round takes what was there when it began. Posted functions run from
-// take_inbox_work, never while a list is being walked, so that they may call everything.
+// The loop. One round takes the work that is there when it begins:
+//   1. take_what_came: wakes and messages of other threads become ready tasks; timers that are due are fired.
+//   2. cancel_orphans: operations of tasks that have ended are canceled.
+//   3. ask_kernel or park: events of the poller are fired. The loop sleeps only when it has no work.
+//   4. call_hosts and drop_canceled: wakers of hosts are called, canceled tasks are dropped.
+//   5. poll_tasks: at most poll_budget ready tasks are polled.
+//   6. drop_canceled: tasks that were canceled in these polls are dropped, then the messages of run_later run.
+// Functions that were posted run in step 1, never while a list is being walked, so that they may call everything.
 #include "runtime.h"
 
 namespace zyntax {
@@ -19,7 +24,7 @@ bool has_work(const Runtime *runtime) {
 
 namespace {
 
-// A stack is taken whole and turned round: first in, first out, and no ABA.
+// Takes a whole stack and reverses it: first in, first out, and no ABA problem.
 template <class T, class Link> T take_all(std::atomic<T> *stack, Link link_of) {
     T newest = stack->exchange({}, std::memory_order_seq_cst), oldest = {};
     while (newest) {
@@ -64,8 +69,8 @@ void take_inbox_work(Runtime *runtime) {
 
 namespace {
 
-// As few events may mean that a batch was full: the poller leaves out its own, and may report two of the kernel's as
-// one.
+// A batch with this many events may have been full: the poller leaves out its own events, and may merge two events of
+// the kernel.
 constexpr uint32_t full_batch = batch / 2 - 1;
 
 // The handle of an event may have ended since the kernel noted the event.
@@ -88,8 +93,8 @@ int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
     return 0;
 }
 
-// Looks for work without sleeping, for the configured time, which it takes off the timeout. True when there is some. It
-// does so once for each time that there was something to do: a clock that stands still must not keep it awake.
+// Looks for work without sleeping, for at most spin_us, which it subtracts from the timeout. Returns true when there is
+// work. It spins once after each round that polled something: a clock that stands still must not keep the loop awake.
 bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
     if (runtime->spun_at == runtime->counts.polls) return false;
     uint64_t start = os::clock_ns();
@@ -107,16 +112,16 @@ bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
     return false;
 }
 
-// Live tasks, and nothing that could ever wake one, for a wait without an end.
+// True when tasks are alive, nothing can ever wake one of them, and the wait would have no end.
 bool is_stalled(const Runtime *runtime, int64_t timeout_ns) {
     return (runtime->config.flags & ZYNTAX_DETECT_STALL) && timeout_ns < 0 && runtime->tasks.used() &&
            !has_work(runtime) && runtime->timers.count() == 0 && runtime->io_waiting == 0 &&
            runtime->counts.blocking_pending == 0 && runtime->inbox->holds.load(std::memory_order_seq_cst) <= 0;
 }
 
-// Sleeps until something happens, at most timeout_ns. `sleeping` is raised before the last look at the inbox and at
-// what would wake the loop; a waker, or who releases a hold, looks at it afterwards, all of it sequentially consistent:
-// one of the two sees the other.
+// Sleeps until something happens, at most timeout_ns. The loop sets `sleeping` before it looks at the inbox for the
+// last time. A waker, or a release of a hold, looks at `sleeping` after it has written. All of this is sequentially
+// consistent, so at least one side sees the other.
 int32_t park(Runtime *runtime, int64_t timeout_ns) {
     int32_t error = 0;
     if (runtime->config.spin_us && spin(runtime, &timeout_ns, &error)) return error;
@@ -138,7 +143,7 @@ void wait_for_inbox(Runtime *runtime) {
     inbox->sleeping.store(0, std::memory_order_relaxed);
 }
 
-// The shorter of the two, with the time until the next timer counted from now.
+// The shorter of timeout_ns and the time from now until the next timer.
 int64_t until_next_timer(Runtime *runtime, int64_t timeout_ns) {
     uint64_t next = runtime->timers.next_ns();
     if (next == never_ns) return timeout_ns;
@@ -158,7 +163,7 @@ static void take_what_came(Runtime *runtime) {
     }
 }
 
-// User code runs before the question whether there is anything to wait for, or after the sleep.
+// User code runs before the loop decides whether it may sleep, or after the sleep.
 int32_t look_around(Runtime *runtime, int64_t timeout_ns) {
     assert(runtime->is_driving && !runtime->current);
     int32_t error = 0;
@@ -185,7 +190,7 @@ Driving::Driving(Runtime *runtime) : runtime_(runtime), outer_(driving) {
     driving = runtime->inbox;
 }
 
-// When a host sleeps on the backend's descriptor, what happens from here on has to reach it through that.
+// A host that sleeps on the backend's descriptor hears of later work through that descriptor only.
 Driving::~Driving() {
     assert(driving == runtime_->inbox && runtime_->is_valid_by_and_by());
     driving = outer_;
@@ -202,7 +207,7 @@ bool take_stop(Runtime *runtime) {
 
 namespace {
 
-// Over is, with a task, when that has ended, else when all have.
+// Done: the task has ended, or, without a task, all tasks have.
 bool is_over(const Runtime *runtime, uintptr_t task) {
     return task ? !find_alive(task_pool, task) : runtime->tasks.used() == 0;
 }
