@@ -18,10 +18,11 @@ struct alignas(128) Inbox {
     static constexpr uint32_t first_block = 1;
 
     std::atomic<uint32_t> woken;     // Treiber stack of tasks, taken whole: index of the newest, or 0
-    std::atomic<uint32_t> sleeping;  // 1: the loop is about to sleep in the kernel, and whoever turns it to 0 wakes it
+    std::atomic<uint32_t> sleeping;  // 1: the loop sleeps in the kernel, or is about to. Set by the loop before it
+                                     // sleeps, cleared by it afterwards, or by the thread that wakes it
     std::atomic<Message *> messages; // Treiber stack, taken whole
     std::atomic<uint32_t> visitors;  // threads whose call may still touch the runtime: see Visit
-    std::atomic<uint32_t> stop;      // 1: the next round ends with ZYNTAX_ECANCELED
+    std::atomic<uint32_t> stop;      // 1: the drive ends with ZYNTAX_ECANCELED. Set by stop, cleared by take_stop
     std::atomic<int32_t> holds;      // zyntax_runtime_hold minus zyntax_runtime_release
     // Read by every wake: on another cache line than what other threads write to.
     alignas(64) uint32_t id;          // constant: its own number

@@ -13,11 +13,11 @@
 
 namespace zyntax {
 
-// A part that is linked in only when used, and hears when the runtime ends. Lives in the arena.
+// The state of a part in a runtime: made at the first use, destroyed with the runtime. Lives in the arena.
 struct Part {
     Part *next;
     void (*destroy)(Runtime *, Part *);
-    void (*forget)(Part *); // instead, in a copy after fork: gives memory back. Null: nothing
+    void (*forget)(Part *); // instead of destroy, in a copy after fork: gives memory back. Null: nothing to do
 };
 
 } // namespace zyntax
@@ -26,7 +26,7 @@ struct Part {
 //   queue_end - queue_begin == tasks with the flag `queued` (each is in the ready queue once)
 //   capacity of the ready queue >= tasks of its blocks, so that queueing a task can never fail
 //   calls == operations in to_call; io_waiting == operations in the rings of I/O handles
-//   an operation is in the ring of its holder, and in the one of its place, once
+//   an operation is once in the ring of its holder, and once in the ring of its place
 struct zyntax_runtime {
     // The ready queue: a ring of task numbers, first in, first out. An array and not a list through the tasks, so that
     // the processor can fetch the next tasks while one is polled.
@@ -36,22 +36,22 @@ struct zyntax_runtime {
     zyntax::Inbox *inbox = nullptr;
 
     zyntax::Task *current = nullptr; // the task that is being polled
-    Waker waker = {};                // what it is given
-    // What a poll that cannot say so itself has done with its waker:
-    uint64_t wakers_taken = 0;    // zyntax_current_waker calls
-    uint64_t waker_stores = 0;    // calls of await points that stored the polled task's waker
+    Waker waker = {};                // the waker that it is given
+    // The poll function of a promise returns no status, so the runtime counts the uses of the polled task's waker:
+    uint64_t wakers_taken = 0;    // calls of zyntax_current_waker
+    uint64_t waker_stores = 0;    // calls of await points that stored it
     int64_t awaits_left = 0;      // await points that this poll may still complete
     int64_t await_budget = 0;     // awaits_left when a poll begins
-    int64_t stored_elsewhere = 0; // how often other runtimes have come to store the polled task's waker
-    bool is_polling_leaf = false; // what is armed now is not what the polled task says it waits for
+    int64_t stored_elsewhere = 0; // operations of other runtimes that store it, begun minus ended
+    bool is_polling_leaf = false; // operations that begin now belong to a leaf. Set and cleared around its poll
 
-    uint32_t canceled_first = 0, canceled_last = 0; // tasks that wait for their drop, through next_canceled
+    uint32_t canceled_first = 0, canceled_last = 0; // the list of tasks that wait for their drop: see next_canceled
     uint32_t polls_left = 0;                        // of this round
-    const zyntax::Task *block_on_task = nullptr;    // block_on's task, whose end is the end of the round
-    zyntax_runtime *outer = nullptr;                // what the thread that drives this one was driving before
-    bool is_driving = false;
-    bool is_ending = false;
-    bool host_waits = false; // backend_fd was asked for: outside of turn the host sleeps on it
+    const zyntax::Task *block_on_task = nullptr;    // the task of block_on: its end ends the round
+    zyntax_runtime *outer = nullptr;                // the runtime that the driving thread was driving before
+    bool is_driving = false;                        // set and cleared by Driving
+    bool is_ending = false;                         // set by destroy, never cleared
+    bool host_waits = false; // the host sleeps on backend_fd between turns. Set by that call, cleared by destroy
 
     zyntax::Memory memory;
     zyntax::GrowingBlock queue_block;
@@ -60,26 +60,26 @@ struct zyntax_runtime {
     zyntax::Cells<zyntax::Op> ops{memory};
     zyntax::Cells<zyntax::Handle> handles{memory};
     zyntax::Timers timers;
-    zyntax::Ring to_call;            // operations of hosts that are to be called: by the loop, outside everything
-    zyntax::Ring orphans;            // operations of tasks that have ended, until the loop gives them up
+    zyntax::Ring to_call;            // operations of hosts whose wakers the loop is going to call
+    zyntax::Ring orphans;            // operations of tasks that have ended, until the loop cancels them
     zyntax::Ring foreign;            // operations that wait for tasks of other runtimes
-    uint32_t foreign_seen = 0;       // awaited_elsewhere_ended when the foreign operations were last looked through
-    bool has_foreign_orphan = false; // the task of one had ended when it came
+    uint32_t foreign_seen = 0;       // awaited_elsewhere_ended at the last search for orphans in `foreign`
+    bool has_foreign_orphan = false; // an operation came to `foreign` whose task had ended. Cleared by that search
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
-    zyntax::Message *later = nullptr; // the newest in a ring of what run_later was given
+    zyntax::Message *later = nullptr; // the newest message of run_later, in a ring; null: none
 
     zyntax_runtime_config config = {};
-    zyntax_runtime_stats counts = {}; // what is counted as it happens; the rest is filled in when somebody asks
-    uint64_t seen_ns = 0;             // the latest time seen
-    uint32_t process = 0;             // that created it: os::process_mark
-    uint64_t spun_at = 0;             // polls when the last spin found nothing
+    zyntax_runtime_stats counts = {}; // counted as it happens; zyntax_runtime_get_stats adds the rest
+    uint64_t seen_ns = 0;             // the latest time that now_ns has returned
+    uint32_t process = 0;             // os::process_mark of the process that created the runtime
+    uint64_t spun_at = 0;             // counts.polls when the last spin found nothing
     uint64_t io_waiting = 0, calls = 0;
-    bool is_batch_full = false; // the kernel may have more events than the last wait took
+    bool is_batch_full = false; // the kernel may have more events than the last wait took. Set and cleared by each wait
 
     bool has_queued() const { return queue_begin != queue_end; }
 
-    // The time, never going back.
+    // The time in nanoseconds. It never goes back.
     uint64_t now_ns() {
         uint64_t now = config.clock_ns ? config.clock_ns(config.clock_ctx) : zyntax::os::clock_ns();
         return seen_ns = now > seen_ns ? now : seen_ns;
@@ -87,7 +87,7 @@ struct zyntax_runtime {
 
 #ifndef NDEBUG
     bool is_valid() const;
-    bool is_valid_by_and_by(); // left out while that would cost more than what was done since it was asked last
+    bool is_valid_by_and_by(); // recounts only when the work since the last recount costs as much as a recount
     uint64_t recount_credit = 0, recounted_polls = 0;
 #endif
 };
