@@ -1,5 +1,5 @@
-// How an operation begins, fires, is canceled and forgotten. No user code runs from here but from call_hosts, and
-// nothing here is a task's turn to run: firing only puts it into the ready queue.
+// How an operation begins, and how it is fired, canceled or freed. User code runs from call_hosts only. Firing puts a
+// task into the ready queue and never polls it.
 #include "runtime.h"
 
 namespace zyntax {
@@ -8,7 +8,8 @@ namespace zyntax {
 
 namespace {
 
-// Notes for the task that is being polled in another runtime whether this one stores its waker.
+// Tells the runtime whose task is being polled that an operation of this other runtime stores the task's waker, or that
+// it does so no more.
 void note_elsewhere(const Runtime *runtime, const Waker &waker, int change) {
     Runtime *polling = zyntax_current_runtime();
     if (!polling || polling == runtime || polling->waker.data != waker.data) return;
@@ -43,8 +44,8 @@ void remove_from_holder(Runtime *runtime, Op *op) {
     op->holder = Op::nobody;
 }
 
-// Finds whose the operation is by its waker. A plain sleep holds nothing that anybody could miss: it is noted only
-// where somebody asks what a task waits for.
+// Chooses the holder by the waker. A plain sleep holds no resource: it has a holder only in tasks that poll promises,
+// which have to know what they wait for.
 void choose_holder(Runtime *runtime, Op *op) {
     assert(op->holder == Op::nobody);
     if (op->waker.wake != wake) return;
@@ -95,7 +96,7 @@ bool is_mine(const Runtime *runtime, const Op *op) {
     return op->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
 }
 
-// A host's waker may do anything: the loop calls it, from one place, and until then the op can be cancelled.
+// A host's waker may do anything, so only the loop calls it. Until then the operation can be canceled.
 void call_later(Runtime *runtime, Op *op) {
     assert(op->waker.wake != wake);
     wait_in(&runtime->to_call, op, Op::to_call);
@@ -161,7 +162,7 @@ Op *pending_op(Runtime *runtime, zyntax_op *op_id) {
 
 PollStatus still_pending(Runtime *runtime, Op *op, const Waker *waker) {
     assert(is_in_use(op) && is_mine(runtime, op));
-    if (op->place == Op::to_call) stop_waiting(runtime, op); // whoever would be called is here
+    if (op->place == Op::to_call) stop_waiting(runtime, op); // the host that would be called is calling
     bool same = op->waker.data == waker->data && op->waker.wake == waker->wake;
     if (!same) {
         remove_from_holder(runtime, op);
@@ -176,9 +177,9 @@ PollStatus still_pending(Runtime *runtime, Op *op, const Waker *waker) {
     return POLL_PENDING;
 }
 
-// A task of ours is queued again. A host's waker is called by the loop, for which some operations are kept; such an
-// operation stays, so that the next call finds that it has yet to begin. Once the runtime has dropped its tasks nothing
-// that could begin would end, and nobody is called: destroy would call a host that begins anew in each call for ever.
+// A task of this library is queued again. A host's waker is called by the loop, through one of the spare operations.
+// The operation stays until then, so that the next call knows that nothing has begun. After the runtime has dropped its
+// tasks no waker is called: a host that begins anew in each call would keep destroy from ending.
 PollStatus call_again(Runtime *runtime, zyntax_op *op_id, const Waker *waker) {
     *op_id = 0;
     if (runtime->is_ending && !runtime->tasks.used()) return POLL_PENDING;
@@ -206,7 +207,7 @@ Answer refuse_arguments(zyntax_op *op_id, int64_t *result) {
     return {POLL_READY};
 }
 
-// A poll that has spent its budget took longer than others: it counts for several of the round's.
+// A poll that has spent its budget takes longer than others, so it counts as several polls of the round.
 Answer end_poll(Runtime *polling, zyntax_op *op_id, const Waker *waker) {
     constexpr uint32_t weight = 32;
     assert(polling->current && !*op_id);
@@ -280,8 +281,8 @@ void give_turn(Runtime *runtime, Op *op) {
     task->ops.first = op_pool.index_of(op);
 }
 
-// A turn that came during the poll has its own poll to come, as the task was woken. Giving one up may give another of
-// the same task its turn, at the front.
+// A turn that was given during the poll stays: the task was woken and will be polled again. When a turn is canceled,
+// another operation of the same task may receive it, at the front of the ring.
 void end_turns(Runtime *runtime, Task *task) {
     assert(runtime->current == nullptr);
     task->flags &= static_cast<uint8_t>(~Task::has_turn);
@@ -294,12 +295,12 @@ void end_turns(Runtime *runtime, Task *task) {
     if (first && first->place == Op::turn) task->flags |= Task::has_turn;
 }
 
-// ---- forgetting ----
+// ---- orphans ----
 
 bool is_orphan(const Op *op) { return op->waker.wake == wake && !find_task(op->waker.data); }
 
-// A turn passes on at once. The rest waits for the loop: a drop may still cancel it, and another task may go on with
-// it.
+// A turn passes on at once. The other operations wait for the loop: the task's drop function may still cancel them, and
+// another task may go on with them.
 void orphan_ops(Runtime *runtime, Task *task) {
     while (Op *op = first_of(task->ops)) {
         remove(&task->ops, op, &Op::of_task);
@@ -309,7 +310,7 @@ void orphan_ops(Runtime *runtime, Task *task) {
     }
 }
 
-// Foreign operations are looked through as a whole, but only when a task that was awaited elsewhere has ended.
+// The search goes through all foreign operations, but only after a task that was awaited elsewhere has ended.
 static void find_foreign_orphans(Runtime *runtime) {
     uint32_t ended = awaited_elsewhere_ended.load(std::memory_order_acquire);
     if (ended == runtime->foreign_seen && !runtime->has_foreign_orphan) return;

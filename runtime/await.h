@@ -1,9 +1,9 @@
-// The one mechanism behind every zyntax_op: an operation holds the waker of a task that waits, and is in the ring of
-// what it waits for. Arming, firing, cancelling and forgetting are written once, here.
+// The one mechanism behind every zyntax_op. An operation holds the waker of a task that waits, and is in the ring of
+// the object that it waits for. It begins (arm), and ends in one of three ways: it is fired, canceled or freed.
 //
-// Firing wakes the task and frees the operation, unless a Source says otherwise. The next call with that op finds no
-// operation, and that is how an await point learns that it was woken: nothing is left behind when nobody calls again.
-// What a task that ends leaves behind is found through the ring in its task.
+// Firing wakes the task and frees the operation, unless a Source says otherwise. The next call with that op id finds no
+// operation, and so the await point knows that it was woken: nothing remains when the task never calls again. The
+// operations of a task that ends are found through the ring in the task.
 #pragma once
 
 #include "handle.h"
@@ -14,10 +14,10 @@ namespace zyntax {
 
 // ---- await points ----
 
-// The operation of this runtime behind an op; null, and *op zero, when there is none or it has been fired.
+// The operation of this runtime that *op_id names; null, and *op_id zero, when there is none or it has been fired.
 Op *pending_op(Runtime *, zyntax_op *op_id);
 
-// As pending_node, when `is_it(operation)`. An op that waits for something else is canceled: the call begins anew.
+// As pending_op, if is_it(op). An operation that waits for something else is canceled, and the call begins anew.
 template <class IsIt> Op *my_op(Runtime *runtime, zyntax_op *op_id, IsIt is_it) {
     Op *op = pending_op(runtime, op_id);
     if (!op || is_it(op)) return op;
@@ -25,20 +25,20 @@ template <class IsIt> Op *my_op(Runtime *runtime, zyntax_op *op_id, IsIt is_it) 
     return nullptr;
 }
 
-// A new operation with the waker, in no ring but its task's, its number in *op; null without memory. With `op` null
-// nobody can name it, and it is in no task's ring.
+// A new operation with this waker, in its task's ring and in no other; *op_id is its number. Null without memory. With
+// a null `op_id` the operation has no name, and is in no task's ring.
 Op *arm(Runtime *, zyntax_op *op_id, zyntax_wait waits, const Waker *waker);
 
-// As arm, in the timer wheel. The deadline is later than any time the wheel has seen.
+// As arm, and in the timer wheel. The deadline is after every time that the wheel has seen.
 Op *arm_timer(Runtime *, zyntax_op *op_id, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker);
 
 // Ends a call of an await point that goes on waiting.
 PollStatus still_pending(Runtime *, Op *, const Waker *waker);
 
-// Ends a call of an await point that could not arm, has no result to say so, and so is called again at once.
+// Ends a call of an await point that has no memory to arm and no result for an error: the task is polled again.
 PollStatus call_again(Runtime *, zyntax_op *op_id, const Waker *waker);
 
-// The status of an await point's call that ends before it has looked at what it waits for; false when it goes on.
+// The status of a call of an await point that ends before it looks at its object; false when the call goes on.
 struct Answer {
     int status = -1;
     explicit operator bool() const { return status >= 0; }
@@ -48,10 +48,10 @@ struct Answer {
 // Answers a call whose arguments cannot be used.
 Answer refuse_arguments(zyntax_op *op_id, int64_t *result);
 
-// Answers a call in a poll that has spent its budget: the task is polled again, with nothing begun.
+// Answers a call in a poll that has spent its budget: nothing begins, and the task is polled again.
 Answer end_poll(Runtime *polling, zyntax_op *op_id, const Waker *waker);
 
-// Zeroes an op that call_again has made for a host's waker: nothing has begun behind it.
+// Zeroes an op id that call_again has made for a host's waker: its operation waits for nothing.
 void cancel_unbegun(zyntax_op *op_id);
 
 // Ends a call on a dead handle.
@@ -60,45 +60,45 @@ PollStatus dead_handle(zyntax_op *op_id, int64_t *result);
 // Puts an operation into a ring in which it waits.
 void wait_in(Ring *ring, Op *op, Op::Place place);
 
-// The operations in a ring whose place that is; very many when one of them does not belong there. Debug builds only.
+// The number of operations in a ring, which must have this place; very large when one has another. Debug builds only.
 uint64_t count_waiting(const Ring &, Op::Place);
 
-// Takes the operation out of the ring that it waits in, whatever that is.
+// Takes the operation out of the ring or the wheel in which it waits, if any.
 void stop_waiting(Runtime *, Op *);
 
 void fire(Runtime *, Op *);
 void fire_all(Runtime *, Ring *ring);
 
-// Wakes the operation's task but keeps the operation, which is in no ring that it waits in any more.
+// Wakes the operation's task and keeps the operation, which waits in no ring any more.
 void wake_waiter(Runtime *, Op *);
 
-// As wake_waiter, but the task has to call again in its next poll: else the operation is canceled. Turns stand at the
-// front of the task's ring.
+// As wake_waiter, but the operation is canceled unless the task calls again in its next poll. Operations with a turn
+// are at the front of the task's ring.
 void give_turn(Runtime *, Op *);
 
-// After a poll: cancels what had its turn before it and did not use it.
+// After a poll: cancels the operations that had a turn before the poll and did not use it.
 void end_turns(Runtime *, Task *);
 
-// A sleep and nothing more: it holds nothing that anybody could miss.
+// A plain sleep. It holds no resource.
 bool is_sleep(const Op *);
 
-// True when the operation's waker is ours and its task has ended: nobody will ever call with that op again.
+// True when the waker is one of this library and its task has ended: no call with this op id will come.
 bool is_orphan(const Op *);
 
-// What an ended task's operations hold goes to the orphans, which the loop cancels.
+// Moves the operations of a task that has ended to the orphans, which the loop cancels.
 void orphan_ops(Runtime *, Task *);
 void cancel_orphans(Runtime *);
 
-// As the runtime ends: cancels every operation, as hosts may have left some.
+// As the runtime ends: cancels every operation. Hosts may have left some.
 void cancel_all_ops(Runtime *);
 
-// Whether an operation that stores the task's waker is still to wake it.
+// Whether an operation that stores the task's waker is going to wake it.
 bool waits_for_something(const Task *);
 
-// Calls the hosts' wakers that were there to be called: user code.
+// Calls the wakers of the operations that are in to_call when it begins. This is user code.
 void call_hosts(Runtime *);
 
-// Out of every ring, and freed, without waking.
+// Takes the operation out of every ring and frees it, without a wake.
 void free_op(Runtime *, Op *);
 
 } // namespace zyntax

@@ -24,7 +24,7 @@ void *take_handle(Runtime *runtime, const HandleKind *kind, void *object) {
 
 void give_handle(Runtime *runtime, const void *number) {
     Handle *handle = handle_pool.at(handle_index(to_bits(number)));
-    handle->kind = nullptr; // so that it names no object at its next beginning: see forget_copy
+    handle->kind = nullptr; // the next handle in this place names no object at first: see forget_copy
     runtime->handles.give(handle);
 }
 

@@ -1,12 +1,12 @@
-// Handles of I/O and channels: numbers that name an object of a runtime, with a generation. What the object is, and how
-// it ends, is its kind's business.
+// Handles of I/O and channels: numbers with a generation that name an object of a runtime. The handle's kind knows what
+// the object is and how it ends.
 #pragma once
 
 #include "pool.h"
 
 namespace zyntax {
 
-// A kind of such objects.
+// A kind of objects that have handles.
 struct HandleKind {
     void (*destroy)(Runtime *, void *object);                         // with its handle, as the runtime ends
     uint64_t (*count_waiting)(const void *object);                    // operations in its rings, for is_valid
@@ -14,7 +14,7 @@ struct HandleKind {
     void (*forget)(void *object) = nullptr;                           // in a copy after fork. Null: nothing to do
 };
 
-// What such a handle names: an object of its runtime.
+// The entry that a handle's number names.
 struct Handle {
     static constexpr uint32_t first_block = 256;
 
@@ -31,13 +31,13 @@ using HandlePool = Pool<Handle, 256, wide ? 1u << 24 : 1u << 18>;
 ZYNTAX_INTERNAL extern constinit HandlePool handle_pool;
 inline HandlePool &pool_of(Handle *) { return handle_pool; }
 
-// A handle's object, with what a call needs to go on with it.
+// A handle's object and its runtime.
 template <class T> struct Ref {
     Runtime *runtime = nullptr;
     T *object = nullptr; // null: the handle is dead
 };
 
-// The object of a handle of that kind that this thread may use.
+// The object of a handle, if the handle has this kind and this thread may use it.
 Ref<void> find_object(const void *number, const HandleKind *kind);
 template <class T> Ref<T> find(const void *number, const HandleKind *kind) {
     Ref<void> ref = find_object(number, kind);

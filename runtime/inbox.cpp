@@ -1,5 +1,5 @@
-// The side of the inbox that other threads are on: sending, and waking a loop that sleeps. Nothing here waits, or looks
-// at what the loop owns.
+// The inbox as other threads use it: they send messages and wake a loop that sleeps. Nothing here waits, or reads what
+// the loop owns.
 #include "runtime.h"
 
 namespace zyntax {
@@ -28,7 +28,7 @@ void give_inbox(Inbox *inbox) {
 
 void poke(Inbox *inbox) {
     if (inbox->sleeping.load(std::memory_order_seq_cst) == 0) return;
-    if (inbox->sleeping.exchange(0, std::memory_order_seq_cst) == 0) return; // somebody else does it
+    if (inbox->sleeping.exchange(0, std::memory_order_seq_cst) == 0) return; // another thread wakes it
     os::KeepErrors keep;
     inbox->runtime.load(std::memory_order_relaxed)->poller.wake();
 }

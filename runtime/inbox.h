@@ -1,19 +1,20 @@
-// A runtime's inbox: the one place where other threads write, and that outlives it. Work arrives in two lock-free
-// stacks which the loop takes whole; whoever finds the loop asleep wakes it. The owner's own wakes never come here.
+// A runtime's inbox: the one place where other threads write. Its memory outlives the runtime. Work arrives on two
+// lock-free stacks, which the loop takes whole. A thread that finds the loop asleep wakes it. Wakes by the owner itself
+// do not use the inbox.
 #pragma once
 
 #include "pool.h"
 
 namespace zyntax {
 
-// Work for the runtime's thread that brings its own memory: a post, a blocking job that is done, a thread that ends.
+// Work for the runtime's thread, with its own memory: a post, a blocking job that is done, a pool thread that ends.
 struct Message {
     Message *next;
     void (*run)(Runtime *, Message *); // frees the message; runtime's thread, outside any poll
-    size_t size;                       // when it is in memory of its own; 0: in the arena
+    size_t size;                       // of memory from the allocator; 0: it is in the arena
 };
 
-// What other threads write to. One a runtime, from creation to destruction, then the next runtime's.
+// A runtime has one inbox from its creation to its destruction. After that another runtime may use it.
 struct alignas(128) Inbox {
     static constexpr uint32_t first_block = 1;
 
@@ -24,7 +25,7 @@ struct alignas(128) Inbox {
     std::atomic<uint32_t> visitors;  // threads whose call may still touch the runtime: see Visit
     std::atomic<uint32_t> stop;      // 1: the drive ends with ZYNTAX_ECANCELED. Set by stop, cleared by take_stop
     std::atomic<int32_t> holds;      // zyntax_runtime_hold minus zyntax_runtime_release
-    // Read by every wake: on another cache line than what other threads write to.
+    // Read by every wake, and so not on the cache line that other threads write to.
     alignas(64) uint32_t id;          // constant: its own number
     std::atomic<uint32_t> generation; // the pool's, which has no use for it here
     std::atomic<Runtime *> runtime;   // null while free
@@ -39,8 +40,8 @@ ZYNTAX_INTERNAL extern constinit InboxPool inbox_pool;
 Inbox *take_inbox(Runtime *); // null when memory or numbers are out. Any thread
 void give_inbox(Inbox *);     // Any thread
 
-// A call of another thread, for as long as it may touch the runtime. A runtime that ends waits until it has seen no
-// visitor: so one that had an effect which the loop could see is over before the runtime is gone.
+// A call of another thread, as long as it may touch the runtime. A runtime that ends waits until it sees no visitor, so
+// a call whose effect the loop could see has ended before the runtime is freed.
 class Visit {
 public:
     explicit Visit(Inbox *inbox) : inbox_(inbox) { inbox->visitors.fetch_add(1, std::memory_order_acq_rel); }
@@ -59,7 +60,7 @@ ZYNTAX_INTERNAL ZYNTAX_TLS extern constinit ZYNTAX_THREAD_LOCAL os::ThreadPointe
 
 inline const void *this_thread() { return &driving; }
 
-// The runtime of an inbox's number, if this thread may use it; else null. Another thread's must not be looked into.
+// The runtime of an inbox's number if this thread may use it, else null: another thread's runtime must not be read.
 inline Runtime *usable_runtime(uint32_t id) {
     Inbox *mine = driving;
     if (mine && mine->id == id) return mine->runtime.load(std::memory_order_relaxed);

@@ -1,5 +1,4 @@
-// Creating and destroying runtimes, and giving up the copy of one in a child that was forked. What a runtime does in
-// between is not decided here.
+// Creates and destroys runtimes, and frees the copy of a runtime in a forked child.
 #include "runtime.h"
 
 using namespace zyntax;
@@ -16,7 +15,7 @@ void default_free(void *, void *ptr, size_t, size_t) {
     os::release(ptr);
 }
 
-// Messages that nobody will run.
+// Frees the messages that will not run.
 void discard_messages(Runtime *runtime) {
     for (Message *message = runtime->inbox->messages.load(std::memory_order_acquire); message;) {
         Message *next = message->next;
@@ -33,7 +32,7 @@ void give_memory(Runtime *runtime) {
     free(ctx, runtime, sizeof(Runtime), alignof(Runtime));
 }
 
-// Drops every task. A drop may cancel others, and may not spawn any more, so one walk is enough.
+// Drops every task. A drop may cancel other tasks, but cannot spawn any more, so one walk is enough.
 void drop_all(Runtime *runtime) {
     auto drop_whom_they_cancel = [runtime] {
         while (runtime->canceled_first) drop_canceled(runtime);
@@ -47,7 +46,7 @@ void drop_all(Runtime *runtime) {
     assert(runtime->tasks.used() == 0);
 }
 
-// Runs what is posted and calls the hosts' wakers until there is none. Nobody can begin anything that would go on.
+// Runs posted functions and calls the hosts' wakers until there are none. No operation that they begin stays pending.
 void run_the_rest(Runtime *runtime) {
     do {
         take_inbox_work(runtime);
@@ -57,16 +56,16 @@ void run_the_rest(Runtime *runtime) {
     } while (runtime->calls || runtime->later || runtime->inbox->messages.load(std::memory_order_acquire));
 }
 
-// From here on no other thread writes to the inbox: every generation is stale, and the calls that began before are
-// over.
+// Afterwards no other thread writes to the inbox: every generation is stale, and the calls that began before have
+// ended.
 void wait_for_visitors(Runtime *runtime) {
     while (runtime->inbox->visitors.fetch_add(0, std::memory_order_acq_rel) != 0) os::yield();
 }
 
-// In a child that was forked the runtime is a copy: its threads are not there, its kernel objects are the parent's,
-// too. What it holds goes back, but nothing is told anybody. Its numbers become stale, and what they name is not used
-// again here, as the fork may have come while another thread was writing to it. That thread may have been at any step
-// of driving, so only what store_in_order keeps in order is looked at.
+// In a forked child the runtime is a copy: it has no threads, and shares its kernel objects with the parent. Its memory
+// and descriptors are freed, and no user code is called. Its numbers become stale. Their objects are not used again in
+// the child, as another thread of the parent may have been writing to them during the fork. That thread may have been
+// at any step of driving, so this function reads only what store_in_order keeps in order.
 void forget_copy(Runtime *runtime) {
     runtime->tasks.retire();
     runtime->handles.each([](uint32_t, const Handle *handle) {
@@ -128,8 +127,8 @@ zyntax_runtime *zyntax_runtime_create(void) noexcept {
     return create({}, &error);
 }
 
-// The order: user code that may begin something, then what ends its waiting, then user code that may not; and what
-// another thread sent by a call that began in time is not lost.
+// The order: user code that may begin operations; the end of everything that waits; user code that may begin none. A
+// message of another thread whose call began in time is not lost.
 void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
     os::KeepErrors keep;
@@ -142,7 +141,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
     {
         Driving scope(runtime);
         runtime->host_waits = false;
-        take_inbox_work(runtime); // once: a call that posts itself again must come to an end
+        take_inbox_work(runtime); // once: a function that posts itself again must not keep destroy from ending
         runtime->is_ending = true;
         drop_all(runtime);
         runtime->handles.each([runtime](uint32_t, Handle *handle) { handle->kind->destroy(runtime, handle->object); });

@@ -17,8 +17,8 @@ namespace {
     if (owned) runtime->arena.give(state, owned);
 }
 
-// The handle is stale and the task free before drop runs, so that drop may do everything. A task that is still in the
-// ready queue becomes free when the queue comes to it.
+// The handle is stale and the task is free before the drop function runs, so that it may call everything. A task that
+// is still in the ready queue becomes free when it leaves the queue.
 inline void drop_task(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
     assert(task->joiners.empty() && task->ops.empty());
     size_t owned = size_t{task->owned} * Arena::unit;
@@ -41,7 +41,7 @@ inline void drop_task(Runtime *runtime, uint32_t index, Task *task, int32_t outc
 
 } // namespace
 
-// What is rare is out of line and a tail call, here as in spawn, so that the common way saves no registers.
+// Rare paths are tail calls out of line, here and in spawn, so that the common path saves no registers.
 void finish(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
     assert(task != runtime->current && task == task_pool.at(index));
     runtime->tasks.end(task);
@@ -72,7 +72,7 @@ void run_what_is_later(Runtime *runtime) {
     }
 }
 
-// Whom a drop cancels is dropped in the next round.
+// Tasks cancelled by a drop are dropped in the next round.
 void drop_canceled(Runtime *runtime) {
     uint32_t last = runtime->canceled_last;
     for (uint32_t index = runtime->canceled_first; index;) {
@@ -89,7 +89,7 @@ void drop_canceled(Runtime *runtime) {
 static inline void poll_task(Runtime *runtime, uint32_t index, Task *task) {
     assert(task->flags & Task::queued);
     uint32_t generation = task->generation.load(std::memory_order_relaxed);
-    task->flags &= static_cast<uint8_t>(~Task::queued); // a wake from here on queues it again
+    task->flags &= static_cast<uint8_t>(~Task::queued); // a later wake queues it again
     if (!(generation & 1)) return runtime->tasks.recycle(task, index);
     if (task->flags & Task::canceled) return;                                          // drop_canceled has it
     if (task->cancel_generation.load(std::memory_order_acquire) == generation) return; // the inbox has it
@@ -109,7 +109,7 @@ static inline void poll_task(Runtime *runtime, uint32_t index, Task *task) {
 
 void poll_tasks(Runtime *runtime) {
     assert(runtime->is_driving && !runtime->current);
-    constexpr uint32_t ahead = 8; // a task's cache line is asked for this many polls before it is needed
+    constexpr uint32_t ahead = 8; // a task is prefetched this many polls before its own
     runtime->polls_left = runtime->config.poll_budget;
     while (runtime->has_queued() && runtime->polls_left-- > 0) {
         uint32_t begin = runtime->queue_begin++;
@@ -123,7 +123,7 @@ void poll_tasks(Runtime *runtime) {
 
 namespace {
 
-// Room in the ready queue for that many tasks. False without memory.
+// Makes room in the ready queue for that many tasks. False without memory.
 bool reserve_queue(Runtime *runtime, uint32_t needed) {
     uint32_t capacity = runtime->queue ? runtime->queue_mask + 1 : 0;
     if (needed <= capacity) return true;

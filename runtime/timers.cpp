@@ -1,4 +1,4 @@
-// The wheel. Moving a timer is unlinking and linking its operation, so that nothing here needs memory or can fail.
+// The wheel. To move a timer is to unlink and link its operation, so nothing here needs memory or can fail.
 #include "timers.h"
 
 #include <assert.h>
@@ -6,8 +6,8 @@
 
 namespace zyntax {
 
-// Most operations that find_next_ns looks through; a longer ring is timed by its bucket, and dissolves when that time
-// comes.
+// find_next_ns reads at most this many operations. A longer ring counts as due at its bucket's start, and moves down
+// then.
 constexpr uint32_t crowd = 64;
 
 void Timers::put(Op *op) {
@@ -80,8 +80,8 @@ uint64_t Timers::find_next_ns() {
     return earliest;
 }
 
-// The bucket's time has come: what is in it goes to lower levels. The next operation is asked for while one is placed,
-// and the task that it will wake, which is soon needed: with many cold timers that is a third of the whole time.
+// The bucket's time has come: its timers move to lower levels. While one timer is placed, the next one is prefetched,
+// and the task that it will wake: with many cold timers this saves a third of the whole time.
 void Timers::move_down(const Lowest &at) {
     assert(at.level > 0 && at.start_ns > last_);
     Ring ring = wheel_[at.level][at.bucket];

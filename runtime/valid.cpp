@@ -1,5 +1,5 @@
-// In debug builds: what is said of a host's mistakes before the abort; and a recount of every equation that the structs
-// of the heart state, and of those that the kinds of handles have. It changes nothing.
+// Debug builds only: the messages about a host's mistakes, and a recount of every equation that the structs of the
+// heart and the kinds of handles state. It changes nothing.
 #include "runtime.h"
 
 #include <inttypes.h>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t broken = UINT64_C(1) << 63; // more than there are operations
 
-// The operations in a ring; `broken` when one of them does not belong there.
+// The number of operations in a ring; `broken` when one of them does not belong there.
 template <class Belongs> uint64_t count_ring(const Ring &ring, Links Op::*links, Belongs belongs) {
     uint64_t count = 0;
     for (const Op *op = first_of(ring); op; op = next_of(ring, op, links)) {

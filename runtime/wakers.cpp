@@ -1,5 +1,5 @@
-// Wakers: the way back into the ready queue, from anywhere and at any time. They know tasks by number and their owner's
-// queue or inbox; never a poll, a wait or a drop, and no user code runs from here.
+// Wakers: the way into the ready queue, from every thread and at any time. They know a task's number and its owner's
+// queue or inbox. They know no polls, operations or drops, and no user code runs from here.
 #include "runtime.h"
 
 namespace zyntax {
@@ -9,15 +9,14 @@ constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 
 // Puts a task of another thread's runtime, or of one that nobody drives, into its inbox.
 //
-// Why this is safe although nothing keeps the runtime alive: we are visitors before the generation is looked at.
-// A runtime that ends first makes every generation stale and then waits until it has seen no visitor. So either we see
-// a stale generation and leave, or the runtime waits for us. The inbox itself, wherever it belongs by now, is memory
-// for ever.
+// Why this is safe although nothing keeps the runtime alive: the caller is a visitor before it reads the generation.
+// A runtime that ends makes every generation stale first, and then waits until it sees no visitor. So either the caller
+// sees a stale generation and leaves, or the runtime waits for it. The memory of the inbox is never unmapped.
 //
-// Why no wake is lost: the thread that sets in_inbox pushes the task. The owner clears it before it queues the task,
-// with a read-modify-write, so that it sees what every waker wrote that found it set.
+// Why no wake is lost: the thread that sets in_inbox pushes the task. The owner clears the bit with a read-modify-write
+// before it queues the task, and so it sees all writes of the wakers that found the bit set.
 static bool push_remote(Task *task, uint32_t index, uint32_t generation, bool cancel) {
-    // On its way already: one read-modify-write that changes nothing hands our writes to whoever takes it out.
+    // The task is in the inbox already: a read-modify-write without a change publishes our writes to the owner.
     uint32_t seen = task->elsewhere.load(std::memory_order_relaxed);
     if (!cancel && (seen & Task::in_inbox) &&
         task->elsewhere.compare_exchange_strong(seen, seen, std::memory_order_acq_rel)) {
@@ -70,7 +69,7 @@ void enqueue(Runtime *runtime, uint32_t index, Task *task) {
 void cancel_task(Runtime *runtime, uint32_t index, Task *task) {
     if (task->flags & Task::canceled) return;
     task->flags |= Task::canceled;
-    if (task == runtime->current) return; // its poll decides
+    if (task == runtime->current) return; // the end of its poll handles it
     assert(task == task_pool.at(index) && (task->generation.load(std::memory_order_relaxed) & 1));
     task->next_canceled = 0;
     if (runtime->canceled_first) task_pool.at(runtime->canceled_last)->next_canceled = index;
@@ -84,7 +83,7 @@ using namespace zyntax;
 
 zyntax_runtime *zyntax_current_runtime(void) noexcept {
     Runtime *runtime = driving ? driving->runtime.load(std::memory_order_relaxed) : nullptr;
-    while (runtime && !runtime->current) runtime = runtime->outer; // a callback of one that a poll drives
+    while (runtime && !runtime->current) runtime = runtime->outer; // a callback of a nested runtime
     return runtime;
 }
 
