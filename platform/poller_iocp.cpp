@@ -1,10 +1,10 @@
-// Readiness from a completion port. Windows completes operations, but the driver below Winsock can be asked to
-// complete a poll, which is what select is made of: it ends when one of the events asked for is there. There is one
-// poll a socket at most, and only while somebody waits for the socket.
+// Readiness from a completion port. Windows reports completed operations. The driver below Winsock (AFD) has an
+// operation "poll", from which select is made: it completes when one of the requested events is there. wepoll and mio
+// use it in the same way. A socket has at most one pending poll, and only while an operation waits for the socket.
 //
-// The record of a poll is the kernel's until its packet has come, whatever becomes of the socket: it is freed by the
-// packet of its last poll, and close waits for all of them. Packets carry the record, never the number of the socket,
-// which the system gives out again at once.
+// The kernel owns the record of a poll until the poll's packet arrives, even if the socket is closed. The packet of the
+// last poll frees the record, and close waits for all packets. Packets carry the record, never the number of the
+// socket, which the system reuses at once.
 #include "io_poller.h"
 
 #ifdef ZYNTAX_POLLER_IS_IOCP
@@ -18,7 +18,7 @@ namespace zyntax {
 
 namespace {
 
-// The driver's own interface, which has not changed since Windows 2000.
+// The driver's interface, unchanged since Windows 2000.
 struct DriverPoll {
     int64_t timeout; // in 100 ns
     ULONG count;
@@ -46,10 +46,10 @@ constexpr NTSTATUS invalid_handle = static_cast<NTSTATUS>(0xC0000008);
 
 bool is_error(NTSTATUS status) { return static_cast<uint32_t>(status) >> 30 == 3; }
 
-constexpr uint32_t packets = 64; // that are taken at once
+constexpr uint32_t packets = 64; // taken in one call
 
-// Longest sleeps in the kernel: while a poll could not be submitted; and at all, as a wake whose packet could not be
-// posted is seen after it. Both fail for want of the kernel's memory only.
+// The longest sleep in the kernel while a poll could not be submitted, and the longest sleep at all: a wake whose
+// packet could not be posted is seen after it. Both calls fail only when the kernel has no memory.
 constexpr uint64_t retry_ns = 50'000'000;
 constexpr uint64_t longest_ns = 500'000'000;
 
@@ -71,8 +71,8 @@ uint32_t to_readiness(ULONG events) {
     return ready;
 }
 
-// The socket that the driver knows, below what layered providers have put over it; INVALID_SOCKET: there is none.
-// Some of those refuse to name the lowest one, but not the one that select would use.
+// The socket that the driver knows, below all layered providers; INVALID_SOCKET: there is none. Some providers refuse
+// to name the lowest socket, but name the socket that select would use.
 SOCKET base_of(SOCKET socket) {
     constexpr DWORD questions[] = {SIO_BASE_HANDLE, SIO_BSP_HANDLE_POLL, SIO_BSP_HANDLE_SELECT};
     constexpr int deepest = 8;
@@ -92,7 +92,7 @@ SOCKET base_of(SOCKET socket) {
     return INVALID_SOCKET;
 }
 
-// Opens the driver itself. What follows its name is ours to choose, and must not be empty.
+// Opens the driver. The text after its name is free, but must not be empty.
 NTSTATUS open_driver(HANDLE *driver) {
     wchar_t path[] = L"\\Device\\Afd\\Zyntax";
     UNICODE_STRING name = {};
@@ -123,7 +123,7 @@ struct IocpPoller::Socket {
     Socket *next_changed; // or the next free record
     Socket *next_record;
 
-    // Also a poll that has ended by the time of the return has a packet, unless that is an error.
+    // A poll that has ended before the call returns has a packet too, unless it failed.
     NTSTATUS submit(HANDLE driver) {
         ULONG events = to_poll_events(wanted, knows_of_urgent);
         poll = {INT64_MAX, 1, FALSE, reinterpret_cast<HANDLE>(base), events, 0};
@@ -134,7 +134,8 @@ struct IocpPoller::Socket {
         return result;
     }
 
-    // OVERLAPPED begins with what the kernel knows a poll by. A poll that has ended already cannot be cancelled: fine.
+    // The kernel knows a poll by the beginning of OVERLAPPED. A poll that has ended cannot be canceled, and need not
+    // be.
     void cancel(HANDLE driver) { CancelIoEx(driver, reinterpret_cast<OVERLAPPED *>(&status)); }
 };
 
@@ -151,7 +152,7 @@ int32_t IocpPoller::open(Memory &memory) {
     if (is_error(status)) error = os::code_of(static_cast<int>(RtlNtStatusToDosError(status)));
     if (!error && !CreateIoCompletionPort(driver_, port_, 0, 0)) error = os::last_error();
     if (error) close();
-    else SetFileCompletionNotificationModes(driver_, FILE_SKIP_SET_EVENT_ON_HANDLE); // nobody waits on the handle
+    else SetFileCompletionNotificationModes(driver_, FILE_SKIP_SET_EVENT_ON_HANDLE); // no thread waits on the handle
     return error;
 }
 
@@ -237,8 +238,8 @@ void IocpPoller::change(Socket *socket) {
     changed_ = socket;
 }
 
-// Brings the polls in line with what is wanted. A poll that asks for less is cancelled; its packet brings the socket
-// back here. A socket that was closed behind our back is an event; what else fails stays in the list.
+// Brings the polls in line with the wanted directions. A poll that asks for less is canceled, and its packet puts the
+// socket into the list again. A socket that the host has closed is an event. After other failures it stays in the list.
 uint32_t IocpPoller::submit_changes(Event *events, uint32_t max) {
     uint32_t count = 0;
     Socket *list = changed_;
@@ -272,7 +273,7 @@ uint32_t IocpPoller::submit_changes(Event *events, uint32_t max) {
     return count;
 }
 
-// Takes a poll's packet. True when that is an event.
+// Handles a poll's packet. True when the packet is an event.
 bool IocpPoller::complete(Socket *socket, Event *event) {
     assert(socket->pending && polls_ > 0);
     polls_--;
@@ -323,7 +324,7 @@ int32_t IocpPoller::wait(Event *events, uint32_t max, int64_t timeout_ns) {
 }
 
 void IocpPoller::wake() {
-    // One packet at most is on its way, so that wakes do not add up. If it cannot be posted, the wait sees the flag.
+    // At most one packet is pending, so wakes do not add up. If it cannot be posted, the next wait sees the flag.
     if (!woken_.exchange(true, std::memory_order_seq_cst)) PostQueuedCompletionStatus(port_, 0, 0, nullptr);
 }
 

@@ -38,7 +38,7 @@ int32_t code_of(int error) {
         ZYNTAX_ERRORS(X)
 #undef X
     case EPROTOTYPE:
-        return ZYNTAX_ECONNRESET; // macOS: a send met the end of the connection half-way
+        return ZYNTAX_ECONNRESET; // macOS: the connection ended during the send
     case EPROTONOSUPPORT:
         return ZYNTAX_EAFNOSUPPORT;
     case ENOPROTOOPT:
@@ -80,8 +80,8 @@ uint64_t clock_ns() {
 
 void release(void *at) { ::free(at); }
 
-// Whether the poller would call the file ready for ever. epoll does so with files that a program serves; it refuses
-// other files itself, and knows them from what looks like one, such as a queue of messages.
+// Whether the poller would report the file as ready for ever. epoll does so with files of a user-space file system. It
+// refuses other regular files itself, and accepts objects that look like files, such as message queues.
 #ifdef ZYNTAX_POLLER_IS_EPOLL
 static bool is_ready_for_ever(int fd) {
     constexpr auto fuse = 0x65735546;
@@ -99,7 +99,7 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     bool is_file = S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) || S_ISBLK(info.st_mode);
     if (is_file && is_ready_for_ever(static_cast<int>(fd))) return ZYNTAX_EPERM;
 #if defined(F_SETNOSIGPIPE)
-    // macOS sends SIGPIPE to the process: blocking it in the thread that writes would not do.
+    // macOS sends SIGPIPE to the process, so blocking it in the writing thread is not enough.
     if (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) fcntl(static_cast<int>(fd), F_SETNOSIGPIPE, 1);
 #endif
     *kind = S_ISFIFO(info.st_mode) ? Kind::pipe : Kind::other;
@@ -127,10 +127,10 @@ void set_blocking(intptr_t fd) {
 #ifdef POLLRDHUP
 constexpr short end_of_stream = POLLRDHUP;
 #else
-constexpr short end_of_stream = 0; // then it is readable alone, and so again whenever somebody waits
+constexpr short end_of_stream = 0; // the end is reported as readable, at each wait
 #endif
 
-// POLLPRI is not asked for: it lasts until the urgent byte is read, which nobody does. What follows it is POLLIN.
+// POLLPRI is not asked for: it lasts until the urgent byte is read, and no task reads it. Bytes behind it are POLLIN.
 short to_poll_events(uint32_t directions) {
     return static_cast<short>((directions & readable ? POLLIN | end_of_stream : 0) |
                               (directions & writable ? POLLOUT : 0));
@@ -164,10 +164,10 @@ constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOS
 // recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
 static bool is_received(Kind kind) { return receive_flags && is_socket(kind); }
 
-// macOS refuses more for what is no socket.
+// macOS refuses longer reads and writes of descriptors that are not sockets.
 static size_t to_length(size_t len) { return len < INT_MAX ? len : INT_MAX; }
 
-// The answer of a call, which an interruption does not end.
+// The result of a call, which is repeated after an interruption.
 template <class Call> static int64_t repeat(Call call) {
     for (;;) {
         ssize_t n = call();
@@ -176,8 +176,8 @@ template <class Call> static int64_t repeat(Call call) {
     }
 }
 
-// A call that waits unless the open file has O_NONBLOCK. Where another process has cleared that, the file has it for
-// the length of the call: a child of libuv expects that its standard streams stay blocking.
+// A call that waits unless the open file has O_NONBLOCK. If another process has cleared the flag, it is set during the
+// call only: a child of libuv expects that its standard streams stay blocking.
 template <class Call> static int64_t without_waiting(int fd, uint32_t direction, Call call) {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || (flags & O_NONBLOCK)) return repeat(call);
@@ -188,7 +188,7 @@ template <class Call> static int64_t without_waiting(int fd, uint32_t direction,
     return n;
 }
 
-// Whether the system took a call that does not wait, and its answer. A refusal is remembered in *kind.
+// Tries the call that never waits. False where the system has none for this file, which *kind then remembers.
 template <class Call> static bool has_answered(Kind *kind, Call call, int64_t *answer) {
     if (*kind == Kind::flagged_pipe || *kind == Kind::flagged_other) return false;
     *answer = repeat(call);

@@ -1,4 +1,4 @@
-// TCP: what POSIX and Winsock have alike, over the names of sockets.h in which they differ.
+// TCP for POSIX and Winsock, written once over the names of sockets.h.
 #include "sockets.h"
 
 #if !defined(__wasi__)
@@ -11,7 +11,7 @@ namespace {
 
 const sockaddr *as_sockaddr(const Address *address) { return reinterpret_cast<const sockaddr *>(address->bytes); }
 
-// Closes a socket of ours that has come to nothing, and passes the reason on.
+// Closes a new socket after a failure, and returns the error.
 int32_t give_up(intptr_t fd, int32_t error) {
     close(fd);
     return error;
@@ -30,8 +30,8 @@ intptr_t tuned(intptr_t fd) {
 // The port has the same place in both families.
 static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
 
-// Of the family that the address belongs to in fact: a socket of IPv6 reaches one that is mapped from IPv4 only where
-// it is not restricted to IPv6.
+// The socket has the address's real family: an IPv6 socket reaches an IPv4-mapped address only if it is not restricted
+// to IPv6.
 Address to_address(const addrinfo *found, uint16_t port) {
     Address out = {};
     const auto *v6 = reinterpret_cast<const sockaddr_in6 *>(found->ai_addr);
@@ -54,7 +54,7 @@ bool name_of(intptr_t fd, sockaddr_storage *name) {
     return getsockname(to_socket(fd), reinterpret_cast<sockaddr *>(name), &size) == 0;
 }
 
-// A connect to a free port may be given that same port, and two connects that meet are a connection.
+// A connect to an unused local port may receive that port as its own, and then connects to itself.
 bool is_connected_to_itself(intptr_t fd, const sockaddr_storage &peer) {
     sockaddr_storage name;
     if (!name_of(fd, &name) || name.ss_family != peer.ss_family) return false;
@@ -116,7 +116,7 @@ int32_t connect_result(intptr_t fd) {
     socklen_t size = sizeof peer;
     if (getpeername(to_socket(fd), reinterpret_cast<sockaddr *>(&peer), &size) == 0) {
         if (!is_connected_to_itself(fd, peer)) return 0;
-        const linger at_once = {1, 0}; // a reset instead of an end, after which the port would stay in use for a minute
+        const linger at_once = {1, 0}; // a reset: after an orderly end the port would stay in use for a minute
         setsockopt(to_socket(fd), SOL_SOCKET, SO_LINGER, reinterpret_cast<const char *>(&at_once), sizeof at_once);
         return ZYNTAX_ECONNREFUSED;
     }
@@ -134,7 +134,7 @@ int32_t local_port(intptr_t fd) {
 static_assert(sizeof(sockaddr_in6) <= sizeof(Address::bytes));
 
 int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uint32_t max) {
-    in_addr strict; // getaddrinfo takes 1.2.3 and 0x7f.1 for addresses, too, and Windows [::1]
+    in_addr strict; // getaddrinfo also accepts 1.2.3 and 0x7f.1, and Windows [::1]
     if (numeric && !strchr(host, ':') && inet_pton(AF_INET, host, &strict) != 1) return ZYNTAX_ENOENT;
     if (strchr(host, '[')) return ZYNTAX_ENOENT;
     char numbered[64];

@@ -28,9 +28,9 @@ void *thread_main(void *memory) {
     return nullptr;
 }
 
-// What a thread blocks beside the signals that its creator blocks: signals that a program sends to itself. A process
-// that is started there inherits the set, so that no signal is in it that ends or stops a process or that a process
-// waits for. A fault that is blocked would end the process without its handler.
+// A pool thread blocks its creator's set and the signals that a program sends to itself. A process that is started
+// there inherits the set, so it contains no signal that ends or stops a process, or that a process waits for. A blocked
+// fault would end the process without its handler.
 sigset_t blocked_in_threads(sigset_t set) {
     constexpr int blocked[] = {SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH};
     constexpr int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
@@ -42,7 +42,7 @@ sigset_t blocked_in_threads(sigset_t set) {
     return set;
 }
 
-// Blocking functions are a host's, and expect more than some systems' default of 128 KiB.
+// Pool threads run the host's functions, which expect a larger stack than some systems' default of 128 KiB.
 void set_stack_size(pthread_attr_t *attributes) {
     constexpr size_t least = size_t{2} << 20;
     size_t size = 0;
@@ -91,8 +91,8 @@ bool can_map(size_t size) {
     return at != MAP_FAILED;
 }
 
-// After mlockall(MCL_FUTURE) addresses count as locked memory, whether they have memory or not. No call tells, but
-// Linux refuses what is too large with an error of its own.
+// After mlockall(MCL_FUTURE) reserved addresses count as locked memory, even without pages. No call reports this state,
+// but Linux refuses a reservation that is too large with a special error.
 size_t lockable_limit() {
 #if defined(__linux__) && defined(RLIMIT_MEMLOCK)
     size_t limit = limit_of(RLIMIT_MEMLOCK), page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -103,7 +103,7 @@ size_t lockable_limit() {
 
 } // namespace
 
-// Where what is wanted cannot be had for any other reason, as much as can be had is the limit.
+// Where a reservation of the wanted size fails for another reason, the largest possible size is the limit.
 size_t address_limit(size_t wanted) {
     size_t limit = lockable_limit(), possible = wanted;
 #ifdef RLIMIT_AS
@@ -116,13 +116,13 @@ size_t address_limit(size_t wanted) {
 
 namespace {
 
-// A number in a page that a child finds empty.
+// A number in a page that the kernel wipes in a forked child.
 constinit std::atomic<std::atomic<uint32_t> *> wiped_number;
-constinit std::atomic<uint32_t> no_page; // stands for the page where there is none
+constinit std::atomic<uint32_t> no_page; // stands for the page on systems without such pages
 constinit std::atomic<uint32_t> marks;   // given out, in this process and in those that it was forked from
 constinit std::atomic<uint32_t> forks;   // where there is no page: that this process is away from the first
 
-// False where the system cannot, or says that it can to whatever it is asked, as older versions of QEMU do.
+// False where the system cannot wipe pages, or accepts every advice without effect, as older versions of QEMU do.
 bool wipe_on_fork([[maybe_unused]] void *page, [[maybe_unused]] size_t size) {
 #if defined(MADV_WIPEONFORK)
     return madvise(page, size, -1) != 0 && madvise(page, size, MADV_WIPEONFORK) == 0;
@@ -151,14 +151,14 @@ std::atomic<uint32_t> *make_wiped_number() {
 
 } // namespace
 
-// Process numbers alone do not do: the first process of each of Linux's nested namespaces is number 1.
+// A process number alone is not enough: the first process of each nested namespace of Linux has number 1.
 uint32_t process_mark() {
     std::atomic<uint32_t> *number = wiped_number.load();
     if (!number) number = make_wiped_number();
     if (number == &no_page) return (forks.load() % 512) << 22 | (static_cast<uint32_t>(getpid()) & ((1u << 22) - 1));
     uint32_t mark = number->load();
     if (mark) return mark;
-    uint32_t fresh = marks.fetch_add(1) + 1; // before the page says so: the next child begins above it
+    uint32_t fresh = marks.fetch_add(1) + 1; // before the store to the page: the next child begins above it
     return number->compare_exchange_strong(mark, fresh) ? fresh : mark;
 }
 
@@ -246,8 +246,8 @@ bool Monitor::wait_for(uint64_t timeout_ns) {
 void Monitor::signal() { pthread_cond_signal(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 void Monitor::broadcast() { pthread_cond_broadcast(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 
-// Some systems cannot make a descriptor so in one call, and some sandboxes refuse that call; a fork in between inherits
-// the descriptor.
+// Some systems have no call that makes a descriptor close-on-exec at once, and some sandboxes refuse it. A fork between
+// the two calls inherits the descriptor.
 int close_on_exec_nonblocking(int fd) {
     if (fd < 0) return fd;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -280,7 +280,7 @@ static bool is_refusal(int error) {
 }
 #endif
 
-// No flag of accept says "do not wait". Every process that shares a listener needs it non-blocking.
+// accept has no flag for a call that does not wait. Every process that shares a listener needs it non-blocking.
 intptr_t accept_stream(intptr_t listener) {
     int number = static_cast<int>(listener), flags = fcntl(number, F_GETFL), fd;
     if (flags >= 0 && !(flags & O_NONBLOCK)) fcntl(number, F_SETFL, flags | O_NONBLOCK);
@@ -316,7 +316,7 @@ ssize_t write_at_once(int, const void *, size_t) {
 #endif
 
 #if defined(F_SETNOSIGPIPE)
-// kind_of has seen to it that there is none.
+// kind_of has refused these descriptors.
 ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
 #else
 // Takes a SIGPIPE that is blocked and pending.
@@ -332,8 +332,8 @@ static void take_sigpipe(const sigset_t *pipe_signal) {
 #endif
 }
 
-// Writes with SIGPIPE blocked, and takes back the one that this write raised. A SIGPIPE that was blocked and pending
-// before is left to whoever blocked it.
+// Writes with SIGPIPE blocked, and consumes the SIGPIPE that this write raised. A SIGPIPE that was pending before stays
+// pending.
 ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) {
     sigset_t pipe_signal, before, pending;
     sigemptyset(&pipe_signal);
@@ -362,7 +362,7 @@ const char *with_scope_number(const char *address, char (&numbered)[64]) {
     return numbered;
 }
 
-// Not SCTP or MPTCP, nor TCP below another protocol of the kernel's, such as TLS: their reads may stop anywhere.
+// Plain TCP only: reads of SCTP, MPTCP, or TCP below kernel TLS may stop anywhere.
 bool is_plain_tcp(int fd) {
     int value = 0;
 #ifdef SO_PROTOCOL

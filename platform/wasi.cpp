@@ -1,5 +1,5 @@
-// os.h on WASI: a program alone in its sandbox, without threads, signals, or a way to open a socket. What its host
-// hands in can be read, written, and accepted from.
+// os.h on WASI: a program in a sandbox, without threads, without signals, and without calls that open sockets. It can
+// read, write, and accept from the descriptors that its host hands in.
 #include "os.h"
 
 #if defined(__wasi__)
@@ -11,7 +11,7 @@
 
 namespace zyntax::os {
 
-// A module's memory has no addresses without memory: what is reserved here is there, so that it has to stay modest.
+// A module has no addresses without memory: a reservation takes memory, so it has to be small.
 void *reserve_pages(size_t size) {
     constexpr size_t most = size_t{16} << 20, page = size_t{64} << 10;
     if (size > most) return nullptr;
@@ -35,7 +35,7 @@ void join_thread(Thread *) {}
 void relax() {}
 void yield() {}
 
-// There is nobody to exclude. Waiting would never end, and the pool waits for threads only.
+// There is no other thread. The pool never waits, as it has no threads.
 void Monitor::init() {}
 void Monitor::destroy() {}
 void Monitor::lock() {}
@@ -47,11 +47,11 @@ void Monitor::broadcast() {}
 bool is_plain_tcp(int) { return false; }
 ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
 
-// Nobody shares a program's files.
+// No other process shares the program's files.
 ssize_t read_at_once(int fd, void *buf, size_t len) { return ::read(fd, buf, len); }
 ssize_t write_at_once(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
 
-// Nobody could write to it while the loop waits.
+// No thread could write to it while the loop waits.
 int32_t open_pipe(int (&)[2]) { return 0; }
 
 intptr_t accept(intptr_t listener, bool) {
@@ -62,7 +62,7 @@ intptr_t accept(intptr_t listener, bool) {
 
 bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNABORTED; }
 
-// Any address is understood, as none can be listened on or connected to.
+// Every text is accepted: no address can be listened on or connected to.
 int32_t look_up(const char *, uint16_t, bool, Address *, uint32_t) { return 1; }
 intptr_t listen(const Address *, bool, bool) { return ZYNTAX_ENOSYS; }
 bool listens(intptr_t) { return true; } // accept tells

@@ -17,12 +17,12 @@ struct Code {
     int32_t zyntax;
 };
 
-// Linux's numbers, also for what has no name in the header.
+// Linux's numbers, also for errors without a name in the header.
 constexpr Code codes[] = {
     {WSAEWOULDBLOCK, ZYNTAX_EAGAIN},
     {WSAEINTR, -4},
     {WSAEBADF, ZYNTAX_EBADF},
-    {WSAENOTSOCK, ZYNTAX_EBADF}, // what was no socket to begin with never gets here
+    {WSAENOTSOCK, ZYNTAX_EBADF}, // kind_of has refused handles that are not sockets
     {WSAEACCES, ZYNTAX_EACCES},
     {WSAEFAULT, ZYNTAX_EFAULT},
     {WSAEINVAL, ZYNTAX_EINVAL},
@@ -45,7 +45,7 @@ constexpr Code codes[] = {
     {WSAENOBUFS, ZYNTAX_ENOBUFS},
     {WSAEISCONN, -106},
     {WSAENOTCONN, ZYNTAX_ENOTCONN},
-    {WSAESHUTDOWN, ZYNTAX_EPIPE}, // Linux has a number for it, too, but returns this one
+    {WSAESHUTDOWN, ZYNTAX_EPIPE}, // the code that Linux returns in this case
     {WSAETIMEDOUT, ZYNTAX_ETIMEDOUT},
     {WSAECONNREFUSED, ZYNTAX_ECONNREFUSED},
     {WSAEHOSTDOWN, -112},
@@ -134,7 +134,7 @@ void *allocate(size_t size, size_t align) { return _aligned_malloc(size, align);
 
 void release(void *at) { _aligned_free(at); }
 
-// The program's own word for its threads, in the header of its file, when that is more.
+// The stack size that the program's executable asks for, if it is larger.
 static size_t stack_size() {
     constexpr size_t least = size_t{2} << 20;
     auto *file = reinterpret_cast<const char *>(GetModuleHandleW(nullptr));
@@ -181,7 +181,7 @@ bool Monitor::wait_for(uint64_t timeout_ns) {
 void Monitor::signal() { WakeConditionVariable(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 void Monitor::broadcast() { WakeAllConditionVariable(&reinterpret_cast<MonitorMemory *>(memory_)->condition); }
 
-// Winsock calls every number that is no socket WSAENOTSOCK; whether it is a handle at all, its type tells.
+// Winsock reports WSAENOTSOCK for every number that is not a socket. GetFileType tells whether it is a handle.
 int32_t kind_of(intptr_t fd, Kind *kind) {
     WSAPROTOCOL_INFOW info;
     int size = sizeof info;
@@ -194,9 +194,9 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     return GetFileType(reinterpret_cast<HANDLE>(fd)) == FILE_TYPE_UNKNOWN ? ZYNTAX_EBADF : ZYNTAX_EPERM;
 }
 
-// For a datagram socket also: that nobody listens where a datagram went is no reason for the next receive to fail.
+// A datagram socket also ignores port-unreachable reports: they would make the next receive fail.
 int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
-    *was_blocking = false; // nothing tells
+    *was_blocking = false; // Winsock has no call that tells
     BOOL off = FALSE;
     DWORD none;
     int type = 0;
@@ -233,7 +233,7 @@ uint32_t poll_now(intptr_t fd, uint32_t interest) {
     if (!(interest & ZYNTAX_READABLE)) sets[0].fd_count = 0;
     if (!(interest & ZYNTAX_WRITABLE)) sets[1].fd_count = 0;
     timeval at_once = {0, 0};
-    // An error, or a connect that failed: let the operation itself find out.
+    // An error, or a connect that failed: the operation itself finds the error.
     if (select(0, &sets[0], &sets[1], &sets[2], &at_once) < 0 || sets[2].fd_count) return interest;
     return (sets[0].fd_count ? uint32_t{ZYNTAX_READABLE} : 0u) | (sets[1].fd_count ? uint32_t{ZYNTAX_WRITABLE} : 0u);
 }
