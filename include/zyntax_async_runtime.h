@@ -82,8 +82,9 @@
  *
  * PLATFORM DIFFERENCES (all of them)
  *
- *  Descriptors      On Windows zyntax_io_open accepts sockets only; anything else is ZYNTAX_EPERM. On macOS and NetBSD
- *                  a pipe or socket raises no SIGPIPE afterwards. The system decides whether /dev/null is pollable.
+ *  Descriptors      On Windows zyntax_io_open accepts sockets only: another handle is ZYNTAX_EPERM, and a number that
+ *                  is no handle (a descriptor of the C library) is ZYNTAX_EBADF. On macOS and NetBSD a pipe or socket
+ *                  raises no SIGPIPE afterwards. The system decides whether /dev/null is pollable.
  *  backend_fd       -1 with iocp, poll, and kqueue on Linux: call turn with a timeout instead.
  *  Ports            ZYNTAX_LISTEN_SHARED is ZYNTAX_ENOSYS on Windows and WASI. On macOS, NetBSD and OpenBSD it does not
  *                  spread the connections: one of the listeners gets them all. On Windows a port is also in use while
