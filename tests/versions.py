@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD, HEADER, CHANGELOG, PAGE = 'meson.build', 'include/zyntax_async_runtime.h', 'CHANGELOG.md', 'docs/build.md'
+BINDING = 'bindings/rust/zyntax-async-runtime-sys/src/lib.rs'
 CRATES = ['zyntax-async-runtime', 'zyntax-async-runtime-sys']
 
 # (file, pattern): a group is the version. Every pattern matches once at least, and every match is compared.
@@ -38,6 +39,9 @@ def check(read, tags):
     number = re.search(r'^#define ZYNTAX_ASYNC_RUNTIME_VERSION (\d+)$', read(HEADER), re.MULTILINE)
     if not number or version_of_number(int(number.group(1))) != version:
         yield f'{HEADER}: ZYNTAX_ASYNC_RUNTIME_VERSION is not {version}'
+    crate = re.search(r'^    ZYNTAX_ASYNC_RUNTIME_VERSION: u32 = (\d+);$', read(BINDING), re.MULTILINE)
+    if not crate or version_of_number(int(crate.group(1))) != version:
+        yield f'{BINDING}: ZYNTAX_ASYNC_RUNTIME_VERSION is not {version}'
     for file, pattern in PLACES:
         matches = re.findall(pattern, read(file), re.MULTILINE)
         if not matches:
@@ -74,6 +78,7 @@ def self_test():
     quoted = re.escape(version)
     changes = [
         ('the header', HEADER, r'(_VERSION) \d+$', r'\1 99999', 1),
+        ('the constant of the crate', BINDING, r'(_VERSION: u32 =) \d+;$', r'\1 99999;', 1),
         ('README', 'README.md', rf'Version {quoted}', 'Version 9.9.9', 1),
         ('README without one', 'README.md', rf'Version {quoted}', 'A version', 1),
         ('an unreleased heading', CHANGELOG, rf'^## {quoted} \(.*\)$', f'## {version} (unreleased)', 1),
@@ -87,7 +92,7 @@ def self_test():
         ('the SONAME', PAGE, r'(_runtime\.so)\.[\d.]+\d', r'\1.7', 1),
         ('a tag that there is not', PAGE, r'^revision = .*$', f'revision = v{version}', 1),
         ('no wrap', PAGE, r'^revision = .*$', '', 1),
-        ('the build', BUILD, rf"version: '{quoted}'", "version: '9.9.9'", 2 + len(PLACES)),
+        ('the build', BUILD, rf"version: '{quoted}'", "version: '9.9.9'", 3 + len(PLACES)),
         ('nothing', BUILD, r'\A', '', 0),
     ]
     failures = 0

@@ -60,7 +60,7 @@ macro_rules! constants {
     };
 }
 constants! {
-    ZYNTAX_ASYNC_RUNTIME_VERSION: u32 = 100;
+    ZYNTAX_ASYNC_RUNTIME_VERSION: u32 = 200;
     POLL_READY: PollStatus = 0;
     POLL_PENDING: PollStatus = 1;
     ZYNTAX_OK: i32 = 0;
