@@ -61,6 +61,12 @@ bool IoTable::reserve(uint64_t count) {
 // Null without memory; never null while a handle is open.
 IoTable *table_of(Runtime *runtime) { return find_or_make_part<IoTable>(runtime, IoTable::end); }
 
+// For a handle that has no descriptor any more.
+void fire_waiters(Runtime *runtime, Io *io) {
+    for (Ring *ring : {&io->readers, &io->writers, &io->either}) fire_all(runtime, ring);
+    assert(io->readers.empty() && io->writers.empty() && io->either.empty());
+}
+
 } // namespace
 
 // A descriptor that was blocking becomes blocking again, as other processes may share its open file: the terminal of a
@@ -81,10 +87,7 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
     io->unregistered = -1;
     if (unregistered >= 0) os::close(unregistered);
     if (Op *timer = pending_op(runtime, &io->retry)) free_op(runtime, timer);
-    fire_all(runtime, &io->readers);
-    fire_all(runtime, &io->writers);
-    fire_all(runtime, &io->either);
-    assert(io->readers.empty() && io->writers.empty() && io->either.empty());
+    fire_waiters(runtime, io);
     unreserve_io(runtime, io);
     return fd;
 }
@@ -161,9 +164,7 @@ static void lose_descriptor(Runtime *runtime, Io **link) {
     *link = io->next;
     runtime->poller.remove(io->fd, io->registration);
     io->fd = -1;
-    fire_all(runtime, &io->readers);
-    fire_all(runtime, &io->writers);
-    fire_all(runtime, &io->either);
+    fire_waiters(runtime, io);
 }
 
 int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
