@@ -10,7 +10,9 @@
  *   2. Errors                        9. Zyntax promises
  *   3. Tasks and their memory       10. Promises that compiled code awaits
  *   4. Time                         11. Seeing inside, versions, JITs
- *   5. I/O
+ *   5. I/O                          12. Addresses, names, sockets
+ *                                   13. Datagrams and Unix-domain sockets
+ *                                   14. Signals, child processes, files
  *
  * CONVENTIONS
  *
@@ -121,7 +123,7 @@
 #include <stdint.h>
 
 /* Version of this header: major * 10000 + minor * 100 + patch. */
-#define ZYNTAX_ASYNC_RUNTIME_VERSION 200
+#define ZYNTAX_ASYNC_RUNTIME_VERSION 300
 
 /* Linkage. Define ZYNTAX_SHARED to link the shared library on Windows. ZYNTAX_API may be defined beforehand. */
 #ifndef ZYNTAX_API
@@ -228,40 +230,52 @@ ZYNTAX_API int32_t zyntax_runtime_run(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* X(name, code, text): the list of all errors. */
-#define ZYNTAX_ERRORS(X)                                                             \
-    X(EPERM, -1, "operation not possible on this kind of descriptor")                \
-    X(ENOENT, -2, "no such name or address")                                         \
-    X(EIO, -5, "input/output error")                                                 \
-    X(EBADF, -9, "bad descriptor")                                                   \
-    X(EAGAIN, -11, "resource temporarily unavailable")                               \
-    X(ENOMEM, -12, "out of memory")                                                  \
-    X(EACCES, -13, "permission denied")                                              \
-    X(EFAULT, -14, "bad address")                                                    \
-    X(EBUSY, -16, "called inside a poll, drop or callback of the same runtime")      \
-    X(EEXIST, -17, "descriptor is already registered")                               \
-    X(EINVAL, -22, "invalid argument, such as NULL or a name instead of an address") \
-    X(ENFILE, -23, "too many open descriptors in the system")                        \
-    X(EMFILE, -24, "too many open descriptors in the process")                       \
-    X(ENOSPC, -28, "limit of the kernel's event registrations is reached")           \
-    X(EPIPE, -32, "the other end is closed")                                         \
-    X(EDEADLK, -35, "deadlock: nothing can end this wait")                           \
-    X(ENOSYS, -38, "not available on this platform")                                 \
-    X(EPROTO, -71, "protocol error")                                                 \
-    X(EMSGSIZE, -90, "message too long")                                             \
-    X(EOPNOTSUPP, -95, "operation not supported on this kind of descriptor")         \
-    X(EAFNOSUPPORT, -97, "address family not supported")                             \
-    X(EADDRINUSE, -98, "address already in use")                                     \
-    X(EADDRNOTAVAIL, -99, "address not available")                                   \
-    X(ENETDOWN, -100, "network is down")                                             \
-    X(ENETUNREACH, -101, "network is unreachable")                                   \
-    X(ECONNABORTED, -103, "connection aborted")                                      \
-    X(ECONNRESET, -104, "connection reset by peer")                                  \
-    X(ENOBUFS, -105, "no buffer space available")                                    \
-    X(ENOTCONN, -107, "not connected")                                               \
-    X(ETIMEDOUT, -110, "timed out")                                                  \
-    X(ECONNREFUSED, -111, "connection refused")                                      \
-    X(EHOSTUNREACH, -113, "no route to host")                                        \
-    X(ESTALE, -116, "handle is null, stale, foreign or invalid")                     \
+#define ZYNTAX_ERRORS(X)                                                                 \
+    X(EPERM, -1, "operation not permitted")                                              \
+    X(ENOENT, -2, "no such file, name or address")                                       \
+    X(ESRCH, -3, "no such process")                                                      \
+    X(EINTR, -4, "interrupted")                                                          \
+    X(EIO, -5, "input/output error")                                                     \
+    X(E2BIG, -7, "arguments or environment too long")                                    \
+    X(ENOEXEC, -8, "not a program that the system can run")                              \
+    X(EBADF, -9, "bad descriptor")                                                       \
+    X(ECHILD, -10, "not a child process, or already waited for")                         \
+    X(EAGAIN, -11, "resource temporarily unavailable")                                   \
+    X(ENOMEM, -12, "out of memory")                                                      \
+    X(EACCES, -13, "permission denied")                                                  \
+    X(EFAULT, -14, "bad address")                                                        \
+    X(EBUSY, -16, "busy, or called inside a poll, drop or callback of the same runtime") \
+    X(EEXIST, -17, "already exists, or already registered")                              \
+    X(ENOTDIR, -20, "not a directory")                                                   \
+    X(EISDIR, -21, "is a directory")                                                     \
+    X(EINVAL, -22, "invalid argument, such as NULL or a name instead of an address")     \
+    X(ENFILE, -23, "too many open descriptors in the system")                            \
+    X(EMFILE, -24, "too many open descriptors in the process")                           \
+    X(EFBIG, -27, "file too large")                                                      \
+    X(ENOSPC, -28, "no space left, or a limit of the kernel's is reached")               \
+    X(ESPIPE, -29, "no position in a pipe, terminal or socket")                          \
+    X(EROFS, -30, "read-only file system")                                               \
+    X(EPIPE, -32, "the other end is closed")                                             \
+    X(EDEADLK, -35, "deadlock: nothing can end this wait")                               \
+    X(ENAMETOOLONG, -36, "name too long")                                                \
+    X(ENOSYS, -38, "not available on this platform")                                     \
+    X(ELOOP, -40, "too many symbolic links")                                             \
+    X(EPROTO, -71, "protocol error")                                                     \
+    X(EMSGSIZE, -90, "message too long")                                                 \
+    X(EOPNOTSUPP, -95, "operation not supported on this kind of descriptor")             \
+    X(EAFNOSUPPORT, -97, "address family not supported")                                 \
+    X(EADDRINUSE, -98, "address already in use")                                         \
+    X(EADDRNOTAVAIL, -99, "address not available")                                       \
+    X(ENETDOWN, -100, "network is down")                                                 \
+    X(ENETUNREACH, -101, "network is unreachable")                                       \
+    X(ECONNABORTED, -103, "connection aborted")                                          \
+    X(ECONNRESET, -104, "connection reset by peer")                                      \
+    X(ENOBUFS, -105, "no buffer space available")                                        \
+    X(ENOTCONN, -107, "not connected")                                                   \
+    X(ETIMEDOUT, -110, "timed out")                                                      \
+    X(ECONNREFUSED, -111, "connection refused")                                          \
+    X(EHOSTUNREACH, -113, "no route to host")                                            \
+    X(ESTALE, -116, "handle is null, stale, foreign or invalid")                         \
     X(ECANCELED, -125, "canceled")
 
 enum {
@@ -837,6 +851,18 @@ typedef struct zyntax_signature {
 
 /* As zyntax_runtime_symbols, with types. [any] Since 0.2. */
 ZYNTAX_API const zyntax_signature *zyntax_runtime_signatures(size_t *count) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 12. Addresses, names, sockets
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 13. Datagrams and Unix-domain sockets
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 14. Signals, child processes, files
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 #ifdef __cplusplus
 } /* extern "C" */

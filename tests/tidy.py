@@ -13,6 +13,34 @@ COLUMNS_MAX = 120
 
 # Code lines, blank and comment lines not counted, of the files that fit, together; with `each` of a header and its
 # source. A file counts where it fits first, and in the total. With slack, so that a small repair waits for no cut.
+# What a language's standard library needs has a ceiling a file, and is not in the total.
+STANDARD = {
+    'platform/addresses.cpp', 'platform/addresses.h',
+    'platform/datagrams.cpp', 'platform/datagrams.h',
+    'platform/files.h', 'platform/files_unix.cpp', 'platform/files_windows.cpp',
+    'platform/processes.h', 'platform/processes_unix.cpp', 'platform/processes_windows.cpp',
+    'platform/signals.h', 'platform/signals_unix.cpp', 'platform/signals_windows.cpp',
+    'platform/unix_sockets.cpp', 'platform/unix_sockets.h',
+    'platform/vectors.h', 'platform/vectors_unix.cpp', 'platform/vectors_windows.cpp',
+    'runtime/parts/address.cpp',
+    'runtime/parts/file.cpp',
+    'runtime/parts/io_deadline.cpp',
+    'runtime/parts/io_vectors.cpp',
+    'runtime/parts/leaf_file.cpp',
+    'runtime/parts/leaf_process.cpp',
+    'runtime/parts/leaf_signal.cpp',
+    'runtime/parts/leaf_udp.cpp',
+    'runtime/parts/leaf_unix.cpp',
+    'runtime/parts/leaf_vectors.cpp',
+    'runtime/parts/process.cpp',
+    'runtime/parts/resolve.cpp',
+    'runtime/parts/signal.cpp',
+    'runtime/parts/socket_options.cpp',
+    'runtime/parts/udp.cpp',
+    'runtime/parts/unix_descriptors.cpp',
+    'runtime/parts/unix_socket.cpp',
+}
+STANDARD_LINES_MAX = 165
 CODE_LINES_MAX = {
     'runtime/*': 2040,
     'platform/poller_iocp.*': 315,
@@ -276,13 +304,16 @@ def library_files(files):
 def check_size(files):
     sizes = {}
     for path, text in library_files(files).items():
+        if path in STANDARD:
+            sizes[path] = (code_lines(text), STANDARD_LINES_MAX)
+            continue
         for patterns, most in CODE_LINES_MAX.items():
             each, *words = patterns.split() if patterns.startswith('each ') else ['', *patterns.split()]
             if any(PurePosixPath(path).match(word) for word in words):
                 what = path.rsplit('.', 1)[0] + '.*' if each else patterns
                 sizes[what] = (sizes.get(what, (0, most))[0] + code_lines(text), most)
                 break
-    total = sum(code_lines(text) for text in library_files(files).values())
+    total = sum(code_lines(text) for path, text in library_files(files).items() if path not in STANDARD)
     for what, (size, most) in [*sizes.items(), ('runtime/ and platform/', (total, TOTAL_CODE_LINES_MAX))]:
         if size > most:
             yield what, 1, f'{size} code lines together, {most} allowed'
@@ -445,6 +476,7 @@ def self_test_cases():
             ('a folder', 2042, {'runtime/a.h': code(1021), 'runtime/a.cpp': code(1021)}),
             ('a poller', 141, {'platform/poller_epoll.h': code(1), 'platform/poller_epoll.cpp': code(140)}),
             ('a poller of its own size', 344, add('platform/poller_iocp.cpp', code(344))),
+            ('a file of the standard library', 166, add(min(STANDARD), code(166))),
             ('files together', 575, {'platform/posix.cpp': code(560), 'platform/unix.cpp': code(15)})]:
         yield f'size of {what}', changes, f'{lines} code lines together'
     order = GOOD_POLLER.replace('open(', 'x(').replace('close(', 'open(').replace('x(', 'close(')
