@@ -88,6 +88,7 @@
  *                  is no handle (a descriptor of the C library) is ZYNTAX_EBADF. On macOS and NetBSD a pipe or socket
  *                  raises no SIGPIPE afterwards. The system decides whether /dev/null is pollable.
  *  backend_fd       -1 with iocp, poll, and kqueue on Linux: call turn with a timeout instead.
+ *  Scopes           On Windows and WASI a scope in the text of an address is a number: a name is an unknown interface.
  *  Ports            ZYNTAX_LISTEN_SHARED is ZYNTAX_ENOSYS on Windows and WASI. On macOS, NetBSD and OpenBSD it does not
  *                  spread the connections: one of the listeners gets them all. On Windows a port is also in use while
  *                  connections that its listener accepted are alive. OpenBSD's NULL address is IPv6 only.
@@ -855,6 +856,33 @@ ZYNTAX_API const zyntax_signature *zyntax_runtime_signatures(size_t *count) ZYNT
 /* ------------------------------------------------------------------------------------------------------------------
  * 12. Addresses, names, sockets
  * ---------------------------------------------------------------------------------------------------------------- */
+
+/* An IPv4 or IPv6 address with a port. 24 bytes without padding on every system: memcmp compares two of them. */
+typedef struct zyntax_address {
+    uint16_t family; /* 4, 6, or 0: none, as of a Unix socket */
+    uint16_t port;   /* as a number */
+    uint32_t scope;  /* the interface's number, for a link-local IPv6 address; else 0 */
+    uint8_t ip[16];  /* in network order. IPv4 is in the first four bytes, and the others are zero */
+} zyntax_address;
+
+/* A part of a scattered buffer. */
+typedef struct zyntax_slice {
+    void *data;
+    size_t len;
+} zyntax_slice;
+
+/* Reads a numeric address: "1.2.3.4", "1.2.3.4:80", "::1", "[::1]", "[::1]:80", "fe80::1%2" or "[fe80::1%lo]:80". [any]
+ * Accepts what inet_pton accepts, and behind it a scope and a port: decimal numbers without leading zeros, or the name
+ * of an interface (see PLATFORM DIFFERENCES). Without a port the port is 0. "::ffff:1.2.3.4" has family 6.
+ * Returns 0, or ZYNTAX_EINVAL for NULL, any other text and an unknown interface, with *out unchanged. Since 0.3. */
+ZYNTAX_API int32_t zyntax_address_parse(const char *text, zyntax_address *out) ZYNTAX_NOEXCEPT;
+
+/* Writes an address as getnameinfo does (NI_NUMERICHOST), with the scope as a number. [any] Port 0 is not shown. An
+ * IPv6 address with a port is in brackets. zyntax_address_parse reads the same address back.
+ * Returns the length without the final NUL, at most 58, or ZYNTAX_EINVAL for NULL and families other than 4 and 6. At
+ * most `len` bytes are written, as by snprintf: a longer text is cut off, and the last byte is always NUL. `buf` may be
+ * NULL with a `len` of 0. Since 0.3. */
+ZYNTAX_API int32_t zyntax_address_format(const zyntax_address *address, char *buf, size_t len) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
  * 13. Datagrams and Unix-domain sockets

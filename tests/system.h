@@ -36,6 +36,12 @@ constexpr bool on_windows = true;
 constexpr bool on_windows = false;
 #endif
 
+#ifdef __GLIBC__
+constexpr bool has_glibc = true;
+#else
+constexpr bool has_glibc = false;
+#endif
+
 // Another processor, by qemu-user, as the cross files start it: slow, and a process with threads of its own, which a
 // child of fork loses, without a limit of its address space, and with buffers looked at before the kernel does.
 inline bool under_emulation() {

@@ -23,6 +23,7 @@ STANDARD = {
     'platform/unix_sockets.cpp', 'platform/unix_sockets.h',
     'platform/vectors.h', 'platform/vectors_unix.cpp', 'platform/vectors_windows.cpp',
     'runtime/parts/address.cpp',
+    'runtime/parts/address_format.cpp',
     'runtime/parts/file.cpp',
     'runtime/parts/io_deadline.cpp',
     'runtime/parts/io_vectors.cpp',

@@ -4,6 +4,8 @@
 // X(name, types), sorted by name. The types: the result's, then the parameters' (see zyntax_signature).
 // clang-format off
 #define SIGNATURES(X) \
+    X(zyntax_address_format, "ippz") \
+    X(zyntax_address_parse, "ipp") \
     X(zyntax_blocking, "ippppzpp") \
     X(zyntax_blocking_with, "ipppppzpp") \
     X(zyntax_channel_close, "ip") \

@@ -135,6 +135,10 @@ macro_rules! letters {
     ($($type:ty => $letter:literal),*) => {$(impl Letter for $type { const LETTER: u8 = $letter; })*};
 }
 letters!(() => b'v', u16 => b'h', i32 => b'i', u32 => b'u', i64 => b'l', u64 => b'q', usize => b'z', isize => b'z');
+/// A member only, with a letter of this file's own.
+impl Letter for [u8; 16] {
+    const LETTER: u8 = b'b';
+}
 impl<T> Letter for *mut T {
     const LETTER: u8 = b'p';
 }
@@ -252,6 +256,18 @@ structs! {
         name: *const c_char,
         address: *mut c_void,
         types: *const c_char,
+    }
+    /// An IPv4 or IPv6 address with a port.
+    zyntax_address {
+        family: u16,
+        port: u16,
+        scope: u32,
+        ip: [u8; 16],
+    }
+    /// A part of a scattered buffer.
+    zyntax_slice {
+        data: *mut c_void,
+        len: usize,
     }
 }
 
@@ -498,4 +514,6 @@ functions! {
     fn zyntax_runtime_version() -> u32;
     fn zyntax_runtime_symbols(count: *mut usize) -> *const zyntax_symbol;
     fn zyntax_runtime_signatures(count: *mut usize) -> *const zyntax_signature;
+    fn zyntax_address_parse(text: *const c_char, out: *mut zyntax_address) -> i32;
+    fn zyntax_address_format(address: *const zyntax_address, buf: *mut c_char, len: usize) -> i32;
 }

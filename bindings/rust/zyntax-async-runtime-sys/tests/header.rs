@@ -53,12 +53,16 @@ fn header_member(text: &str) -> (u8, String) {
     if let Some((_, rest)) = text.split_once("(*") {
         return (b'p', rest[..rest.find(')').unwrap()].into());
     }
+    if let Some(bytes) = text.strip_prefix("uint8_t ") {
+        return (b'b', bytes.strip_suffix("[16]").expect("the one array").into());
+    }
     let start = text.rfind(|c: char| !c.is_alphanumeric() && c != '_').unwrap() + 1;
     let (kind, name) = (text[..start].trim(), &text[start..]);
     let letter = match kind {
         _ if kind.ends_with('*') => b'p',
         "FutureState" | "PollFn" => b'p',
         "size_t" => b'z',
+        "uint16_t" => b'h',
         "uint32_t" => b'u',
         "uint64_t" => b'q',
         "zyntax_wait" => b'i',
@@ -70,9 +74,20 @@ fn header_member(text: &str) -> (u8, String) {
 fn size_of_letter(letter: u8) -> usize {
     match letter {
         b'p' | b'z' => size_of::<usize>(),
+        b'b' => 16,
+        b'h' => 2,
         b'u' | b'i' => 4,
         b'q' | b'l' => 8,
         _ => panic!("no member has the letter {}", letter as char),
+    }
+}
+
+fn align_of_letter(letter: u8) -> usize {
+    match letter {
+        b'b' => 1,
+        // 64-bit integers are aligned to less on some 32-bit targets, in C as in Rust.
+        b'q' | b'l' => align_of::<u64>(),
+        other => size_of_letter(other),
     }
 }
 
@@ -130,8 +145,7 @@ fn structs_are_laid_out_as_the_header_says() {
         let mut expected = Vec::new();
         for (letter, member) in &structs[*name] {
             let size = size_of_letter(*letter);
-            // 64-bit integers are aligned to less on some 32-bit targets, in C as in Rust.
-            let its_align = if size == 8 { align_of::<u64>() } else { size };
+            let its_align = align_of_letter(*letter);
             align = align.max(its_align);
             end = usize::next_multiple_of(end, its_align);
             expected.push((member.as_str(), *letter, end));
