@@ -58,4 +58,14 @@ Op *add_waiter(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *wake
 // Ends a call whose task waits until the poller reports one of these directions.
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *waker, int64_t *result);
 
+// The result of a transfer, which is tried unless it is known to block; ZYNTAX_EAGAIN: the call has to wait.
+template <class Try> inline int64_t try_transfer(Io *io, uint32_t direction, Try try_it) {
+    if (!(io->readiness & bits_of(direction))) return ZYNTAX_EAGAIN;
+    os::KeepErrors keep;
+    io->reported &= ~direction;
+    int64_t n = try_it(io);
+    if (n == ZYNTAX_EAGAIN) io->readiness &= ~bits_of(direction);
+    return n;
+}
+
 } // namespace zyntax

@@ -1,5 +1,4 @@
-// Handles for the host's descriptors, and the calls on them: ready, read, write. A call first tries the transfer,
-// unless that is known to block, and otherwise waits.
+// Handles for the host's descriptors, and the calls on them: ready, read, write.
 #include "io.h"
 
 using namespace zyntax;
@@ -18,14 +17,8 @@ inline PollStatus transfer(zyntax_io *handle, zyntax_op *op_id, uint32_t directi
     if (Op *op = io_waiter(ref, direction, op_id)) return still_pending(ref.runtime, op, waker);
     bool is_message = direction == writable && io->kind == os::Kind::messages;
     if (!len && !is_message) return complete(op_id, result, 0);
-    if (io->readiness & bits_of(direction)) {
-        os::KeepErrors keep;
-        io->reported &= ~direction;
-        int64_t n = try_it(io);
-        if (n != ZYNTAX_EAGAIN) return complete(op_id, result, n);
-        io->readiness &= ~bits_of(direction);
-    }
-    assert(!(io->readiness & bits_of(direction)));
+    int64_t n = try_transfer(io, direction, try_it);
+    if (n != ZYNTAX_EAGAIN) return complete(op_id, result, n);
     return wait_io(ref, direction, op_id, waker, result);
 }
 
