@@ -94,10 +94,11 @@
  *                  connections that its listener accepted are alive. OpenBSD's NULL address is IPv6 only.
  *  Winsock          Is started while a runtime lives: a host with its own sockets starts it for itself. A UDP socket
  *                  given to zyntax_io_open no longer reports that a datagram had no receiver.
- *  Lateness         Of a timer, on an idle machine: up to the system's tick on Windows (1 to 16 ms); up to 1 ms before
- *                  Linux 5.11, and with poll outside Linux and FreeBSD. macOS stops the clock while it sleeps.
- *  Errors           An error without a close match here keeps Linux's number on Linux and, if it has one, on Windows;
- *                  elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are preserved as errno is.
+ *  Options          ZYNTAX_KEEP_ALIVE on OpenBSD keeps the system's time. ZYNTAX_MULTICAST_LOOP is the receiver's
+ * option on Windows, elsewhere the sender's. Lateness         Of a timer, on an idle machine: up to the system's tick
+ * on Windows (1 to 16 ms); up to 1 ms before Linux 5.11, and with poll outside Linux and FreeBSD. macOS stops the clock
+ * while it sleeps. Errors           An error without a close match here keeps Linux's number on Linux and, if it has
+ * one, on Windows; elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are preserved as errno is.
  *  Signals          Windows runs handlers on separate threads. With kqueue on Linux zyntax_wake_from_signal is not
  *                  safe, as libkqueue locks.
  *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: no call does both at once.
@@ -865,6 +866,19 @@ typedef struct zyntax_address {
     uint8_t ip[16];  /* in network order. IPv4 is in the first four bytes, and the others are zero */
 } zyntax_address;
 
+/* Options of zyntax_io_set, with their values. */
+enum {
+    ZYNTAX_NO_DELAY = 1,    /* 0 or 1: TCP sends small writes at once (TCP_NODELAY) */
+    ZYNTAX_KEEP_ALIVE = 2,  /* 0: off; 1 to 32767: TCP looks for a dead peer after so many idle seconds */
+    ZYNTAX_LINGER = 3,      /* -1: off; 0: closing resets a TCP connection; to 32767: closing waits so many seconds */
+    ZYNTAX_SEND_BUFFER = 4, /* bytes, at least 1. The system may take more or fewer (Linux takes twice as many) */
+    ZYNTAX_RECEIVE_BUFFER = 5, /* the same */
+    ZYNTAX_BROADCAST = 6,      /* 0 or 1: datagrams may be sent to a broadcast address */
+    ZYNTAX_TTL = 7,            /* 1 to 255: routers that a packet may pass */
+    ZYNTAX_MULTICAST_TTL = 8,  /* 0 to 255: the same for datagrams to a group; 1 unless set */
+    ZYNTAX_MULTICAST_LOOP = 9  /* 0 or 1: this host receives its own datagrams to a group; 1 unless set */
+};
+
 /* A part of a scattered buffer. */
 typedef struct zyntax_slice {
     void *data;
@@ -883,6 +897,19 @@ ZYNTAX_API int32_t zyntax_address_parse(const char *text, zyntax_address *out) Z
  * most `len` bytes are written, as by snprintf: a longer text is cut off, and the last byte is always NUL. `buf` may be
  * NULL with a `len` of 0. Since 0.3. */
 ZYNTAX_API int32_t zyntax_address_format(const zyntax_address *address, char *buf, size_t len) ZYNTAX_NOEXCEPT;
+
+/* The socket's own address. [rt] The IPv4 address of a dual-stack socket has family 4. A Unix socket has family 0.
+ * Returns 0 or ZYNTAX_ESTALE, ZYNTAX_EINVAL (NULL; on Windows also a socket that was never bound), ZYNTAX_EOPNOTSUPP
+ * (neither an IP nor a Unix socket), ZYNTAX_EBADF (see zyntax_io_close). *out is unchanged on failure. Since 0.3. */
+ZYNTAX_API int32_t zyntax_io_local(zyntax_io *io, zyntax_address *out) ZYNTAX_NOEXCEPT;
+
+/* The address of the connected peer. [rt] As zyntax_io_local; ZYNTAX_ENOTCONN without a peer. Since 0.3. */
+ZYNTAX_API int32_t zyntax_io_peer(zyntax_io *io, zyntax_address *out) ZYNTAX_NOEXCEPT;
+
+/* Sets an option of a socket. [rt] Returns 0 or ZYNTAX_ESTALE, ZYNTAX_EINVAL (an unknown option or value),
+ * ZYNTAX_EOPNOTSUPP (not a socket, or the socket does not have the option), ZYNTAX_EBADF (see zyntax_io_close) or an
+ * error of the system, such as ZYNTAX_ENOBUFS for a buffer that is too large on macOS. Since 0.3. */
+ZYNTAX_API int32_t zyntax_io_set(zyntax_io *io, int32_t option, int64_t value) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
  * 13. Datagrams and Unix-domain sockets

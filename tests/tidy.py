@@ -20,6 +20,7 @@ STANDARD = {
     'platform/files.h', 'platform/files_unix.cpp', 'platform/files_windows.cpp',
     'platform/processes.h', 'platform/processes_unix.cpp', 'platform/processes_windows.cpp',
     'platform/signals.h', 'platform/signals_unix.cpp', 'platform/signals_windows.cpp',
+    'platform/socket_options.cpp', 'platform/socket_options.h',
     'platform/unix_sockets.cpp', 'platform/unix_sockets.h',
     'platform/vectors.h', 'platform/vectors_unix.cpp', 'platform/vectors_windows.cpp',
     'runtime/parts/address.cpp',

@@ -19,9 +19,12 @@
     X(zyntax_io_close, "ip") \
     X(zyntax_io_detach, "ipp") \
     X(zyntax_io_fd, "zp") \
+    X(zyntax_io_local, "ipp") \
     X(zyntax_io_open, "ipzp") \
+    X(zyntax_io_peer, "ipp") \
     X(zyntax_io_read, "ipppzpp") \
     X(zyntax_io_ready, "ippupp") \
+    X(zyntax_io_set, "ipil") \
     X(zyntax_io_write, "ipppzpp") \
     X(zyntax_join_all, "ipzpp") \
     X(zyntax_join_until, "ippqpp") \

@@ -114,6 +114,15 @@ constants! {
     ZYNTAX_READABLE: u32 = 1;
     ZYNTAX_WRITABLE: u32 = 2;
     ZYNTAX_LISTEN_SHARED: u32 = 1;
+    ZYNTAX_NO_DELAY: i32 = 1;
+    ZYNTAX_KEEP_ALIVE: i32 = 2;
+    ZYNTAX_LINGER: i32 = 3;
+    ZYNTAX_SEND_BUFFER: i32 = 4;
+    ZYNTAX_RECEIVE_BUFFER: i32 = 5;
+    ZYNTAX_BROADCAST: i32 = 6;
+    ZYNTAX_TTL: i32 = 7;
+    ZYNTAX_MULTICAST_TTL: i32 = 8;
+    ZYNTAX_MULTICAST_LOOP: i32 = 9;
     ZYNTAX_DETECT_STALL: u32 = 1;
     ZYNTAX_WAIT_UNKNOWN: zyntax_wait = 0;
     ZYNTAX_WAIT_RUNNING: zyntax_wait = 1;
@@ -516,4 +525,7 @@ functions! {
     fn zyntax_runtime_signatures(count: *mut usize) -> *const zyntax_signature;
     fn zyntax_address_parse(text: *const c_char, out: *mut zyntax_address) -> i32;
     fn zyntax_address_format(address: *const zyntax_address, buf: *mut c_char, len: usize) -> i32;
+    fn zyntax_io_local(io: *mut zyntax_io, out: *mut zyntax_address) -> i32;
+    fn zyntax_io_peer(io: *mut zyntax_io, out: *mut zyntax_address) -> i32;
+    fn zyntax_io_set(io: *mut zyntax_io, option: i32, value: i64) -> i32;
 }
