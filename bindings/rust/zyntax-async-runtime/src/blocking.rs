@@ -10,7 +10,7 @@ use std::task::{ready, Context, Poll};
 
 use crate::op::OpSlot;
 use crate::runtime::{current, RawRuntime};
-use crate::task::{quietly, spawn_on, JoinError, JoinHandle};
+use crate::task::{quietly, spawn_on, AbortHandle, JoinError, JoinHandle};
 use crate::{sys, Error};
 
 /// The argument of a job. The future owns it until the job begins, then the library owns it until `drop_job`. In
@@ -93,6 +93,11 @@ impl<T> BlockingHandle<T> {
     /// Cancels work that has not begun; discards the result of work that has.
     pub fn abort(&self) {
         self.0.abort();
+    }
+
+    /// A handle that aborts the work from any thread.
+    pub fn abort_handle(&self) -> AbortHandle {
+        self.0.abort_handle()
     }
 
     /// Whether the result is available.

@@ -6,9 +6,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{poll_fn, Future};
+#[cfg(feature = "futures-core")]
+use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
-use std::task::{ready, Poll};
+use std::task::{ready, Context, Poll, Waker};
 
 use crate::op::OpSlot;
 use crate::runtime::current;
@@ -73,7 +75,7 @@ pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), Error> {
         senders: Cell::new(1),
         receivers: Cell::new(1),
     });
-    Ok((Sender(channel.clone()), Receiver(channel)))
+    Ok((Sender(channel.clone()), Receiver { channel, waiting: Cell::new(None) }))
 }
 
 /// The item could not be sent: no receiver, runtime or memory is left. Contains the item.
@@ -150,7 +152,34 @@ impl<T> fmt::Debug for Sender<T> {
 }
 
 /// The receiving side of a channel. When all receivers are dropped, sending fails and queued items are dropped.
-pub struct Receiver<T>(Rc<Channel<T>>);
+///
+/// With the feature `futures-core` it is a `Stream` of the items. From a poll that was pending to the next item it has
+/// a place in the order of the receivers; every method of this receiver goes on from that place.
+pub struct Receiver<T> {
+    channel: Rc<Channel<T>>,
+    /// The place of `poll_recv`.
+    waiting: Cell<Option<Waiting>>,
+}
+
+struct Waiting {
+    slot: OpSlot,
+    #[allow(dead_code)]
+    waker: Waker,
+}
+
+impl<T> Channel<T> {
+    fn poll_recv(&self, slot: &mut OpSlot, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let (mut signal, mut result) = (0u8, 0);
+        ready!(slot.call(cx, |op, waker| {
+            let signal = ptr::from_mut(&mut signal).cast();
+            // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
+            unsafe { sys::zyntax_channel_recv(self.number, op, signal, waker, &mut result) }
+        }));
+        assert_ne!(result, sys::ZYNTAX_ENOMEM.into(), "no memory for Receiver::recv");
+        // Other errors are those of a runtime that has ended, where each receiver takes what is left.
+        Poll::Ready(self.items.borrow_mut().pop_front())
+    }
+}
 
 impl<T> Receiver<T> {
     /// The next item; `None` when the channel is empty and no sender or no runtime is left.
@@ -160,34 +189,48 @@ impl<T> Receiver<T> {
     /// future that is set aside in a loop over `select!` delays its item. Dropping it loses no item. A future that was
     /// never polled has no place and reserves nothing.
     pub fn recv(&self) -> impl Future<Output = Option<T>> + '_ {
-        let mut slot = OpSlot::new();
+        let mut slot = None;
         poll_fn(move |cx| {
-            let (mut signal, mut result) = (0u8, 0);
-            ready!(slot.call(cx, |op, waker| {
-                let signal = ptr::from_mut(&mut signal).cast();
-                // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
-                unsafe { sys::zyntax_channel_recv(self.0.number, op, signal, waker, &mut result) }
-            }));
-            assert_ne!(result, sys::ZYNTAX_ENOMEM.into(), "no memory for Receiver::recv");
-            // Other errors are those of a runtime that has ended, where each receiver takes what is left.
-            Poll::Ready(self.0.items.borrow_mut().pop_front())
+            let slot = slot.get_or_insert_with(|| self.waiting.take().map(|old| old.slot).unwrap_or_default());
+            self.channel.poll_recv(slot, cx)
         })
+    }
+
+    /// The next item, or `None` at the end. If it is pending, the task is woken when an item has arrived, which is
+    /// reserved for the next call of a method of this receiver.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut slot = self.waiting.take().map(|old| old.slot).unwrap_or_default();
+        let poll = self.channel.poll_recv(&mut slot, cx);
+        if poll.is_pending() {
+            self.waiting.set(Some(Waiting { slot, waker: cx.waker().clone() }));
+        }
+        poll
+    }
+}
+
+#[cfg(feature = "futures-core")]
+impl<T> futures_core::Stream for Receiver<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.get_mut().poll_recv(cx)
     }
 }
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Receiver<T> {
-        self.0.receivers.set(self.0.receivers.get() + 1);
-        Receiver(self.0.clone())
+        self.channel.receivers.set(self.channel.receivers.get() + 1);
+        Receiver { channel: self.channel.clone(), waiting: Cell::new(None) }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.0.receivers.set(self.0.receivers.get() - 1);
-        if self.0.receivers.get() == 0 {
-            self.0.close();
-            let items = std::mem::take(&mut *self.0.items.borrow_mut());
+        drop(self.waiting.take());
+        self.channel.receivers.set(self.channel.receivers.get() - 1);
+        if self.channel.receivers.get() == 0 {
+            self.channel.close();
+            let items = std::mem::take(&mut *self.channel.items.borrow_mut());
             drop(items);
         }
     }

@@ -9,10 +9,11 @@
 //!
 //! A runtime and its tasks stay in one thread, and the compiler checks this. The following types are neither `Send` nor
 //! `Sync`, and neither is a future that holds one across an `.await`: [`Runtime`], [`JoinHandle`], [`BlockingHandle`],
-//! [`Sleep`], [`Timeout`], [`Sender`], [`Receiver`], [`TcpListener`], [`TcpStream`] with its halves, and the futures of
-//! their methods. Other threads may use [`Remote`], [`Hold`], [`AbortHandle`] and wakers. A spawned future need not be
-//! `Send`; the work for [`spawn_blocking`] must be. Where an interface requires `Send` although one thread does all the
-//! work, [`ThreadBound`] makes a value `Send` and checks its thread at run time.
+//! [`JoinSet`], [`Sleep`], [`Interval`], [`Timeout`], [`Sender`], [`Receiver`], `AsyncFd`, the sockets of [`net`] with
+//! their halves, and the futures of their methods. Other threads may use [`Remote`], [`Hold`], [`AbortHandle`] and
+//! wakers. A spawned future need not be `Send`; the work for [`spawn_blocking`] must be. Where an interface requires
+//! `Send` although one thread does all the work, [`ThreadBound`] makes a value `Send` and checks its thread at run
+//! time.
 //!
 //! # Hyper and axum
 //!
@@ -27,8 +28,9 @@
 //! Futures of other crates work unchanged, including those with their own wakers (`FuturesUnordered`, `select!`).
 //! Features:
 //!
-//! - `futures-io` (default): [`TcpStream`] implements that crate's traits.
-//! - `hyper`: [`TcpStream`] implements hyper's traits, and hyper's HTTP/1.1 server runs unchanged
+//! - `futures-core` (default): [`Receiver`] implements that crate's `Stream`.
+//! - `futures-io` (default): byte streams such as [`TcpStream`] implement that crate's traits.
+//! - `hyper`: [`TcpStream`] implements hyper's traits, and hyper's HTTP/1.1 server and client run unchanged
 //!   (`examples/hyper_server.rs`).
 //! - `zyntax-host`: registration of functions and an executor of promises for a host of Zyntax.
 //!
@@ -70,12 +72,17 @@
 use std::future::{poll_fn, Future};
 use std::task::Poll;
 
+#[cfg(unix)]
+mod async_fd;
 mod blocking;
 mod channel;
 mod error;
 #[cfg(feature = "hyper")]
 mod hyper;
-mod net;
+mod interval;
+mod io;
+mod join_set;
+pub mod net;
 mod op;
 mod runtime;
 mod task;
@@ -86,12 +93,17 @@ pub mod zyntax;
 
 pub use zyntax_async_runtime_sys as sys;
 
+#[cfg(unix)]
+pub use crate::async_fd::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, Interest, Ready, TryIoError};
 pub use crate::blocking::{spawn_blocking, BlockingHandle};
 pub use crate::channel::{channel, Receiver, SendError, Sender};
 pub use crate::error::Error;
 #[cfg(feature = "hyper")]
 pub use crate::hyper::{HyperExecutor, HyperTimer};
-pub use crate::net::{ReadHalf, TcpListener, TcpStream, WriteHalf};
+pub use crate::interval::{interval, interval_at, Interval, MissedTickBehavior};
+pub use crate::join_set::JoinSet;
+pub use crate::net::tcp::{ReadHalf, WriteHalf};
+pub use crate::net::{TcpListener, TcpStream};
 pub use crate::runtime::{Builder, Hold, Remote, Runtime};
 pub use crate::task::{AbortHandle, JoinError, JoinHandle};
 pub use crate::thread_bound::ThreadBound;

@@ -104,6 +104,12 @@ impl OpSlot {
     }
 }
 
+impl Default for OpSlot {
+    fn default() -> OpSlot {
+        OpSlot::new()
+    }
+}
+
 impl Drop for OpSlot {
     fn drop(&mut self) {
         if self.op != 0 {

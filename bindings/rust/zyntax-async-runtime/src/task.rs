@@ -37,6 +37,16 @@ pub enum JoinError {
 }
 
 impl JoinError {
+    /// Whether the task panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self, JoinError::Panicked(_))
+    }
+
+    /// Whether the task was aborted, or its runtime was dropped.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, JoinError::Canceled)
+    }
+
     /// Resumes the task's panic, or panics with the error.
     pub fn resume(self) -> ! {
         match self {
