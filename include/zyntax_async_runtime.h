@@ -104,11 +104,18 @@
  *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: no call does both at once.
  *  poll             The cost of a wait grows with the number of open handles. On Linux a drive ends with ZYNTAX_EINVAL,
  *                  and nothing is lost, while RLIMIT_NOFILE is not above that number.
- *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN. No new sockets: zyntax_tcp_listen, _listen_with,
- *                  _connect and _port are ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK also without
- *                  ZYNTAX_DETECT_STALL. At most 262,144 tasks and as many operations. Timeouts are rounded up to
- *                  milliseconds. A call through another type than the declared one traps: block_on and run return an
- *                  int32_t.
+ *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN, and zyntax_file_open and _from are ZYNTAX_ENOSYS. No
+ *                  new sockets: zyntax_tcp_listen, _listen_with, _connect and _port are ZYNTAX_ENOSYS. A wait that
+ *                  nothing can end is ZYNTAX_EDEADLK also without ZYNTAX_DETECT_STALL. At most 262,144 tasks and as
+ *                  many operations. Timeouts are rounded up to milliseconds. A call through another type than the
+ *                  declared one traps: block_on and run return an int32_t.
+ *  Files            On Windows and WASI see there. On macOS and the BSDs a write that would meet the limit of file size
+ *                  (RLIMIT_FSIZE) at the moment that another process moves the end of the file raises SIGXFSZ.
+ *                  Windows: pipes and consoles that are not sockets are read and written by pool threads; a read that
+ *                  was cancelled keeps its bytes for the next read at that handle; destroy waits up to 50 ms for one
+ *                  that waits, and for the end of the line once somebody types. A file open elsewhere without sharing
+ *                  is ZYNTAX_EBUSY, a missing folder in a path is ZYNTAX_ENOENT even if a file has its name, and
+ *                  zyntax_file_sync without WRITE is ZYNTAX_EACCES. Handles for overlapped use need offsets.
  *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker differs from newer
  *                  ones for 2047 tasks, I/O handles and channels, or promises in the same place. After that it may name
  *                  a newer one: a waker then causes a spurious poll, which is harmless. It is still never undefined
@@ -799,7 +806,7 @@ typedef enum zyntax_wait {
     ZYNTAX_WAIT_READABLE = 4,
     ZYNTAX_WAIT_WRITABLE = 5,
     ZYNTAX_WAIT_JOIN = 6,     /* join, join_all, join_until, select */
-    ZYNTAX_WAIT_BLOCKING = 7, /* zyntax_blocking, or a name look-up */
+    ZYNTAX_WAIT_BLOCKING = 7, /* zyntax_blocking, a name look-up, or a file's operation on the pool */
     ZYNTAX_WAIT_CHANNEL = 8
 } zyntax_wait;
 ZYNTAX_CHECK_ENUM(zyntax_wait);
@@ -918,6 +925,109 @@ ZYNTAX_API int32_t zyntax_io_set(zyntax_io *io, int32_t option, int64_t value) Z
 /* ------------------------------------------------------------------------------------------------------------------
  * 14. Signals, child processes, files
  * ---------------------------------------------------------------------------------------------------------------- */
+
+/* An open file. A number behind a pointer type, with a generation.
+ *
+ * Operations on a regular file or a block device run in threads of the blocking pool (see zyntax_blocking), which work
+ * on memory of their own: bytes to write and paths are copied in the first call, bytes that were read are copied into
+ * `buf` in the call that returns POLL_READY. So a call moves at most 1 MiB, and an operation that was cancelled never
+ * touches the caller's memory. A cancelled operation that has not begun never happens; a write, sync or open that runs
+ * still happens.
+ * Offsets: UINT64_MAX is the current position, which the operation moves. Calls at the position take effect in the
+ * order in which they were made, one after the other. A read at the position that is cancelled moves the position back,
+ * so that the next read finds the bytes. So does one whose task, once woken, is polled without calling again; such a
+ * call then begins anew. Operations at offsets run in parallel and leave the position alone. A file that appends writes
+ * every time at its end, whatever the offset, in one call of the system: on a local file system the bytes of two writes
+ * never mix.
+ *
+ * A pollable descriptor (a pipe, FIFO, terminal, socket) waits by readiness, as with zyntax_io_open: reads and writes
+ * are those of zyntax_io_read and _write, which need `buf` in each call. It takes no offset (ZYNTAX_ESPIPE), has size
+ * 0, and has nothing to sync. */
+typedef struct zyntax_file zyntax_file;
+
+/* Flags of zyntax_file_open. READ or WRITE or both; the others need WRITE. */
+enum {
+    ZYNTAX_FILE_READ = 1,
+    ZYNTAX_FILE_WRITE = 2,
+    ZYNTAX_FILE_CREATE = 4,    /* makes a file that is missing, with mode 0666 less the process's umask */
+    ZYNTAX_FILE_NEW = 8,       /* makes the file, which must be missing (ZYNTAX_EEXIST); implies CREATE */
+    ZYNTAX_FILE_TRUNCATE = 16, /* empties it */
+    ZYNTAX_FILE_APPEND = 32    /* every write goes to the end, also beside other processes */
+};
+
+/* Opens a file; `path` is UTF-8 on Windows and bytes elsewhere, and is copied. [rt] The descriptor is close-on-exec.
+ * An open never waits for the other end of a FIFO: a reader's first read waits for the first writer, and opening for
+ * writing without a reader is ZYNTAX_EPIPE. A terminal does not become the controlling one.
+ * *result: 0 and *out, or ZYNTAX_EINVAL (flags, NULL), ZYNTAX_ENOENT, ZYNTAX_ENOTDIR, ZYNTAX_EISDIR (a directory, also
+ * for reading), ZYNTAX_EACCES, ZYNTAX_EEXIST, ZYNTAX_EROFS, ZYNTAX_ELOOP, ZYNTAX_ENAMETOOLONG, ZYNTAX_ENOSPC,
+ * ZYNTAX_EMFILE, ZYNTAX_EOPNOTSUPP (a socket's file), ZYNTAX_EAGAIN (no thread could be started), ZYNTAX_ENOMEM,
+ * ZYNTAX_ECANCELED (the runtime is being destroyed), or another error of the system. Cancelling closes what was opened;
+ * a file that was made or emptied stays so. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_file_open(zyntax_runtime *runtime, zyntax_op *op, const char *path, uint32_t flags,
+                                       Waker *waker, zyntax_file **out, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* The zyntax_file * as a number, or an error, as zyntax_file_open, which begins with this call. [rt] `path` is copied.
+ * An opened file that no poll has taken is closed with the task, or when a time limit ends the promise. Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_file_open(const char *path, uint32_t flags) ZYNTAX_NOEXCEPT;
+
+/* A file from a descriptor of any kind, such as standard input (on Windows a HANDLE or a SOCKET). [rt] On success the
+ * runtime owns it until close or detach; give the same descriptor only once. What is pollable is registered and made
+ * non-blocking, as zyntax_io_open does, with its errors. Everything else runs on the pool and is left as it is.
+ * Returns 0, ZYNTAX_EBADF, ZYNTAX_EISDIR (a directory), ZYNTAX_EEXIST (pollable, and already registered),
+ * ZYNTAX_ENOMEM, ZYNTAX_ENOSPC, ZYNTAX_EINVAL or ZYNTAX_ECANCELED (the runtime is being destroyed). On failure the
+ * descriptor remains the caller's, unchanged. Since 0.3. */
+ZYNTAX_API int32_t zyntax_file_from(zyntax_runtime *runtime, intptr_t fd, zyntax_file **out) ZYNTAX_NOEXCEPT;
+
+/* Reads up to `len` bytes at `offset`. [rt]
+ * *result: bytes read, which may be fewer; 0 at the end of the file and for a `len` of 0; ZYNTAX_EINVAL (an offset
+ * above INT64_MAX that is not UINT64_MAX, NULL), ZYNTAX_ESPIPE (an offset where there is none), ZYNTAX_EBADF (not open
+ * for reading), ZYNTAX_EIO, ZYNTAX_EAGAIN (no thread could be started), ZYNTAX_ENOMEM, ZYNTAX_ESTALE, ZYNTAX_ECANCELED
+ * (closed while waiting, or the runtime is being destroyed). Since 0.3. */
+ZYNTAX_API PollStatus zyntax_file_read(zyntax_file *file, zyntax_op *op, void *buf, size_t len, uint64_t offset,
+                                       Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Bytes read, ZYNTAX_EOF, ZYNTAX_EINVAL for a `len` of 0, or an error, as zyntax_file_read, which begins with this
+ * call. [rt] Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_file_read(zyntax_file *file, void *buf, size_t len,
+                                                    uint64_t offset) ZYNTAX_NOEXCEPT;
+
+/* Writes up to `len` bytes at `offset`; a hole before it reads as zeroes. [rt]
+ * *result: bytes written, which may be fewer; ZYNTAX_ENOSPC for a full disk (some systems tell zyntax_file_sync only),
+ * ZYNTAX_EFBIG above a limit of size, never SIGXFSZ; ZYNTAX_EBADF (not open for writing); otherwise as
+ * zyntax_file_read. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_file_write(zyntax_file *file, zyntax_op *op, const void *buf, size_t len, uint64_t offset,
+                                        Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Bytes written, which may be fewer, ZYNTAX_EINVAL for a `len` of 0, or an error, as zyntax_file_write, which begins
+ * with this call. [rt] `buf` must live until the value has come. Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_file_write(zyntax_file *file, const void *buf, size_t len,
+                                                     uint64_t offset) ZYNTAX_NOEXCEPT;
+
+/* Waits until the data of writes that have ended is on the disk. [rt] *result: 0, also where there is nothing to store
+ * (pollable descriptors, devices without a disk), ZYNTAX_EIO, ZYNTAX_ENOSPC, ZYNTAX_EROFS; ZYNTAX_EAGAIN,
+ * ZYNTAX_ENOMEM, ZYNTAX_ESTALE, ZYNTAX_ECANCELED as zyntax_file_read. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_file_sync(zyntax_file *file, zyntax_op *op, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* 1, or an error, as zyntax_file_sync, which begins with this call. [rt] Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_file_sync(zyntax_file *file) ZYNTAX_NOEXCEPT;
+
+/* The size in bytes; 0 for devices and most files of /proc. [rt] Errors as zyntax_file_sync. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_file_size(zyntax_file *file, zyntax_op *op, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* The size + 1, or an error, as zyntax_file_size, which begins with this call. [rt] Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_file_size(zyntax_file *file) ZYNTAX_NOEXCEPT;
+
+/* Closes. [rt] Every operation that waits on the file ends with ZYNTAX_ECANCELED. An operation that runs in a thread
+ * finishes unheard, and the descriptor is closed after it, so that no operation meets another file under its number.
+ * Errors of earlier writes are not reported: use zyntax_file_sync. Returns 0 or ZYNTAX_ESTALE. Since 0.3. */
+ZYNTAX_API int32_t zyntax_file_close(zyntax_file *file) ZYNTAX_NOEXCEPT;
+
+/* Ends the handle and returns the descriptor, open. [rt] ZYNTAX_EBUSY, with nothing changed, while an operation on the
+ * pool has not ended, whether its caller waits or has cancelled it. A pollable descriptor is detached as by
+ * zyntax_io_detach: waits end with ZYNTAX_ECANCELED, and it is blocking again if it was so before zyntax_file_from.
+ * Returns 0, ZYNTAX_EBUSY, ZYNTAX_ESTALE, ZYNTAX_EINVAL for a NULL `fd`, or ZYNTAX_EBADF as zyntax_io_detach.
+ * Since 0.3. */
+ZYNTAX_API int32_t zyntax_file_detach(zyntax_file *file, intptr_t *fd) ZYNTAX_NOEXCEPT;
 
 #ifdef __cplusplus
 } /* extern "C" */

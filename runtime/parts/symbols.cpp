@@ -16,6 +16,14 @@
     X(zyntax_current_runtime, "p") \
     X(zyntax_current_waker, "ip") \
     X(zyntax_error_name, "pl") \
+    X(zyntax_file_close, "ip") \
+    X(zyntax_file_detach, "ipp") \
+    X(zyntax_file_from, "ipzp") \
+    X(zyntax_file_open, "ipppuppp") \
+    X(zyntax_file_read, "ipppzqpp") \
+    X(zyntax_file_size, "ipppp") \
+    X(zyntax_file_sync, "ipppp") \
+    X(zyntax_file_write, "ipppzqpp") \
     X(zyntax_io_close, "ip") \
     X(zyntax_io_detach, "ipp") \
     X(zyntax_io_fd, "zp") \
@@ -35,6 +43,11 @@
     X(zyntax_promise_blocking, "pppz") \
     X(zyntax_promise_cancel, "ip") \
     X(zyntax_promise_connect, "pph") \
+    X(zyntax_promise_file_open, "ppu") \
+    X(zyntax_promise_file_read, "pppzq") \
+    X(zyntax_promise_file_size, "pp") \
+    X(zyntax_promise_file_sync, "pp") \
+    X(zyntax_promise_file_write, "pppzq") \
     X(zyntax_promise_read, "pppz") \
     X(zyntax_promise_ready, "ppu") \
     X(zyntax_promise_recv, "ppp") \

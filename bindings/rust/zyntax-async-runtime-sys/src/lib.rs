@@ -48,6 +48,8 @@ opaque! {
     zyntax_io,
     /// A bounded queue of items.
     zyntax_channel,
+    /// An open file.
+    zyntax_file,
 }
 
 /// Constants, and a list of them for the test.
@@ -123,6 +125,12 @@ constants! {
     ZYNTAX_TTL: i32 = 7;
     ZYNTAX_MULTICAST_TTL: i32 = 8;
     ZYNTAX_MULTICAST_LOOP: i32 = 9;
+    ZYNTAX_FILE_READ: u32 = 1;
+    ZYNTAX_FILE_WRITE: u32 = 2;
+    ZYNTAX_FILE_CREATE: u32 = 4;
+    ZYNTAX_FILE_NEW: u32 = 8;
+    ZYNTAX_FILE_TRUNCATE: u32 = 16;
+    ZYNTAX_FILE_APPEND: u32 = 32;
     ZYNTAX_DETECT_STALL: u32 = 1;
     ZYNTAX_WAIT_UNKNOWN: zyntax_wait = 0;
     ZYNTAX_WAIT_RUNNING: zyntax_wait = 1;
@@ -528,4 +536,61 @@ functions! {
     fn zyntax_io_local(io: *mut zyntax_io, out: *mut zyntax_address) -> i32;
     fn zyntax_io_peer(io: *mut zyntax_io, out: *mut zyntax_address) -> i32;
     fn zyntax_io_set(io: *mut zyntax_io, option: i32, value: i64) -> i32;
+    fn zyntax_file_open(
+        runtime: *mut zyntax_runtime,
+        op: *mut zyntax_op,
+        path: *const c_char,
+        flags: u32,
+        waker: *mut Waker,
+        out: *mut *mut zyntax_file,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_file_open(path: *const c_char, flags: u32) -> *mut zyntax_promise;
+    fn zyntax_file_from(runtime: *mut zyntax_runtime, fd: isize, out: *mut *mut zyntax_file) -> i32;
+    fn zyntax_file_read(
+        file: *mut zyntax_file,
+        op: *mut zyntax_op,
+        buf: *mut c_void,
+        len: usize,
+        offset: u64,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_file_read(
+        file: *mut zyntax_file,
+        buf: *mut c_void,
+        len: usize,
+        offset: u64,
+    ) -> *mut zyntax_promise;
+    fn zyntax_file_write(
+        file: *mut zyntax_file,
+        op: *mut zyntax_op,
+        buf: *const c_void,
+        len: usize,
+        offset: u64,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_file_write(
+        file: *mut zyntax_file,
+        buf: *const c_void,
+        len: usize,
+        offset: u64,
+    ) -> *mut zyntax_promise;
+    fn zyntax_file_sync(
+        file: *mut zyntax_file,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_file_sync(file: *mut zyntax_file) -> *mut zyntax_promise;
+    fn zyntax_file_size(
+        file: *mut zyntax_file,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_file_size(file: *mut zyntax_file) -> *mut zyntax_promise;
+    fn zyntax_file_close(file: *mut zyntax_file) -> i32;
+    fn zyntax_file_detach(file: *mut zyntax_file, fd: *mut isize) -> i32;
 }
