@@ -436,9 +436,10 @@ ZYNTAX_API PollStatus zyntax_io_ready(zyntax_io *io, zyntax_op *op, uint32_t int
  * (closed while waiting), ZYNTAX_ENOMEM. Any number of tasks may wait; which gets the bytes is unspecified.
  *  - A `len` of 0 is 0 at once and consumes nothing, not even a datagram. An empty datagram also reads as 0.
  *  - On Linux a pty's master ends with ZYNTAX_EIO. An invalid `buf` is ZYNTAX_EFAULT. If only its end is invalid, the
- *    read may be short, and the next read of a TCP socket may then wait although bytes are there.
- *  - A program that takes TCP's urgent byte with its own calls (MSG_OOB) may lose the event of bytes behind it. Call
- *    zyntax_io_ready then, which asks the kernel. Since 0.1. */
+ *    read may be short, and the next read of a TCP or Unix socket may then wait although bytes are there.
+ *  - A program that takes an urgent byte with its own calls (MSG_OOB) may lose the event of bytes behind it. Call
+ *    zyntax_io_ready then, which asks the kernel.
+ *  - Descriptors that the peer of a Unix socket passes with the bytes are closed. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_io_read(zyntax_io *io, zyntax_op *op, void *buf, size_t len, Waker *waker,
                                      int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -917,6 +918,17 @@ ZYNTAX_API int32_t zyntax_io_peer(zyntax_io *io, zyntax_address *out) ZYNTAX_NOE
  * ZYNTAX_EOPNOTSUPP (not a socket, or the socket does not have the option), ZYNTAX_EBADF (see zyntax_io_close) or an
  * error of the system, such as ZYNTAX_ENOBUFS for a buffer that is too large on macOS. Since 0.3. */
 ZYNTAX_API int32_t zyntax_io_set(zyntax_io *io, int32_t option, int64_t value) ZYNTAX_NOEXCEPT;
+
+/* Sends a copy of *item if there is a place that no waiting sender has reserved. [rt] It never waits and spends no
+ * await budget. Returns 0, ZYNTAX_EAGAIN (the channel is full, earlier callers wait, or the place is reserved for a
+ * sender that was woken), ZYNTAX_EPIPE once the channel is closed, ZYNTAX_ESTALE, ZYNTAX_EINVAL (a NULL item).
+ * Since 0.3. */
+ZYNTAX_API int32_t zyntax_channel_try_send(zyntax_channel *channel, const void *item) ZYNTAX_NOEXCEPT;
+
+/* Receives into *item if there is an item that no waiting receiver has reserved. [rt] Otherwise as
+ * zyntax_channel_try_send. Returns 1 with an item, ZYNTAX_EAGAIN (the channel is empty, or its items are reserved), 0
+ * when the channel is closed and empty, ZYNTAX_ESTALE, ZYNTAX_EINVAL. On failure *item is unchanged. Since 0.3. */
+ZYNTAX_API int32_t zyntax_channel_try_recv(zyntax_channel *channel, void *item) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
  * 13. Datagrams and Unix-domain sockets

@@ -6,9 +6,9 @@ using namespace support;
 namespace {
 
 #ifdef NDEBUG
-constexpr bool checked = false;
+constexpr bool has_checks = false;
 #else
-constexpr bool checked = true;
+constexpr bool has_checks = true;
 #endif
 
 // Calls from a second thread while the first is inside a poll.
@@ -86,7 +86,7 @@ void what_any_thread_may_do(zyntax_runtime *rt) {
 } // namespace
 
 TEST_CASE("a_debug_build_aborts_with_a_message_that_names_the_function") {
-    if (!checked) return; // a release build trusts its host
+    if (!has_checks) return; // a release build trusts its host
     for (const Misuse &misuse : misuses) {
         CAPTURE(std::string(misuse.function));
         Death death = death_of(misuse.call);

@@ -105,6 +105,19 @@ unsigned char *item_at(Channel *channel, size_t i) {
     return channel->items + (index < channel->capacity ? index : index - channel->capacity) * channel->item_size;
 }
 
+void put_item(Channel *channel, const void *item) {
+    if (item && channel->item_size) memcpy(item_at(channel, channel->count), item, channel->item_size);
+    channel->count++;
+    assert(!channel->closed && channel->count <= channel->capacity);
+}
+
+void take_item(Channel *channel, void *item) {
+    assert(channel->count > 0);
+    if (item && channel->item_size) memcpy(item, item_at(channel, 0), channel->item_size);
+    channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
+    channel->count--;
+}
+
 Op *waiter_of(Runtime *runtime, zyntax_op *op_id, const Side *side) {
     return my_op(runtime, op_id, [side](const Op *op) { return op->source == side; });
 }
@@ -191,9 +204,7 @@ PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op_id, const v
     Op *op = waiter_of(runtime, op_id, side);
     if (channel->closed) return end_call(runtime, side, op, op_id, result, ZYNTAX_EPIPE);
     if (!may_take(side, op, channel->room())) return wait(runtime, side, op, op_id, waker, result);
-    if (item && channel->item_size) memcpy(item_at(channel, channel->count), item, channel->item_size);
-    channel->count++;
-    assert(!channel->closed && channel->count <= channel->capacity);
+    put_item(channel, item);
     return end_call(runtime, side, op, op_id, result, 0);
 }
 
@@ -207,11 +218,31 @@ PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op_id, void *i
     Op *op = waiter_of(runtime, op_id, side);
     if (channel->closed && channel->count == 0) return end_call(runtime, side, op, op_id, result, 0);
     if (!may_take(side, op, channel->count)) return wait(runtime, side, op, op_id, waker, result);
-    assert(channel->count > 0);
-    if (item && channel->item_size) memcpy(item, item_at(channel, 0), channel->item_size);
-    channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
-    channel->count--;
+    take_item(channel, item);
     return end_call(runtime, side, op, op_id, result, 1);
+}
+
+// While operations wait, each available place and item is reserved for one of them.
+int32_t zyntax_channel_try_send(zyntax_channel *handle, const void *item) noexcept {
+    auto [runtime, channel] = find_channel(handle);
+    if (!channel) return ZYNTAX_ESTALE;
+    if (!item && channel->item_size) return ZYNTAX_EINVAL;
+    if (channel->closed) return ZYNTAX_EPIPE;
+    if (!may_take(&channel->senders, nullptr, channel->room())) return ZYNTAX_EAGAIN;
+    put_item(channel, item);
+    settle(runtime, channel);
+    return 0;
+}
+
+int32_t zyntax_channel_try_recv(zyntax_channel *handle, void *item) noexcept {
+    auto [runtime, channel] = find_channel(handle);
+    if (!channel) return ZYNTAX_ESTALE;
+    if (!item && channel->item_size) return ZYNTAX_EINVAL;
+    if (channel->closed && channel->count == 0) return 0;
+    if (!may_take(&channel->receivers, nullptr, channel->count)) return ZYNTAX_EAGAIN;
+    take_item(channel, item);
+    settle(runtime, channel);
+    return 1;
 }
 
 int32_t zyntax_channel_close(zyntax_channel *handle) noexcept {

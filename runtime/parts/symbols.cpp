@@ -13,6 +13,8 @@
     X(zyntax_channel_destroy, "ip") \
     X(zyntax_channel_recv, "ippppp") \
     X(zyntax_channel_send, "ippppp") \
+    X(zyntax_channel_try_recv, "ipp") \
+    X(zyntax_channel_try_send, "ipp") \
     X(zyntax_current_runtime, "p") \
     X(zyntax_current_waker, "ip") \
     X(zyntax_error_name, "pl") \

@@ -593,4 +593,6 @@ functions! {
     fn zyntax_promise_file_size(file: *mut zyntax_file) -> *mut zyntax_promise;
     fn zyntax_file_close(file: *mut zyntax_file) -> i32;
     fn zyntax_file_detach(file: *mut zyntax_file, fd: *mut isize) -> i32;
+    fn zyntax_channel_try_send(channel: *mut zyntax_channel, item: *const c_void) -> i32;
+    fn zyntax_channel_try_recv(channel: *mut zyntax_channel, item: *mut c_void) -> i32;
 }
