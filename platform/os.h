@@ -106,10 +106,12 @@ private:
 
 // ---- descriptors ----
 
-// The kind of a descriptor, for reads and writes. kind_of sets it. It changes from tcp to socket when the poller has
-// reported an urgent byte, and to flagged_* when the system has refused a call that never waits; it never changes back.
+// The kind of a descriptor, for reads and writes. kind_of sets it. It changes from tcp or local to socket when the
+// poller has reported an urgent byte, from local to socket when a read has met a passed descriptor, and to flagged_*
+// when the system has refused a call that never waits; it never changes back.
 enum class Kind : uint8_t {
     tcp,      // a short read means that the kernel's buffer is empty
+    local,    // a Unix stream of a system that reports passed descriptors: otherwise as tcp
     socket,   // another stream: a read may end early, at an urgent mark or a passed descriptor
     messages, // datagrams, sequenced packets and the like: each write is a message, even an empty write
     pipe,     // a write to a closed pipe raises SIGPIPE, unless the signal is blocked
@@ -120,6 +122,7 @@ enum class Kind : uint8_t {
     flagged_other
 };
 constexpr bool is_socket(Kind kind) { return kind <= Kind::messages; }
+constexpr bool short_read_empties(Kind kind) { return kind <= Kind::local; } // the kind after the read
 
 int32_t kind_of(intptr_t fd, Kind *kind);                 // 0 or an error: ZYNTAX_EPERM for files
 int32_t set_nonblocking(intptr_t fd, bool *was_blocking); // 0 or an error; *was_blocking is false where unknown

@@ -107,7 +107,10 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     int type = SOCK_STREAM;
     socklen_t size = sizeof type;
     getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_TYPE, &type, &size);
-    *kind = type != SOCK_STREAM ? Kind::messages : is_plain_tcp(static_cast<int>(fd)) ? Kind::tcp : Kind::socket;
+    *kind = type != SOCK_STREAM                              ? Kind::messages
+            : is_plain_tcp(static_cast<int>(fd))             ? Kind::tcp
+            : tells_passed_descriptors(static_cast<int>(fd)) ? Kind::local
+                                                             : Kind::socket;
     return 0;
 }
 
@@ -153,28 +156,8 @@ uint32_t poll_now(intptr_t fd, uint32_t interest) {
     return to_readiness(p.revents) & interest;
 }
 
-#if defined(__wasi__)
-constexpr int receive_flags = 0, send_flags = 0;
-#elif defined(MSG_NOSIGNAL)
-constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-#else
-constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOSIGPIPE is set on the socket instead
-#endif
-
-// recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
-static bool is_received(Kind kind) { return receive_flags && is_socket(kind); }
-
 // macOS refuses longer reads and writes of descriptors that are not sockets.
 static size_t to_length(size_t len) { return len < INT_MAX ? len : INT_MAX; }
-
-// The result of a call, which is repeated after an interruption.
-template <class Call> static int64_t repeat(Call call) {
-    for (;;) {
-        ssize_t n = call();
-        if (n >= 0) return n;
-        if (errno != EINTR) return last_error();
-    }
-}
 
 // A call that waits unless the open file has O_NONBLOCK. If another process has cleared the flag, it is set during the
 // call only: a child of libuv expects that its standard streams stay blocking.
@@ -198,29 +181,47 @@ template <class Call> static bool has_answered(Kind *kind, Call call, int64_t *a
     return !is_refused;
 }
 
-static ssize_t call_write(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
+static ssize_t call_write(Write *write_it, int fd, const iovec *parts, int n) { return write_it(fd, parts, n); }
+
+static ssize_t write_as_flagged(int fd, const iovec *parts, int n) {
+    return n == 1 ? ::write(fd, parts->iov_base, parts->iov_len) : ::writev(fd, parts, n);
+}
+
+int64_t read_parts(int fd, Kind *kind, const iovec *parts, int n) {
+    int64_t answer;
+    if (has_answered(
+            kind, [=] { return read_at_once(fd, parts, n); }, &answer))
+        return answer;
+    return without_waiting(fd, ZYNTAX_READABLE, [=] {
+        return n == 1 ? ::read(fd, parts->iov_base, parts->iov_len) : ::readv(fd, parts, n);
+    });
+}
+
+int64_t write_parts(int fd, Kind *kind, const iovec *parts, int n) {
+    int64_t answer;
+    auto guarded = *kind == Kind::pipe || *kind == Kind::flagged_pipe ? write_without_sigpipe : call_write;
+    if (has_answered(
+            kind, [=] { return guarded(write_at_once, fd, parts, n); }, &answer))
+        return answer;
+    return without_waiting(fd, ZYNTAX_WRITABLE, [=] { return guarded(write_as_flagged, fd, parts, n); });
+}
 
 int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len) {
     int number = static_cast<int>(fd);
     len = to_length(len);
-    int64_t n;
-    if (is_received(*kind)) return repeat([=] { return ::recv(number, buf, len, receive_flags); });
-    if (has_answered(
-            kind, [=] { return read_at_once(number, buf, len); }, &n))
-        return n;
-    return without_waiting(number, ZYNTAX_READABLE, [=] { return ::read(number, buf, len); });
+    if (is_received(*kind) && *kind != Kind::local) {
+        return repeat([=] { return ::recv(number, buf, len, receive_flags); });
+    }
+    const iovec all = {buf, len};
+    return is_received(*kind) ? receive_parts(number, kind, &all, 1) : read_parts(number, kind, &all, 1);
 }
 
 int64_t write(intptr_t fd, Kind *kind, const void *buf, size_t len) {
     int number = static_cast<int>(fd);
     len = to_length(len);
-    int64_t n;
     if (is_received(*kind)) return repeat([=] { return ::send(number, buf, len, send_flags); });
-    auto guarded = *kind == Kind::pipe || *kind == Kind::flagged_pipe ? write_without_sigpipe : call_write;
-    if (has_answered(
-            kind, [=] { return guarded(write_at_once, number, buf, len); }, &n))
-        return n;
-    return without_waiting(number, ZYNTAX_WRITABLE, [=] { return guarded(::write, number, buf, len); });
+    const iovec all = {const_cast<void *>(buf), len};
+    return write_parts(number, kind, &all, 1);
 }
 
 void close(intptr_t fd) {

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "../include/zyntax_async_runtime.h"
+#include "os.h"
 
 namespace zyntax::os {
 
@@ -40,17 +42,44 @@ inline timespec to_timeout(int64_t timeout_ns) {
 short to_poll_events(uint32_t directions);
 uint32_t to_readiness(short events);
 
-// Whether a short read of the socket means that its buffer is empty.
+// Whether a short read of the stream socket means that its buffer is empty, unless the read itself reports otherwise.
 bool is_plain_tcp(int fd);
+bool tells_passed_descriptors(int fd); // a Unix stream; see receive_parts
 
 // Calls a function of the type Write without raising SIGPIPE.
-using Write = ssize_t(int fd, const void *buf, size_t len);
-ssize_t write_without_sigpipe(Write *, int fd, const void *buf, size_t len);
+using Write = ssize_t(int fd, const iovec *parts, int n);
+ssize_t write_without_sigpipe(Write *, int fd, const iovec *parts, int n);
 
-// read and write that fail with EAGAIN instead of waiting, with any flags of the open file. Any other error except
+// readv and writev that fail with EAGAIN instead of waiting, with any flags of the open file. Any other error except
 // EINTR may mean that the system has no such call for this file.
-ssize_t read_at_once(int fd, void *buf, size_t len);
-ssize_t write_at_once(int fd, const void *buf, size_t len);
+ssize_t read_at_once(int fd, const iovec *parts, int n);
+ssize_t write_at_once(int fd, const iovec *parts, int n);
+
+#if defined(__wasi__)
+constexpr int receive_flags = 0, send_flags = 0;
+#elif defined(MSG_NOSIGNAL)
+constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+#else
+constexpr int receive_flags = MSG_DONTWAIT, send_flags = MSG_DONTWAIT; // SO_NOSIGPIPE is set on the socket instead
+#endif
+
+// recv is cheaper than read: no walk through the file layer. WASI's hosts may call pipes sockets.
+constexpr bool is_received(Kind kind) { return receive_flags && is_socket(kind); }
+
+// The result of a call, which is repeated after an interruption.
+template <class Call> int64_t repeat(Call call) {
+    for (;;) {
+        ssize_t n = call();
+        if (n >= 0) return n;
+        if (errno != EINTR) return last_error();
+    }
+}
+
+// As os::read and os::write, for several parts together: the former two with is_received, the latter two without.
+int64_t receive_parts(int fd, Kind *, const iovec *parts, int n);
+int64_t send_parts(int fd, const iovec *parts, int n);
+int64_t read_parts(int fd, Kind *, const iovec *parts, int n);
+int64_t write_parts(int fd, Kind *, const iovec *parts, int n);
 
 // Sets both flags and returns fd. Does nothing if fd is -1, the error of a call.
 int close_on_exec_nonblocking(int fd);

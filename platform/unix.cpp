@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
 #endif
@@ -294,30 +293,9 @@ intptr_t accept_stream(intptr_t listener) {
     return fd >= 0 ? fd : last_error();
 }
 
-#if defined(RWF_NOWAIT) && defined(SYS_preadv2) && defined(SYS_pwritev2)
-// Offset -1: the file's own position, in two words on 32-bit systems.
-ssize_t read_at_once(int fd, void *buf, size_t len) {
-    iovec part = {buf, len};
-    return static_cast<ssize_t>(syscall(SYS_preadv2, fd, &part, 1, -1L, -1L, RWF_NOWAIT));
-}
-ssize_t write_at_once(int fd, const void *buf, size_t len) {
-    iovec part = {const_cast<void *>(buf), len};
-    return static_cast<ssize_t>(syscall(SYS_pwritev2, fd, &part, 1, -1L, -1L, RWF_NOWAIT));
-}
-#else
-ssize_t read_at_once(int, void *, size_t) {
-    errno = ENOSYS;
-    return -1;
-}
-ssize_t write_at_once(int, const void *, size_t) {
-    errno = ENOSYS;
-    return -1;
-}
-#endif
-
 #if defined(F_SETNOSIGPIPE)
 // kind_of has refused these descriptors.
-ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
+ssize_t write_without_sigpipe(Write *write_it, int fd, const iovec *parts, int n) { return write_it(fd, parts, n); }
 #else
 // Takes a SIGPIPE that is blocked and pending.
 static void take_sigpipe(const sigset_t *pipe_signal) {
@@ -334,7 +312,7 @@ static void take_sigpipe(const sigset_t *pipe_signal) {
 
 // Writes with SIGPIPE blocked, and consumes the SIGPIPE that this write raised. A SIGPIPE that was pending before stays
 // pending.
-ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) {
+ssize_t write_without_sigpipe(Write *write_it, int fd, const iovec *parts, int n) {
     sigset_t pipe_signal, before, pending;
     sigemptyset(&pipe_signal);
     sigaddset(&pipe_signal, SIGPIPE);
@@ -344,12 +322,12 @@ ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t l
         sigpending(&pending);
         was_pending = sigismember(&pending, SIGPIPE);
     }
-    ssize_t n = write_it(fd, buf, len);
+    ssize_t written = write_it(fd, parts, n);
     int error = errno;
-    if (n < 0 && error == EPIPE && !was_pending) take_sigpipe(&pipe_signal);
+    if (written < 0 && error == EPIPE && !was_pending) take_sigpipe(&pipe_signal);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     errno = error;
-    return n;
+    return written;
 }
 #endif
 

@@ -45,11 +45,16 @@ void Monitor::signal() {}
 void Monitor::broadcast() {}
 
 bool is_plain_tcp(int) { return false; }
-ssize_t write_without_sigpipe(Write *write_it, int fd, const void *buf, size_t len) { return write_it(fd, buf, len); }
+bool tells_passed_descriptors(int) { return false; }
+ssize_t write_without_sigpipe(Write *write_it, int fd, const iovec *parts, int n) { return write_it(fd, parts, n); }
 
 // No other process shares the program's files.
-ssize_t read_at_once(int fd, void *buf, size_t len) { return ::read(fd, buf, len); }
-ssize_t write_at_once(int fd, const void *buf, size_t len) { return ::write(fd, buf, len); }
+ssize_t read_at_once(int fd, const iovec *parts, int n) { return ::readv(fd, parts, n); }
+ssize_t write_at_once(int fd, const iovec *parts, int n) { return ::writev(fd, parts, n); }
+
+// Never called: see is_received.
+int64_t receive_parts(int, Kind *, const iovec *, int) { return ZYNTAX_ENOSYS; }
+int64_t send_parts(int, const iovec *, int) { return ZYNTAX_ENOSYS; }
 
 // No thread could write to it while the loop waits.
 int32_t open_pipe(int (&)[2]) { return 0; }

@@ -82,6 +82,28 @@ TEST_CASE("bytes_behind_urgent_data_are_read_although_the_kernel_stops_there") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
+TEST_CASE("bytes_behind_urgent_data_of_a_unix_stream_are_read_too") {
+    SKIP_WHEN(!has_local_sockets, "only TCP");
+    for (bool reader_first : {false, true}) {
+        Runtime rt;
+        Pair pair = socket_pair();
+        zyntax_io *io = adopt(rt, pair.near);
+        std::unique_ptr<Reader> reader;
+        if (reader_first) reader = std::make_unique<Reader>(rt, io, 6), settle(rt);
+        put(pair.far, "ab");
+        SKIP_WHEN(send(pair.far, "!", 1, MSG_OOB) != 1, "no urgent data here");
+        put(pair.far, "cd");
+        if (!reader_first) reader = std::make_unique<Reader>(rt, io, 6);
+        settle(rt);
+        CHECK(reader->data == "abcd");
+        REQUIRE(send(pair.far, "?", 1, MSG_OOB) == 1);
+        put(pair.far, "ef");
+        CHECK(rt.drain());
+        CHECK(reader->data == "abcdef");
+        CHECK(rt.idle_waits() <= idle_budget);
+    }
+}
+
 TEST_CASE("an_empty_write_is_a_message_of_its_own_and_waits_for_room_as_any_other") {
     SKIP_WHEN(!has_local_sockets, "the loopback drops datagrams instead of waiting");
     for (int type : {SOCK_DGRAM, SOCK_SEQPACKET}) {

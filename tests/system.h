@@ -36,6 +36,12 @@ constexpr bool on_windows = true;
 constexpr bool on_windows = false;
 #endif
 
+#ifdef __linux__
+constexpr bool on_linux = true;
+#else
+constexpr bool on_linux = false;
+#endif
+
 #ifdef __GLIBC__
 constexpr bool has_glibc = true;
 #else

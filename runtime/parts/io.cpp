@@ -108,7 +108,7 @@ void io_is_ready(Runtime *runtime, void *object, uint32_t ready) {
     io->readiness |= ready;
     io->reported |= ready;
     // Reads stop at an urgent byte: a short read no longer means that the buffer is empty.
-    if (ready & urgent && io->kind == os::Kind::tcp) io->kind = os::Kind::socket;
+    if (ready & urgent && os::short_read_empties(io->kind)) io->kind = os::Kind::socket;
     if (ready & bits_of(readable)) fire_all(runtime, &io->readers);
     if (ready & bits_of(writable)) fire_all(runtime, &io->writers);
     fire_all(runtime, &io->either);

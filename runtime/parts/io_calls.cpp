@@ -135,7 +135,7 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op_id, void *buf, size_t
     return transfer(handle, op_id, readable, buf, len, waker, result, [=](Io *io) {
         int64_t n = os::read(io->fd, &io->kind, buf, len);
         // A short read has emptied the buffer: an event will report more data, and a second read is saved.
-        bool drained = n > 0 && static_cast<size_t>(n) < len && io->kind == os::Kind::tcp;
+        bool drained = n > 0 && static_cast<size_t>(n) < len && os::short_read_empties(io->kind);
         if (drained) io->readiness &= ~readable;
         return n;
     });
