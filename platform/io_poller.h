@@ -3,7 +3,8 @@
 // A poller turns a registration into kernel calls, and kernel events into pairs of the loop's word and readiness. It
 // never calls user code, and it has no policy, no knowledge of tasks and no identity of its own. Its promises:
 //  - A descriptor is registered once, for both directions; the caller ensures it. If a direction becomes ready after
-//    `want` named it, one of the next waits reports the direction. A poller may report more, never less.
+//    `want` named it, one of the next waits reports the direction. A poller may report more, never less. With the word
+//    as its registration before `add`, a descriptor is one whose every write would be an event of room for more.
 //  - A report has the word that was given to `add`, never 0. Stale reports are possible after `remove`; the caller
 //    recognises them by the word.
 //  - The end of the peer's stream is readable | read_closed; errors and hang-ups are every bit. A closed direction does

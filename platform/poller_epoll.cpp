@@ -1,4 +1,4 @@
-// epoll: a descriptor is registered once, edge-triggered. Nothing changes its registration until it is removed.
+// epoll: a descriptor is registered once, edge-triggered. Its registration changes once at most: see report_room.
 #include "io_poller.h"
 
 #ifdef ZYNTAX_POLLER_IS_EPOLL
@@ -26,8 +26,10 @@ uint32_t to_readiness(uint32_t events) {
     return ready;
 }
 
-epoll_event every_edge(uintptr_t word) {
-    epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
+constexpr uint32_t every_edge = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+epoll_event event_of(uint32_t edges, uintptr_t word) {
+    epoll_event event = {edges, {}};
     event.data.u64 = word;
     return event;
 }
@@ -74,10 +76,18 @@ void EpollPoller::close(bool) {
     epoll_ = wake_ = -1;
 }
 
-int32_t EpollPoller::add(intptr_t fd, uintptr_t word, void **) {
-    assert(word != wake_word && fd >= 0);
-    epoll_event event = every_edge(word);
+// A registration is the word until a writer waits, if each write would cause an edge; otherwise it is null.
+int32_t EpollPoller::add(intptr_t fd, uintptr_t word, void **registration) {
+    assert(word != wake_word && fd >= 0 && (!*registration || reinterpret_cast<uintptr_t>(*registration) == word));
+    epoll_event event = event_of(*registration ? every_edge & ~uint32_t{EPOLLOUT} : every_edge, word);
     return epoll_ctl(epoll_, EPOLL_CTL_ADD, static_cast<int>(fd), &event) == 0 ? 0 : os::last_error();
+}
+
+// The change also reports room that is there already. It fails only if the descriptor was closed elsewhere.
+void EpollPoller::report_room(intptr_t fd, void *&registration) {
+    epoll_event event = event_of(every_edge, reinterpret_cast<uintptr_t>(registration));
+    epoll_ctl(epoll_, EPOLL_CTL_MOD, static_cast<int>(fd), &event);
+    registration = nullptr;
 }
 
 // Closing the descriptor is not enough: a duplicate of it would keep the registration alive.
@@ -90,7 +100,7 @@ bool EpollPoller::remove(intptr_t fd, void *) {
 
 bool EpollPoller::knows(intptr_t fd, uintptr_t word) {
     assert(word != wake_word && fd >= 0);
-    epoll_event same = every_edge(word);
+    epoll_event same = event_of(every_edge, word);
     return epoll_ctl(epoll_, EPOLL_CTL_MOD, static_cast<int>(fd), &same) == 0;
 }
 

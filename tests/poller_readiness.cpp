@@ -72,6 +72,35 @@ TEST_CASE("a_direction_that_is_wanted_twice_is_reported") {
     CHECK(watched.reported(1, readable));
 }
 
+// A datagram that leaves the buffer of its socket is an event of room for more, and so costs a wait.
+TEST_CASE("where_every_write_is_an_event_room_is_reported_once_a_writer_waits") {
+    for (int type : {SOCK_STREAM, SOCK_DGRAM}) {
+        Watched watched;
+        Pair pair = socket_pair(type);
+        make_nonblocking(pair.near);
+        watched.registrations[1] = reinterpret_cast<void *>(uintptr_t(1));
+        REQUIRE(watched.poller.add(pair.near, 1, &watched.registrations[1]) == 0);
+        watched.settle();
+        for (int round = 0; round < 3; round++) {
+            put(pair.near, "x");
+            take(pair.far);
+            if (std::string(zyntax_runtime_backend()) == "epoll") CHECK(watched.wait(0) == 0);
+        }
+        for (int round = 0; round < 3; round++) {
+            while (send_some(pair.near, "x", 1) == 1) continue;
+            REQUIRE(would_block());
+            watched.settle();
+            bool late = round == 1; // the room is there before the writer asks
+            if (late) take(pair.far);
+            watched.want(pair.near, 1, writable);
+            if (!late) take(pair.far);
+            CHECK(watched.reported(1, writable));
+            watched.forget();
+        }
+        watched.remove(pair.near, 1);
+    }
+}
+
 TEST_CASE("room_to_write_is_reported") {
     Watched watched;
     for (bool tcp : {false, true}) {
