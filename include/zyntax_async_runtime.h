@@ -92,13 +92,18 @@
  *  Ports            ZYNTAX_LISTEN_SHARED is ZYNTAX_ENOSYS on Windows and WASI. On macOS, NetBSD and OpenBSD it does not
  *                  spread the connections: one of the listeners gets them all. On Windows a port is also in use while
  *                  connections that its listener accepted are alive. OpenBSD's NULL address is IPv6 only.
+ *  Datagrams        The length of a datagram that was cut off, ZYNTAX_ECONNREFUSED: see zyntax_udp_recv and _connect.
+ *                  On macOS and the BSDs a socket with a peer refuses another destination (ZYNTAX_EINVAL). Only Linux
+ *                  and Windows join IPv4 groups on a socket that has IPv6 and IPv4. OpenBSD has no such sockets: there
+ *                  NULL is IPv6 only. WASI has no datagrams: ZYNTAX_ENOSYS.
  *  Winsock          Is started while a runtime lives: a host with its own sockets starts it for itself. A UDP socket
- *                  given to zyntax_io_open no longer reports that a datagram had no receiver.
+ *                  of zyntax_udp_open or zyntax_io_open does not report that a datagram had no receiver.
  *  Options          ZYNTAX_KEEP_ALIVE on OpenBSD keeps the system's time. ZYNTAX_MULTICAST_LOOP is the receiver's
- * option on Windows, elsewhere the sender's. Lateness         Of a timer, on an idle machine: up to the system's tick
- * on Windows (1 to 16 ms); up to 1 ms before Linux 5.11, and with poll outside Linux and FreeBSD. macOS stops the clock
- * while it sleeps. Errors           An error without a close match here keeps Linux's number on Linux and, if it has
- * one, on Windows; elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are preserved as errno is.
+ *                  option on Windows, elsewhere the sender's.
+ *  Lateness         Of a timer, on an idle machine: up to the system's tick on Windows (1 to 16 ms); up to 1 ms before
+ *                  Linux 5.11, and with poll outside Linux and FreeBSD. macOS stops the clock while it sleeps.
+ *  Errors           An error without a close match here keeps Linux's number on Linux and, if it has one, on Windows;
+ *                  elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are preserved as errno is.
  *  Signals          Windows runs handlers on separate threads. With kqueue on Linux zyntax_wake_from_signal is not
  *                  safe, as libkqueue locks.
  *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: no call does both at once.
@@ -933,6 +938,65 @@ ZYNTAX_API int32_t zyntax_channel_try_recv(zyntax_channel *channel, void *item) 
 /* ------------------------------------------------------------------------------------------------------------------
  * 13. Datagrams and Unix-domain sockets
  * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Opens a UDP socket. [rt] `local` is copied. NULL: every interface, IPv6 and IPv4 where the system can, and a free
+ * port. Port 0: a free port; zyntax_io_local tells which. An IPv6 address has IPv6 only, and an IPv4-mapped one is the
+ * IPv4 address. The port is exclusive, unless all of its sockets were opened with ZYNTAX_LISTEN_SHARED: the system then
+ * spreads datagrams among them, and each gets those of its multicast groups.
+ * zyntax_io_read, _write, _ready, _close and _detach work as on any handle: a write sends to the connected peer, and a
+ * read does not tell that a datagram was cut off.
+ * Returns 0, or ZYNTAX_EINVAL (NULL, an unknown flag or family, a link-local address without a scope),
+ * ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EAFNOSUPPORT, ZYNTAX_EACCES, ZYNTAX_ENOSYS (as
+ * zyntax_tcp_listen_with), ZYNTAX_EMFILE, ZYNTAX_ENOMEM or similar. Since 0.3. */
+ZYNTAX_API int32_t zyntax_udp_open(zyntax_runtime *runtime, const zyntax_address *local, uint32_t flags,
+                                   zyntax_io **out) ZYNTAX_NOEXCEPT;
+
+/* Sets the peer of a datagram socket, which replaces an earlier one; NULL: none. [rt] Only datagrams from the peer are
+ * received then, and those that have arrived already. If the network reports that the peer's port has no receiver, one
+ * send or receive hears ZYNTAX_ECONNREFUSED, and the socket stays usable. (Not on Windows.) Without a peer a socket
+ * hears nothing of that. Nothing is sent.
+ * Returns 0, or ZYNTAX_EINVAL (port 0, an unknown family), ZYNTAX_EAFNOSUPPORT (IPv6 on an IPv4 socket, or IPv4 on one
+ * that has IPv6 only), ZYNTAX_ESTALE, ZYNTAX_EOPNOTSUPP (no datagram socket), or an error of the system, such as
+ * ZYNTAX_ENETUNREACH; the socket then has no peer. ZYNTAX_EADDRINUSE: when the socket left its former peer, another
+ * program took the free port that Linux had chosen. Since 0.3. */
+ZYNTAX_API int32_t zyntax_udp_connect(zyntax_io *io, const zyntax_address *peer) ZYNTAX_NOEXCEPT;
+
+/* Sends one datagram: tries first, waits when there is no room. [rt] `to` NULL: to the connected peer. An IPv4 address
+ * works on a socket that has IPv6 and IPv4. A `len` of 0 sends an empty datagram. The longest has 65,507 bytes (IPv6:
+ * 65,527). That it was sent does not mean that it arrives.
+ * *result: `len`, or ZYNTAX_EMSGSIZE, ZYNTAX_ENOTCONN (no peer), ZYNTAX_ECONNREFUSED (see zyntax_udp_connect; nothing
+ * was sent), ZYNTAX_EINVAL, ZYNTAX_EAFNOSUPPORT, ZYNTAX_EOPNOTSUPP (no datagram socket), ZYNTAX_EACCES (a broadcast
+ * that the socket does not allow), ZYNTAX_ENETUNREACH, ZYNTAX_ENOBUFS (the datagram was dropped) and the like, or as
+ * zyntax_io_write. Unix datagram sockets send to their peer only. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_udp_send(zyntax_io *io, zyntax_op *op, const void *buf, size_t len,
+                                      const zyntax_address *to, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* `len`, or 1 for an empty datagram, or an error as zyntax_udp_send. [rt] `buf` and *to must live until then.
+ * Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_udp_send(zyntax_io *io, const void *buf, size_t len,
+                                                   const zyntax_address *to) ZYNTAX_NOEXCEPT;
+
+/* Receives one datagram: tries first, waits when there is none. [rt] Its first `len` bytes are stored, and the rest of
+ * it is lost. *from, unless NULL, becomes the sender's address: family 4 also on a socket that has IPv6 and IPv4,
+ * family 0 for a Unix socket. Any number of tasks may wait; a datagram goes to one of them. *result: the datagram's
+ * length: 0 for an empty one, more than `len` for one that was cut off (`len` + 1 where the system does not tell:
+ * Windows, macOS, the BSDs). A `len` of 0 takes a datagram, too. Or ZYNTAX_ECONNREFUSED (see zyntax_udp_connect),
+ * ZYNTAX_EOPNOTSUPP (no datagram socket), ZYNTAX_EINVAL, or as zyntax_io_read. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_udp_recv(zyntax_io *io, zyntax_op *op, void *buf, size_t len, zyntax_address *from,
+                                      Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* The length of a datagram, as zyntax_udp_recv, + 1; or an error. [rt] `buf` and *from must live until then.
+ * Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_udp_recv(zyntax_io *io, void *buf, size_t len,
+                                                   zyntax_address *from) ZYNTAX_NOEXCEPT;
+
+/* Joins (`join` 1) or leaves (0) a multicast group on an interface. [rt] Interface 0: the scope of *group, or the
+ * system's choice. The port of *group does not matter.
+ * Returns 0, or ZYNTAX_EINVAL (NULL, another `join`, no multicast address, an unknown interface), ZYNTAX_EADDRINUSE (a
+ * member already), ZYNTAX_EADDRNOTAVAIL (no member), ZYNTAX_EAFNOSUPPORT (as zyntax_udp_connect), ZYNTAX_ESTALE,
+ * ZYNTAX_EOPNOTSUPP (no datagram socket), or an error of the system. Since 0.3. */
+ZYNTAX_API int32_t zyntax_udp_member(zyntax_io *io, const zyntax_address *group, uint32_t interface_index,
+                                     int32_t join) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
  * 14. Signals, child processes, files

@@ -9,8 +9,6 @@ namespace zyntax::os {
 
 namespace {
 
-const sockaddr *as_sockaddr(const Address *address) { return reinterpret_cast<const sockaddr *>(address->bytes); }
-
 // Closes a new socket after a failure, and returns the error.
 int32_t give_up(intptr_t fd, int32_t error) {
     close(fd);

@@ -67,8 +67,13 @@ inline bool connect_goes_on() { return errno == EINPROGRESS || errno == EINTR; }
 #endif
 
 // A new socket, non-blocking and not inherited, or an error.
-intptr_t new_stream(int family);
+intptr_t new_socket(int family, int type);
+inline intptr_t new_stream(int family) { return new_socket(family, SOCK_STREAM); }
 intptr_t accept_stream(intptr_t listener);
+
+inline const sockaddr *as_sockaddr(const Address *address) {
+    return reinterpret_cast<const sockaddr *>(address->bytes);
+}
 
 inline bool set_option(intptr_t fd, int level, int name, int value) {
     return setsockopt(to_socket(fd), level, name, reinterpret_cast<const char *>(&value), sizeof value) == 0;

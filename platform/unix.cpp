@@ -263,12 +263,12 @@ int32_t open_pipe(int (&ends)[2]) {
     return 0;
 }
 
-intptr_t new_stream(int family) {
+intptr_t new_socket(int family, int type) {
 #ifdef SOCK_CLOEXEC
-    int made = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int made = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (made >= 0) return made;
 #endif
-    int fd = close_on_exec_nonblocking(socket(family, SOCK_STREAM, 0));
+    int fd = close_on_exec_nonblocking(socket(family, type, 0));
     return fd >= 0 ? fd : last_error();
 }
 

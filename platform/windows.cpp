@@ -76,6 +76,14 @@ int32_t make_nonblocking(intptr_t fd) {
     return ioctlsocket(to_socket(fd), static_cast<long>(FIONBIO), &on) == 0 ? 0 : last_error();
 }
 
+// Reports that an earlier datagram met no receiver, or travelled too far, would make the next receive fail.
+void ignore_reports(SOCKET datagrams) {
+    constexpr DWORD reports[] = {SIO_UDP_CONNRESET, _WSAIOW(IOC_VENDOR, 15)}; // the other is SIO_UDP_NETRESET
+    BOOL off = FALSE;
+    DWORD none;
+    for (DWORD report : reports) WSAIoctl(datagrams, report, &off, sizeof off, nullptr, 0, &none, nullptr, nullptr);
+}
+
 // A new socket made non-blocking and not inherited, or an error.
 intptr_t ready_for_use(SOCKET socket) {
     if (socket == INVALID_SOCKET) return last_error();
@@ -194,15 +202,10 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     return GetFileType(reinterpret_cast<HANDLE>(fd)) == FILE_TYPE_UNKNOWN ? ZYNTAX_EBADF : ZYNTAX_EPERM;
 }
 
-// A datagram socket also ignores port-unreachable reports: they would make the next receive fail.
 int32_t set_nonblocking(intptr_t fd, bool *was_blocking) {
     *was_blocking = false; // Winsock has no call that tells
-    BOOL off = FALSE;
-    DWORD none;
     int type = 0;
-    if (get_option(fd, SOL_SOCKET, SO_TYPE, &type) && type == SOCK_DGRAM) {
-        WSAIoctl(to_socket(fd), SIO_UDP_CONNRESET, &off, sizeof off, nullptr, 0, &none, nullptr, nullptr);
-    }
+    if (get_option(fd, SOL_SOCKET, SO_TYPE, &type) && type == SOCK_DGRAM) ignore_reports(to_socket(fd));
     return make_nonblocking(fd);
 }
 
@@ -240,11 +243,12 @@ uint32_t poll_now(intptr_t fd, uint32_t interest) {
 
 void close(intptr_t fd) { closesocket(to_socket(fd)); }
 
-intptr_t new_stream(int family) {
+intptr_t new_socket(int family, int type) {
     constexpr DWORD flags = WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT;
-    SOCKET socket = WSASocketW(family, SOCK_STREAM, 0, nullptr, 0, flags);
+    SOCKET socket = WSASocketW(family, type, 0, nullptr, 0, flags);
     // Windows 7 before its service pack does not know the second flag.
-    if (socket == INVALID_SOCKET) socket = WSASocketW(family, SOCK_STREAM, 0, nullptr, 0, WSA_FLAG_OVERLAPPED);
+    if (socket == INVALID_SOCKET) socket = WSASocketW(family, type, 0, nullptr, 0, WSA_FLAG_OVERLAPPED);
+    if (type == SOCK_DGRAM) ignore_reports(socket);
     return ready_for_use(socket);
 }
 

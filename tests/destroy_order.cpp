@@ -41,6 +41,7 @@ struct Maker {
         zyntax_io *io = nullptr;
         CHECK(zyntax_io_open(rt, own, &io) == ZYNTAX_ECANCELED);
         CHECK(zyntax_tcp_listen(rt, "127.0.0.1", 0, &io) == ZYNTAX_ECANCELED);
+        CHECK(zyntax_udp_open(rt, nullptr, 0, &io) == ZYNTAX_ECANCELED);
         CHECK(at_once(connecting(rt, "127.0.0.1", 1, &io)) == ZYNTAX_ECANCELED);
         CHECK(at_once(connecting(rt, "localhost", 1, &io)) == ZYNTAX_ECANCELED);
         int64_t accepted = at_once(accepting(listener, &io));

@@ -1,6 +1,6 @@
 // When an allocation fails, the n-th or all from the n-th on: the documented error, nothing lost, nothing leaked.
 #include "channel_support.h"
-#include "io_support.h"
+#include "udp_support.h"
 
 using namespace support;
 
@@ -135,6 +135,33 @@ TEST_CASE("io_ready_says_enomem_or_waits") {
         is_enomem_or(unfinished, result, attempt);
         put(pair.far, "x");
         CHECK(await(attempt.rt, readiness(io, ZYNTAX_READABLE)) == ZYNTAX_READABLE);
+    });
+}
+
+TEST_CASE("udp_open_leaves_no_socket") {
+    until_it_succeeds([](Attempt &attempt) {
+        zyntax_io *io = nullptr;
+        int before = fd_count();
+        int32_t result = attempt.call([&] { return zyntax_udp_open(attempt.rt, nullptr, 0, &io); });
+        is_enomem_or(0, result, attempt);
+        if (result != 0) {
+            CHECK(fd_count() == before);
+            CHECK(attempt.rt.stats().io_open == 0);
+            CHECK(zyntax_udp_open(attempt.rt, nullptr, 0, &io) == 0);
+        }
+        zyntax_io *sender = open_udp(attempt.rt);
+        send_to(attempt.rt, sender, io, "x");
+        CHECK(receive_from(attempt.rt, io) == "x");
+    });
+}
+
+TEST_CASE("receiving_loses_no_datagram") {
+    until_it_succeeds([](Attempt &attempt) {
+        zyntax_io *from = open_udp(attempt.rt), *to = open_udp(attempt.rt);
+        char byte;
+        is_enomem_or(unfinished, attempt.poll(receiving(to, &byte, 1)), attempt);
+        send_to(attempt.rt, from, to, "x");
+        CHECK(receive_from(attempt.rt, to) == "x");
     });
 }
 

@@ -11,6 +11,7 @@ TEST_CASE("without_sockets_listening_and_connecting_are_enosys") {
     CHECK(zyntax_tcp_listen(rt, "127.0.0.1", 80, &io) == ZYNTAX_ENOSYS);
     CHECK(await(rt, connecting(rt, "::1", 80, &io)) == ZYNTAX_ENOSYS);
     CHECK(await(rt, connecting(rt, "a.name", 80, &io)) == ZYNTAX_ENOSYS);
+    CHECK(zyntax_udp_open(rt, nullptr, 0, &io) == ZYNTAX_ENOSYS);
     CHECK(io == nullptr);
     CHECK(rt.stats().io_open == 0);
     CHECK(await(rt, sleeping(rt, ms)) == 0);

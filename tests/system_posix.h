@@ -73,6 +73,11 @@ constexpr bool has_sequenced_packets = false;
 constexpr bool has_address_space_limit = true;
 constexpr bool has_sequenced_packets = true;
 #endif
+#ifdef __linux__
+constexpr bool tells_datagram_lengths = true; // also of those that were cut off
+#else
+constexpr bool tells_datagram_lengths = false;
+#endif
 
 constexpr int most_tasks = 1'000'000; // that a test has alive at once
 

@@ -43,6 +43,7 @@ constexpr bool has_descriptor_limit = false;
 constexpr bool has_event_descriptors = false;
 constexpr bool has_address_space_limit = false;
 constexpr bool has_sequenced_packets = false;
+constexpr bool tells_datagram_lengths = false;
 
 constexpr int most_tasks = 1'000'000; // that a test has alive at once
 

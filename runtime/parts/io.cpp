@@ -179,7 +179,7 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
     io->readiness = ready;
     // A message, or a part of a Unix stream, that leaves the socket's buffer makes room for more. Only TCP reports room
     // when a writer has missed it.
-    if (kind == os::Kind::messages || kind == os::Kind::socket) io->registration = io->handle;
+    if (os::is_socket(kind) && kind != os::Kind::tcp) io->registration = io->handle;
     int32_t error = runtime->poller.add(fd, to_bits(io->handle), &io->registration);
     if (error) {
         unreserve_io(runtime, io);

@@ -1,6 +1,7 @@
 // I/O handles: descriptors that are registered with the poller, with the operations that wait for them.
 #pragma once
 
+#include "../../platform/datagrams.h"
 #include "../runtime.h"
 
 namespace zyntax {
@@ -14,6 +15,7 @@ struct Io {
     bool gives_no_delay = false;   // set for a listener of ours: accepted sockets have TCP_NODELAY
     bool listens = false;          // set when the system has said so, never cleared
     bool was_blocking = false;     // set when it was opened as such: blocking again when its handle ends
+    os::Datagrams datagrams{};     // set when it was opened as such, or by the first call for datagrams; else unknown
     intptr_t fd = -1;              // -1: not registered; or closed elsewhere, and another handle has the number
     intptr_t unregistered = -1;    // a listener's accepted connection that the poller had no room for; or -1
     zyntax_op retry = 0;           // a listener's timer, until which its accepts rest; stale once that has ended

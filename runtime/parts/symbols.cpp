@@ -60,6 +60,8 @@
     X(zyntax_promise_spawn_child, "pp") \
     X(zyntax_promise_spawn_with, "ppppp") \
     X(zyntax_promise_timeout, "ppq") \
+    X(zyntax_promise_udp_recv, "pppzp") \
+    X(zyntax_promise_udp_send, "pppzp") \
     X(zyntax_promise_write, "pppz") \
     X(zyntax_promise_yield, "p") \
     X(zyntax_runtime_backend, "p") \
@@ -97,6 +99,11 @@
     X(zyntax_tcp_listen_with, "ipphup") \
     X(zyntax_tcp_port, "ip") \
     X(zyntax_tcp_shutdown, "ip") \
+    X(zyntax_udp_connect, "ipp") \
+    X(zyntax_udp_member, "ippui") \
+    X(zyntax_udp_open, "ippup") \
+    X(zyntax_udp_recv, "ipppzppp") \
+    X(zyntax_udp_send, "ipppzppp") \
     X(zyntax_wake_from_signal, "vp")
 // clang-format on
 

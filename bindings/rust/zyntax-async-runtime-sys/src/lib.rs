@@ -595,4 +595,42 @@ functions! {
     fn zyntax_file_detach(file: *mut zyntax_file, fd: *mut isize) -> i32;
     fn zyntax_channel_try_send(channel: *mut zyntax_channel, item: *const c_void) -> i32;
     fn zyntax_channel_try_recv(channel: *mut zyntax_channel, item: *mut c_void) -> i32;
+    fn zyntax_udp_open(
+        runtime: *mut zyntax_runtime,
+        local: *const zyntax_address,
+        flags: u32,
+        out: *mut *mut zyntax_io,
+    ) -> i32;
+    fn zyntax_udp_connect(io: *mut zyntax_io, peer: *const zyntax_address) -> i32;
+    fn zyntax_udp_send(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        buf: *const c_void,
+        len: usize,
+        to: *const zyntax_address,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_udp_send(
+        io: *mut zyntax_io,
+        buf: *const c_void,
+        len: usize,
+        to: *const zyntax_address,
+    ) -> *mut zyntax_promise;
+    fn zyntax_udp_recv(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        buf: *mut c_void,
+        len: usize,
+        from: *mut zyntax_address,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_udp_recv(
+        io: *mut zyntax_io,
+        buf: *mut c_void,
+        len: usize,
+        from: *mut zyntax_address,
+    ) -> *mut zyntax_promise;
+    fn zyntax_udp_member(io: *mut zyntax_io, group: *const zyntax_address, interface_index: u32, join: i32) -> i32;
 }
