@@ -106,6 +106,9 @@
  *                  elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are preserved as errno is.
  *  Signals          Windows runs handlers on separate threads. With kqueue on Linux zyntax_wake_from_signal is not
  *                  safe, as libkqueue locks.
+ *  Unix sockets    On macOS and the BSDs a listener whose queue is full is ZYNTAX_ECONNREFUSED: zyntax_unix_connect
+ *                  does not wait there. Windows has such sockets since Windows 10 (else ZYNTAX_EAFNOSUPPORT), but
+ *                  zyntax_unix_pair, _send_fd and _recv_fd are ZYNTAX_ENOSYS there. On WASI all of them are.
  *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: no call does both at once.
  *  poll             The cost of a wait grows with the number of open handles. On Linux a drive ends with ZYNTAX_EINVAL,
  *                  and nothing is lost, while RLIMIT_NOFILE is not above that number.
@@ -997,6 +1000,63 @@ ZYNTAX_API zyntax_promise *zyntax_promise_udp_recv(zyntax_io *io, void *buf, siz
  * ZYNTAX_EOPNOTSUPP (no datagram socket), or an error of the system. Since 0.3. */
 ZYNTAX_API int32_t zyntax_udp_member(zyntax_io *io, const zyntax_address *group, uint32_t interface_index,
                                      int32_t join) ZYNTAX_NOEXCEPT;
+/* Listens on a path, as a Unix-domain stream socket. [rt] `len` is the number of bytes of `path`, without a NUL; a path
+ * may fill all the room that the system has (108 bytes on Linux and Windows, 104 on macOS and the BSDs). On Linux a
+ * leading NUL makes an abstract name: all bytes count, and there is no file.
+ * zyntax_tcp_accept accepts from the handle, and zyntax_tcp_shutdown shuts an accepted connection down. zyntax_io_close
+ * closes the handle. The library unlinks nothing: a path that exists is ZYNTAX_EADDRINUSE, also the socket file of a
+ * process that has ended, and the file stays when the handle is closed. The file's mode is 0777 less umask.
+ * Returns 0 or ZYNTAX_EINVAL (NULL, a len that is 0 or too long, a NUL inside of a path, an abstract name on another
+ * system than Linux), ZYNTAX_EADDRINUSE, ZYNTAX_ENOENT, ZYNTAX_ENOTDIR, ZYNTAX_EACCES, ZYNTAX_EMFILE, ZYNTAX_ENOMEM,
+ * ZYNTAX_ENOSYS, or another error of the system. On failure there is no file, unless the system refused to register the
+ * socket (ZYNTAX_ENOSPC). Since 0.3. */
+ZYNTAX_API int32_t zyntax_unix_listen(zyntax_runtime *runtime, const char *path, size_t len,
+                                      zyntax_io **out) ZYNTAX_NOEXCEPT;
+
+/* Connects to a path or an abstract name, as in zyntax_unix_listen. [rt] The path is copied by the first call. While
+ * the listener's queue is full the call waits. Linux has no event for that: it tries again within 50 ms. The only time
+ * limit is zyntax_join_until on the task.
+ * *result: 0 and *out, or ZYNTAX_EINVAL as zyntax_unix_listen, ZYNTAX_ENOENT, ZYNTAX_ECONNREFUSED (nobody listens:
+ * another kind of file, or the socket file of a process that has ended), ZYNTAX_EACCES, ZYNTAX_EOPNOTSUPP (a socket
+ * that is no stream), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_ECANCELED (the runtime is being destroyed), ZYNTAX_ENOSYS,
+ * or another error of the system. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_unix_connect(zyntax_runtime *runtime, zyntax_op *op, const char *path, size_t len,
+                                          Waker *waker, zyntax_io **out, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* The same as a promise, which begins with this call: a zyntax_io * as a number, or an error. [rt] The path is copied.
+ * Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_unix_connect(const char *path, size_t len) ZYNTAX_NOEXCEPT;
+
+/* Two Unix-domain stream sockets that are connected to each other. [rt] Returns 0, ZYNTAX_EINVAL (NULL, or the same
+ * pointer twice), ZYNTAX_EMFILE, ZYNTAX_ENFILE, ZYNTAX_ENOMEM, ZYNTAX_ENOSPC, ZYNTAX_ECANCELED or ZYNTAX_ENOSYS
+ * (Windows, WASI); on failure both are untouched. Since 0.3. */
+ZYNTAX_API int32_t zyntax_unix_pair(zyntax_runtime *runtime, zyntax_io **one, zyntax_io **other) ZYNTAX_NOEXCEPT;
+
+/* Sends a descriptor and one zero byte over a Unix-domain stream socket, after everything that was written before. [rt]
+ * The receiver gets a duplicate. The caller keeps `fd`, which must stay open until the result has come.
+ * *result: 1, or ZYNTAX_EBADF (`fd` is no open descriptor), ZYNTAX_EOPNOTSUPP (`io` is no Unix-domain stream socket, or
+ * the system does not pass such a descriptor), ZYNTAX_EPIPE, ZYNTAX_ENOTCONN, ZYNTAX_EMFILE (more are on their way than
+ * the system lets one user have), ZYNTAX_ENOSYS (Windows, WASI); otherwise as zyntax_io_write. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_unix_send_fd(zyntax_io *io, zyntax_op *op, intptr_t fd, Waker *waker,
+                                          int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* The same as a promise: 1, or an error. [rt] Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_unix_send_fd(zyntax_io *io, intptr_t fd) ZYNTAX_NOEXCEPT;
+
+/* Receives one byte with a descriptor from a Unix-domain stream socket. [rt] *fd is the caller's to close. It is
+ * close-on-exec; whether it blocks is as the sender left it.
+ * *result: 1 and *fd; 0 at the end of the stream; ZYNTAX_EPROTO for a byte that has no descriptor, or more than one
+ * (the byte is consumed, and all of its descriptors are closed); ZYNTAX_EMFILE while the process can have no further
+ * descriptor (nothing is consumed, unless another thread takes the last number at that moment); ZYNTAX_EOPNOTSUPP and
+ * ZYNTAX_ENOSYS as zyntax_unix_send_fd; otherwise as zyntax_io_read. *fd is written with the result 1 only.
+ * Descriptors that zyntax_io_read meets are closed. So are those that are still on their way when the receiving socket
+ * is closed. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_unix_recv_fd(zyntax_io *io, zyntax_op *op, intptr_t *fd, Waker *waker,
+                                          int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* The same as a promise: the descriptor + 1, as a value is never 0, or ZYNTAX_EOF, or an error. [rt] A descriptor that
+ * no poll has taken is closed with the task, or when a time limit ends the promise. Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_unix_recv_fd(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
  * 14. Signals, child processes, files

@@ -18,6 +18,7 @@ STANDARD = {
     'platform/addresses.cpp', 'platform/addresses.h',
     'platform/datagrams.cpp', 'platform/datagrams.h', 'platform/datagrams_transfer.cpp',
     'platform/files.h', 'platform/files_unix.cpp', 'platform/files_windows.cpp',
+    'platform/passed_descriptors.cpp',
     'platform/processes.h', 'platform/processes_unix.cpp', 'platform/processes_windows.cpp',
     'platform/signals.h', 'platform/signals_unix.cpp', 'platform/signals_windows.cpp',
     'platform/socket_options.cpp', 'platform/socket_options.h',

@@ -62,6 +62,9 @@
     X(zyntax_promise_timeout, "ppq") \
     X(zyntax_promise_udp_recv, "pppzp") \
     X(zyntax_promise_udp_send, "pppzp") \
+    X(zyntax_promise_unix_connect, "ppz") \
+    X(zyntax_promise_unix_recv_fd, "pp") \
+    X(zyntax_promise_unix_send_fd, "ppz") \
     X(zyntax_promise_write, "pppz") \
     X(zyntax_promise_yield, "p") \
     X(zyntax_runtime_backend, "p") \
@@ -104,6 +107,11 @@
     X(zyntax_udp_open, "ippup") \
     X(zyntax_udp_recv, "ipppzppp") \
     X(zyntax_udp_send, "ipppzppp") \
+    X(zyntax_unix_connect, "ipppzppp") \
+    X(zyntax_unix_listen, "ippzp") \
+    X(zyntax_unix_pair, "ippp") \
+    X(zyntax_unix_recv_fd, "ippppp") \
+    X(zyntax_unix_send_fd, "ippzpp") \
     X(zyntax_wake_from_signal, "vp")
 // clang-format on
 

@@ -92,9 +92,10 @@ intptr_t next_connection(Io *listener) {
     intptr_t fd = listener->unregistered;
     listener->unregistered = -1;
     if (fd >= 0) return fd;
-    fd = os::accept(listener->fd, !listener->gives_no_delay);
+    bool set_no_delay = !listener->gives_no_delay && listener->kind != os::Kind::local;
+    fd = os::accept(listener->fd, set_no_delay);
     for (int tries = 1; os::accept_passes(fd) && tries < dead_connections; tries++)
-        fd = os::accept(listener->fd, !listener->gives_no_delay);
+        fd = os::accept(listener->fd, set_no_delay);
     return fd;
 }
 

@@ -633,4 +633,37 @@ functions! {
         from: *mut zyntax_address,
     ) -> *mut zyntax_promise;
     fn zyntax_udp_member(io: *mut zyntax_io, group: *const zyntax_address, interface_index: u32, join: i32) -> i32;
+    fn zyntax_unix_listen(
+        runtime: *mut zyntax_runtime,
+        path: *const c_char,
+        len: usize,
+        out: *mut *mut zyntax_io,
+    ) -> i32;
+    fn zyntax_unix_connect(
+        runtime: *mut zyntax_runtime,
+        op: *mut zyntax_op,
+        path: *const c_char,
+        len: usize,
+        waker: *mut Waker,
+        out: *mut *mut zyntax_io,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_unix_connect(path: *const c_char, len: usize) -> *mut zyntax_promise;
+    fn zyntax_unix_pair(runtime: *mut zyntax_runtime, one: *mut *mut zyntax_io, other: *mut *mut zyntax_io) -> i32;
+    fn zyntax_unix_send_fd(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        fd: isize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_unix_send_fd(io: *mut zyntax_io, fd: isize) -> *mut zyntax_promise;
+    fn zyntax_unix_recv_fd(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        fd: *mut isize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_unix_recv_fd(io: *mut zyntax_io) -> *mut zyntax_promise;
 }

@@ -1,0 +1,49 @@
+// Leaves of Unix-domain sockets: connect, and the descriptors that they pass.
+#include "leaf.h"
+
+using namespace zyntax;
+
+namespace {
+
+// A descriptor as a value is its number + 1, as 0 is a number.
+void close_descriptor_value(int64_t value) {
+    os::KeepErrors keep;
+    os::close(static_cast<intptr_t>(value - 1));
+}
+
+} // namespace
+
+// It begins at once, so that the operation copies the path.
+zyntax_promise *zyntax_promise_unix_connect(const char *path, size_t len) noexcept {
+    if (!path) return failing(ZYNTAX_EINVAL);
+    auto poll = [=](Leaf *leaf, Waker *waker) mutable -> int64_t {
+        int64_t result;
+        zyntax_io *connection;
+        const char *bytes = path;
+        path = nullptr; // the caller's memory: only the first call may read it
+        Runtime *runtime = leaf->task->runtime;
+        if (zyntax_unix_connect(runtime, &leaf->op_id, bytes, len, waker, &connection, &result) == POLL_PENDING)
+            return 0;
+        return connection_value(leaf, result, connection);
+    };
+    return promise_of(begin_leaf(make_leaf_of(poll)));
+}
+
+zyntax_promise *zyntax_promise_unix_send_fd(zyntax_io *io, intptr_t fd) noexcept {
+    return promise_of(make_leaf_of([=](Leaf *leaf, Waker *waker) -> int64_t {
+        int64_t result;
+        return zyntax_unix_send_fd(io, &leaf->op_id, fd, waker, &result) == POLL_PENDING ? 0 : result;
+    }));
+}
+
+zyntax_promise *zyntax_promise_unix_recv_fd(zyntax_io *io) noexcept {
+    return promise_of(make_leaf_of([=](Leaf *leaf, Waker *waker) -> int64_t {
+        int64_t result;
+        intptr_t fd;
+        if (zyntax_unix_recv_fd(io, &leaf->op_id, &fd, waker, &result) == POLL_PENDING) return 0;
+        if (result == 0) return ZYNTAX_EOF;
+        if (result < 0) return result;
+        leaf->discard = close_descriptor_value;
+        return int64_t{fd} + 1;
+    }));
+}
