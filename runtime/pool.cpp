@@ -2,38 +2,14 @@
 // find an object, and never during a wait.
 #include "pool.h"
 #include "../platform/allocator.h"
+#include "lock.h"
 
 namespace zyntax {
 
 namespace {
 
-// A spin lock is enough: its holders never wait. The holder is a process, not a thread: a forked child takes the lock
-// over, because the thread that held it does not exist there. Each step of a change is one store; after a fork at any
-// step the child loses some objects at most.
-class Lock {
-public:
-    Lock() : process_(os::process_mark() + 1) {
-        for (;;) {
-            uint32_t holder = 0;
-            if (held_by.compare_exchange_strong(holder, process_, std::memory_order_acquire)) return;
-            if (holder != process_ && held_by.compare_exchange_strong(holder, process_, std::memory_order_acquire))
-                return;
-            os::yield();
-        }
-    }
-    ~Lock() {
-        assert(held_by.load(std::memory_order_relaxed) == process_);
-        held_by.store(0, std::memory_order_release);
-    }
-    Lock(const Lock &) = delete;
-    Lock &operator=(const Lock &) = delete;
-
-private:
-    static constinit std::atomic<uint32_t> held_by;
-    os::KeepErrors keep_; // a holder may ask the system for memory
-    uint32_t process_;
-};
-constinit std::atomic<uint32_t> Lock::held_by;
+// Each step of a change is one store. After a fork at any step the child loses some objects at most.
+constinit std::atomic<uint32_t> pools_held_by;
 
 } // namespace
 
@@ -70,7 +46,7 @@ bool PoolMemory::add() {
 }
 
 uint32_t PoolMemory::take_block() {
-    Lock lock;
+    Lock lock(&pools_held_by);
     if (uint32_t first = free_) {
         assert(first >= layout_.first_block && first < fresh_);
         free_ = link(first);
@@ -83,7 +59,7 @@ uint32_t PoolMemory::take_block() {
 }
 
 void PoolMemory::give_blocks(uint32_t first) {
-    Lock lock;
+    Lock lock(&pools_held_by);
     while (first) {
         assert(first >= layout_.first_block && first < fresh_);
         uint32_t next = link(first);
