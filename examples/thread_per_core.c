@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One runtime per core, nothing shared but a port. Every core listens on it with a socket of its own, which
- * ZYNTAX_LISTEN_SHARED allows, and the kernel spreads the connections; where ports cannot be shared so, as on
- * Windows, a core takes a port of its own. Clients on every core connect and are told which core answered. Each posts
- * that to core 0 with zyntax_runtime_post, and core 0 counts: only its thread touches the counts, so there is no lock.
- * After the last report it stops all runtimes.
+ * One runtime per core. Every core listens on one TCP port with a socket of its own, which ZYNTAX_LISTEN_SHARED allows,
+ * and the kernel spreads the connections. Where TCP ports cannot be shared, as on Windows, each core takes a port of
+ * its own. Clients on every core connect and are told which core answered. The cores share one queue between threads, a
+ * zyntax_port: each client sends its report there, and a task of core 0 counts the reports. Only that task touches the
+ * counts, so there is no lock. After the last report it stops all runtimes.
  *
  *     thread_per_core [cores]
  *
@@ -44,16 +44,30 @@ enum { NOBODY = 255 };
 static Core cores[MAX_CORES];
 static int core_count;
 
-/* ---- core 0 counts: all this is only touched on its thread ---- */
+/* ---- core 0 counts ---- */
 
-static int reports;
-static int answered_by[MAX_CORES];
+static zyntax_port *reports; /* of which core answered, a byte each */
 
-static void report(void *argument) {
-    const Client *client = argument;
-    if (client->answered_by != NOBODY) answered_by[client->answered_by]++;
-    if (++reports < core_count * CLIENTS_PER_CORE) return;
+typedef struct Counter {
+    zyntax_op op;
+    unsigned char answered_by;
+    int count;
+    int of_core[MAX_CORES];
+} Counter;
+
+static Counter counter;
+
+static PollStatus counter_poll(FutureState state, Waker *waker) {
+    Counter *s = state;
+    int64_t result;
+    while (s->count < core_count * CLIENTS_PER_CORE) {
+        if (zyntax_port_recv(reports, &s->op, &s->answered_by, waker, &result) == POLL_PENDING) return POLL_PENDING;
+        if (result <= 0) return POLL_READY;
+        if (s->answered_by != NOBODY) s->of_core[s->answered_by]++;
+        s->count++;
+    }
     for (int i = 0; i < core_count; i++) zyntax_runtime_stop(cores[i].runtime);
+    return POLL_READY;
 }
 
 /* ---- the client: connects, reads which core answered, reports ---- */
@@ -62,24 +76,26 @@ static PollStatus client_poll(FutureState state, Waker *waker) {
     Client *s = state;
     int64_t result;
     if (s->state_id == 1) goto await_read;
+    if (s->state_id == 2) goto await_send;
     if (zyntax_tcp_connect(zyntax_current_runtime(), &s->op, "127.0.0.1", s->port, waker, &s->io, &result) ==
         POLL_PENDING)
         return POLL_PENDING;
-    if (result < 0) return POLL_READY;
-    s->state_id = 1;
+    s->state_id = result < 0 ? 2 : 1;
+    if (result < 0) goto await_send;
 await_read:
     if (zyntax_io_read(s->io, &s->op, &s->answered_by, 1, waker, &result) == POLL_PENDING) return POLL_PENDING;
     if (result <= 0) s->answered_by = NOBODY;
+    s->state_id = 2;
+await_send: /* waits while core 0 has more reports than it has counted */
+    if (zyntax_port_send(reports, &s->op, &s->answered_by, waker, &result) == POLL_PENDING) return POLL_PENDING;
     return POLL_READY;
 }
 
 static void client_drop(FutureState state, int32_t outcome) {
     Client *s = state;
+    (void)outcome;
     zyntax_op_cancel(&s->op);
     if (s->io != NULL) zyntax_io_close(s->io);
-    if (outcome != 0 || zyntax_runtime_post(cores[0].runtime, report, s) == 0) return;
-    fprintf(stderr, "thread_per_core: no memory for a report\n");
-    abort();
 }
 
 /* ---- the server: answers every connection with the number of its core ---- */
@@ -174,13 +190,18 @@ int main(int argc, char **argv) {
     core_count = argc > 1 ? atoi(argv[1]) : system_cores();
     if (core_count < 1) core_count = 1;
     if (core_count > MAX_CORES) core_count = MAX_CORES;
+    check(zyntax_port_create(16, 1, &reports), "port");
     for (int i = 0; i < core_count; i++) core_prepare(i);
+    zyntax_task *task = zyntax_runtime_spawn(cores[0].runtime, &counter, counter_poll);
+    check(task != NULL ? 0 : ZYNTAX_ENOMEM, "counter");
     for (int i = 0; i < core_count; i++)
         if (system_thread_start(&cores[i].thread, core_run, &cores[i]) != 0) check(ZYNTAX_EAGAIN, "thread");
     for (int i = 0; i < core_count; i++) system_thread_join(cores[i].thread);
     int total = 0;
-    for (int i = 0; i < core_count; total += answered_by[i++]) printf("core %d answered %d\n", i, answered_by[i]);
+    for (int i = 0; i < core_count; total += counter.of_core[i++])
+        printf("core %d answered %d\n", i, counter.of_core[i]);
     printf("%d of %d requests reported\n", total, core_count * CLIENTS_PER_CORE);
     for (int i = 0; i < core_count; i++) zyntax_runtime_destroy(cores[i].runtime);
+    zyntax_port_destroy(reports);
     return total == core_count * CLIENTS_PER_CORE ? EXIT_SUCCESS : EXIT_FAILURE;
 }

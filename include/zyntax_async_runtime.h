@@ -13,6 +13,9 @@
  *   5. I/O                          12. Addresses, names, sockets
  *                                   13. Datagrams and Unix-domain sockets
  *                                   14. Signals, child processes, files
+ *                                   15. Tasks that belong together
+ *                                   16. Between threads
+ *                                   17. A trace one can look at
  *
  * CONVENTIONS
  *
@@ -1164,6 +1167,63 @@ ZYNTAX_API int32_t zyntax_file_close(zyntax_file *file) ZYNTAX_NOEXCEPT;
  * Returns 0, ZYNTAX_EBUSY, ZYNTAX_ESTALE, ZYNTAX_EINVAL for a NULL `fd`, or ZYNTAX_EBADF as zyntax_io_detach.
  * Since 0.3. */
 ZYNTAX_API int32_t zyntax_file_detach(zyntax_file *file, intptr_t *fd) ZYNTAX_NOEXCEPT;
+/* ------------------------------------------------------------------------------------------------------------------
+ * 15. Tasks that belong together
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 16. Between threads
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* A bounded queue of items between threads: tasks of any runtimes, and any threads; many senders to many receivers. A
+ * number with a generation. A port belongs to no runtime and outlives them. Its memory comes from the C library; 192
+ * bytes of each port are kept for stale handles, and are used again by later ports. */
+typedef struct zyntax_port zyntax_port;
+
+/* Creates a port for `capacity` items of `item_size` bytes; item_size 0 counts signals. [any]
+ * Returns 0, ZYNTAX_EINVAL (capacity 0, NULL), ZYNTAX_ENOMEM (also beyond a million ports). Since 0.3. */
+ZYNTAX_API int32_t zyntax_port_create(size_t capacity, size_t item_size, zyntax_port **out) ZYNTAX_NOEXCEPT;
+
+/* Sends a copy of *item; waits while the port is full. [rt] Must be called inside the poll of a task, of any runtime.
+ * Callers that wait are served first come, first served. A caller that was woken has its turn until its task's next
+ * poll, or until another caller asks while no thread drives the task's runtime: a runtime that stands still never stops
+ * the others. No item is lost or doubled when a caller that waits is cancelled or forgotten, or its runtime ends. A
+ * task that waits counts as held (zyntax_runtime_hold) for stall detection.
+ * *result: 0, ZYNTAX_EPIPE once the port is closed, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (destroyed while waiting),
+ * ZYNTAX_EINVAL (outside a poll, NULL), ZYNTAX_ENOMEM. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_port_send(zyntax_port *port, zyntax_op *op, const void *item, Waker *waker,
+                                       int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Receives into *item; waits while the port is empty. [rt] As zyntax_port_send. *result: 1 with an item, 0 when the
+ * port is closed and empty; errors as zyntax_port_send. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_port_recv(zyntax_port *port, zyntax_op *op, void *item, Waker *waker,
+                                       int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Sends without waiting. [any] Returns 0, ZYNTAX_EAGAIN (full, or the places are reserved for callers that waited
+ * before), ZYNTAX_EPIPE, ZYNTAX_ESTALE, ZYNTAX_EINVAL. Since 0.3. */
+ZYNTAX_API int32_t zyntax_port_try_send(zyntax_port *port, const void *item) ZYNTAX_NOEXCEPT;
+
+/* Receives without waiting. [any] Returns 1 with an item, 0 when the port is closed and empty, ZYNTAX_EAGAIN (empty, or
+ * the items are reserved), ZYNTAX_ESTALE, ZYNTAX_EINVAL. Since 0.3. */
+ZYNTAX_API int32_t zyntax_port_try_recv(zyntax_port *port, void *item) ZYNTAX_NOEXCEPT;
+
+/* Closes: later sends fail, queued items can still be received. [any] 0 or ZYNTAX_ESTALE; twice is fine. Since 0.3. */
+ZYNTAX_API int32_t zyntax_port_close(zyntax_port *port) ZYNTAX_NOEXCEPT;
+
+/* Destroys the port and drops the bytes of its items; callers that wait end with ZYNTAX_ECANCELED. [any] Close and
+ * drain the port first when its items own something. Returns 0 or ZYNTAX_ESTALE. Since 0.3. */
+ZYNTAX_API int32_t zyntax_port_destroy(zyntax_port *port) ZYNTAX_NOEXCEPT;
+
+/* 1, or an error as zyntax_port_send, which begins with this call. [rt] The item is copied. As in section 10.
+ * Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_port_send(zyntax_port *port, const void *item) ZYNTAX_NOEXCEPT;
+
+/* 1 with an item, ZYNTAX_EOF when the port is closed and empty, or an error. [rt] As in section 10. Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_port_recv(zyntax_port *port, void *item) ZYNTAX_NOEXCEPT;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * 17. A trace one can look at
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 #ifdef __cplusplus
 } /* extern "C" */

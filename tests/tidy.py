@@ -36,6 +36,8 @@ STANDARD = {
     'runtime/parts/leaf_udp.cpp',
     'runtime/parts/leaf_unix.cpp',
     'runtime/parts/leaf_vectors.cpp',
+    'runtime/parts/leaf_port.cpp',
+    'runtime/parts/port.cpp', 'runtime/parts/port.h', 'runtime/parts/port_wait.cpp',
     'runtime/parts/process.cpp',
     'runtime/parts/resolve.cpp',
     'runtime/parts/signal.cpp',

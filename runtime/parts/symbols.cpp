@@ -40,6 +40,13 @@
     X(zyntax_join_until, "ippqpp") \
     X(zyntax_now_ns, "qp") \
     X(zyntax_op_cancel, "vp") \
+    X(zyntax_port_close, "ip") \
+    X(zyntax_port_create, "izzp") \
+    X(zyntax_port_destroy, "ip") \
+    X(zyntax_port_recv, "ippppp") \
+    X(zyntax_port_send, "ippppp") \
+    X(zyntax_port_try_recv, "ipp") \
+    X(zyntax_port_try_send, "ipp") \
     X(zyntax_promise_accept, "pp") \
     X(zyntax_promise_block_on, "lpp") \
     X(zyntax_promise_blocking, "pppz") \
@@ -50,6 +57,8 @@
     X(zyntax_promise_file_size, "pp") \
     X(zyntax_promise_file_sync, "pp") \
     X(zyntax_promise_file_write, "pppzq") \
+    X(zyntax_promise_port_recv, "ppp") \
+    X(zyntax_promise_port_send, "ppp") \
     X(zyntax_promise_read, "pppz") \
     X(zyntax_promise_ready, "ppu") \
     X(zyntax_promise_recv, "ppp") \

@@ -50,6 +50,8 @@ opaque! {
     zyntax_channel,
     /// An open file.
     zyntax_file,
+    /// A bounded queue of items between threads.
+    zyntax_port,
 }
 
 /// Constants, and a list of them for the test.
@@ -666,4 +668,25 @@ functions! {
         result: *mut i64,
     ) -> PollStatus;
     fn zyntax_promise_unix_recv_fd(io: *mut zyntax_io) -> *mut zyntax_promise;
+    fn zyntax_port_create(capacity: usize, item_size: usize, out: *mut *mut zyntax_port) -> i32;
+    fn zyntax_port_send(
+        port: *mut zyntax_port,
+        op: *mut zyntax_op,
+        item: *const c_void,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_port_recv(
+        port: *mut zyntax_port,
+        op: *mut zyntax_op,
+        item: *mut c_void,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_port_try_send(port: *mut zyntax_port, item: *const c_void) -> i32;
+    fn zyntax_port_try_recv(port: *mut zyntax_port, item: *mut c_void) -> i32;
+    fn zyntax_port_close(port: *mut zyntax_port) -> i32;
+    fn zyntax_port_destroy(port: *mut zyntax_port) -> i32;
+    fn zyntax_promise_port_send(port: *mut zyntax_port, item: *const c_void) -> *mut zyntax_promise;
+    fn zyntax_promise_port_recv(port: *mut zyntax_port, item: *mut c_void) -> *mut zyntax_promise;
 }
