@@ -96,6 +96,55 @@ impl<T> fmt::Display for SendError<T> {
 
 impl<T> std::error::Error for SendError<T> {}
 
+/// The item could not be sent now. Contains the item.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TrySendError<T> {
+    /// The channel is full, or its free places are reserved for senders that wait.
+    Full(T),
+    /// No receiver or runtime is left.
+    Closed(T),
+}
+
+impl<T> TrySendError<T> {
+    /// The item.
+    pub fn into_inner(self) -> T {
+        match self {
+            TrySendError::Full(item) | TrySendError::Closed(item) => item,
+        }
+    }
+}
+
+impl<T> fmt::Debug for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if let TrySendError::Full(_) = self { "Full(..)" } else { "Closed(..)" })
+    }
+}
+
+impl<T> fmt::Display for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if let TrySendError::Full(_) = self { "the channel is full" } else { "the channel is closed" })
+    }
+}
+
+impl<T> std::error::Error for TrySendError<T> {}
+
+/// There is no item now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryRecvError {
+    /// The channel is empty, or its items are reserved for receivers that wait.
+    Empty,
+    /// The channel is empty, and no sender or runtime is left.
+    Disconnected,
+}
+
+impl fmt::Display for TryRecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if let TryRecvError::Empty = self { "the channel is empty" } else { "the channel has ended" })
+    }
+}
+
+impl std::error::Error for TryRecvError {}
+
 /// The sending side of a channel. The channel ends when all senders are dropped.
 ///
 /// ```compile_fail,E0277
@@ -126,6 +175,18 @@ impl<T> Sender<T> {
             }
             Poll::Ready(Ok(()))
         })
+    }
+
+    /// Sends an item if there is a place now.
+    pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+        let signal = 0u8;
+        // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
+        match unsafe { sys::zyntax_channel_try_send(self.0.number, ptr::from_ref(&signal).cast()) } {
+            0 => self.0.items.borrow_mut().push_back(item),
+            sys::ZYNTAX_EAGAIN => return Err(TrySendError::Full(item)),
+            _ => return Err(TrySendError::Closed(item)),
+        }
+        Ok(())
     }
 }
 
@@ -163,7 +224,6 @@ pub struct Receiver<T> {
 
 struct Waiting {
     slot: OpSlot,
-    #[allow(dead_code)]
     waker: Waker,
 }
 
@@ -205,6 +265,25 @@ impl<T> Receiver<T> {
             self.waiting.set(Some(Waiting { slot, waker: cx.waker().clone() }));
         }
         poll
+    }
+
+    /// The next item, if there is one now.
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        // An item may be reserved for a `poll_recv` of this receiver.
+        if let Some(mut waiting) = self.waiting.take() {
+            match self.channel.poll_recv(&mut waiting.slot, &mut Context::from_waker(&waiting.waker)) {
+                Poll::Ready(item) => return item.ok_or(TryRecvError::Disconnected),
+                Poll::Pending => self.waiting.set(Some(waiting)),
+            }
+            return Err(TryRecvError::Empty);
+        }
+        let mut signal = 0u8;
+        // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
+        match unsafe { sys::zyntax_channel_try_recv(self.channel.number, ptr::from_mut(&mut signal).cast()) } {
+            sys::ZYNTAX_EAGAIN => Err(TryRecvError::Empty),
+            // Of a runtime that has ended, each receiver takes what is left.
+            _ => self.channel.items.borrow_mut().pop_front().ok_or(TryRecvError::Disconnected),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The library's I/O handles, and what byte streams have in common: sockets, their halves, pipes of child processes.
 
+#[cfg(any(unix, windows))]
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::mem::MaybeUninit;
 #[cfg(unix)]
@@ -47,7 +49,6 @@ impl Handle {
     }
 
     /// Calls a function of a type of the standard library with this descriptor.
-    #[allow(dead_code)]
     #[cfg(any(unix, windows))]
     pub(crate) fn as_std<S: From<Owned>, R>(&self, work: impl FnOnce(&S) -> io::Result<R>) -> io::Result<R> {
         // SAFETY: this is the handle's thread; a stale one is an error.
@@ -60,7 +61,6 @@ impl Handle {
     }
 
     /// Waits until a direction of `interest` is ready; returns the set that is.
-    #[cfg(unix)]
     pub(crate) fn poll_ready(&self, slot: &mut OpSlot, cx: &mut Context<'_>, interest: u32) -> Poll<io::Result<u32>> {
         let mut result = 0;
         ready!(slot.call(cx, |op, waker| {
@@ -121,6 +121,16 @@ fn into_raw(owned: Owned) -> isize {
 pub(crate) unsafe fn from_raw(descriptor: isize) -> Owned {
     // SAFETY: the caller's promise.
     unsafe { Owned::from_raw_socket(descriptor as u64 as _) }
+}
+
+/// A path or argument as the library has it: bytes on Unix, UTF-8 elsewhere, without a NUL.
+#[cfg(any(unix, windows))]
+pub(crate) fn text(text: &OsStr) -> io::Result<CString> {
+    #[cfg(unix)]
+    let bytes = Some(std::os::unix::ffi::OsStrExt::as_bytes(text));
+    #[cfg(not(unix))]
+    let bytes = text.to_str().map(str::as_bytes);
+    bytes.and_then(|bytes| CString::new(bytes).ok()).ok_or_else(|| Error::INVALID.into())
 }
 
 /// One direction of a stream, with a separate op word, so that reading and writing can wait at the same time.

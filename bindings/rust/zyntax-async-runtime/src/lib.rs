@@ -10,10 +10,10 @@
 //! A runtime and its tasks stay in one thread, and the compiler checks this. The following types are neither `Send` nor
 //! `Sync`, and neither is a future that holds one across an `.await`: [`Runtime`], [`JoinHandle`], [`BlockingHandle`],
 //! [`JoinSet`], [`Sleep`], [`Interval`], [`Timeout`], [`Sender`], [`Receiver`], `AsyncFd`, the sockets of [`net`] with
-//! their halves, and the futures of their methods. Other threads may use [`Remote`], [`Hold`], [`AbortHandle`] and
-//! wakers. A spawned future need not be `Send`; the work for [`spawn_blocking`] must be. Where an interface requires
-//! `Send` although one thread does all the work, [`ThreadBound`] makes a value `Send` and checks its thread at run
-//! time.
+//! their halves, the files of `fs`, and the futures of their methods. Other threads may use [`Remote`], [`Hold`],
+//! [`AbortHandle`] and wakers. A spawned future need not be `Send`; the work for [`spawn_blocking`] must be. Where an
+//! interface requires `Send` although one thread does all the work, [`ThreadBound`] makes a value `Send` and checks its
+//! thread at run time.
 //!
 //! # Hyper and axum
 //!
@@ -77,6 +77,8 @@ mod async_fd;
 mod blocking;
 mod channel;
 mod error;
+#[cfg(any(unix, windows))]
+pub mod fs;
 #[cfg(feature = "hyper")]
 mod hyper;
 mod interval;
@@ -96,7 +98,7 @@ pub use zyntax_async_runtime_sys as sys;
 #[cfg(unix)]
 pub use crate::async_fd::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, Interest, Ready, TryIoError};
 pub use crate::blocking::{spawn_blocking, BlockingHandle};
-pub use crate::channel::{channel, Receiver, SendError, Sender};
+pub use crate::channel::{channel, Receiver, SendError, Sender, TryRecvError, TrySendError};
 pub use crate::error::Error;
 #[cfg(feature = "hyper")]
 pub use crate::hyper::{HyperExecutor, HyperTimer};

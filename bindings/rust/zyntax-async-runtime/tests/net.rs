@@ -180,6 +180,46 @@ fn outside_of_a_runtime_from_std_panics_and_names_the_function() {
     assert!(panic_of(|| TcpListener::from_std(listener)).starts_with("TcpListener::from_std needs"));
 }
 
+// ---- addresses and options ----
+
+#[test]
+fn both_ends_know_both_addresses() {
+    for ip in ["127.0.0.1", "::1"] {
+        if net::TcpListener::bind((ip, 0)).is_err() {
+            println!("skipped: this machine has no {ip}");
+            continue;
+        }
+        run(async {
+            let listener = TcpListener::bind((ip, 0)).unwrap();
+            let address = listener.local_addr().unwrap();
+            assert_eq!((address.ip(), address.port()), (ip.parse().unwrap(), listener.port().unwrap()));
+            let client = TcpStream::connect_to(address).await.unwrap();
+            let server = listener.accept().await.unwrap();
+            assert_eq!(client.peer_addr().unwrap(), address);
+            assert_eq!(server.local_addr().unwrap(), address);
+            assert_eq!(server.peer_addr().unwrap(), client.local_addr().unwrap());
+            let local = client.local_addr().unwrap();
+            let (reading, writing) = client.into_split();
+            assert_eq!((reading.local_addr().unwrap(), writing.peer_addr().unwrap()), (local, address));
+            assert_eq!((writing.local_addr().unwrap(), reading.peer_addr().unwrap()), (local, address));
+        });
+    }
+}
+
+#[test]
+fn options_of_a_connection_are_set() {
+    run(async {
+        let (ours, theirs) = connection().await;
+        assert!(ours.nodelay().unwrap() && theirs.nodelay().unwrap());
+        ours.set_nodelay(false).unwrap();
+        assert!(!ours.nodelay().unwrap());
+        ours.set_nodelay(true).unwrap();
+        assert!(ours.nodelay().unwrap());
+        ours.set_ttl(33).unwrap();
+        assert_eq!(ours.ttl().unwrap(), 33);
+    });
+}
+
 // ---- descriptors ----
 
 #[cfg(unix)]

@@ -304,3 +304,77 @@ fn a_stream_goes_on_in_another_task() {
         stream::<Receiver<u8>>();
     });
 }
+
+#[test]
+fn try_send_and_try_recv_do_not_wait() {
+    run(async {
+        let (sender, receiver) = channel(2).unwrap();
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(sender.try_send(1), Ok(()));
+        assert_eq!(sender.try_send(2), Ok(()));
+        assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
+        assert_eq!((receiver.try_recv(), receiver.recv().await), (Ok(1), Some(2)));
+        sender.try_send(4).unwrap();
+        drop(sender);
+        assert_eq!(receiver.try_recv(), Ok(4));
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
+        let (sender, receiver) = channel(2).unwrap();
+        drop(receiver);
+        assert_eq!(sender.try_send(5), Err(TrySendError::Closed(5)));
+    });
+}
+
+#[test]
+fn try_send_and_try_recv_overtake_nobody() {
+    run(async {
+        let (sender, receiver) = channel(1).unwrap();
+        let mut waiting = Box::pin(receiver.recv());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        sender.try_send(1).unwrap();
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty)); // the item is the first one's
+        assert_eq!(waiting.await, Some(1));
+        sender.try_send(2).unwrap();
+        let mut waiting = Box::pin(sender.send(3));
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        assert_eq!(receiver.try_recv(), Ok(2));
+        assert_eq!(sender.try_send(4), Err(TrySendError::Full(4))); // the place is the first one's
+        waiting.await.unwrap();
+        assert_eq!(receiver.try_recv(), Ok(3));
+    });
+}
+
+#[test]
+fn try_recv_gets_the_item_that_is_reserved_for_the_same_stream() {
+    run(async {
+        let (sender, mut receiver) = channel(2).unwrap();
+        assert!(poll_once(receiver.next()).is_pending());
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        sender.try_send(1).unwrap();
+        assert_eq!(receiver.try_recv(), Ok(1));
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        // A try that finds nothing leaves the stream's task its wake.
+        let task = spawn(async move {
+            std::future::poll_fn(|cx| {
+                let poll = receiver.poll_next_unpin(cx);
+                assert!(poll.is_ready() || receiver.try_recv() == Err(TryRecvError::Empty));
+                poll
+            })
+            .await
+        });
+        yield_now().await;
+        sender.try_send(2).unwrap();
+        assert_eq!(task.await.unwrap(), Some(2));
+    });
+}
+
+#[test]
+fn what_is_left_in_a_channel_is_tried_for_after_its_runtime_has_ended() {
+    let (sender, receiver) = run(async {
+        let (sender, receiver) = channel(4).unwrap();
+        sender.try_send(1).unwrap();
+        (sender, receiver)
+    });
+    assert_eq!(sender.try_send(2), Err(TrySendError::Closed(2)));
+    assert_eq!(receiver.try_recv(), Ok(1));
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
+}

@@ -91,6 +91,11 @@ impl TcpListener {
         port(&self.0)
     }
 
+    /// The local address.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
     /// The next connection.
     pub fn accept(&self) -> impl Future<Output = io::Result<TcpStream>> + '_ {
         let mut slot = OpSlot::new();
@@ -160,6 +165,59 @@ impl TcpStream {
     pub fn port(&self) -> io::Result<u16> {
         port(&self.handle)
     }
+
+    /// The local address.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.handle.local_addr()
+    }
+
+    /// The peer's address.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.handle.peer_addr()
+    }
+
+    /// Whether small writes are sent at once (Nagle's algorithm is off). [`TcpStream::connect`] and
+    /// [`TcpListener::accept`] set this.
+    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.handle.set(sys::ZYNTAX_NO_DELAY, on.into())
+    }
+
+    /// Whether small writes are sent at once.
+    #[cfg(any(unix, windows))]
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.handle.as_std(|stream: &std::net::TcpStream| stream.nodelay())
+    }
+
+    /// Sets the number of hops that a packet may take.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.handle.set(sys::ZYNTAX_TTL, ttl.into())
+    }
+
+    /// The number of hops that a packet may take.
+    #[cfg(any(unix, windows))]
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.handle.as_std(|stream: &std::net::TcpStream| stream.ttl())
+    }
 }
+
+/// The addresses of a half that owns.
+macro_rules! addresses {
+    ($half:ident) => {
+        impl $half {
+            /// The local address.
+            pub fn local_addr(&self) -> io::Result<SocketAddr> {
+                self.handle.local_addr()
+            }
+
+            /// The peer's address.
+            pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+                self.handle.peer_addr()
+            }
+        }
+    };
+}
+
+addresses!(OwnedReadHalf);
+addresses!(OwnedWriteHalf);
 
 stream!(TcpStream, std::net::TcpStream, "zyntax_async_runtime::net::tcp");
