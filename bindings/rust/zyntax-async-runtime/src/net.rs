@@ -11,8 +11,14 @@ use crate::{sys, Error};
 #[macro_use]
 mod stream;
 pub mod tcp;
+mod udp;
+#[cfg(unix)]
+pub mod unix;
 
 pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
+#[cfg(unix)]
+pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 /// An address in the library's text form: without the port, with the scope (an interface number).
 fn numeric(address: &SocketAddr) -> CString {
