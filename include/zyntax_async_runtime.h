@@ -115,6 +115,12 @@
  *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: no call does both at once.
  *  poll             The cost of a wait grows with the number of open handles. On Linux a drive ends with ZYNTAX_EINVAL,
  *                  and nothing is lost, while RLIMIT_NOFILE is not above that number.
+ *  Processes        Not on WASI and Windows: ZYNTAX_ENOSYS. The end of a process is an event: of a pidfd on Linux, of
+ *                  the kqueue for children that were spawned. Without these (Linux before 5.3, a sandbox, no free
+ *                  descriptor, kqueue on Linux, poll elsewhere, zyntax_process_watch with kqueue) the runtime looks
+ *                  every 32 ms at most, by its own clock. Without a pidfd the host must not reap a child while it is
+ *                  signalled. Outside Linux a process that another thread forks at that moment delays
+ *                  zyntax_process_spawn until it ends or calls exec.
  *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN, and zyntax_file_open and _from are ZYNTAX_ENOSYS. No
  *                  new sockets: zyntax_tcp_listen, _listen_with, _connect and _port are ZYNTAX_ENOSYS. A wait that
  *                  nothing can end is ZYNTAX_EDEADLK also without ZYNTAX_DETECT_STALL. At most 262,144 tasks and as
@@ -1065,6 +1071,87 @@ ZYNTAX_API zyntax_promise *zyntax_promise_unix_recv_fd(zyntax_io *io) ZYNTAX_NOE
  * 14. Signals, child processes, files
  * ---------------------------------------------------------------------------------------------------------------- */
 
+/* A child process whose end is awaited. A number behind a pointer type, with a generation. */
+typedef struct zyntax_process zyntax_process;
+
+/* What a child's descriptor 0, 1 or 2 is, instead of a descriptor of the host. */
+enum {
+    ZYNTAX_STDIO_INHERIT = -1, /* the host's own; closed if that is closed or close-on-exec */
+    ZYNTAX_STDIO_NULL = -2,    /* the null device */
+    ZYNTAX_STDIO_PIPE = -3     /* a new pipe; its other end is in `pipes` */
+};
+
+/* Flags of zyntax_process_options. */
+enum {
+    ZYNTAX_PROCESS_GROUP = 1,            /* leads a group of its own, which zyntax_process_signal reaches */
+    ZYNTAX_PROCESS_DETACHED = 2,         /* leads a session of its own, without the host's terminal or console */
+    ZYNTAX_PROCESS_KILL_WITH_RUNTIME = 4 /* zyntax_runtime_destroy kills it, also after zyntax_process_close */
+};
+
+/* What zyntax_process_spawn starts. Set `size`, and the rest to zero where nothing is said. The struct and what it
+ * points to are read inside the call only. Texts are UTF-8 on Windows. */
+typedef struct zyntax_process_options {
+    size_t size;             /* sizeof(zyntax_process_options) */
+    const char *file;        /* without a slash: searched in the host's PATH */
+    const char *const *args; /* as argv: begins with the program's name, ends with NULL; NULL: the file alone */
+    const char *const *env;  /* "NAME=value" ..., ends with NULL; NULL: the host's environment */
+    const char *directory;   /* the child's working directory, in which a relative file is found; NULL: the host's */
+    intptr_t stdio[3];       /* a descriptor of the host (>= 0), which stays the host's, or ZYNTAX_STDIO_... */
+    uint32_t flags;          /* ZYNTAX_PROCESS_... */
+} zyntax_process_options;
+
+/* Starts a program as a child process. [rt] When the call returns 0, the program has begun (exec has succeeded).
+ *  - `pipes` gets the host's ends of the pipes that were asked for, and NULL elsewhere: pipes[0] is written to,
+ * pipes[1] and pipes[2] are read. They are I/O handles of the caller, to be closed with zyntax_io_close. `pipes` may be
+ * NULL if no pipe is asked for.
+ *  - The child inherits no other descriptor, also none that another thread opens meanwhile. One descriptor may serve
+ *    two of its three, and they may be exchanged. A pipe's end in the child is blocking.
+ *  - The child's signals have their default actions, and none is blocked. No handler of the host runs in it.
+ *  - The file is searched as execvp does it: in the parts of PATH one by one, ZYNTAX_EACCES if one was found that may
+ *    not be run. A script without "#!" is ZYNTAX_ENOEXEC: there is no shell.
+ *  - The runtime reaps the child while it is driven, also after zyntax_process_close. It installs no handler of SIGCHLD
+ *    and waits for no child that it has not made. The host must not wait for the child (waitpid with its number or -1):
+ *    then the status is lost (see zyntax_process_wait).
+ *  - zyntax_runtime_destroy leaves a child alone, reaps it if it has ended, and otherwise leaves its zombie to the
+ * host. With KILL_WITH_RUNTIME it kills the child (with GROUP its group), waits for its end and reaps it. Returns 0, or
+ * ZYNTAX_ENOENT (no such file or directory), ZYNTAX_EACCES, ZYNTAX_ENOEXEC, ZYNTAX_E2BIG, ZYNTAX_ENOTDIR,
+ * ZYNTAX_ENAMETOOLONG, ZYNTAX_ELOOP, ZYNTAX_EBADF (a descriptor that is not open), ZYNTAX_EAGAIN (too many processes),
+ * ZYNTAX_EMFILE, ZYNTAX_ENFILE, ZYNTAX_ENOMEM, ZYNTAX_ECANCELED (the runtime is being destroyed), ZYNTAX_EINVAL (a
+ * NULL, an empty `args`, an unknown flag, stdio value or `size`), ZYNTAX_ENOSYS (see Processes in PLATFORM DIFFERENCES)
+ * or another error of the system. A call that fails changes nothing: there is no process, no pipe, and *out and `pipes`
+ * are as before. io_open of zyntax_runtime_stats counts each process whose end is awaited. Since 0.3. */
+ZYNTAX_API int32_t zyntax_process_spawn(zyntax_runtime *runtime, const zyntax_process_options *options,
+                                        zyntax_io *pipes[3], zyntax_process **out) ZYNTAX_NOEXCEPT;
+
+/* Watches a child that the host made and reaps itself. [rt] `pid` is its number. The runtime looks at its end and does
+ * not reap it: the host's waitpid still gets the status. Any number of handles may watch one process.
+ * Returns 0, ZYNTAX_ECHILD (not a child of this process), ZYNTAX_ESRCH (no such process, or it was reaped),
+ * ZYNTAX_EINVAL (a NULL, a number below 1), ZYNTAX_ECANCELED or ZYNTAX_ENOMEM. Since 0.3. */
+ZYNTAX_API int32_t zyntax_process_watch(zyntax_runtime *runtime, int64_t pid, zyntax_process **out) ZYNTAX_NOEXCEPT;
+
+/* Waits until the process has ended. [rt] As often as asked, also afterwards; any number of tasks may wait. The wait
+ * always ends with the process.
+ * *result: the exit status (0 to 255), 256 + the number of the signal that ended it, ZYNTAX_ECHILD (it has ended, and
+ * the host has taken the status, or ignores SIGCHLD), ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting) or
+ * ZYNTAX_ENOMEM. zyntax_runtime_dump shows such a wait as ZYNTAX_WAIT_READABLE. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_process_wait(zyntax_process *process, zyntax_op *op, Waker *waker,
+                                          int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Sends a signal to this process, with ZYNTAX_PROCESS_GROUP to its group, and never to a stranger with its number. [rt]
+ * The number 0 sends nothing and only looks. Returns 0, ZYNTAX_ESRCH once the process has ended, ZYNTAX_EPERM,
+ * ZYNTAX_EINVAL (no such signal), or ZYNTAX_ESTALE. Since 0.3. */
+ZYNTAX_API int32_t zyntax_process_signal(zyntax_process *process, int32_t number) ZYNTAX_NOEXCEPT;
+
+/* The number of the process in the system, also after its end, or ZYNTAX_ESTALE. [rt] Since 0.3. */
+ZYNTAX_API int64_t zyntax_process_id(zyntax_process *process) ZYNTAX_NOEXCEPT;
+
+/* Ends the handle. [rt] The process goes on, and a child that was spawned is still reaped. Operations that wait end
+ * with ZYNTAX_ECANCELED. Returns 0 or ZYNTAX_ESTALE. Since 0.3. */
+ZYNTAX_API int32_t zyntax_process_close(zyntax_process *process) ZYNTAX_NOEXCEPT;
+
+/* 1 + the status, as a value is never 0, or an error as zyntax_process_wait. [rt] So 1 is an exit with 0, and 257 + n
+ * the end by signal n. Called inside a poll of a promise task, as the functions of section 10. Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_process_wait(zyntax_process *process) ZYNTAX_NOEXCEPT;
 /* An open file. A number behind a pointer type, with a generation.
  *
  * Operations on a regular file or a block device run in threads of the blocking pool (see zyntax_blocking), which work

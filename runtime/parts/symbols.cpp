@@ -47,6 +47,12 @@
     X(zyntax_port_send, "ippppp") \
     X(zyntax_port_try_recv, "ipp") \
     X(zyntax_port_try_send, "ipp") \
+    X(zyntax_process_close, "ip") \
+    X(zyntax_process_id, "lp") \
+    X(zyntax_process_signal, "ipi") \
+    X(zyntax_process_spawn, "ipppp") \
+    X(zyntax_process_wait, "ipppp") \
+    X(zyntax_process_watch, "iplp") \
     X(zyntax_promise_accept, "pp") \
     X(zyntax_promise_block_on, "lpp") \
     X(zyntax_promise_blocking, "pppz") \
@@ -59,6 +65,7 @@
     X(zyntax_promise_file_write, "pppzq") \
     X(zyntax_promise_port_recv, "ppp") \
     X(zyntax_promise_port_send, "ppp") \
+    X(zyntax_promise_process_wait, "pp") \
     X(zyntax_promise_read, "pppz") \
     X(zyntax_promise_ready, "ppu") \
     X(zyntax_promise_recv, "ppp") \

@@ -52,6 +52,8 @@ opaque! {
     zyntax_file,
     /// A bounded queue of items between threads.
     zyntax_port,
+    /// A child process.
+    zyntax_process,
 }
 
 /// Constants, and a list of them for the test.
@@ -133,6 +135,12 @@ constants! {
     ZYNTAX_FILE_NEW: u32 = 8;
     ZYNTAX_FILE_TRUNCATE: u32 = 16;
     ZYNTAX_FILE_APPEND: u32 = 32;
+    ZYNTAX_STDIO_INHERIT: isize = -1;
+    ZYNTAX_STDIO_NULL: isize = -2;
+    ZYNTAX_STDIO_PIPE: isize = -3;
+    ZYNTAX_PROCESS_GROUP: u32 = 1;
+    ZYNTAX_PROCESS_DETACHED: u32 = 2;
+    ZYNTAX_PROCESS_KILL_WITH_RUNTIME: u32 = 4;
     ZYNTAX_DETECT_STALL: u32 = 1;
     ZYNTAX_WAIT_UNKNOWN: zyntax_wait = 0;
     ZYNTAX_WAIT_RUNNING: zyntax_wait = 1;
@@ -157,6 +165,10 @@ letters!(() => b'v', u16 => b'h', i32 => b'i', u32 => b'u', i64 => b'l', u64 => 
 /// A member only, with a letter of this file's own.
 impl Letter for [u8; 16] {
     const LETTER: u8 = b'b';
+}
+/// As the letter of 16 bytes.
+impl Letter for [isize; 3] {
+    const LETTER: u8 = b's';
 }
 impl<T> Letter for *mut T {
     const LETTER: u8 = b'p';
@@ -287,6 +299,16 @@ structs! {
     zyntax_slice {
         data: *mut c_void,
         len: usize,
+    }
+    /// What a child process is made of. Zero-initialise it, set `size`, then other members.
+    zyntax_process_options {
+        size: usize,
+        file: *const c_char,
+        args: *const *const c_char,
+        env: *const *const c_char,
+        directory: *const c_char,
+        stdio: [isize; 3],
+        flags: u32,
     }
 }
 
@@ -523,6 +545,23 @@ functions! {
     fn zyntax_promise_select(promises: *const *mut zyntax_promise, n: usize) -> *mut zyntax_promise;
     fn zyntax_promise_spawn_child(promise: *const zyntax_promise) -> *mut zyntax_promise;
     fn zyntax_promise_cancel(promise: *mut zyntax_promise) -> i32;
+    fn zyntax_process_spawn(
+        runtime: *mut zyntax_runtime,
+        options: *const zyntax_process_options,
+        pipes: *mut *mut zyntax_io,
+        out: *mut *mut zyntax_process,
+    ) -> i32;
+    fn zyntax_process_watch(runtime: *mut zyntax_runtime, pid: i64, out: *mut *mut zyntax_process) -> i32;
+    fn zyntax_process_wait(
+        process: *mut zyntax_process,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_process_signal(process: *mut zyntax_process, number: i32) -> i32;
+    fn zyntax_process_id(process: *mut zyntax_process) -> i64;
+    fn zyntax_process_close(process: *mut zyntax_process) -> i32;
+    fn zyntax_promise_process_wait(process: *mut zyntax_process) -> *mut zyntax_promise;
     fn zyntax_runtime_get_stats(runtime: *mut zyntax_runtime, stats: *mut zyntax_runtime_stats) -> i32;
     fn zyntax_runtime_dump(
         runtime: *mut zyntax_runtime,

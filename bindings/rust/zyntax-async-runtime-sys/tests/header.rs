@@ -56,6 +56,9 @@ fn header_member(text: &str) -> (u8, String) {
     if let Some(bytes) = text.strip_prefix("uint8_t ") {
         return (b'b', bytes.strip_suffix("[16]").expect("the one array").into());
     }
+    if let Some(words) = text.strip_prefix("intptr_t ") {
+        return (b's', words.strip_suffix("[3]").expect("the other array").into());
+    }
     let start = text.rfind(|c: char| !c.is_alphanumeric() && c != '_').unwrap() + 1;
     let (kind, name) = (text[..start].trim(), &text[start..]);
     let letter = match kind {
@@ -75,6 +78,7 @@ fn size_of_letter(letter: u8) -> usize {
     match letter {
         b'p' | b'z' => size_of::<usize>(),
         b'b' => 16,
+        b's' => 3 * size_of::<usize>(),
         b'h' => 2,
         b'u' | b'i' => 4,
         b'q' | b'l' => 8,
@@ -85,6 +89,7 @@ fn size_of_letter(letter: u8) -> usize {
 fn align_of_letter(letter: u8) -> usize {
     match letter {
         b'b' => 1,
+        b's' => size_of::<usize>(),
         // 64-bit integers are aligned to less on some 32-bit targets, in C as in Rust.
         b'q' | b'l' => align_of::<u64>(),
         other => size_of_letter(other),
