@@ -31,7 +31,7 @@ Address name_now(intptr_t fd) {
     return name;
 }
 
-uint16_t &port_in(Address *name) { return reinterpret_cast<sockaddr_in *>(name->bytes)->sin_port; }
+[[maybe_unused]] uint16_t &port_in(Address *name) { return reinterpret_cast<sockaddr_in *>(name->bytes)->sin_port; }
 
 bool has_peer(intptr_t fd) {
     sockaddr_storage peer;
@@ -39,21 +39,28 @@ bool has_peer(intptr_t fd) {
     return getpeername(to_socket(fd), reinterpret_cast<sockaddr *>(&peer), &size) == 0;
 }
 
-// Linux then gives back a port that it has chosen itself, so the socket is bound to it again. macOS and the BSDs may
-// report an error of a call that has worked.
+// Linux gives back a port that it has chosen itself when the peer is left, so the socket is bound to it again.
+#if defined(__linux__)
+int32_t keep_port(intptr_t fd, Address *before) {
+    Address now = name_now(fd);
+    if (!now.size || port_in(&now) || !port_in(before)) return 0;
+    port_in(&now) = port_in(before);
+    if (as_sockaddr(&now)->sa_family == AF_INET6) {
+        auto *v6 = reinterpret_cast<sockaddr_in6 *>(now.bytes);
+        v6->sin6_scope_id = reinterpret_cast<const sockaddr_in6 *>(before->bytes)->sin6_scope_id;
+    }
+    return bind_to(fd, &now);
+}
+#else
+int32_t keep_port(intptr_t, Address *) { return 0; }
+#endif
+
+// macOS and the BSDs may report an error of a call that has worked.
 int32_t disconnect(intptr_t fd) {
     const sockaddr nothing = {};
     Address before = name_now(fd);
     int32_t error = ::connect(to_socket(fd), &nothing, sizeof nothing) == 0 ? 0 : last_error();
-    if (error && has_peer(fd)) return error;
-    Address now = name_now(fd);
-    if (!now.size || port_in(&now) || !port_in(&before)) return 0;
-    port_in(&now) = port_in(&before);
-    if (as_sockaddr(&now)->sa_family == AF_INET6) {
-        auto *v6 = reinterpret_cast<sockaddr_in6 *>(now.bytes);
-        v6->sin6_scope_id = reinterpret_cast<const sockaddr_in6 *>(before.bytes)->sin6_scope_id;
-    }
-    return bind_to(fd, &now);
+    return error && has_peer(fd) ? error : keep_port(fd, &before);
 }
 
 intptr_t open_bound(const zyntax_address &local, bool dual_stack, bool shared, Datagrams *kind) {

@@ -120,7 +120,10 @@ int64_t send_datagram(intptr_t fd, const void *buf, size_t len, const Address *t
     const sockaddr *name = to ? as_sockaddr(to) : nullptr;
     auto size = static_cast<socklen_t>(to ? to->size : 0);
     const auto *bytes = static_cast<const char *>(buf);
-    return result_of([=] { return ::sendto(to_socket(fd), bytes, to_size(len), never_waiting, name, size); });
+    int64_t n = result_of([=] { return ::sendto(to_socket(fd), bytes, to_size(len), never_waiting, name, size); });
+    zyntax_address peer;
+    bool has_none = n == ZYNTAX_EINVAL && !to && peer_address(fd, &peer) == ZYNTAX_ENOTCONN; // Wine says EINVAL
+    return has_none ? int64_t{ZYNTAX_ENOTCONN} : n;
 }
 
 int64_t receive_datagram(intptr_t fd, void *buf, size_t len, zyntax_address *from) {

@@ -51,7 +51,7 @@ TEST_CASE("a_new_peer_replaces_the_old_one") {
         zyntax_io *now = peers[round % 2], *other = peers[1 - round % 2];
         zyntax_address peer = address_of(now);
         REQUIRE(zyntax_udp_connect(a, &peer) == 0);
-        CHECK(udp_port(a) == port);
+        if (!on_wine()) CHECK(udp_port(a) == port); // Wine has a port of Linux's choice, and loses it
         CHECK(await(rt, sending(a, "now you", 7)) == 7);
         CHECK(receive_from(rt, now) == "now you");
         send_to(rt, other, a, "no longer");
@@ -64,7 +64,7 @@ TEST_CASE("a_new_peer_replaces_the_old_one") {
 
 // Linux alone gives such a port back.
 TEST_CASE("without_a_peer_again_a_socket_hears_everybody_on_the_port_that_it_had") {
-    SKIP_WHEN(on_wine(), "Wine has a port of Linux's choice and loses it unseen");
+    SKIP_WHEN(on_wine(), "Wine has a port of Linux's choice, and loses it");
     zyntax_address four = on_loopback(), six = on_loopback(0, 6);
     const zyntax_address *locals[] = {nullptr, &four, &six};
     for (const zyntax_address *local : locals) {

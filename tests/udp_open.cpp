@@ -117,7 +117,7 @@ TEST_CASE("bad_arguments_of_opening_are_einval_and_leave_nothing") {
         local.family = family;
         CHECK(error_of_opening(rt, local) == ZYNTAX_EINVAL);
     }
-    CHECK(error_of_opening(rt, v4(192, 0, 2, 1)) == ZYNTAX_EADDRNOTAVAIL); // reserved for documentation
+    if (!on_wine()) CHECK(error_of_opening(rt, v4(192, 0, 2, 1)) == ZYNTAX_EADDRNOTAVAIL); // for documentation only
     int32_t shared = error_of_opening(rt, on_loopback(), ZYNTAX_LISTEN_SHARED);
     CHECK(shared == (on_windows ? int32_t{ZYNTAX_ENOSYS} : 0));
     if (has_ipv6()) CHECK(error_of_opening(rt, parsed("fe80::1")) < 0); // without a scope
