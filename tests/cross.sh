@@ -44,7 +44,8 @@ link_options='--buildtype=debug -Dc_args=-g1 -Dcpp_args=-g1' # compiled fast
 
 # Programs in C, which link the whole archive, the examples among them, and no C++ library.
 c_programs='tests/c_api tests/seed_api examples/async_iterator examples/blocking_dns examples/echo_server
-    examples/embed_in_poll_loop examples/fetch_user examples/select_timeout examples/thread_per_core'
+    examples/embed_in_poll_loop examples/fetch_user examples/select_timeout examples/thread_per_core
+    examples/udp_echo'
 
 # for_target TARGET [SETUP OPTION ...]: builds the target and runs whatever its build says can be run
 for_target() {
