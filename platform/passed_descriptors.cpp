@@ -59,14 +59,18 @@ struct Passed {
     size_t count = 0;
 };
 
-Passed take_first(msghdr *message) {
+// CMSG_NXTHDR of musl compares signed with unsigned numbers, which compilers warn about.
+Passed take_first(const msghdr &message) {
     Passed passed;
-    for (cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-        size_t count = (static_cast<size_t>(part->cmsg_len) - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
+    auto *bytes = static_cast<const unsigned char *>(message.msg_control);
+    cmsghdr part;
+    for (size_t at = 0, size; at + sizeof part <= message.msg_controllen; at += CMSG_SPACE(size)) {
+        memcpy(&part, bytes + at, sizeof part);
+        size = static_cast<size_t>(part.cmsg_len) - CMSG_LEN(0);
+        if (part.cmsg_level != SOL_SOCKET || part.cmsg_type != SCM_RIGHTS) continue;
+        for (size_t i = 0; i < size / sizeof(int); i++) {
             int fd;
-            memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+            memcpy(&fd, bytes + at + CMSG_LEN(0) + i * sizeof fd, sizeof fd);
             if (passed.count++ == 0) passed.fd = fd;
             else ::close(fd);
         }
@@ -110,7 +114,7 @@ int32_t receive_descriptor(intptr_t socket, intptr_t *fd) {
     ByteMessage message(control, sizeof control);
     int64_t n = repeat([&] { return ::recvmsg(number, &message.header, take_flags); });
     if (n <= 0) return static_cast<int32_t>(n);
-    Passed passed = take_first(&message.header);
+    Passed passed = take_first(message.header);
     bool is_cut = message.header.msg_flags & MSG_CTRUNC;
     if (passed.count == 1 && !is_cut) {
 #if !defined(MSG_CMSG_CLOEXEC)
