@@ -37,6 +37,9 @@ static inline int system_start(void) {
     return WSAStartup(MAKEWORD(2, 2), &data) == 0 ? 0 : -1;
 }
 
+/* The descriptor of standard input, for zyntax_file_from. */
+static inline intptr_t system_stdin(void) { return (intptr_t)GetStdHandle(STD_INPUT_HANDLE); }
+
 /* TCP over the loopback interface. Returns 0 or -1. */
 static inline int system_stream_pair(intptr_t ends[2]) {
     struct sockaddr_in any;
@@ -93,6 +96,7 @@ static inline void system_close(intptr_t fd) { close((int)fd); }
 static inline int64_t system_read(intptr_t fd, void *buf, int len) { return read((int)fd, buf, (size_t)len); }
 static inline int64_t system_write(intptr_t fd, const void *buf, int len) { return write((int)fd, buf, (size_t)len); }
 static inline int system_start(void) { return 0; }
+static inline intptr_t system_stdin(void) { return 0; }
 static inline int system_stream_pair(intptr_t ends[2]) {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) return -1;

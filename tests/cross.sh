@@ -43,7 +43,7 @@ run_options='--buildtype=debugoptimized -Dc_args=-g1 -Dcpp_args=-g1 -Dbenchmarks
 link_options='--buildtype=debug -Dc_args=-g1 -Dcpp_args=-g1' # compiled fast
 
 # Programs in C, which link the whole archive, the examples among them, and no C++ library.
-c_programs='tests/c_api tests/seed_api examples/async_iterator examples/blocking_dns examples/echo_server
+c_programs='tests/c_api tests/seed_api examples/async_iterator examples/blocking_dns examples/cat examples/echo_server
     examples/embed_in_poll_loop examples/fetch_user examples/select_timeout examples/thread_per_core
     examples/udp_echo'
 

@@ -189,8 +189,8 @@ TEST_CASE("destroy_waits_for_an_operation_that_runs_and_closes_the_descriptor") 
 TEST_CASE("an_operation_of_a_file_is_known_as_blocking_in_the_dump") {
     Scene s;
     char buf[4];
-    Await reader(s.rt, reading(s.file, buf, 4, 0));
-    settle(s.rt);
+    Await reader(s.rt, reading(s.file, buf, 4, here));
+    s.wait_at_door();
     zyntax_wait waits = ZYNTAX_WAIT_UNKNOWN;
     zyntax_runtime_dump(
         s.rt, [](void *user, const zyntax_task_info *info) { *static_cast<zyntax_wait *>(user) = info->waits; },
