@@ -26,9 +26,9 @@
  *     borrowed for the call. A copy of the struct is valid for ever, in any thread; after the end of the task or the
  *     runtime it does nothing. Waking is idempotent, coalesces, never polls inline and takes no lock. A wake during the
  *     task's own poll causes exactly one more poll. A wake after the last poll began is always followed by a poll.
- *  3. Handles (zyntax_task, zyntax_io, zyntax_channel, zyntax_op) are numbers with a generation, never memory to read.
- *     A null, stale, foreign or random handle gives ZYNTAX_ESTALE, or the answer documented for "already ended". It is
- *     never undefined behaviour.
+ *  3. Handles (zyntax_task, zyntax_io, zyntax_channel, zyntax_signal, zyntax_op) are numbers with a generation, never
+ *     memory to read. A null, stale, foreign or random handle gives ZYNTAX_ESTALE, or the answer documented for
+ *     "already ended". It is never undefined behaviour.
  *  4. Await points. Every operation that can wait takes a `zyntax_op *op`, a word in the caller's state that is zero
  *     before the first call, and the Waker of the current poll.
  *       POLL_PENDING: the waker is stored and replaces an earlier one. On the next poll, repeat the call.
@@ -79,9 +79,10 @@
  *     (ulimit -v), or of locked memory after mlockall(MCL_FUTURE) (ulimit -l), the addresses for all of them take at
  *     most an eighth of that limit, and fewer of them may be alive. No number is ever used twice: a place that has
  *     served a billion tasks, operations, handles or promises is retired.
- * 13. No side effects on the host: no signal handler, no SIGPIPE, no global constructor, no thread before the first
- *     blocking call (zyntax_blocking lists its blocked signals), close-on-exec descriptors, no output except the
- *     message before an abort. No function unwinds; poll, drop and callback functions must not unwind into the library.
+ * 13. No side effects on the host: no signal handler (except for zyntax_signal_open), no SIGPIPE, no global
+ *     constructor, no thread before the first blocking call (zyntax_blocking lists its blocked signals), close-on-exec
+ *     descriptors, no output except the message before an abort. No function unwinds; poll, drop and callback
+ *     functions must not unwind into the library.
  * 14. Every function takes at most eight integers and pointers, so that a JIT can call it. Every enum has 32 bits. With
  *     -fshort-enums this header does not compile.
  *
@@ -107,8 +108,12 @@
  *                  Linux 5.11, and with poll outside Linux and FreeBSD. macOS stops the clock while it sleeps.
  *  Errors           An error without a close match here keeps Linux's number on Linux and, if it has one, on Windows;
  *                  elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are preserved as errno is.
- *  Signals          Windows runs handlers on separate threads. With kqueue on Linux zyntax_wake_from_signal is not
- *                  safe, as libkqueue locks.
+ *  Signals          Windows runs handlers on separate threads. zyntax_signal_open has three numbers there: 2 (Ctrl-C),
+ *                  15 (Ctrl-Break) and 1 (the console closes). After the last one the system ends the process within
+ *                  about five seconds; the library's handler waits until then, so that the program can end by itself.
+ *                  A process that ignores Ctrl-C, as the first of a new process group does, gets none. On WASI
+ *                  zyntax_signal_open is ZYNTAX_ENOSYS. With kqueue on Linux neither zyntax_wake_from_signal nor
+ *                  zyntax_signal_open is safe, as libkqueue locks.
  *  Unix sockets    On macOS and the BSDs a listener whose queue is full is ZYNTAX_ECONNREFUSED: zyntax_unix_connect
  *                  does not wait there. Windows has such sockets since Windows 10 (else ZYNTAX_EAFNOSUPPORT), but
  *                  zyntax_unix_pair, _send_fd and _recv_fd are ZYNTAX_ENOSYS there. On WASI all of them are.
@@ -825,7 +830,8 @@ typedef enum zyntax_wait {
     ZYNTAX_WAIT_WRITABLE = 5,
     ZYNTAX_WAIT_JOIN = 6,     /* join, join_all, join_until, select */
     ZYNTAX_WAIT_BLOCKING = 7, /* zyntax_blocking, a name look-up, or a file's operation on the pool */
-    ZYNTAX_WAIT_CHANNEL = 8
+    ZYNTAX_WAIT_CHANNEL = 8,
+    ZYNTAX_WAIT_SIGNAL = 9 /* since 0.3 */
 } zyntax_wait;
 ZYNTAX_CHECK_ENUM(zyntax_wait);
 
@@ -1070,6 +1076,42 @@ ZYNTAX_API zyntax_promise *zyntax_promise_unix_recv_fd(zyntax_io *io) ZYNTAX_NOE
 /* ------------------------------------------------------------------------------------------------------------------
  * 14. Signals, child processes, files
  * ---------------------------------------------------------------------------------------------------------------- */
+
+/* A subscription to one of the process's signals. A number behind a pointer type, with a generation. */
+typedef struct zyntax_signal zyntax_signal;
+
+/* Begins to count a signal, by the system's number (on Windows see PLATFORM DIFFERENCES). [rt] Any number of handles,
+ * of any runtimes, may have one number; each counts every delivery. From here on the signal does not have its effect on
+ * the process, such as ending it.
+ *  - The first handle of a number installs a handler for the process, with SA_RESTART and SA_ONSTACK; a later one does
+ *    so again if the host has changed the action meanwhile. The action that was there before is not called. When the
+ *    last handle is closed, it is put back, unless the host has changed the action: that is then left alone.
+ *  - No thread's signal mask is changed. A thread that blocks the signal leaves it to others.
+ *  - A forked child has the handler, which does nothing there, so the signal has no effect. A runtime of the child
+ *    may open signals. A program that is executed begins with default actions.
+ * Returns 0, ZYNTAX_EINVAL (NULL, no number of a signal, SIGKILL, SIGSTOP, a fault: SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+ * SIGTRAP, SIGSYS; or a number of the C library's own), ZYNTAX_ENOMEM, ZYNTAX_ECANCELED (the runtime is being
+ * destroyed) or ZYNTAX_ENOSYS. Takes 600 bytes for the runtime from the C library, which stay for another one. Since
+ * 0.3. */
+ZYNTAX_API int32_t zyntax_signal_open(zyntax_runtime *runtime, int32_t number, zyntax_signal **out) ZYNTAX_NOEXCEPT;
+
+/* Waits for the signal. [rt] Ready at once when it has come since the handle was opened, or since the last result.
+ * *result: how often it has come in this time (> 0), or ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting),
+ * ZYNTAX_EINVAL, ZYNTAX_ENOMEM. The count is that of the handler's calls: while a standard signal is pending, the
+ * system drops further ones; it queues real-time signals.
+ * Any number of tasks may wait on a handle. First come, first served: the first one gets the whole count, the others
+ * wait on; open a handle for each to tell all. What a cancelled wait would have got, the next one gets.
+ * For ZYNTAX_DETECT_STALL a task that waits here counts as held. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_signal_wait(zyntax_signal *signal, zyntax_op *op, Waker *waker,
+                                         int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Ends the subscription: operations that wait end with ZYNTAX_ECANCELED. [rt] Returns 0 or ZYNTAX_ESTALE. The runtime
+ * closes the handles that are left when it is destroyed. Once the last handle of the process is closed, no thread runs
+ * the handler: the library may be unloaded when all runtimes are destroyed. Since 0.3. */
+ZYNTAX_API int32_t zyntax_signal_close(zyntax_signal *signal) ZYNTAX_NOEXCEPT;
+
+/* The count, as zyntax_signal_wait. [rt] Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_signal_wait(zyntax_signal *signal) ZYNTAX_NOEXCEPT;
 
 /* A child process whose end is awaited. A number behind a pointer type, with a generation. */
 typedef struct zyntax_process zyntax_process;

@@ -45,6 +45,7 @@ STANDARD = {
     'runtime/parts/process.cpp', 'runtime/parts/process.h', 'runtime/parts/process_calls.cpp',
     'runtime/parts/resolve.cpp',
     'runtime/parts/signal.cpp',
+    'runtime/parts/signal_listener.cpp', 'runtime/parts/signal_listener.h',
     'runtime/parts/socket_options.cpp',
     'runtime/parts/udp.cpp',
     'runtime/parts/unix_descriptors.cpp',

@@ -71,6 +71,7 @@
     X(zyntax_promise_recv, "ppp") \
     X(zyntax_promise_select, "ppz") \
     X(zyntax_promise_send, "ppp") \
+    X(zyntax_promise_signal_wait, "pp") \
     X(zyntax_promise_sleep, "pq") \
     X(zyntax_promise_spawn, "pppp") \
     X(zyntax_promise_spawn_child, "pp") \
@@ -104,6 +105,9 @@
     X(zyntax_runtime_turn, "ipl") \
     X(zyntax_runtime_version, "u") \
     X(zyntax_select, "ipzppp") \
+    X(zyntax_signal_close, "ip") \
+    X(zyntax_signal_open, "ipip") \
+    X(zyntax_signal_wait, "ipppp") \
     X(zyntax_sleep, "ippqp") \
     X(zyntax_sleep_until, "ippqp") \
     X(zyntax_state_alloc, "ppz") \

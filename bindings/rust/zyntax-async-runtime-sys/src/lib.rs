@@ -48,6 +48,8 @@ opaque! {
     zyntax_io,
     /// A bounded queue of items.
     zyntax_channel,
+    /// A subscription to a signal.
+    zyntax_signal,
     /// An open file.
     zyntax_file,
     /// A bounded queue of items between threads.
@@ -151,6 +153,7 @@ constants! {
     ZYNTAX_WAIT_JOIN: zyntax_wait = 6;
     ZYNTAX_WAIT_BLOCKING: zyntax_wait = 7;
     ZYNTAX_WAIT_CHANNEL: zyntax_wait = 8;
+    ZYNTAX_WAIT_SIGNAL: zyntax_wait = 9;
 }
 
 /// A type of the C API and its letter in `zyntax_signature`.
@@ -572,6 +575,15 @@ functions! {
     fn zyntax_runtime_version() -> u32;
     fn zyntax_runtime_symbols(count: *mut usize) -> *const zyntax_symbol;
     fn zyntax_runtime_signatures(count: *mut usize) -> *const zyntax_signature;
+    fn zyntax_signal_open(runtime: *mut zyntax_runtime, number: i32, out: *mut *mut zyntax_signal) -> i32;
+    fn zyntax_signal_wait(
+        signal: *mut zyntax_signal,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_signal_close(signal: *mut zyntax_signal) -> i32;
+    fn zyntax_promise_signal_wait(signal: *mut zyntax_signal) -> *mut zyntax_promise;
     fn zyntax_address_parse(text: *const c_char, out: *mut zyntax_address) -> i32;
     fn zyntax_address_format(address: *const zyntax_address, buf: *mut c_char, len: usize) -> i32;
     fn zyntax_io_local(io: *mut zyntax_io, out: *mut zyntax_address) -> i32;
