@@ -265,9 +265,22 @@ void Program::act_on_channels() {
 void Program::open_io() {
     uint32_t r = any_runtime();
     if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
+    zyntax_io *io = nullptr, *other = nullptr;
+    if (!outside::scripted && below(4) == 0) {
+        in_call_ = true;
+        int32_t error = outside::unix_pair(rts_[r].rt, &io, &other);
+        in_call_ = false;
+        TRACE("pair on %u: %d", r, error);
+        if (rts_[r].refuses)
+            expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
+        if (error == 0) {
+            new_io(io, r, false);
+            new_io(other, r, false);
+        }
+        return;
+    }
     intptr_t fd = outside::make(below(4));
     if (fd < 0) return;
-    zyntax_io *io = nullptr;
     in_call_ = true;
     int32_t error = zyntax_io_open(rts_[r].rt, fd, &io);
     in_call_ = false;
@@ -281,10 +294,22 @@ void Program::listen() {
     uint32_t r = any_runtime();
     if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
     zyntax_io *io = nullptr;
+    if (!outside::scripted && below(3) == 0) {
+        in_call_ = true;
+        int32_t error = outside::unix_listen(rts_[r].rt, below(4), &io);
+        in_call_ = false;
+        TRACE("listen on a name on %u: %d", r, error);
+        if (rts_[r].refuses)
+            expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
+        if (error == 0) new_io(io, r, true);
+        return;
+    }
     const Io &other = ios_[any_io()]; // on the port of another listener, sometimes
     bool again = below(4) == 3 && other.id && other.listens && !rts_[other.rt].ending &&
                  (!rts_[other.rt].driving || other.rt == inner());
-    auto port = uint16_t(again ? zyntax_tcp_port(other.handle) : 0);
+    int32_t taken = again ? zyntax_tcp_port(other.handle) : 0;
+    auto port = uint16_t(taken > 0 ? taken : 0);
+    again = again && taken > 0; // else it listens on a name
     uint32_t flags = again && below(2) ? ZYNTAX_LISTEN_SHARED : 0;
     in_call_ = true;
     int32_t error = zyntax_tcp_listen_with(rts_[r].rt, "127.0.0.1", port, flags, &io);

@@ -155,6 +155,7 @@ PollStatus Program::call_api(Word &word, Waker *waker) {
     for (int i = 0; i < 4; i++) tasks[i] = a.targets[i].task;
     auto *channel = static_cast<zyntax_channel *>(a.handle);
     auto *io = static_cast<zyntax_io *>(a.handle);
+    PollStatus status = POLL_READY;
     word.result = 0;
     switch (a.kind) {
     case Kind::sleep:
@@ -174,14 +175,17 @@ PollStatus Program::call_api(Word &word, Waker *waker) {
     case Kind::recv:
         return zyntax_channel_recv(channel, &word.op, word.buffer, waker, &word.result);
     case Kind::read:
+        if (outside::unix_read(io, &word.op, a.value, waker, &word.result, &status)) return status;
         return zyntax_io_read(io, &word.op, word.buffer, a.value, waker, &word.result);
     case Kind::write:
+        if (outside::unix_write(io, &word.op, a.value, waker, &word.result, &status)) return status;
         return zyntax_io_write(io, &word.op, word.buffer, a.value, waker, &word.result);
     case Kind::ready:
         return zyntax_io_ready(io, &word.op, a.value, waker, &word.result);
     case Kind::accept:
         return zyntax_tcp_accept(io, &word.op, waker, &word.made, &word.result);
     case Kind::connect:
+        if (outside::unix_connect(rt, &word.op, a.value, waker, &word.made, &word.result, &status)) return status;
         return zyntax_tcp_connect(rt, &word.op, outside::host(a.value), outside::port(uint32_t(a.time_ns)), waker,
                                   &word.made, &word.result);
     case Kind::blocking:

@@ -491,6 +491,7 @@ void Program::check_counts(uint32_t r) {
         if (!reg.id || reg.args.rt != r) continue;
         bool timer = reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until;
         timers += timer || reg.args.kind == Kind::join_until || reg.args.kind == Kind::accept;
+        timers += reg.args.kind == Kind::connect && outside::is_unix_connect(reg.args.value);
         if (!timer || reg.forgotten || reg.lapsed || reg.called || !can_call(reg)) continue;
         if (reg.deadline_ns == UINT64_MAX || !outside::scripted) continue;
         pending++;
@@ -498,6 +499,7 @@ void Program::check_counts(uint32_t r) {
     }
     each_leaf(r, [&](Actor &actor, Leaf &leaf) {
         timers += leaf.type == Leaf::sleep || leaf.type == Leaf::timeout || leaf.type == Leaf::accept;
+        timers += leaf.type == Leaf::connect && outside::is_unix_connect(leaf.args.value);
         bool waits = (leaf.type == Leaf::sleep || leaf.type == Leaf::timeout) && claims(actor, leaf);
         if (!waits || leaf.to_ns == UINT64_MAX || !outside::scripted) return;
         pending++;
@@ -516,9 +518,12 @@ bool Program::timer_may_be_due(uint32_t r) {
         const Reg &reg = regs_[i];
         bool timer = reg.args.kind <= Kind::sleep_until || reg.args.kind == Kind::join_until;
         if (reg.id && timer && reg.args.rt == r && reg.deadline_ns <= now(r)) return true;
+        if (reg.id && reg.args.rt == r && reg.args.kind == Kind::connect && outside::is_unix_connect(reg.args.value))
+            return true; // it may try again
     }
     bool any = false;
     each_leaf(r, [&](Actor &, Leaf &leaf) {
+        any |= leaf.type == Leaf::connect && outside::is_unix_connect(leaf.args.value);
         any |= (leaf.type == Leaf::sleep || leaf.type == Leaf::timeout) && leaf.from_ns <= now(r);
     });
     return any;

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 
@@ -19,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace random_test {
@@ -35,6 +38,7 @@ struct World {
     int next_guest;
     int listener; // who connects, connects to this
     uint16_t port;
+    int unix_listener; // the same, with a short queue
     int open_at_begin;
     rlim_t most_fds;
     bool refuses;
@@ -72,6 +76,39 @@ uint16_t port_of(int fd) {
     return ntohs(address.sin_port);
 }
 
+// An abstract name of this process.
+struct UnixName {
+    sockaddr_un address = {};
+    size_t length; // of the name
+    explicit UnixName(uint32_t number) {
+        address.sun_family = AF_UNIX;
+        length = 1 + size_t(snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "zyntax-random-%d-%u",
+                                     int(getpid()), number));
+    }
+    const sockaddr *raw() const { return reinterpret_cast<const sockaddr *>(&address); }
+    socklen_t size() const { return socklen_t(offsetof(sockaddr_un, sun_path) + length); }
+};
+constexpr uint32_t own_name = 0; // others are of the program's listeners
+
+int family_of(int fd) {
+    sockaddr_storage address = {};
+    socklen_t size = sizeof address;
+    return getsockname(fd, reinterpret_cast<sockaddr *>(&address), &size) == 0 ? address.ss_family : AF_UNSPEC;
+}
+
+// Connects to the name of a listener.
+int connect_to_unix(int listener) {
+    sockaddr_un address = {};
+    socklen_t size = sizeof address;
+    getsockname(listener, reinterpret_cast<sockaddr *>(&address), &size);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && connect(fd, reinterpret_cast<sockaddr *>(&address), size) != 0) {
+        ::close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 int connect_to(uint16_t port) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     sockaddr_in address = loopback(port);
@@ -88,15 +125,20 @@ void open_listener() {
     bind(world.listener, reinterpret_cast<sockaddr *>(&address), sizeof address);
     ::listen(world.listener, 64);
     world.port = port_of(world.listener);
+    UnixName name(own_name);
+    world.unix_listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bind(world.unix_listener, name.raw(), name.size());
+    ::listen(world.unix_listener, 0);
 }
 
-void take_guests() {
+void take_guests_of(int listener) {
     for (;;) {
-        int fd = accept4(world.listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) return;
         keep_guest(fd);
     }
 }
+void take_guests() { take_guests_of(world.listener); }
 
 bool make_tcp_pair(int *pair) {
     take_guests();
@@ -136,6 +178,7 @@ bool end() {
         if (edges) ::close(edges - 1);
     }
     ::close(world.listener);
+    ::close(world.unix_listener);
 #ifdef RANDOM_LIBKQUEUE // it closes its descriptors later, from a thread of its own
     return true;
 #else
@@ -179,7 +222,10 @@ intptr_t make(uint32_t kind) {
     return pair[0];
 }
 
-void answer(uint32_t, bool) { take_guests(); }
+void answer(uint32_t, bool) {
+    take_guests();
+    take_guests_of(world.unix_listener);
+}
 
 // A number that comes again has no peer from its last life.
 void adopt(intptr_t fd, bool) {
@@ -201,7 +247,8 @@ void deed(intptr_t fd, Deed what) {
         int listens = 0;
         socklen_t size = sizeof listens;
         if (getsockopt(int(fd), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens) return;
-        int guest = connect_to(port_of(int(fd)));
+        bool is_unix = family_of(int(fd)) == AF_UNIX;
+        int guest = is_unix ? connect_to_unix(int(fd)) : connect_to(port_of(int(fd)));
         if (what == Deed::arrive_dead && guest >= 0) {
             linger now = {1, 0};
             setsockopt(guest, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -313,6 +360,44 @@ void be_a_child() {}
 
 const char *host(uint32_t value) { return value % 8 == 0 ? "localhost" : "127.0.0.1"; }
 uint16_t port(uint32_t value) { return value % 4 == 3 ? uint16_t(1) : world.port; }
+
+bool is_unix_connect(uint32_t value) { return value % 8 >= 5; }
+
+bool unix_connect(zyntax_runtime *runtime, zyntax_op *op, uint32_t value, Waker *waker, zyntax_io **made,
+                  int64_t *result, PollStatus *status) {
+    if (!is_unix_connect(value)) return false;
+    UnixName name(value % 8 - 5); // the world's, or that of the program's first listeners
+    *status = zyntax_unix_connect(runtime, op, name.address.sun_path, name.length, waker, made, result);
+    return true;
+}
+
+zyntax_promise *unix_connect_promise(uint32_t value) {
+    UnixName name(value % 8 - 5); // the world's, or that of the program's first listeners
+    return zyntax_promise_unix_connect(name.address.sun_path, name.length);
+}
+
+bool unix_read(zyntax_io *io, zyntax_op *op, uint32_t value, Waker *waker, int64_t *result, PollStatus *status) {
+    if (value != 7) return false;
+    intptr_t fd = -1;
+    *status = zyntax_unix_recv_fd(io, op, &fd, waker, result);
+    if (*status == POLL_READY && *result == 1) ::close(int(fd));
+    return true;
+}
+
+bool unix_write(zyntax_io *io, zyntax_op *op, uint32_t value, Waker *waker, int64_t *result, PollStatus *status) {
+    if (value != 7) return false;
+    *status = zyntax_unix_send_fd(io, op, world.listener, waker, result);
+    return true;
+}
+
+int32_t unix_pair(zyntax_runtime *runtime, zyntax_io **one, zyntax_io **other) {
+    return zyntax_unix_pair(runtime, one, other);
+}
+
+int32_t unix_listen(zyntax_runtime *runtime, uint32_t value, zyntax_io **io) {
+    UnixName name(1 + value);
+    return zyntax_unix_listen(runtime, name.address.sun_path, name.length, io);
+}
 
 // ---- the companion ----
 

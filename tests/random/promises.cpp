@@ -155,6 +155,7 @@ zyntax_promise *Program::call_maker(Actor &actor, Leaf &leaf) {
     case Leaf::accept:
         return zyntax_promise_accept(io);
     case Leaf::connect:
+        if (outside::is_unix_connect(a.value)) return outside::unix_connect_promise(a.value);
         return zyntax_promise_connect(outside::host(a.value), outside::port(uint32_t(a.time_ns)));
     case Leaf::send:
         return zyntax_promise_send(channel, leaf.buffer);
