@@ -24,7 +24,7 @@ template <auto call> void call_while_driven() {
 zyntax_op op;
 Waker nobody_to_wake{nullptr, [](void *) {}};
 int64_t result;
-zyntax_io *io;
+zyntax_io *io, *other_io;
 zyntax_channel *channel;
 const zyntax_promise promise{nullptr, [](void *) { return int64_t(1); }};
 
@@ -63,6 +63,9 @@ const Misuse misuses[] = {
     MISUSE(zyntax_tcp_listen, rt, "127.0.0.1", 0, &io),
     MISUSE(zyntax_tcp_listen_with, rt, "127.0.0.1", 0, 0, &io),
     MISUSE(zyntax_tcp_connect, rt, &op, "127.0.0.1", 1, &nobody_to_wake, &io, &result),
+    MISUSE(zyntax_unix_listen, rt, "socket", 6, &io),
+    MISUSE(zyntax_unix_connect, rt, &op, "socket", 6, &nobody_to_wake, &io, &result),
+    MISUSE(zyntax_unix_pair, rt, &io, &other_io),
     MISUSE(
         zyntax_blocking, rt, &op, [](void *) { return int64_t(1); }, nullptr, 0, &nobody_to_wake, &result),
     MISUSE(zyntax_channel_create, rt, 1, 1, &channel),

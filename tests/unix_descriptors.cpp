@@ -445,6 +445,39 @@ TEST_CASE("without_memory_to_wait_passing_is_enomem") {
     CHECK(heap.balanced());
 }
 
+TEST_CASE("unix_sockets_keep_errno") {
+    NEEDS_PASSING;
+    Folder folder;
+    std::string path = folder.file("socket");
+    auto kept = [](auto call) {
+        errno = 4711;
+        auto result = call();
+        int now = errno;
+        CHECK(now == 4711);
+        return result;
+    };
+    auto awaited = [&](Operation operation) {
+        return await(rt, [&](zyntax_op *op, Waker *waker, int64_t *result) {
+            return kept([&] { return operation(op, waker, result); });
+        });
+    };
+    intptr_t got = -1;
+    CHECK(kept([&] { return rt.listen(folder.path); }) == ZYNTAX_EADDRINUSE);
+    CHECK(awaited(unix_connecting(rt, path, &rt.out)) == ZYNTAX_ENOENT);
+    CHECK(kept([&] { return rt.listen(path); }) == 0);
+    CHECK(awaited(unix_connecting(rt, path, &rt.out)) == 0);
+    CHECK(kept([&] { return zyntax_unix_pair(rt, &rt.one, &rt.other); }) == 0);
+    CHECK(awaited(sending(rt.one, -1)) == ZYNTAX_EBADF);
+    CHECK(awaited(sending(rt.one, rt.far)) == 1);
+    CHECK(awaited(receiving(rt.other, &got)) == 1);
+    close_descriptor(Descriptor(got));
+    Await waiting(rt, [&](zyntax_op *op, Waker *waker, int64_t *result) {
+        return kept([&] { return zyntax_unix_recv_fd(rt.other, op, &got, waker, result); });
+    });
+    settle(rt);
+    CHECK(waiting.alive());
+}
+
 TEST_CASE("a_thousand_descriptors_pass_and_none_stays_open") {
     NEEDS_PASSING;
     constexpr int count = scaled(1000);
