@@ -1300,6 +1300,54 @@ ZYNTAX_API int32_t zyntax_file_detach(zyntax_file *file, intptr_t *fd) ZYNTAX_NO
  * 15. Tasks that belong together
  * ---------------------------------------------------------------------------------------------------------------- */
 
+/* A group of tasks that are awaited and cancelled together, as the nurseries of Trio and Java's structured scopes. A
+ * number with a generation. The cost of a task's end does not depend on the number of tasks. */
+typedef struct zyntax_scope zyntax_scope;
+
+/* Creates a scope without tasks. [rt] Returns 0, ZYNTAX_EINVAL (NULL), ZYNTAX_ENOMEM, or ZYNTAX_ECANCELED while the
+ * runtime is being destroyed. Since 0.3. */
+ZYNTAX_API int32_t zyntax_scope_create(zyntax_runtime *runtime, zyntax_scope **out) ZYNTAX_NOEXCEPT;
+
+/* Starts a task in the scope, as zyntax_runtime_spawn_with. [rt] It takes 80 bytes more than such a task; 32 of them
+ * are kept after its end until zyntax_scope_next tells of it or the scope ends. zyntax_runtime_dump shows functions of
+ * this library as its state and poll.
+ * Returns NULL, after `drop` was called with ZYNTAX_ECANCELED and an owned state was freed, when the scope was
+ * cancelled or the runtime is being destroyed. Returns NULL with nothing changed when memory is short, `poll` is NULL
+ * or the scope is stale. Since 0.3. */
+ZYNTAX_API zyntax_task *zyntax_scope_spawn(zyntax_scope *scope, FutureState state, PollFn poll, DropFn drop,
+                                           size_t owned) ZYNTAX_NOEXCEPT;
+
+/* Waits until a task of the scope has ended. [rt] Tasks are told in the order of their ends, each to one caller, first
+ * come, first served. The drop function of a task has run before it is told.
+ * *result: 1 and the task in *ended, whose handle is stale and only identifies it; 0 and NULL when no task is left;
+ * ZYNTAX_EDEADLK for a task of the scope when it is the only one left; ZYNTAX_ESTALE, ZYNTAX_ECANCELED (the scope was
+ * destroyed while waiting), ZYNTAX_EINVAL, ZYNTAX_ENOMEM. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_scope_next(zyntax_scope *scope, zyntax_op *op, Waker *waker, zyntax_task **ended,
+                                        int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Waits until every task of the scope has ended and its drop function has run. [rt] *result: 0, or as
+ * zyntax_scope_next. If zyntax_scope_next was never called for the scope, its memory of ended tasks is freed;
+ * otherwise that call still tells of them. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_scope_join(zyntax_scope *scope, zyntax_op *op, Waker *waker,
+                                        int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Cancels every task of the scope, as zyntax_task_cancel. [any] When it has returned, in whatever thread, no later
+ * spawn succeeds, and no task of the scope is polled again, except for a poll in progress. Scopes that these tasks made
+ * are not cancelled: the tasks' drop functions destroy them.
+ * Returns 0, also for a cancelled scope, or ZYNTAX_ESTALE. Since 0.3. */
+ZYNTAX_API int32_t zyntax_scope_cancel(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
+
+/* Cancels every task of the scope, as zyntax_scope_cancel, and ends the handle. [rt] Callers that wait end with
+ * ZYNTAX_ECANCELED. When the poll of a task of the scope calls it, that poll decides about its own task, as with
+ * zyntax_task_cancel. Returns 0 or ZYNTAX_ESTALE. The runtime destroys the scopes that are left. Since 0.3. */
+ZYNTAX_API int32_t zyntax_scope_destroy(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
+
+/* The ended task as a number, ZYNTAX_EOF when no task is left, or an error, as zyntax_scope_next. [rt] Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_scope_next(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
+
+/* 1, or an error, as zyntax_scope_join. [rt] Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_scope_join(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
+
 /* ------------------------------------------------------------------------------------------------------------------
  * 16. Between threads
  * ---------------------------------------------------------------------------------------------------------------- */

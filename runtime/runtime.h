@@ -18,6 +18,7 @@ struct Part {
     Part *next;
     void (*destroy)(Runtime *, Part *);
     void (*forget)(Part *); // instead of destroy, in a copy after fork: gives memory back. Null: nothing to do
+    uint64_t (*count_waiting)(const Part *); // operations in its rings, for is_valid. Null: it has none
 };
 
 } // namespace zyntax

@@ -48,6 +48,9 @@ bool zyntax_runtime::is_valid() const {
         queued -= task->generation.load(std::memory_order_relaxed) & 1;
     }
     handles.each([&](uint32_t, const Handle *handle) { waiting += handle->kind->count_waiting(handle->object); });
+    for (const Part *part = parts; part; part = part->next) {
+        if (part->count_waiting) waiting += part->count_waiting(part);
+    }
     uint64_t in_io = 0, to_be_called = 0, in_wheel = 0;
     ops.each([&](uint32_t, const Op *op) {
         held -= op->holder != Op::nobody;

@@ -40,6 +40,10 @@ STANDARD = {
     'runtime/parts/leaf_unix.cpp',
     'runtime/parts/leaf_vectors.cpp',
     'runtime/parts/leaf_port.cpp',
+    'runtime/parts/leaf_scope.cpp',
+    'runtime/parts/turns.h',
+    'runtime/parts/scope.cpp', 'runtime/parts/scope.h', 'runtime/parts/scope_tasks.cpp',
+    'runtime/parts/scope_wait.cpp',
     'runtime/parts/port.cpp', 'runtime/parts/port.h', 'runtime/parts/port_wait.cpp',
     'runtime/parts/process.cpp',
     'runtime/parts/process.cpp', 'runtime/parts/process.h', 'runtime/parts/process_calls.cpp',
@@ -59,7 +63,7 @@ CODE_LINES_MAX = {
     'platform/posix.* platform/unix.*': 570,
     'platform/windows.* platform/win32.*': 309,
 }
-TOTAL_CODE_LINES_MAX = 6400
+TOTAL_CODE_LINES_MAX = 6550
 
 HEADER = 'include/zyntax_async_runtime.h'
 SYMBOLS = 'runtime/parts/symbols.cpp'

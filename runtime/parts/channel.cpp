@@ -1,14 +1,10 @@
-// Channels: a ring of items, and for each direction a queue of waiting operations, first come, first served.
+// Channels: a ring of items, and for each direction the turns of the operations that wait (see turns.h).
 //
-// When an item or a place is available, the first operation of the queue is given a turn: it leaves the queue, its task
-// is woken, and the item or place stays reserved until the task calls again. The operation loses its turn when it is
-// canceled, when its task ends, and when its task was polled without the call; the next operation then gets the turn.
-// So a woken task that never calls again cannot lose a wake-up, and a new caller cannot overtake.
-//
-//   turns <= available, and turns == available while the queue is not empty
+//   turns <= available
 //   available to senders: places; without limit once the channel is closed, as each send then fails
 //   available to receivers: items; without limit once the channel is closed and empty, as each receive then ends
 #include "channel.h"
+#include "turns.h"
 
 #include <initializer_list>
 #include <string.h>
@@ -20,10 +16,8 @@ namespace {
 struct Channel;
 
 // One direction.
-struct Side : Source {
+struct Side : Turns {
     Channel *channel;
-    Ring queue;   // operations that wait for a turn
-    size_t turns; // operations that have a turn
 };
 
 struct Channel {
@@ -44,21 +38,6 @@ void free_unused(Runtime *runtime, Channel *channel) {
     runtime->arena.give(channel, sizeof(Channel));
 }
 
-// Gives turns, oldest first, while some of the `available` are not reserved. Orphans get none and are freed.
-void give_turns(Runtime *runtime, Side *side, size_t available) {
-    while (side->turns < available && !side->queue.empty()) {
-        Op *op = first_of(side->queue);
-        assert(op->source == side && !op->woken);
-        stop_waiting(runtime, op);
-        if (is_orphan(op)) {
-            free_op(runtime, op);
-        } else {
-            side->turns++;
-            give_turn(runtime, op);
-        }
-    }
-}
-
 void settle(Runtime *runtime, Channel *channel) {
     give_turns(runtime, &channel->senders, channel->room());
     give_turns(runtime, &channel->receivers, channel->available());
@@ -74,27 +53,12 @@ void waiter_gone(Runtime *runtime, Op *op) {
     else free_unused(runtime, side->channel);
 }
 
-// Whether a call may take one of the `available`. The turns of other operations reserve theirs.
-bool may_take(const Side *side, const Op *op, size_t available) {
-    return op && op->woken ? available > 0 : available > side->turns;
-}
-
 PollStatus wait(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, Waker *waker, int64_t *result) {
-    if (op) return still_pending(runtime, op, waker);
-    assert(!*op_id && side->channel->handle);
-    op = arm(runtime, op_id, ZYNTAX_WAIT_CHANNEL, waker);
-    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
-    op->source = side;
-    wait_in(&side->queue, op, Op::waiting);
-    return POLL_PENDING;
+    return wait_for_turn(runtime, side, ZYNTAX_WAIT_CHANNEL, op, op_id, waker, result);
 }
 
 PollStatus end_call(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, int64_t *result, int64_t value) {
-    if (op) {
-        assert(op->source == side && side->turns >= op->woken);
-        side->turns -= op->woken;
-        free_op(runtime, op);
-    }
+    use_turn(runtime, side, op);
     settle(runtime, side->channel);
     return complete(op_id, result, value);
 }
@@ -118,17 +82,8 @@ void take_item(Channel *channel, void *item) {
     channel->count--;
 }
 
-Op *waiter_of(Runtime *runtime, zyntax_op *op_id, const Side *side) {
-    return my_op(runtime, op_id, [side](const Op *op) { return op->source == side; });
-}
-
 void destroy(Runtime *runtime, Channel *channel) {
-    for (Side *side : {&channel->senders, &channel->receivers}) {
-        while (Op *op = first_of(side->queue)) {
-            op->source = nullptr;
-            fire(runtime, op);
-        }
-    }
+    for (Side *side : {&channel->senders, &channel->receivers}) fire_queue(runtime, side);
     if (channel->items) runtime->arena.give(channel->items, channel->capacity * channel->item_size);
     give_handle(runtime, channel->handle);
     channel->handle = nullptr;
@@ -201,7 +156,7 @@ PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op_id, const v
     if (!channel) return dead_handle(op_id, result);
     if (!item && channel->item_size) return refuse(op_id, result, ZYNTAX_EINVAL);
     Side *side = &channel->senders;
-    Op *op = waiter_of(runtime, op_id, side);
+    Op *op = turn_waiter(runtime, op_id, side);
     if (channel->closed) return end_call(runtime, side, op, op_id, result, ZYNTAX_EPIPE);
     if (!may_take(side, op, channel->room())) return wait(runtime, side, op, op_id, waker, result);
     put_item(channel, item);
@@ -215,7 +170,7 @@ PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op_id, void *i
     if (!channel) return dead_handle(op_id, result);
     if (!item && channel->item_size) return refuse(op_id, result, ZYNTAX_EINVAL);
     Side *side = &channel->receivers;
-    Op *op = waiter_of(runtime, op_id, side);
+    Op *op = turn_waiter(runtime, op_id, side);
     if (channel->closed && channel->count == 0) return end_call(runtime, side, op, op_id, result, 0);
     if (!may_take(side, op, channel->count)) return wait(runtime, side, op, op_id, waker, result);
     take_item(channel, item);

@@ -69,6 +69,8 @@
     X(zyntax_promise_read, "pppz") \
     X(zyntax_promise_ready, "ppu") \
     X(zyntax_promise_recv, "ppp") \
+    X(zyntax_promise_scope_join, "pp") \
+    X(zyntax_promise_scope_next, "pp") \
     X(zyntax_promise_select, "ppz") \
     X(zyntax_promise_send, "ppp") \
     X(zyntax_promise_signal_wait, "pp") \
@@ -104,6 +106,12 @@
     X(zyntax_runtime_symbols, "pp") \
     X(zyntax_runtime_turn, "ipl") \
     X(zyntax_runtime_version, "u") \
+    X(zyntax_scope_cancel, "ip") \
+    X(zyntax_scope_create, "ipp") \
+    X(zyntax_scope_destroy, "ip") \
+    X(zyntax_scope_join, "ipppp") \
+    X(zyntax_scope_next, "ippppp") \
+    X(zyntax_scope_spawn, "pppppz") \
     X(zyntax_select, "ipzppp") \
     X(zyntax_signal_close, "ip") \
     X(zyntax_signal_open, "ipip") \

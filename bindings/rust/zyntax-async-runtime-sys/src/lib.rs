@@ -52,6 +52,8 @@ opaque! {
     zyntax_signal,
     /// An open file.
     zyntax_file,
+    /// A group of tasks.
+    zyntax_scope,
     /// A bounded queue of items between threads.
     zyntax_port,
     /// A child process.
@@ -719,6 +721,31 @@ functions! {
         result: *mut i64,
     ) -> PollStatus;
     fn zyntax_promise_unix_recv_fd(io: *mut zyntax_io) -> *mut zyntax_promise;
+    fn zyntax_scope_create(runtime: *mut zyntax_runtime, out: *mut *mut zyntax_scope) -> i32;
+    fn zyntax_scope_spawn(
+        scope: *mut zyntax_scope,
+        state: FutureState,
+        poll: Option<PollFn>,
+        drop: Option<DropFn>,
+        owned: usize,
+    ) -> *mut zyntax_task;
+    fn zyntax_scope_next(
+        scope: *mut zyntax_scope,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+        ended: *mut *mut zyntax_task,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_scope_join(
+        scope: *mut zyntax_scope,
+        op: *mut zyntax_op,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_scope_cancel(scope: *mut zyntax_scope) -> i32;
+    fn zyntax_scope_destroy(scope: *mut zyntax_scope) -> i32;
+    fn zyntax_promise_scope_next(scope: *mut zyntax_scope) -> *mut zyntax_promise;
+    fn zyntax_promise_scope_join(scope: *mut zyntax_scope) -> *mut zyntax_promise;
     fn zyntax_port_create(capacity: usize, item_size: usize, out: *mut *mut zyntax_port) -> i32;
     fn zyntax_port_send(
         port: *mut zyntax_port,
