@@ -178,6 +178,10 @@ void Program::choose_args(Word &word, uint32_t r) {
         args.handle = io.handle;
         if (io.listens && args.kind <= Kind::write) args.kind = Kind::accept; // who reads a listener asks for trouble
         args.value = args.kind == Kind::ready ? 1 + below(3) : below(8);
+        if constexpr (!outside::scripted) {
+            args.datagram = args.kind <= Kind::write && (io.datagrams || chance(16)) && below(4);
+            args.to_port = args.datagram && below(2) ? outside::port(below(4)) : uint16_t{0};
+        }
         if (!io.id || (rts_[io.rt].driving && io.rt != inner())) args.kind = Kind::none;
         else args.rt = io.rt;
         if (args.kind == Kind::accept && !io.listens && is_without("accept_kind")) args.kind = Kind::none;
@@ -290,6 +294,50 @@ void Program::open_io() {
     else new_io(io, r, false);
 }
 
+// A datagram socket, mostly with a peer.
+void Program::open_udp() {
+    if constexpr (!outside::scripted) {
+        uint32_t r = any_runtime();
+        if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
+        const zyntax_address local = {4, 0, 0, {127, 0, 0, 1}};
+        uint32_t flags = below(4) ? 0 : ZYNTAX_LISTEN_SHARED;
+        zyntax_io *io = nullptr;
+        in_call_ = true;
+        int32_t error = zyntax_udp_open(rts_[r].rt, below(2) ? &local : nullptr, flags, &io);
+        in_call_ = false;
+        TRACE("datagrams on %u: %d", r, error);
+        if (rts_[r].refuses)
+            expect(error == ZYNTAX_ECANCELED, "open_ending", "nothing new while it is being destroyed");
+        Io *made = error ? nullptr : new_io(io, r, false);
+        if (!made) return;
+        made->datagrams = true;
+        change_udp(*made);
+    }
+}
+
+// Another peer, none, or a group.
+void Program::change_udp(Io &io) {
+    if constexpr (!outside::scripted) {
+        zyntax_address peer = {4, 0, 0, {127, 0, 0, 1}};
+        const zyntax_address group = {4, 0, 0, {239, 255, 0, uint8_t(below(3))}};
+        uint32_t what = below(8);
+        if (what < 5) peer.port = outside::meet(io.fd);
+        if (what < 4 && !peer.port) return;
+        uint16_t port = uint16_t(zyntax_tcp_port(io.handle));
+        in_call_ = true;
+        int32_t error = what == 7   ? zyntax_udp_member(io.handle, &group, 0, int32_t(below(2)))
+                        : what == 6 ? zyntax_udp_connect(io.handle, nullptr)
+                        : what < 4  ? zyntax_udp_connect(io.handle, &peer)
+                                    : 0;
+        in_call_ = false;
+        TRACE("datagram socket %d changes, %u: %d", int(io.fd), what, error);
+        if (what == 7 || !io.datagrams || io.shared) return;
+        if (error == ZYNTAX_EADDRINUSE) return; // another program has taken the free port meanwhile
+        expect(error == 0, "udp_connect", "a peer on this machine is taken, and left");
+        expect(zyntax_tcp_port(io.handle) == port, "udp_port", "a socket keeps its port");
+    }
+}
+
 void Program::listen() {
     uint32_t r = any_runtime();
     if (r == max_runtimes || (rts_[r].driving && r != inner())) return;
@@ -370,6 +418,9 @@ void Program::close_lost(Io &io) {
 
 void Program::act_on_io() {
     if (mood(moods_.share)) return is_without("losing") || below(3) ? share_io() : lose_io();
+    if constexpr (!outside::scripted) {
+        if (below(8) == 0) return open_udp();
+    }
     if (below(3) == 0) return open_io();
     uint32_t i = any_io();
     Io &io = ios_[i];
@@ -385,7 +436,8 @@ void Program::act_on_io() {
         expect(zyntax_io_fd(io.handle) == io.fd, "io_fd", "a handle keeps its descriptor");
         break;
     case 1:
-        zyntax_tcp_shutdown(io.handle);
+        if (io.datagrams) change_udp(io);
+        else zyntax_tcp_shutdown(io.handle);
         break;
     case 2: {
         TRACE("detach %d", int(io.fd));
@@ -587,7 +639,7 @@ void Program::use_stale() {
     for (Io &io : ios_) {
         if (io.id && io.handle == handle) return;
     }
-    constexpr uint32_t calls = 3; // of await points
+    constexpr uint32_t calls = outside::scripted ? 3 : 5; // of await points
     Actor *polled = polled_actor();
     if (polled && spent_at_most(*polled) + calls > rts_[polled->rt].await_budget) return;
     if (polled) polled->spent_most += calls;
@@ -612,6 +664,16 @@ void Program::use_stale() {
     copy = op;
     expect(zyntax_io_read(io, &copy, byte, 1, &own, &result) == POLL_READY && result < 0, "stale", "io_read");
     copy = op;
+    if constexpr (!outside::scripted) {
+        expect(zyntax_udp_connect(io, nullptr) == ZYNTAX_ESTALE, "stale", "udp_connect of a stale handle");
+        copy = op;
+        expect(zyntax_udp_recv(io, &copy, byte, 1, nullptr, &own, &result) == POLL_READY && result < 0, "stale",
+               "udp_recv");
+        copy = op;
+        expect(zyntax_udp_send(io, &copy, byte, 1, nullptr, &own, &result) == POLL_READY && result < 0, "stale",
+               "udp_send");
+        copy = op;
+    }
     if (op) expect(zyntax_sleep(rts_[r].rt, &copy, 1000, &own) == POLL_READY, "stale_op", "a sleep with a stale op");
     in_call_ = false;
     end_waker(wakee, HostWaker::ended);

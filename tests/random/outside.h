@@ -49,7 +49,7 @@ uint64_t refused_ns();         // when a descriptor was refused last
 
 void refuse_descriptors(bool);
 void refuse_threads(bool);
-void fail_next(uint32_t what); // an error of the poller's or the system's next call, scripted only
+void fail_next(uint32_t what); // an error of the poller's or the system's next call; real: of a call for datagrams
 void run_threads();            // those that have not run yet, scripted only
 
 // Whether a host's descriptor of a runtime (zyntax_runtime_backend_fd) is readable, or soon is: another thread that has
@@ -66,6 +66,9 @@ void edge_over(intptr_t fd);  // the host's descriptor goes
 intptr_t duplicate(intptr_t fd);
 void make_blocking(intptr_t fd); // for all who share the open file
 void lose(intptr_t fd);          // closes it, whoever it belongs to
+
+// A peer for a datagram socket that the runtime made, real only. The peer's port; 0: there is none.
+uint16_t meet(intptr_t fd);
 
 // The program goes on as a copy, after a fork.
 void be_a_child();

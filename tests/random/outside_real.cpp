@@ -21,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ struct World {
     uint64_t refused_ns;
     int edges[max_fds]; // epoll descriptors that watch a host's for edges, + 1
     bool edge_seen[max_fds];
+    int next_error; // of the next call for datagrams; 0: none
 };
 World world;
 
@@ -188,6 +190,7 @@ bool end() {
 
 void calm(bool calm) {
     world.calm = calm;
+    if (calm) world.next_error = 0;
     if (calm) refuse_descriptors(false);
 }
 
@@ -298,7 +301,10 @@ void refuse_descriptors(bool refuse) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 void refuse_threads(bool) {}
-void fail_next(uint32_t) {}
+void fail_next(uint32_t what) {
+    constexpr int errors[] = {EINTR, ENOBUFS, ENOMEM, EIO};
+    if (!world.calm) world.next_error = errors[what % 4];
+}
 void run_threads() {
     timespec time = {0, 20'000};
     nanosleep(&time, nullptr);
@@ -352,6 +358,18 @@ intptr_t duplicate(intptr_t fd) {
 void make_blocking(intptr_t fd) {
     int flags = fcntl(int(fd), F_GETFL);
     if (flags >= 0) fcntl(int(fd), F_SETFL, flags & ~O_NONBLOCK);
+}
+
+uint16_t meet(intptr_t fd) {
+    int peer = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    sockaddr_in own = loopback(0), its = loopback(port_of(int(fd)));
+    bool met = peer >= 0 && peer < max_fds && bind(peer, reinterpret_cast<sockaddr *>(&own), sizeof own) == 0 &&
+               connect(peer, reinterpret_cast<sockaddr *>(&its), sizeof its) == 0;
+    if (!met && peer >= 0) ::close(peer);
+    if (!met || fd >= max_fds) return 0;
+    adopt(fd, false);
+    world.peers[fd] = peer + 1;
+    return port_of(peer);
 }
 
 void lose(intptr_t fd) { ::close(int(fd)); }
@@ -464,6 +482,27 @@ void join_other_thread(void *thread) {
 } // namespace outside
 
 } // namespace random_test
+
+// These take the C library's place, so that a call of the library fails when the program says so.
+namespace {
+
+bool fails_now() {
+    if (!random_test::world.next_error) return false;
+    errno = random_test::world.next_error;
+    random_test::world.next_error = 0;
+    return true;
+}
+
+} // namespace
+
+extern "C" ssize_t sendto(int fd, const void *buf, size_t len, int flags, const sockaddr *to, socklen_t size) {
+    return fails_now() ? -1 : ssize_t(syscall(SYS_sendto, fd, buf, len, flags, to, size));
+}
+
+extern "C" ssize_t recvfrom(int fd, void *__restrict buf, size_t len, int flags, sockaddr *__restrict from,
+                            socklen_t *__restrict size) {
+    return fails_now() ? -1 : ssize_t(syscall(SYS_recvfrom, fd, buf, len, flags, from, size));
+}
 
 // These two take the C library's place. Its look-ups open descriptors in a thread of the pool, which a check would
 // mistake for descriptors that the library leaks, or for a stranger's. Every host of a program is this machine.

@@ -56,6 +56,8 @@ struct Target {
 struct Args {
     Kind kind;
     uint8_t rt, count, object; // count: of targets; object: channel or descriptor
+    bool datagram;             // a read or write is a receive or send of zyntax_udp_*
+    uint16_t to_port;          // of a send; 0: to the peer
     uint32_t object_id, rt_id;
     uint32_t value; // the item, the interest, the length, the job
     uint64_t time_ns;
@@ -206,8 +208,9 @@ struct Io {
     intptr_t fd;
     uint8_t rt;
     bool listens;
-    bool is_lost; // somebody closed the descriptor behind the handle's back: its number may be another's
-    bool shared;  // its open file is, and a duplicate with the lost number could not be told from it
+    bool is_lost;   // somebody closed the descriptor behind the handle's back: its number may be another's
+    bool shared;    // its open file is, and a duplicate with the lost number could not be told from it
+    bool datagrams; // it was made by zyntax_udp_open
 };
 
 struct Heap { // a post takes memory in its own thread
@@ -475,6 +478,8 @@ private:
     void cancel(uint32_t actor);
     void act_on_channels();
     void open_io();
+    void open_udp();
+    void change_udp(Io &);
     void share_io();
     void lose_io();
     void close_lost(Io &);
