@@ -942,6 +942,16 @@ ZYNTAX_API int32_t zyntax_io_peer(zyntax_io *io, zyntax_address *out) ZYNTAX_NOE
  * error of the system, such as ZYNTAX_ENOBUFS for a buffer that is too large on macOS. Since 0.3. */
 ZYNTAX_API int32_t zyntax_io_set(zyntax_io *io, int32_t option, int64_t value) ZYNTAX_NOEXCEPT;
 
+/* Sets a deadline for one or both directions (ZYNTAX_READABLE, ZYNTAX_WRITABLE), on the clock of zyntax_now_ns;
+ * UINT64_MAX: none. [rt] From the deadline on, an operation on the handle and direction that would have to wait ends
+ * with ZYNTAX_ETIMEDOUT: ready (with both directions at the earlier deadline), read, write, accept, datagrams and
+ * passed descriptors. It tries first, so data, room or a connection that is there is still given. The deadline stays
+ * until it is replaced, also for operations that wait at that moment; the handle remains usable. An accepted connection
+ * has none. A deadline is one timer of the runtime, which counts in timers_pending until the deadline is over, removed
+ * or the handle ended. Returns 0, ZYNTAX_EINVAL (directions that are empty or unknown), ZYNTAX_ESTALE, ZYNTAX_ENOMEM,
+ * ZYNTAX_ECANCELED (the runtime is being destroyed). Since 0.3. */
+ZYNTAX_API int32_t zyntax_io_deadline(zyntax_io *io, uint32_t directions, uint64_t deadline_ns) ZYNTAX_NOEXCEPT;
+
 /* Sends a copy of *item if there is a place that no waiting sender has reserved. [rt] It never waits and spends no
  * await budget. Returns 0, ZYNTAX_EAGAIN (the channel is full, earlier callers wait, or the place is reserved for a
  * sender that was woken), ZYNTAX_EPIPE once the channel is closed, ZYNTAX_ESTALE, ZYNTAX_EINVAL (a NULL item).

@@ -86,7 +86,9 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t unregistered = io->unregistered;
     io->unregistered = -1;
     if (unregistered >= 0) os::close(unregistered);
-    if (Op *timer = pending_op(runtime, &io->retry)) free_op(runtime, timer);
+    for (zyntax_op *timer_id : {&io->retry, &io->deadline_timer}) {
+        if (Op *timer = pending_op(runtime, timer_id)) free_op(runtime, timer);
+    }
     fire_waiters(runtime, io);
     unreserve_io(runtime, io);
     return fd;
@@ -214,6 +216,7 @@ Op *add_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id, Waker *w
 
 PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op_id, Waker *waker, int64_t *result) {
     if (ref.object->fd < 0) return complete(op_id, result, ZYNTAX_EBADF);
+    if (is_overdue(ref, directions)) return complete(op_id, result, ZYNTAX_ETIMEDOUT);
     if (!add_waiter(ref, directions, op_id, waker)) return complete(op_id, result, ZYNTAX_ENOMEM);
     ref.runtime->poller.want(ref.object->fd, ref.object->registration, directions);
     return POLL_PENDING;

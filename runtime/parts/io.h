@@ -19,6 +19,8 @@ struct Io {
     intptr_t fd = -1;              // -1: not registered; or closed elsewhere, and another handle has the number
     intptr_t unregistered = -1;    // a listener's accepted connection that the poller had no room for; or -1
     zyntax_op retry = 0;           // a listener's timer, until which its accepts rest; stale once that has ended
+    uint64_t deadlines_ns[2] = {never_ns, never_ns}; // of reading and writing
+    zyntax_op deadline_timer = 0;  // for the next of them; stale once that is over
     uint32_t readiness = 0;        // bits of Event::ready: worth a try. Set by events, cleared by "would block"
     uint32_t reported = 0;         // the same bits. Set by events, cleared by tries and by zyntax_io_ready
     Ring readers, writers, either; // operations that wait for a direction, or for either of both
@@ -57,7 +59,15 @@ inline Op *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
 // A new operation that waits for these directions; null without memory.
 Op *add_waiter(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *waker);
 
-// Ends a call whose task waits until the poller reports one of these directions.
+// Whether the deadline of one of these directions is over, by the latest time that the runtime has seen. A timer ends
+// the waits that began before.
+inline bool is_overdue(const IoRef &ref, uint32_t directions) {
+    uint64_t now = ref.runtime->seen_ns - (ref.runtime->seen_ns == never_ns);
+    return (directions & readable && ref.object->deadlines_ns[0] <= now) ||
+           (directions & writable && ref.object->deadlines_ns[1] <= now);
+}
+
+// Ends a call whose task waits until the poller reports one of these directions, or their deadline is over.
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *waker, int64_t *result);
 
 // The result of a transfer, which is tried unless it is known to block; ZYNTAX_EAGAIN: the call has to wait.

@@ -27,6 +27,7 @@
     X(zyntax_file_sync, "ipppp") \
     X(zyntax_file_write, "ipppzqpp") \
     X(zyntax_io_close, "ip") \
+    X(zyntax_io_deadline, "ipuq") \
     X(zyntax_io_detach, "ipp") \
     X(zyntax_io_fd, "zp") \
     X(zyntax_io_local, "ipp") \

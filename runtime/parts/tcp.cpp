@@ -71,6 +71,7 @@ bool start_retry_timer(Runtime *runtime, Io *listener, uint64_t deadline_ns) {
 PollStatus rest(const Accept &call) {
     auto [runtime, io] = call.listener;
     assert(!*call.op_id && io->listens);
+    if (is_overdue(call.listener, readable)) return complete(call.op_id, call.result, ZYNTAX_ETIMEDOUT);
     if (!pending_op(runtime, &io->retry)) {
         uint64_t now = runtime->now_ns();
         if (now >= never_ns - retry_ns) return try_again(call); // a timer would never fire
@@ -173,8 +174,9 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op_id, Waker *waker
     if (!out || !listens(io)) return refuse(op_id, result, ZYNTAX_EINVAL);
     if (Op *op = io_waiter(ref, readable, op_id)) return still_pending(runtime, op, waker);
     const Accept call = {ref, op_id, waker, result};
-    if (pending_op(runtime, &io->retry)) return rest(call);
-    if (!(io->readiness & readable) && io->unregistered < 0) return wait_for_client(call);
+    bool rests = pending_op(runtime, &io->retry);
+    if (rests && !is_overdue(ref, readable)) return rest(call);
+    if (!rests && !(io->readiness & readable) && io->unregistered < 0) return wait_for_client(call);
 
     Io *made;
     int32_t error = reserve_io(runtime, &made);
