@@ -952,6 +952,39 @@ ZYNTAX_API int32_t zyntax_io_set(zyntax_io *io, int32_t option, int64_t value) Z
  * ZYNTAX_ECANCELED (the runtime is being destroyed). Since 0.3. */
 ZYNTAX_API int32_t zyntax_io_deadline(zyntax_io *io, uint32_t directions, uint64_t deadline_ns) ZYNTAX_NOEXCEPT;
 
+/* Reads into n slices, in their order: tries first, waits when there is no data. [rt] One call of the system, so that a
+ * datagram is spread over the slices. *result: bytes read (> 0), 0 at the end of the stream; otherwise as
+ * zyntax_io_read. Slices without a byte are skipped; with no byte at all the result is 0 at once. More slices than the
+ * system takes at once (1,024), or more than 2^31 - 1 bytes, are a short read. A NULL `data` with a `len`, or NULL
+ * slices with an n, is ZYNTAX_EINVAL. The slices themselves may be elsewhere in the next call. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_io_readv(zyntax_io *io, zyntax_op *op, const zyntax_slice *slices, size_t n, Waker *waker,
+                                      int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Writes n slices, in their order: tries first, waits when there is no room. [rt] *result: bytes written, which may be
+ * fewer; otherwise as zyntax_io_write, with slices as in zyntax_io_readv. On a message socket they are one message: an
+ * empty one when there is no byte, and ZYNTAX_EMSGSIZE for more slices than the system takes at once. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_io_writev(zyntax_io *io, zyntax_op *op, const zyntax_slice *slices, size_t n, Waker *waker,
+                                       int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Writes all of `len` bytes, with as many writes as that takes. [rt] Each of them counts in the await budget. *done is
+ * a word of the caller's state, 0 before the first call: the number of bytes that were written, also after an error, a
+ * cancel or a deadline. *result: `len`, ZYNTAX_EINVAL for a *done above `len`, or an error as zyntax_io_write. A `len`
+ * of 0 is as in zyntax_io_write. Tasks that write to one handle at the same time mix their bytes. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_io_write_all(zyntax_io *io, zyntax_op *op, const void *buf, size_t len, size_t *done,
+                                          Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* Bytes read, ZYNTAX_EOF (also for an empty datagram), ZYNTAX_EINVAL for slices without a byte, or as zyntax_io_readv.
+ * [rt] The slices and their memory must live until the value has come. Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_readv(zyntax_io *io, const zyntax_slice *slices, size_t n) ZYNTAX_NOEXCEPT;
+
+/* Writes all bytes of the slices. [rt] Their number, ZYNTAX_EINVAL when there is none, or an error as zyntax_io_writev.
+ * The slices and their memory must live until the value has come. Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_writev(zyntax_io *io, const zyntax_slice *slices, size_t n) ZYNTAX_NOEXCEPT;
+
+/* As zyntax_promise_write, and *done, which is 0 before, counts the bytes that were written. [rt] Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_write_all(zyntax_io *io, const void *buf, size_t len,
+                                                    size_t *done) ZYNTAX_NOEXCEPT;
+
 /* Sends a copy of *item if there is a place that no waiting sender has reserved. [rt] It never waits and spends no
  * await budget. Returns 0, ZYNTAX_EAGAIN (the channel is full, earlier callers wait, or the place is reserved for a
  * sender that was woken), ZYNTAX_EPIPE once the channel is closed, ZYNTAX_ESTALE, ZYNTAX_EINVAL (a NULL item).

@@ -159,53 +159,6 @@ uint32_t poll_now(intptr_t fd, uint32_t interest) {
 // macOS refuses longer reads and writes of descriptors that are not sockets.
 static size_t to_length(size_t len) { return len < INT_MAX ? len : INT_MAX; }
 
-// A call that waits unless the open file has O_NONBLOCK. If another process has cleared the flag, it is set during the
-// call only: a child of libuv expects that its standard streams stay blocking.
-template <class Call> static int64_t without_waiting(int fd, uint32_t direction, Call call) {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || (flags & O_NONBLOCK)) return repeat(call);
-    if (!poll_now(fd, direction)) return ZYNTAX_EAGAIN;
-    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-    int64_t n = repeat(call);
-    fcntl(fd, F_SETFL, flags);
-    return n;
-}
-
-// Tries the call that never waits. False where the system has none for this file, which *kind then remembers.
-template <class Call> static bool has_answered(Kind *kind, Call call, int64_t *answer) {
-    if (*kind == Kind::flagged_pipe || *kind == Kind::flagged_other) return false;
-    *answer = repeat(call);
-    bool is_refused = *answer == ZYNTAX_EOPNOTSUPP || *answer == ZYNTAX_ENOSYS || *answer == ZYNTAX_EPERM ||
-                      *answer == ZYNTAX_EACCES || *answer == ZYNTAX_EINVAL;
-    if (is_refused) *kind = *kind == Kind::pipe ? Kind::flagged_pipe : Kind::flagged_other;
-    return !is_refused;
-}
-
-static ssize_t call_write(Write *write_it, int fd, const iovec *parts, int n) { return write_it(fd, parts, n); }
-
-static ssize_t write_as_flagged(int fd, const iovec *parts, int n) {
-    return n == 1 ? ::write(fd, parts->iov_base, parts->iov_len) : ::writev(fd, parts, n);
-}
-
-int64_t read_parts(int fd, Kind *kind, const iovec *parts, int n) {
-    int64_t answer;
-    if (has_answered(
-            kind, [=] { return read_at_once(fd, parts, n); }, &answer))
-        return answer;
-    return without_waiting(fd, ZYNTAX_READABLE, [=] {
-        return n == 1 ? ::read(fd, parts->iov_base, parts->iov_len) : ::readv(fd, parts, n);
-    });
-}
-
-int64_t write_parts(int fd, Kind *kind, const iovec *parts, int n) {
-    int64_t answer;
-    auto guarded = *kind == Kind::pipe || *kind == Kind::flagged_pipe ? write_without_sigpipe : call_write;
-    if (has_answered(
-            kind, [=] { return guarded(write_at_once, fd, parts, n); }, &answer))
-        return answer;
-    return without_waiting(fd, ZYNTAX_WRITABLE, [=] { return guarded(write_as_flagged, fd, parts, n); });
-}
-
 int64_t read(intptr_t fd, Kind *kind, void *buf, size_t len) {
     int number = static_cast<int>(fd);
     len = to_length(len);

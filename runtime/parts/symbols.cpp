@@ -34,9 +34,12 @@
     X(zyntax_io_open, "ipzp") \
     X(zyntax_io_peer, "ipp") \
     X(zyntax_io_read, "ipppzpp") \
+    X(zyntax_io_readv, "ipppzpp") \
     X(zyntax_io_ready, "ippupp") \
     X(zyntax_io_set, "ipil") \
     X(zyntax_io_write, "ipppzpp") \
+    X(zyntax_io_write_all, "ipppzppp") \
+    X(zyntax_io_writev, "ipppzpp") \
     X(zyntax_join_all, "ipzpp") \
     X(zyntax_join_until, "ippqpp") \
     X(zyntax_now_ns, "qp") \
@@ -68,6 +71,7 @@
     X(zyntax_promise_port_send, "ppp") \
     X(zyntax_promise_process_wait, "pp") \
     X(zyntax_promise_read, "pppz") \
+    X(zyntax_promise_readv, "pppz") \
     X(zyntax_promise_ready, "ppu") \
     X(zyntax_promise_recv, "ppp") \
     X(zyntax_promise_scope_join, "pp") \
@@ -86,6 +90,8 @@
     X(zyntax_promise_unix_recv_fd, "pp") \
     X(zyntax_promise_unix_send_fd, "ppz") \
     X(zyntax_promise_write, "pppz") \
+    X(zyntax_promise_write_all, "pppzp") \
+    X(zyntax_promise_writev, "pppz") \
     X(zyntax_promise_yield, "p") \
     X(zyntax_runtime_backend, "p") \
     X(zyntax_runtime_backend_fd, "zp") \

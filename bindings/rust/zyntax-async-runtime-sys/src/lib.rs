@@ -768,4 +768,37 @@ functions! {
     fn zyntax_promise_port_send(port: *mut zyntax_port, item: *const c_void) -> *mut zyntax_promise;
     fn zyntax_promise_port_recv(port: *mut zyntax_port, item: *mut c_void) -> *mut zyntax_promise;
     fn zyntax_io_deadline(io: *mut zyntax_io, directions: u32, deadline_ns: u64) -> i32;
+    fn zyntax_io_readv(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        slices: *const zyntax_slice,
+        n: usize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_io_writev(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        slices: *const zyntax_slice,
+        n: usize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_io_write_all(
+        io: *mut zyntax_io,
+        op: *mut zyntax_op,
+        buf: *const c_void,
+        len: usize,
+        done: *mut usize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_readv(io: *mut zyntax_io, slices: *const zyntax_slice, n: usize) -> *mut zyntax_promise;
+    fn zyntax_promise_writev(io: *mut zyntax_io, slices: *const zyntax_slice, n: usize) -> *mut zyntax_promise;
+    fn zyntax_promise_write_all(
+        io: *mut zyntax_io,
+        buf: *const c_void,
+        len: usize,
+        done: *mut usize,
+    ) -> *mut zyntax_promise;
 }
