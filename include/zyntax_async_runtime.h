@@ -120,12 +120,17 @@
  *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: no call does both at once.
  *  poll             The cost of a wait grows with the number of open handles. On Linux a drive ends with ZYNTAX_EINVAL,
  *                  and nothing is lost, while RLIMIT_NOFILE is not above that number.
- *  Processes        Not on WASI and Windows: ZYNTAX_ENOSYS. The end of a process is an event: of a pidfd on Linux, of
- *                  the kqueue for children that were spawned. Without these (Linux before 5.3, a sandbox, no free
- *                  descriptor, kqueue on Linux, poll elsewhere, zyntax_process_watch with kqueue) the runtime looks
- *                  every 32 ms at most, by its own clock. Without a pidfd the host must not reap a child while it is
- *                  signalled. Outside Linux a process that another thread forks at that moment delays
+ *  Processes        ZYNTAX_ENOSYS on WASI. The end of a process is an event: of a pidfd on Linux, of the kqueue for
+ *                  children that were spawned, of a wait on the handle on Windows. Without these (Linux before 5.3, a
+ *                  sandbox, no free descriptor, kqueue on Linux, poll elsewhere, zyntax_process_watch with kqueue) the
+ *                  runtime looks every 32 ms at most, by its own clock. Without a pidfd the host must not reap a child
+ *                  while it is signalled. Outside Linux a process that another thread forks at that moment delays
  *                  zyntax_process_spawn until it ends or calls exec.
+ *                  Windows: a file without a slash is found as SearchPath does it, ".exe" may be left out, batch files
+ *                  are ZYNTAX_ENOEXEC. Descriptors are handles. The child's end of a pipe is a socket that works as a
+ *                  file. Words are quoted for CommandLineToArgvW. The signals 9 and 15 end the process and 0 looks, for
+ *                  a group too; others are ZYNTAX_ENOSYS. An exit status has 32 bits. Any process that may be opened
+ *                  can be watched, and another one is ZYNTAX_ECHILD.
  *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN, and zyntax_file_open and _from are ZYNTAX_ENOSYS. No
  *                  new sockets: zyntax_tcp_listen, _listen_with, _connect and _port are ZYNTAX_ENOSYS. A wait that
  *                  nothing can end is ZYNTAX_EDEADLK also without ZYNTAX_DETECT_STALL. At most 262,144 tasks and as

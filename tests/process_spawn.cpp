@@ -298,7 +298,9 @@ TEST_CASE("descriptors_0_to_2_can_be_exchanged_in_the_child") {
         command.args[2] = "echo out; echo err >&2; echo in >&0";
         if (command.spawn(rt, nullptr, &process) != 0) return 4;
         if (await(rt, ending(process)) != 0) return 5;
-        return take(one.near) == "out\nerr\nin\n" ? 0 : 6;
+        int result = take(one.near) == "out\nerr\nin\n" ? 0 : 6;
+        int null = open("/dev/null", O_RDWR); // a sanitizer writes at the end
+        return dup2(null, 1) == 1 && dup2(null, 2) == 2 ? result : 7;
     });
     CHECK(child.end() == 0);
 }

@@ -15,7 +15,7 @@ struct Send {
     size_t size;
 };
 
-int64_t poll_send(Leaf *leaf, Runtime *, Waker *waker) {
+int64_t poll_sending(Leaf *leaf, Runtime *, Waker *waker) {
     const auto *send = data_of<Send>(leaf);
     assert(!send->copy || send->item == send->copy);
     int64_t result;
@@ -28,7 +28,7 @@ void drop_send(Leaf *leaf, Runtime *runtime) {
     if (send->copy) runtime->arena.give(send->copy, send->size);
     send->copy = nullptr;
 }
-constexpr LeafKind send_kind = {poll_send, drop_send};
+constexpr LeafKind send_kind = {poll_sending, drop_send};
 
 } // namespace
 

@@ -1,7 +1,7 @@
-// processes.h where there are none: WASI, and for now Windows.
+// processes.h on WASI, which has no processes.
 #include "processes.h"
 
-#if defined(_WIN32) || defined(__wasi__)
+#if defined(__wasi__)
 
 namespace zyntax::os {
 
@@ -19,4 +19,4 @@ void forget_child(const Child &) {}
 
 } // namespace zyntax::os
 
-#endif // _WIN32 || __wasi__
+#endif // __wasi__
