@@ -22,8 +22,8 @@ int changes_since(const std::vector<Disposition> &before) {
     return changed;
 }
 
-void other_handler(int) {}
-bool is_other_handler_there() { return action_of(SIGUSR1).sa_handler == other_handler; }
+void another_handler(int) {}
+bool is_other_handler_there() { return action_of(SIGUSR1).sa_handler == another_handler; }
 
 } // namespace
 
@@ -58,7 +58,7 @@ TEST_CASE("an_action_that_the_host_has_changed_meanwhile_is_left_alone") {
     HostAction action(SIGUSR1);
     Runtime rt;
     zyntax_signal *signal = signal_of(rt, SIGUSR1);
-    action.set(other_handler);
+    action.set(another_handler);
     CHECK(zyntax_signal_close(signal) == 0);
     CHECK(is_other_handler_there());
     // It is what the next handle finds, and puts back.
@@ -73,7 +73,7 @@ TEST_CASE("a_further_open_installs_the_handler_again_when_the_host_has_changed_t
     HostAction action(SIGUSR1);
     Runtime rt;
     zyntax_signal *first = signal_of(rt, SIGUSR1);
-    action.set(other_handler);
+    action.set(another_handler);
     zyntax_signal *second = signal_of(rt, SIGUSR1);
     raise(SIGUSR1);
     CHECK(await(rt, waiting_for(first)) == 1);

@@ -5,17 +5,17 @@ using namespace support;
 
 namespace {
 
-#define EXPECT_IN_CHILD(condition, number) \
+#define EXPECT_THERE(condition, number) \
     if (!(condition)) return number
 
 // A runtime of the parent that waits for a signal.
-struct Parent {
+struct WaitingParent {
     HostAction action{SIGUSR1};
     Runtime rt;
     zyntax_signal *signal = signal_of(rt, SIGUSR1);
     Await waiter{rt, waiting_for(signal)};
 
-    Parent() { settle(rt); }
+    WaitingParent() { settle(rt); }
     // In the parent: nothing has come, and then all that comes does.
     void check_goes_on() {
         settle(rt);
@@ -29,18 +29,19 @@ struct Parent {
 };
 
 // A child's own runtime hears its own signals only.
-int works() {
+int hears_its_own() {
     Runtime rt;
     for (int round = 0; round < 3; round++) {
         zyntax_signal *signal = nullptr;
-        EXPECT_IN_CHILD(zyntax_signal_open(rt, SIGUSR1, &signal) == 0, 20);
+        EXPECT_THERE(zyntax_signal_open(rt, SIGUSR1, &signal) == 0, 20);
         Await a(rt, waiting_for(signal));
         settle(rt);
-        EXPECT_IN_CHILD(a.alive(), 21);
+        EXPECT_THERE(a.alive(), 21);
         raise_times(SIGUSR1, 3);
-        EXPECT_IN_CHILD(rt.drain(3000), 22);
-        EXPECT_IN_CHILD(a.result == 3, 23);
-        EXPECT_IN_CHILD(zyntax_signal_close(signal) == 0, 24);
+        EXPECT_THERE(rt.drain(3000), 22);
+        // ThreadSanitizer merges signals in the child of a process that has threads.
+        EXPECT_THERE(a.result == 3 || (sanitized && a.result > 0), 23);
+        EXPECT_THERE(zyntax_signal_close(signal) == 0, 24);
     }
     return 0;
 }
@@ -49,17 +50,17 @@ int works() {
 
 TEST_CASE("in_a_child_the_handler_does_nothing_and_destroying_the_copy_changes_no_action") {
     for (ForkBy by : {ForkBy::fork, ForkBy::bare_clone}) {
-        Parent parent;
+        WaitingParent parent;
         struct sigaction ours = action_of(SIGUSR1);
         Child child(
             [&] {
                 raise_times(SIGUSR1, 10); // the process lives on
-                EXPECT_IN_CHILD(HostAction::calls == 0, 1);
-                EXPECT_IN_CHILD(action_of(SIGUSR1).sa_handler == ours.sa_handler, 2);
+                EXPECT_THERE(HostAction::calls == 0, 1);
+                EXPECT_THERE(action_of(SIGUSR1).sa_handler == ours.sa_handler, 2);
                 parent.rt.destroy();
-                EXPECT_IN_CHILD(action_of(SIGUSR1).sa_handler == ours.sa_handler, 3);
+                EXPECT_THERE(action_of(SIGUSR1).sa_handler == ours.sa_handler, 3);
                 raise(SIGUSR1);
-                EXPECT_IN_CHILD(HostAction::calls == 0, 4);
+                EXPECT_THERE(HostAction::calls == 0, 4);
                 return 0;
             },
             by);
@@ -70,17 +71,17 @@ TEST_CASE("in_a_child_the_handler_does_nothing_and_destroying_the_copy_changes_n
 
 TEST_CASE("a_child_may_open_signals_and_its_last_close_puts_back_the_hosts_action") {
     for (bool destroys : {false, true}) {
-        Parent parent;
+        WaitingParent parent;
         Child child([&] {
             if (destroys) parent.rt.destroy();
-            int failed = works();
+            int failed = hears_its_own();
             if (failed) return failed;
-            EXPECT_IN_CHILD(parent.action.is_there(), 30);
+            EXPECT_THERE(parent.action.is_there(), 30);
             raise(SIGUSR1);
-            EXPECT_IN_CHILD(HostAction::calls == 1, 31);
+            EXPECT_THERE(HostAction::calls == 1, 31);
             if (!destroys) parent.rt.destroy();
-            EXPECT_IN_CHILD(parent.action.is_there(), 32);
-            return works();
+            EXPECT_THERE(parent.action.is_there(), 32);
+            return hears_its_own();
         });
         CHECK(child.end() == 0);
         parent.check_goes_on();
@@ -88,23 +89,23 @@ TEST_CASE("a_child_may_open_signals_and_its_last_close_puts_back_the_hosts_actio
 }
 
 TEST_CASE("a_childs_copy_hears_nothing_of_the_childs_own_signals") {
-    Parent parent;
+    WaitingParent parent;
     Child child([&] {
         Runtime rt;
         zyntax_signal *signal = signal_of(rt, SIGUSR1);
         raise(SIGUSR1);
-        EXPECT_IN_CHILD(await(rt, waiting_for(signal), 3000) == 1, 1);
+        EXPECT_THERE(await(rt, waiting_for(signal), 3000) == 1, 1);
         parent.rt.destroy(); // with the child's handle open
         raise(SIGUSR1);
-        EXPECT_IN_CHILD(await(rt, waiting_for(signal), 3000) == 1, 2);
+        EXPECT_THERE(await(rt, waiting_for(signal), 3000) == 1, 2);
         Child childs_child([&] {
             raise(SIGUSR1);
             rt.destroy();
-            return works();
+            return hears_its_own();
         });
-        EXPECT_IN_CHILD(childs_child.end() == 0, 3);
+        EXPECT_THERE(childs_child.end() == 0, 3);
         raise(SIGUSR1);
-        EXPECT_IN_CHILD(await(rt, waiting_for(signal), 3000) == 1, 4);
+        EXPECT_THERE(await(rt, waiting_for(signal), 3000) == 1, 4);
         return 0;
     });
     CHECK(child.end() == 0);
@@ -116,20 +117,20 @@ TEST_CASE("a_child_with_its_parents_process_number_hears_nothing_of_its_parents_
     Child outer([&] {
         if (!begin_process_numbers_again()) return impossible;
         Child first([&] {
-            Parent parent;
+            WaitingParent parent;
             if (!is_first_process() || !begin_process_numbers_again()) return impossible;
             Child second([&] {
                 raise(SIGUSR1);
                 parent.rt.destroy();
-                EXPECT_IN_CHILD(!parent.action.is_there(), 1);
-                return works();
+                EXPECT_THERE(!parent.action.is_there(), 1);
+                return hears_its_own();
             });
             int end = second.end();
             if (end) return end;
             settle(parent.rt);
-            EXPECT_IN_CHILD(parent.waiter.alive(), 2);
+            EXPECT_THERE(parent.waiter.alive(), 2);
             raise(SIGUSR1);
-            EXPECT_IN_CHILD(parent.rt.drain(3000) && parent.waiter.result == 1, 3);
+            EXPECT_THERE(parent.rt.drain(3000) && parent.waiter.result == 1, 3);
             return 0;
         });
         return first.end();
@@ -155,7 +156,7 @@ TEST_CASE("a_child_may_open_signals_though_another_thread_did_so_when_it_was_for
     });
     for (int i = 0; i < scaled(100); i++) {
         int before = opened;
-        Child child(works);
+        Child child(hears_its_own);
         int end = child.end();
         CHECK(end == 0);
         if (end != 0) break;

@@ -13,7 +13,7 @@ using namespace support;
 
 namespace {
 
-zyntax_runtime_config detecting() {
+zyntax_runtime_config detecting_stalls() {
     auto c = config();
     c.flags = ZYNTAX_DETECT_STALL;
     return c;
@@ -278,7 +278,7 @@ TEST_CASE("open_is_ecanceled_while_the_runtime_is_destroyed") {
 }
 
 TEST_CASE("a_task_that_waits_for_a_signal_is_no_stall") {
-    Runtime rt(detecting());
+    Runtime rt(detecting_stalls());
     zyntax_signal *signal = signal_of(rt, SIGUSR1);
     Await a(rt, waiting_for(signal));
     settle(rt);

@@ -2,6 +2,7 @@
 // its own, which is not linked with the library.
 #include "support.h"
 
+#include <csignal>
 #include <dlfcn.h>
 
 using namespace support;
@@ -106,4 +107,29 @@ TEST_CASE("the_library_may_be_unloaded_without_having_been_used") {
         CHECK(version() == ZYNTAX_ASYNC_RUNTIME_VERSION);
     }
     CHECK_FALSE(Library::is_loaded());
+}
+
+TEST_CASE("no_handler_of_a_signal_is_left_when_the_library_is_unloaded") {
+    SKIP_WHEN(on_libkqueue, "libkqueue may be unloaded while its thread still runs in it");
+    static std::atomic<int> calls;
+    calls = 0;
+    auto before = std::signal(SIGUSR1, [](int) { calls++; });
+    {
+        Library library;
+        REQUIRE(library.handle != nullptr);
+        auto *create = FIND(library, zyntax_runtime_create);
+        auto *destroy = FIND(library, zyntax_runtime_destroy);
+        auto *open_signal = FIND(library, zyntax_signal_open);
+        REQUIRE((create && destroy && open_signal));
+        zyntax_runtime *rt = create();
+        zyntax_signal *signal = nullptr;
+        CHECK(open_signal(rt, SIGUSR1, &signal) == 0);
+        raise(SIGUSR1);
+        CHECK(calls == 0);
+        destroy(rt);
+    }
+    CHECK_FALSE(Library::is_loaded());
+    raise(SIGUSR1);
+    CHECK(calls == 1);
+    std::signal(SIGUSR1, before);
 }
