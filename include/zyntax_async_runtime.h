@@ -26,7 +26,7 @@
  *     borrowed for the call. A copy of the struct is valid for ever, in any thread; after the end of the task or the
  *     runtime it does nothing. Waking is idempotent, coalesces, never polls inline and takes no lock. A wake during the
  *     task's own poll causes exactly one more poll. A wake after the last poll began is always followed by a poll.
- *  3. Handles (zyntax_task, zyntax_io, zyntax_channel, zyntax_signal, zyntax_op) are numbers with a generation, never
+ *  3. Handles (zyntax_task, zyntax_io and the other types that say so, zyntax_op) are numbers with a generation, never
  *     memory to read. A null, stale, foreign or random handle gives ZYNTAX_ESTALE, or the answer documented for
  *     "already ended". It is never undefined behaviour.
  *  4. Await points. Every operation that can wait takes a `zyntax_op *op`, a word in the caller's state that is zero
@@ -70,12 +70,13 @@
  * 10. Time is monotonic, in nanoseconds. Arithmetic saturates: 2^64-1 is "never". Nothing fires early.
  * 11. Fairness. Ready tasks run first in, first out. I/O and timers are checked after at most `poll_budget` polls.
  * 12. Memory. Once warm, nothing allocates. All memory comes from the runtime's allocator, except for records that
- *     stale wakers, ops and handles may read for ever: 64 bytes a task, 64 an operation, 24 an I/O handle or channel,
- *     128 a runtime, 128 a promise of section 10. These are process-wide, recycled between runtimes in blocks of 256
- *     (runtimes one by one, promises 64), and never unmapped.
+ *     stale wakers, ops and handles may read for ever: 64 bytes a task, 64 an operation, 24 a handle of I/O, a channel,
+ *     a signal, a process or a file, 128 a runtime, a port or a promise of section 10, 192 a scope. These are
+ *     process-wide, recycled between runtimes in blocks of 256 (promises 64, scopes 16, runtimes and ports one by one),
+ *     and never unmapped. The items of a port are the C library's, too.
  *     When memory runs out a call returns ZYNTAX_ENOMEM (or NULL) and has changed nothing.
- *     Limits of a process on 64-bit targets: 67 million tasks, 67 million operations, 16 million I/O handles and
- *     channels, 16 million promises, 65,535 runtimes alive at once; then ZYNTAX_ENOMEM. Under a limit of address space
+ *     Limits of a process on 64-bit targets: 67 million tasks, 67 million operations, 16 million handles of these
+ *     kinds, 16 million promises, 4 million scopes, a million ports, 65,535 runtimes alive at once; then ZYNTAX_ENOMEM. Under a limit of address space
  *     (ulimit -v), or of locked memory after mlockall(MCL_FUTURE) (ulimit -l), the addresses for all of them take at
  *     most an eighth of that limit, and fewer of them may be alive. No number is ever used twice: a place that has
  *     served a billion tasks, operations, handles or promises is retired.
@@ -146,9 +147,10 @@
  *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker differs from newer
  *                  ones for 2047 tasks, I/O handles and channels, or promises in the same place. After that it may name
  *                  a newer one: a waker then causes a spurious poll, which is harmless. It is still never undefined
- *                  behaviour. Limits of a process: about a million tasks, a million operations, 262,000 I/O handles and
- *                  channels, as many promises, 1,023 runtimes alive at once; then ZYNTAX_ENOMEM. Each time that a
- *                  process loads the library anew, an eighth of its addresses is lost for good.
+ *                  behaviour. Limits of a process: about a million tasks, a million operations, 262,000 handles of I/O
+ *                  and the like, as many promises, 65,000 scopes, 16,000 ports, 1,023 runtimes alive at once; then
+ *                  ZYNTAX_ENOMEM. Each time that a process loads the library anew, an eighth of its addresses is lost
+ *                  for good.
  *
  * Each function's "Since" is the version that introduced it; the oldest is 0.1.
  */
@@ -348,7 +350,8 @@ typedef void (*DropFn)(FutureState state, int32_t outcome);
 ZYNTAX_API zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState state, PollFn poll, DropFn drop,
                                                   size_t owned) ZYNTAX_NOEXCEPT;
 
-/* Asks a task to end. [any] Its poll is not called again. Its drop runs on the runtime's thread within the next turn.
+/* Asks a task to end. [any] Its poll is not called again. Its drop runs on the runtime's thread within the next turn,
+ * and needs the state until then: a task whose state is inside of another one must be joined before that one goes.
  * During the task's own poll that poll decides: POLL_READY is finished, POLL_PENDING is cancelled.
  * Returns 0, also for a cancelled task whose drop has not run, or ZYNTAX_ESTALE when the task has ended. Since 0.1. */
 ZYNTAX_API int32_t zyntax_task_cancel(zyntax_task *task) ZYNTAX_NOEXCEPT;
@@ -420,16 +423,16 @@ typedef struct zyntax_io zyntax_io;
 /* Directions of readiness; a bit set. */
 enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
 
-/* Registers a socket, pipe, tty or eventfd (a SOCKET on Windows) once, for both directions, and makes it non-blocking.
- * [rt] On success the runtime owns it until close or detach. Operations never wait in the kernel, even if other
- * processes that share the open file change its settings. Attach kernel TLS, or another kernel protocol, before
- * registering the socket. A descriptor that was blocking is made blocking again when it is closed, detached or its
- * runtime destroyed, because other processes may share its open file (a terminal, the shell). A listener is not.
- * Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file), ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor
- * is already registered), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL. On failure the descriptor remains the
- * caller's, unchanged. With epoll the kernel decides what is pollable: POSIX message queues are, and the files of /proc
- * and /sys that report changes. (zyntax_io_ready reports a file such as /proc/self/mounts, which always has data, as
- * ready.) Before 0.2, and with other pollers, these count as regular files. Since 0.1. */
+/* Registers a socket, pipe, tty, eventfd, timerfd, inotify descriptor or the like (a SOCKET on Windows) once, for both
+ * directions, and makes it non-blocking. [rt] On success the runtime owns it until close or detach. Operations never
+ * wait in the kernel, even if other processes that share the open file change its settings. Attach kernel TLS, or
+ * another kernel protocol, before registering the socket. A descriptor that was blocking is made blocking again when
+ * it is closed, detached or its runtime destroyed, because other processes may share its open file (a terminal, the
+ * shell). A listener is not. Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file), ZYNTAX_EBADF,
+ * ZYNTAX_EEXIST (this descriptor is already registered), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL. On failure the
+ * descriptor remains the caller's, unchanged. With epoll the kernel decides what is pollable: POSIX message queues
+ * are, and the files of /proc and /sys that report changes. (zyntax_io_ready reports a file such as /proc/self/mounts,
+ * which always has data, as ready.) Before 0.2, and with other pollers, these count as regular files. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) ZYNTAX_NOEXCEPT;
 
 /* Deregisters and closes. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. A socket with SO_LINGER set
@@ -670,7 +673,8 @@ ZYNTAX_API zyntax_runtime *zyntax_current_runtime(void) ZYNTAX_NOEXCEPT;
 ZYNTAX_API int32_t zyntax_current_waker(Waker *out) ZYNTAX_NOEXCEPT;
 
 /* Wakes from a signal handler: async-signal-safe, errno untouched. [any] Accepts wakers of this library; others and
- * NULL are ignored. Since 0.1. */
+ * NULL are ignored. Store the waker before you install the handler. A task that waits for a handler's wake is not work
+ * for stall detection unless the runtime is held; one that waits in zyntax_signal_wait is. Since 0.1. */
 ZYNTAX_API void zyntax_wake_from_signal(const Waker *waker) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -1401,8 +1405,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_scope_join(zyntax_scope *scope) ZYNTAX
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* A bounded queue of items between threads: tasks of any runtimes, and any threads; many senders to many receivers. A
- * number with a generation. A port belongs to no runtime and outlives them. Its memory comes from the C library; 192
- * bytes of each port are kept for stale handles, and are used again by later ports. */
+ * number with a generation. A port belongs to no runtime and outlives them. The memory of its items comes from the C
+ * library. */
 typedef struct zyntax_port zyntax_port;
 
 /* Creates a port for `capacity` items of `item_size` bytes; item_size 0 counts signals. [any]

@@ -18,8 +18,10 @@ void *PoolMemory::address_of(uint32_t index) const {
 }
 
 // A limit of the address space reduces the number of objects: all pools together leave seven eighths of it to the host.
+// The pools: inboxes, tasks, operations, handles, leaves, scopes, ports.
 bool PoolMemory::reserve() {
-    size_t limit = os::address_limit(layout_.most * layout_.object_size) / 40;
+    constexpr size_t pools = 7;
+    size_t limit = os::address_limit(layout_.most * layout_.object_size) / (8 * pools);
     for (uint32_t count = layout_.most; count >= 2 * layout_.block; count /= 2) {
         if (count * layout_.object_size > limit) continue;
         void *memory = os::reserve_pages(count * layout_.object_size);
