@@ -76,10 +76,10 @@
  *     and never unmapped. The items of a port are the C library's, too.
  *     When memory runs out a call returns ZYNTAX_ENOMEM (or NULL) and has changed nothing.
  *     Limits of a process on 64-bit targets: 67 million tasks, 67 million operations, 16 million handles of these
- *     kinds, 16 million promises, 4 million scopes, a million ports, 65,535 runtimes alive at once; then ZYNTAX_ENOMEM. Under a limit of address space
- *     (ulimit -v), or of locked memory after mlockall(MCL_FUTURE) (ulimit -l), the addresses for all of them take at
- *     most an eighth of that limit, and fewer of them may be alive. No number is ever used twice: a place that has
- *     served a billion tasks, operations, handles or promises is retired.
+ *     kinds, 16 million promises, 4 million scopes, a million ports, 65,535 runtimes alive at once; then ZYNTAX_ENOMEM.
+ *     Under a limit of address space (ulimit -v), or of locked memory after mlockall(MCL_FUTURE) (ulimit -l), the
+ *     addresses for all of them take at most an eighth of that limit, and fewer of them may be alive. No number is ever
+ *     used twice: a place that has served a billion objects is retired.
  * 13. No side effects on the host: no signal handler (except for zyntax_signal_open), no SIGPIPE, no global
  *     constructor, no thread before the first blocking call (zyntax_blocking lists its blocked signals), close-on-exec
  *     descriptors, no output except the message before an abort. No function unwinds; poll, drop and callback
