@@ -255,6 +255,27 @@ TEST_CASE("a_host_waits_for_a_full_queue_with_its_own_waker") {
     CHECK_FALSE(host.host.was_late);
 }
 
+TEST_CASE("a_host_may_call_when_its_pause_is_over_and_its_waker_has_not_been_called") {
+    NEEDS_FULL_QUEUES
+    FullQueue queue;
+    Clock clock;
+    UnixRuntime rt(clock.config());
+    HostOp connect(unix_connecting(rt, queue.path, &rt.out)), early(sleeping(rt, ms / 2));
+    REQUIRE(connect.call() == POLL_PENDING);
+    REQUIRE(early.call() == POLL_PENDING);
+    early.host.action = [&] { CHECK(connect.call() == POLL_PENDING); };
+    clock.now += 1 * ms; // both are due; the other host is called first
+    zyntax_runtime_turn(rt, 0);
+    CHECK(early.host.wakes == 1);
+    CHECK(connect.host.wakes == 0);
+    queue.drain();
+    clock.now += 50 * ms;
+    zyntax_runtime_turn(rt, 0);
+    CHECK(connect.host.wakes == 1);
+    CHECK(connect.call() == POLL_READY);
+    CHECK(connect.result == 0);
+}
+
 TEST_CASE("without_memory_to_wait_connect_is_enomem_and_its_socket_is_closed") {
     NEEDS_FULL_QUEUES
     FullQueue queue;
@@ -326,6 +347,28 @@ TEST_CASE("connects_against_a_full_queue_all_succeed_in_the_end") {
     CHECK(accepted.size() == count + queue.queued.size());
     CHECK(rt.stats().timers_pending == 0);
     CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("connects_that_wait_together_do_not_try_at_the_same_moment") {
+    NEEDS_FULL_QUEUES
+    constexpr size_t count = 100;
+    FullQueue queue;
+    Clock clock;
+    UnixRuntime rt(clock.config());
+    std::vector<zyntax_io *> ends(count);
+    std::vector<std::unique_ptr<Await>> connects;
+    for (auto &end : ends) connects.push_back(std::make_unique<Await>(rt, unix_connecting(rt, queue.path, &end)));
+    settle(rt);
+    // The queue has one or two places, and is emptied each millisecond. All at once would be two in fifty of them.
+    size_t waiting = count;
+    for (int step = 0; step < 1000 && waiting; step++) {
+        queue.drain();
+        clock.now += 1 * ms;
+        zyntax_runtime_turn(rt, 0);
+        waiting = 0;
+        for (auto &connect : connects) waiting += connect->alive();
+    }
+    CHECK(waiting == 0);
 }
 
 TEST_CASE("a_forked_child_closes_the_socket_of_a_connect_that_waits") {
