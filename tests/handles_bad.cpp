@@ -123,6 +123,8 @@ TEST_CASE("bad_io_handles_are_stale") {
         stale([&](auto *op, auto *w, auto *r) { return zyntax_io_read(bad, op, &byte, 1, w, r); });
         stale([&](auto *op, auto *w, auto *r) { return zyntax_io_write(bad, op, &byte, 1, w, r); });
         stale([&](auto *op, auto *w, auto *r) { return zyntax_tcp_accept(bad, op, w, &out, r); });
+        stale([&](auto *op, auto *w, auto *r) { return zyntax_udp_send(bad, op, &byte, 1, nullptr, w, r); });
+        stale([&](auto *op, auto *w, auto *r) { return zyntax_udp_recv(bad, op, &byte, 1, nullptr, w, r); });
         stale([&](auto *op, auto *w, auto *r) { return zyntax_unix_send_fd(bad, op, 0, w, r); });
         stale([&](auto *op, auto *w, auto *r) { return zyntax_unix_recv_fd(bad, op, &fd, w, r); });
     }

@@ -63,6 +63,7 @@ const Misuse misuses[] = {
     MISUSE(zyntax_tcp_listen, rt, "127.0.0.1", 0, &io),
     MISUSE(zyntax_tcp_listen_with, rt, "127.0.0.1", 0, 0, &io),
     MISUSE(zyntax_tcp_connect, rt, &op, "127.0.0.1", 1, &nobody_to_wake, &io, &result),
+    MISUSE(zyntax_udp_open, rt, nullptr, 0, &io),
     MISUSE(zyntax_unix_listen, rt, "socket", 6, &io),
     MISUSE(zyntax_unix_connect, rt, &op, "socket", 6, &nobody_to_wake, &io, &result),
     MISUSE(zyntax_unix_pair, rt, &io, &other_io),

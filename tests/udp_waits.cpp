@@ -251,6 +251,58 @@ TEST_CASE("a_host_receives_and_sends_with_a_waker_of_its_own") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
+TEST_CASE("a_deadline_of_the_handle_ends_a_receive_and_the_socket_stays_usable") {
+    Runtime rt;
+    zyntax_io *a = open_udp(rt), *b = open_udp(rt);
+    char byte;
+    Await waits(rt, receiving(b, &byte, 1));
+    settle(rt);
+    REQUIRE(zyntax_io_deadline(b, ZYNTAX_READABLE, zyntax_now_ns(rt) + 5 * ms) == 0);
+    CHECK(rt.drain());
+    CHECK(waits.result == ZYNTAX_ETIMEDOUT);
+    CHECK(await(rt, receiving(b, &byte, 1)) == ZYNTAX_ETIMEDOUT);
+    send_to(rt, a, b, "x");
+    arrives(b);
+    CHECK(await(rt, receiving(b, &byte, 1)) == 1); // it is there: the deadline is for waits
+    REQUIRE(zyntax_io_deadline(b, ZYNTAX_READABLE, UINT64_MAX) == 0);
+    CHECK(hears_nothing(rt, b));
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
+TEST_CASE("calls_for_datagrams_keep_errno") {
+    Runtime rt;
+    auto kept = [](auto call) {
+        errno = 4711;
+        auto result = call();
+        int now = errno;
+        CHECK(now == 4711);
+        return result;
+    };
+    auto awaited = [&](Operation operation) {
+        return await(rt, [&](zyntax_op *op, Waker *waker, int64_t *result) {
+            return kept([&] { return operation(op, waker, result); });
+        });
+    };
+    zyntax_io *a = nullptr, *b = nullptr;
+    zyntax_address local = on_loopback(), group = v4(127, 0, 0, 1);
+    REQUIRE(kept([&] { return zyntax_udp_open(rt, nullptr, 0, &a); }) == 0);
+    REQUIRE(kept([&] { return zyntax_udp_open(rt, &local, 0, &b); }) == 0);
+    zyntax_address to = address_of(b), taken = to;
+    CHECK(kept([&] { return zyntax_udp_open(rt, &taken, 0, &b); }) == ZYNTAX_EADDRINUSE);
+    CHECK(kept([&] { return zyntax_udp_member(a, &group, 0, 1); }) < 0);
+    CHECK(awaited(sending(a, "x", 1)) == ZYNTAX_ENOTCONN);
+    CHECK(awaited(sending(a, "x", 1, &to)) == 1);
+    char byte;
+    CHECK(awaited(receiving(b, &byte, 1)) == 1);
+    CHECK(kept([&] { return zyntax_udp_connect(a, &to); }) == 0);
+    CHECK(kept([&] { return zyntax_udp_connect(a, nullptr); }) <= 0);
+    Await waiting(rt, [&](zyntax_op *op, Waker *waker, int64_t *result) {
+        return kept([&] { return zyntax_udp_recv(b, op, &byte, 1, nullptr, waker, result); });
+    });
+    settle(rt);
+    CHECK(waiting.alive());
+}
+
 // ---- promises ----
 
 TEST_CASE("a_promise_of_a_datagram_gives_its_length_plus_one") {
