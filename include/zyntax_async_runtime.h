@@ -144,6 +144,12 @@
  *                  that waits, and for the end of the line once somebody types. A file open elsewhere without sharing
  *                  is ZYNTAX_EBUSY, a missing folder in a path is ZYNTAX_ENOENT even if a file has its name, and
  *                  zyntax_file_sync without WRITE is ZYNTAX_EACCES. Handles for overlapped use need offsets.
+ *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN. No new sockets: zyntax_tcp_listen, _listen_with,
+ *                  _connect, _connect_to and _port, zyntax_resolve and zyntax_io_local, _peer and _set are
+ *                  ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK also without
+ *                  ZYNTAX_DETECT_STALL. At most 262,144 tasks and as many operations. Timeouts are rounded up to
+ *                  milliseconds. A call through another type than the declared one traps: block_on and run return an
+ *                  int32_t.
  *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker differs from newer
  *                  ones for 2047 tasks, I/O handles and channels, or promises in the same place. After that it may name
  *                  a newer one: a waker then causes a spurious poll, which is harmless. It is still never undefined
@@ -513,14 +519,20 @@ ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Wake
                                         int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Connects to a numeric address, as in zyntax_tcp_listen, or to a name, which is looked up on the blocking pool. [rt]
- * `host` is copied. All addresses found are tried, in their order. The socket has TCP_NODELAY set. The only time limit
- * is the system's; use zyntax_join_until on the task for another.
+ * `host` is copied. The socket has TCP_NODELAY set. Several addresses are raced as RFC 8305 (Happy Eyeballs) says:
+ *  - The address families alternate, beginning with that of the first address; the others keep their order.
+ *  - The next attempt begins 250 ms after the last one, or as soon as one fails. An address that never answers costs
+ *    250 ms, and one that refuses costs nothing. While descriptors or memory are exhausted, the next one waits.
+ *  - The first connection wins. The other sockets are closed before the call returns POLL_READY.
+ * Before 0.3 one address was tried after the other. The only time limit is the system's: zyntax_tcp_connect_to takes
+ * another one, and so does zyntax_join_until on the task.
  * Look-ups use at most half of the pool's threads (at least one thread); others wait. Cancelling the op removes a
  * look-up that waits. A look-up that runs ends only when the system's resolver does, and destroy waits for it.
- * *result: 0 and *out, or the error of the last address tried, such as ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT or
- * ZYNTAX_EHOSTUNREACH; ZYNTAX_ENOENT (no such name), ZYNTAX_EAGAIN (the name service does not answer, or no thread
- * could be started), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. A socket that the system connects to itself, as Linux
- * sometimes does on a free port, is ZYNTAX_ECONNREFUSED. Since 0.1. */
+ * *result: 0 and *out, or the error of the first address (before 0.3: of the last one tried), such as
+ * ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT or ZYNTAX_EHOSTUNREACH; ZYNTAX_ENOENT (no such name), ZYNTAX_EAGAIN (the name
+ * service does not answer, or no thread could be started), ZYNTAX_EIO (the resolver failed without a reason),
+ * ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. A socket that the system connects to itself, as Linux sometimes does on
+ * a free port, is ZYNTAX_ECONNREFUSED. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op, const char *host, uint16_t port,
                                          Waker *waker, zyntax_io **out, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -1004,6 +1016,30 @@ ZYNTAX_API int32_t zyntax_channel_try_send(zyntax_channel *channel, const void *
  * zyntax_channel_try_send. Returns 1 with an item, ZYNTAX_EAGAIN (the channel is empty, or its items are reserved), 0
  * when the channel is closed and empty, ZYNTAX_ESTALE, ZYNTAX_EINVAL. On failure *item is unchanged. Since 0.3. */
 ZYNTAX_API int32_t zyntax_channel_try_recv(zyntax_channel *channel, void *item) ZYNTAX_NOEXCEPT;
+/* Looks a name up on the blocking pool, as zyntax_tcp_connect does, and stores up to `room` of its addresses, each once
+ * and with port 0, in the order of the system. [rt] `host` is copied; a numeric address, as in zyntax_tcp_listen, is
+ * ready at once. `out` is written to in the call that returns POLL_READY, and may be NULL with a `room` of 0.
+ * *result: the number of addresses, which may be more than `room`, or an error as zyntax_tcp_connect. Since 0.3. */
+ZYNTAX_API PollStatus zyntax_resolve(zyntax_runtime *runtime, zyntax_op *op, const char *host, zyntax_address *out,
+                                     size_t room, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* A promise of the number of addresses + 1, or an error as zyntax_resolve, which begins with this call. [rt] `host` is
+ * copied. `out` must live until the value has come. See section 10. Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_resolve(const char *host, zyntax_address *out, size_t room) ZYNTAX_NOEXCEPT;
+
+/* Connects to the first of n addresses that answers, in a race as in zyntax_tcp_connect. [rt] The addresses are copied.
+ * Each has its own port. The deadline is a time of zyntax_now_ns; 2^64-1 is none.
+ * *result: 0 and *out, or the error of the first address; ZYNTAX_ETIMEDOUT when the deadline is over, also if it was
+ * over before, and then no attempt begins; ZYNTAX_EINVAL for n == 0 and a family other than 4 and 6; ZYNTAX_ENOMEM;
+ * ZYNTAX_ECANCELED (the runtime is being destroyed). Since 0.3. */
+ZYNTAX_API PollStatus zyntax_tcp_connect_to(zyntax_runtime *runtime, zyntax_op *op, const zyntax_address *addresses,
+                                            size_t n, uint64_t deadline_ns, Waker *waker, zyntax_io **out,
+                                            int64_t *result) ZYNTAX_NOEXCEPT;
+
+/* A promise of a connection, its zyntax_io * as a number, or an error as zyntax_tcp_connect_to, which begins with this
+ * call. [rt] The addresses are copied. A connection that no poll has taken is closed. See section 10. Since 0.3. */
+ZYNTAX_API zyntax_promise *zyntax_promise_connect_to(const zyntax_address *addresses, size_t n,
+                                                     uint64_t deadline_ns) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
  * 13. Datagrams and Unix-domain sockets

@@ -143,7 +143,7 @@ int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uin
     addrinfo *found = nullptr;
     int code = getaddrinfo(host, nullptr, &hints, &found);
 #ifdef EAI_SYSTEM
-    if (code == EAI_SYSTEM) return last_error();
+    if (code == EAI_SYSTEM) return errno ? last_error() : int32_t{ZYNTAX_EIO}; // glibc may forget to set it
 #endif
     if (code == EAI_MEMORY) return ZYNTAX_ENOMEM;
     if (code == EAI_AGAIN) return ZYNTAX_EAGAIN;

@@ -112,6 +112,17 @@ inline Operation connecting(zyntax_runtime *rt, const char *host, uint16_t port,
         return zyntax_tcp_connect(rt, op, host, port, waker, out, result);
     };
 }
+inline Operation connecting_to(zyntax_runtime *rt, const zyntax_address *addresses, size_t n, uint64_t deadline_ns,
+                               zyntax_io **out) {
+    return [=](zyntax_op *op, Waker *waker, int64_t *result) {
+        return zyntax_tcp_connect_to(rt, op, addresses, n, deadline_ns, waker, out, result);
+    };
+}
+inline Operation resolving(zyntax_runtime *rt, const char *host, zyntax_address *out, size_t room) {
+    return [=](zyntax_op *op, Waker *waker, int64_t *result) {
+        return zyntax_resolve(rt, op, host, out, room, waker, result);
+    };
+}
 inline Operation sleeping(zyntax_runtime *rt, uint64_t duration_ns) {
     return [=](zyntax_op *op, Waker *waker, int64_t *result) {
         PollStatus status = zyntax_sleep(rt, op, duration_ns, waker);

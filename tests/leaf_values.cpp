@@ -363,6 +363,11 @@ std::vector<Maker> makers_of_every_kind(zyntax_promise *compiled, char *buf) {
             [] { return zyntax_promise_ready(nullptr, 1); },
             [] { return zyntax_promise_accept(nullptr); },
             [] { return zyntax_promise_connect("127.0.0.1", 1); },
+            [] {
+                const zyntax_address address = {4, 1, 0, {127, 0, 0, 1}};
+                return zyntax_promise_connect_to(&address, 1, UINT64_MAX);
+            },
+            [] { return zyntax_promise_resolve("127.0.0.1", nullptr, 0); },
             [=] { return zyntax_promise_send(nullptr, buf); },
             [=] { return zyntax_promise_recv(nullptr, buf); },
             [] { return zyntax_promise_blocking([](void *) { return int64_t(1); }, nullptr, 0); },
@@ -415,6 +420,13 @@ TEST_CASE("nulls_that_may_not_be_fail_with_einval") {
         [] { return zyntax_promise_read(nullptr, nullptr, 1); },
         [] { return zyntax_promise_write(nullptr, nullptr, 1); },
         [] { return zyntax_promise_connect(nullptr, 1); },
+        [] { return zyntax_promise_connect_to(nullptr, 1, UINT64_MAX); },
+        [] {
+            const zyntax_address address = {4, 1, 0, {127, 0, 0, 1}};
+            return zyntax_promise_connect_to(&address, 0, UINT64_MAX);
+        },
+        [] { return zyntax_promise_resolve(nullptr, nullptr, 0); },
+        [] { return zyntax_promise_resolve("127.0.0.1", nullptr, 1); },
         [&] { return zyntax_promise_send(channel, nullptr); },
         [&] { return zyntax_promise_recv(channel, nullptr); },
         [] { return zyntax_promise_blocking(nullptr, nullptr, 0); },

@@ -12,6 +12,7 @@ namespace {
 
 struct LookUps {
     Gate gate;
+    int code = EAI_NONAME; // the answer
     std::atomic<int> begun{0}, running{0}, most{0};
 };
 LookUps *look_ups;
@@ -27,7 +28,8 @@ extern "C" int getaddrinfo(const char *, const char *, const addrinfo *hints, ad
     }
     look_ups->gate.pass();
     look_ups->running--;
-    return EAI_NONAME;
+    errno = 0;
+    return look_ups->code;
 }
 
 namespace {
@@ -68,6 +70,27 @@ TEST_CASE("half_of_the_threads_look_names_up_at_most_and_the_others_run_jobs") {
         CHECK(connecting.begun == 20);
         CHECK(connecting.most == half);
         CHECK(rt.idle_waits() <= idle_budget);
+    }
+}
+
+TEST_CASE("each_answer_of_the_resolver_is_an_error_also_one_without_a_number") {
+    struct {
+        int code;
+        int32_t error;
+    } const answers[] = {{EAI_NONAME, ZYNTAX_ENOENT},
+                         {EAI_FAIL, ZYNTAX_ENOENT},
+                         {EAI_AGAIN, ZYNTAX_EAGAIN},
+                         {EAI_MEMORY, ZYNTAX_ENOMEM},
+                         {EAI_SYSTEM, ZYNTAX_EIO}};
+    for (auto [code, error] : answers) {
+        CAPTURE(code);
+        Runtime rt;
+        Connecting connecting(rt, 1);
+        connecting.code = code;
+        connecting.gate.open();
+        CHECK(rt.drain());
+        CHECK(connecting.tasks[0].result == error);
+        CHECK(connecting.ios[0] == nullptr);
     }
 }
 

@@ -247,7 +247,7 @@ TEST_CASE("connecting_waits_for_the_answer_and_not_for_a_report") {
     CHECK(zyntax_io_fd(io) == fd);
 }
 
-TEST_CASE("addresses_are_tried_in_turn_and_the_last_error_is_told") {
+TEST_CASE("addresses_are_tried_in_turn_and_the_first_error_is_told") {
     Sim sim;
     zyntax_io *io = nullptr;
     sim.world.names["host"] = 3;
@@ -259,8 +259,8 @@ TEST_CASE("addresses_are_tried_in_turn_and_the_last_error_is_told") {
         if (answers < 2) sim.world.after(second, refuse);
     };
     sim.world.after(second, refuse);
-    CHECK(await(sim.rt, connecting(sim.rt, "host", 80, &io)) == ZYNTAX_ETIMEDOUT);
-    CHECK(answers == 2);
+    CHECK(await(sim.rt, connecting(sim.rt, "host", 80, &io)) == ZYNTAX_ENETUNREACH);
+    CHECK(answers >= 2);
     CHECK(io == nullptr);
     CHECK(sim.world.descriptors.empty());
 }

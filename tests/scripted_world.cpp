@@ -1,6 +1,8 @@
 // The scripted poller, and the functions of platform/os.h as its world has them.
 #include "scripted_world.h"
 
+#include "../platform/addresses.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <new>
@@ -307,8 +309,27 @@ intptr_t accept(intptr_t listener, bool) {
 
 bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNABORTED || error == ZYNTAX_EPROTO; }
 
-intptr_t connect(const Address *, bool *in_progress) {
+// An address here is its family, as its size, and a number.
+static Address make_address(char family, int32_t number) {
+    return Address{{uint8_t(number), uint8_t(number >> 8)}, family == '6' ? 28u : 16u};
+}
+static int32_t number_of(const Address &address) { return address.bytes[0] | address.bytes[1] << 8; }
+static char family_of(uint32_t size) { return size == 28 ? '6' : '4'; }
+
+Address to_system(const zyntax_address &address, bool) {
+    return make_address(char('0' + address.family), address.ip[0] | address.ip[1] << 8);
+}
+
+int32_t from_system(const void *name, size_t size, zyntax_address *out) {
+    *out = {};
+    out->family = uint16_t(family_of(uint32_t(size)) - '0');
+    std::memcpy(out->ip, name, 2);
+    return 0;
+}
+
+intptr_t connect(const Address *address, bool *in_progress) {
     World &world = World::current();
+    world.tried.push_back(family_of(address->size) + std::string("#") + std::to_string(number_of(*address)));
     int32_t outcome = 0;
     if (!world.connects.empty()) {
         outcome = world.connects.front();
@@ -342,7 +363,10 @@ int32_t look_up(const char *host, uint16_t, bool numeric, Address *out, uint32_t
         World::current().looked_up++;
         found->second = std::max(count, std::min(count + World::current().names_grow, World::current().names_max));
     }
-    for (int32_t i = 0; i < std::min(count, int32_t(max)); i++) out[i] = Address{{}, 4};
+    const std::string &families = World::current().families;
+    for (int32_t i = 0; i < std::min(count, int32_t(max)); i++)
+        out[i] =
+            make_address(size_t(i) < families.size() ? families[size_t(i)] : '4', i % World::current().names_differ);
     return count;
 }
 

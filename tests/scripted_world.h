@@ -67,8 +67,11 @@ public:
     // ---- descriptors ----
     std::map<intptr_t, Endpoint> descriptors;
     size_t descriptors_max = SIZE_MAX;
-    std::deque<int32_t> connects;          // what the next attempts to connect give: 0, an error, or EAGAIN: under way
-    std::map<std::string, int32_t> names;  // of hosts: how many addresses, or an error
+    std::deque<int32_t> connects;         // what the next attempts to connect give: 0, an error, or EAGAIN: under way
+    std::map<std::string, int32_t> names; // of hosts: how many addresses, or an error
+    int32_t names_differ = INT32_MAX;     // so many addresses of a name are different
+    std::string families;                 // of the addresses of every name: "4" or "6" for each; 4 behind its end
+    std::vector<std::string> tried;       // by connects: family and number, as "6#1"; the number is ip[0] of an address
     int32_t names_grow = 0, names_max = 0; // so many addresses more each time, up to
     int looked_up = 0;                     // names, so far
     int32_t nonblocking_error = 0;         // of the next descriptor that is made non-blocking

@@ -70,12 +70,14 @@
     X(zyntax_promise_port_recv, "ppp") \
     X(zyntax_promise_port_send, "ppp") \
     X(zyntax_promise_process_wait, "pp") \
+    X(zyntax_promise_connect_to, "ppzq") \
     X(zyntax_promise_read, "pppz") \
     X(zyntax_promise_readv, "pppz") \
     X(zyntax_promise_ready, "ppu") \
     X(zyntax_promise_recv, "ppp") \
     X(zyntax_promise_scope_join, "pp") \
     X(zyntax_promise_scope_next, "pp") \
+    X(zyntax_promise_resolve, "pppz") \
     X(zyntax_promise_select, "ppz") \
     X(zyntax_promise_send, "ppp") \
     X(zyntax_promise_signal_wait, "pp") \
@@ -93,6 +95,7 @@
     X(zyntax_promise_write_all, "pppzp") \
     X(zyntax_promise_writev, "pppz") \
     X(zyntax_promise_yield, "p") \
+    X(zyntax_resolve, "ipppzpp") \
     X(zyntax_runtime_backend, "p") \
     X(zyntax_runtime_backend_fd, "zp") \
     X(zyntax_runtime_block_on, "ipp") \
@@ -133,6 +136,7 @@
     X(zyntax_task_join, "ipppp") \
     X(zyntax_tcp_accept, "ippppp") \
     X(zyntax_tcp_connect, "ippphppp") \
+    X(zyntax_tcp_connect_to, "ipppzqppp") \
     X(zyntax_tcp_listen, "ipphp") \
     X(zyntax_tcp_listen_with, "ipphup") \
     X(zyntax_tcp_port, "ip") \

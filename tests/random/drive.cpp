@@ -289,6 +289,9 @@ void Program::purge(uint32_t r) {
     }
 }
 
+// A connect that races the addresses of "n9" has a socket for each at most.
+constexpr uint32_t addresses_max = 9;
+
 void Program::check_resources(uint32_t r) {
     uint32_t known = 0, connects = 0;
     for (const Io &io : ios_) { // a listener may keep a connection for which there was no registration
@@ -302,7 +305,7 @@ void Program::check_resources(uint32_t r) {
         });
     }
     if (stack_size_ == 1 && outside::scripted)
-        expect(outside::open_ends() <= known + connects, "leak_forgotten",
+        expect(outside::open_ends() <= known + connects * addresses_max, "leak_forgotten",
                "a descriptor that nobody waits for is open");
     (void)r;
 }
@@ -490,16 +493,16 @@ void Program::check_counts(uint32_t r) {
         const Reg &reg = regs_[i];
         if (!reg.id || reg.args.rt != r) continue;
         bool timer = reg.args.kind == Kind::sleep || reg.args.kind == Kind::sleep_until;
-        timers += timer || reg.args.kind == Kind::join_until || reg.args.kind == Kind::accept;
-        timers += reg.args.kind == Kind::connect && outside::is_unix_connect(reg.args.value);
+        timers += timer || reg.args.kind == Kind::join_until || reg.args.kind == Kind::accept ||
+                  reg.args.kind == Kind::connect;
         if (!timer || reg.forgotten || reg.lapsed || reg.called || !can_call(reg)) continue;
         if (reg.deadline_ns == UINT64_MAX || !outside::scripted) continue;
         pending++;
         expect(next >= 0 && uint64_t(next) <= reg.deadline_ns - now(r), "next_timeout", "not more than to a deadline");
     }
     each_leaf(r, [&](Actor &actor, Leaf &leaf) {
-        timers += leaf.type == Leaf::sleep || leaf.type == Leaf::timeout || leaf.type == Leaf::accept;
-        timers += leaf.type == Leaf::connect && outside::is_unix_connect(leaf.args.value);
+        timers += leaf.type == Leaf::sleep || leaf.type == Leaf::timeout || leaf.type == Leaf::accept ||
+                  leaf.type == Leaf::connect;
         bool waits = (leaf.type == Leaf::sleep || leaf.type == Leaf::timeout) && claims(actor, leaf);
         if (!waits || leaf.to_ns == UINT64_MAX || !outside::scripted) return;
         pending++;
@@ -518,13 +521,13 @@ bool Program::timer_may_be_due(uint32_t r) {
         const Reg &reg = regs_[i];
         bool timer = reg.args.kind <= Kind::sleep_until || reg.args.kind == Kind::join_until;
         if (reg.id && timer && reg.args.rt == r && reg.deadline_ns <= now(r)) return true;
-        if (reg.id && reg.args.rt == r && reg.args.kind == Kind::connect && outside::is_unix_connect(reg.args.value))
-            return true; // it may try again
+        if (reg.id && reg.args.kind == Kind::connect && reg.args.rt == r)
+            return true; // its next address, or its next try
     }
     bool any = false;
     each_leaf(r, [&](Actor &, Leaf &leaf) {
-        any |= leaf.type == Leaf::connect && outside::is_unix_connect(leaf.args.value);
         any |= (leaf.type == Leaf::sleep || leaf.type == Leaf::timeout) && leaf.from_ns <= now(r);
+        any |= leaf.type == Leaf::connect;
     });
     return any;
 }

@@ -1,5 +1,6 @@
 // A world without a kernel, for random programs: the poller, and the functions of platform/os.h. Made to be fast: fixed
 // tables, and nothing that allocates. What is late, early, doubled, spurious or failing is the program's choice.
+#include "../../platform/addresses.h"
 #include "../../platform/io_poller.h"
 #include "outside.h"
 
@@ -575,10 +576,17 @@ int32_t look_up(const char *host, uint16_t port, bool numeric, Address *out, uin
     auto count = is_numeric ? 1u : uint32_t(host[1] - '0');
     if (count == 0) return ZYNTAX_ENOENT;
     for (uint32_t i = 0; i < count && i < max; i++) {
-        out[i] = Address{{}, 4};
+        out[i] = Address{{}, i % 3 ? 16u : 28u};
         std::memcpy(out[i].bytes, &port, sizeof port);
     }
     return int32_t(count);
+}
+
+Address to_system(const zyntax_address &address, bool) { return Address{{}, address.family == 6 ? 28u : 16u}; }
+int32_t from_system(const void *, size_t size, zyntax_address *out) {
+    *out = {};
+    out->family = size == 28 ? 6 : 4;
+    return 0;
 }
 
 } // namespace zyntax::os
