@@ -54,7 +54,7 @@ STANDARD = {
     'runtime/parts/process.cpp',
     'runtime/parts/process.cpp', 'runtime/parts/process.h', 'runtime/parts/process_calls.cpp',
     'runtime/parts/look_up.cpp', 'runtime/parts/look_up.h',
-    'runtime/parts/race.cpp', 'runtime/parts/race.h',
+    'runtime/parts/race.cpp', 'runtime/parts/race.h', 'runtime/parts/race_attempts.cpp',
     'runtime/parts/resolve.cpp',
     'runtime/parts/signal.cpp',
     'runtime/parts/signal_listener.cpp', 'runtime/parts/signal_listener.h',

@@ -1,17 +1,7 @@
 // The race of connects. It never blocks, and never waits for more than it has to: a single address needs no timer.
 #include "race.h"
 
-#include "io.h"
-
 namespace zyntax {
-
-// A socket that is being connected. Its operation waits until the socket is writable.
-struct Attempt {
-    Attempt *next;
-    uint32_t address; // its index
-    zyntax_io *io;
-    zyntax_op op_id;
-};
 
 namespace {
 
@@ -27,15 +17,6 @@ void race_fired(Runtime *runtime, Op *op) {
     if (!race->op->woken) wake_waiter(runtime, race->op);
 }
 
-// Ends the first attempt of the list.
-void end_attempt(Runtime *runtime, Attempt **list) {
-    Attempt *attempt = *list;
-    *list = attempt->next;
-    zyntax_op_cancel(&attempt->op_id);
-    if (attempt->io) zyntax_io_close(attempt->io);
-    runtime->arena.give(attempt, sizeof(Attempt));
-}
-
 void free_race(Runtime *runtime, Race *race) {
     while (race->attempts) end_attempt(runtime, &race->attempts);
     zyntax_op_cancel(&race->timer);
@@ -47,72 +28,6 @@ void free_race(Runtime *runtime, Race *race) {
 void race_canceled(Runtime *runtime, Op *op) {
     auto *race = static_cast<Race *>(op->source);
     if (op == race->op) free_race(runtime, race);
-}
-
-// Opens a socket towards an address. *io is set, with 0 if it is connected, or ZYNTAX_EAGAIN: in progress.
-int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io) {
-    Io *reserved;
-    int32_t error = reserve_io(runtime, &reserved);
-    if (error) return error;
-    bool in_progress;
-    intptr_t fd = os::connect(address, &in_progress);
-    if (fd < 0) {
-        unreserve_io(runtime, reserved);
-        return static_cast<int32_t>(fd);
-    }
-    error = register_io(runtime, reserved, fd, os::Kind::tcp, in_progress ? 0 : readable | writable, io);
-    if (error) os::close(fd);
-    return error ? error : in_progress ? ZYNTAX_EAGAIN : 0;
-}
-
-// Whether the attempt goes on (ZYNTAX_EAGAIN), has won (0) or has failed.
-int32_t look_at(Runtime *runtime, Race *race, Attempt *attempt) {
-    if (pending_op(runtime, &attempt->op_id)) return ZYNTAX_EAGAIN;
-    IoRef ref = find_io(attempt->io);
-    if (!ref.object) return ZYNTAX_ECANCELED;
-    int32_t error = os::connect_result(ref.object->fd);
-    if (error == ZYNTAX_EAGAIN) {
-        Waker nobody = {};
-        int64_t result;
-        if (wait_io(ref, writable, &attempt->op_id, &nobody, &result) == POLL_READY)
-            return static_cast<int32_t>(result);
-        find_op(attempt->op_id)->source = race;
-    } else if (!error) {
-        ref.object->readiness = readable | writable;
-    }
-    return error;
-}
-
-// Looks at an attempt, and ends it unless it goes on. Returns as look_at.
-int32_t settle_attempt(Runtime *runtime, Race *race, Attempt **list) {
-    Attempt *attempt = *list;
-    int32_t error = look_at(runtime, race, attempt);
-    if (error == ZYNTAX_EAGAIN) return error;
-    if (error && !attempt->address) race->error = error;
-    if (!error) {
-        race->winner = attempt->io;
-        attempt->io = nullptr;
-    }
-    end_attempt(runtime, list);
-    return error;
-}
-
-// Returns as look_at. A lack of descriptors or memory is no error of the address while other attempts hold some.
-int32_t begin_attempt(Runtime *runtime, Race *race) {
-    void *memory = runtime->arena.take(sizeof(Attempt));
-    zyntax_io *io = nullptr;
-    int32_t error =
-        memory ? try_address(runtime, &race->look_up.names->list()[race->next], &io) : int32_t{ZYNTAX_ENOMEM};
-    if (!io) {
-        if (memory) runtime->arena.give(memory, sizeof(Attempt));
-        if (error == ZYNTAX_EAGAIN) error = ZYNTAX_ENOBUFS; // Linux's word for a full routing cache
-        if (!race->next) race->error = error;
-        return error;
-    }
-    Attempt **end = &race->attempts;
-    while (*end) end = &(*end)->next;
-    *end = ::new (memory) Attempt{nullptr, race->next, io, 0};
-    return settle_attempt(runtime, race, end);
 }
 
 // Chooses the next address: of the other family than the last one, if one is left. The size of an address tells its
@@ -184,8 +99,9 @@ bool advance_race(Runtime *runtime, Race *race) {
 
 Race *race_of(Runtime *runtime, zyntax_op *op_id, bool is_by_name) {
     auto is_it = [is_by_name](const Op *op) {
-        return op->source && op->source->canceled == race_canceled &&
-               static_cast<Race *>(op->source)->is_by_name == is_by_name;
+        if (!op->source || op->source->canceled != race_canceled) return false;
+        auto *race = static_cast<const Race *>(op->source);
+        return race->op == op && race->is_by_name == is_by_name;
     };
     Op *op = my_op(runtime, op_id, is_it);
     return op ? static_cast<Race *>(op->source) : nullptr;

@@ -7,7 +7,13 @@
 
 namespace zyntax {
 
-struct Attempt;
+// A socket that is being connected. Its operation waits until the socket is writable.
+struct Attempt {
+    Attempt *next;
+    uint32_t address; // its index
+    zyntax_io *io;
+    zyntax_op op_id;
+};
 
 // A pending connect. The caller's op id names an operation whose source is the race and which is in no ring. Each
 // attempt and the timer have operations of their own with the same source. These have no waker: when one is fired, the
@@ -35,5 +41,17 @@ Race *begin_race(Runtime *, zyntax_op *op_id, bool is_by_name, Waker *);
 
 // Ends a call, when the addresses are known or could not be found.
 PollStatus go_on(Runtime *, Race *, zyntax_op *op_id, Waker *, zyntax_io **out, int64_t *result);
+
+// ---- race_attempts.cpp ----
+
+// Ends the first attempt of the list, and closes its socket.
+void end_attempt(Runtime *, Attempt **list);
+
+// Looks at the first attempt of the list. ZYNTAX_EAGAIN: it goes on. Otherwise it has ended: 0 with race->winner, or
+// an error, which is race->error if the address is the first one.
+int32_t settle_attempt(Runtime *, Race *, Attempt **list);
+
+// Begins an attempt with race->next. Returns as settle_attempt.
+int32_t begin_attempt(Runtime *, Race *);
 
 } // namespace zyntax

@@ -95,7 +95,7 @@
     X(zyntax_promise_write_all, "pppzp") \
     X(zyntax_promise_writev, "pppz") \
     X(zyntax_promise_yield, "p") \
-    X(zyntax_resolve, "ipppzpp") \
+    X(zyntax_resolve, "ippppzpp") \
     X(zyntax_runtime_backend, "p") \
     X(zyntax_runtime_backend_fd, "zp") \
     X(zyntax_runtime_block_on, "ipp") \
