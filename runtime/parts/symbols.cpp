@@ -62,6 +62,7 @@
     X(zyntax_promise_blocking, "pppz") \
     X(zyntax_promise_cancel, "ip") \
     X(zyntax_promise_connect, "pph") \
+    X(zyntax_promise_connect_to, "ppzq") \
     X(zyntax_promise_file_open, "ppu") \
     X(zyntax_promise_file_read, "pppzq") \
     X(zyntax_promise_file_size, "pp") \
@@ -70,7 +71,6 @@
     X(zyntax_promise_port_recv, "ppp") \
     X(zyntax_promise_port_send, "ppp") \
     X(zyntax_promise_process_wait, "pp") \
-    X(zyntax_promise_connect_to, "ppzq") \
     X(zyntax_promise_read, "pppz") \
     X(zyntax_promise_readv, "pppz") \
     X(zyntax_promise_ready, "ppu") \
