@@ -75,9 +75,9 @@
     X(zyntax_promise_readv, "pppz") \
     X(zyntax_promise_ready, "ppu") \
     X(zyntax_promise_recv, "ppp") \
+    X(zyntax_promise_resolve, "pppz") \
     X(zyntax_promise_scope_join, "pp") \
     X(zyntax_promise_scope_next, "pp") \
-    X(zyntax_promise_resolve, "pppz") \
     X(zyntax_promise_select, "ppz") \
     X(zyntax_promise_send, "ppp") \
     X(zyntax_promise_signal_wait, "pp") \
