@@ -69,6 +69,18 @@ TEST_CASE("in_a_child_the_handler_does_nothing_and_destroying_the_copy_changes_n
     }
 }
 
+TEST_CASE("a_signal_in_a_child_does_not_wake_the_parents_host") {
+    WaitingParent parent;
+    auto fd = Descriptor(zyntax_runtime_backend_fd(parent.rt));
+    SKIP_WHEN(fd < 0, "this poller has no descriptor");
+    for (int i = 0; i < 5; i++) zyntax_runtime_turn(parent.rt, 0);
+    CHECK_FALSE(wait_for(fd, POLLIN, 0));
+    Child child([] { return raise(SIGUSR1); }); // its copy shares the descriptor with the parent
+    CHECK(child.end() == 0);
+    CHECK_FALSE(wait_for(fd, POLLIN, 0));
+    parent.check_goes_on();
+}
+
 TEST_CASE("a_child_may_open_signals_and_its_last_close_puts_back_the_hosts_action") {
     for (bool destroys : {false, true}) {
         WaitingParent parent;
