@@ -6,7 +6,7 @@ using namespace support;
 
 namespace {
 
-constexpr uint32_t both = ZYNTAX_READABLE | ZYNTAX_WRITABLE;
+constexpr uint32_t each_way = ZYNTAX_READABLE | ZYNTAX_WRITABLE;
 constexpr uint64_t hour = 3'600'000 * ms;
 
 // A runtime whose clock the test moves.
@@ -52,7 +52,7 @@ struct Blocked {
                       {ZYNTAX_READABLE, readiness(io, ZYNTAX_READABLE)},
                       {ZYNTAX_WRITABLE, writing(io, "x", 1)},
                       {ZYNTAX_WRITABLE, readiness(io, ZYNTAX_WRITABLE)},
-                      {both, readiness(io, both)}};
+                      {each_way, readiness(io, each_way)}};
     }
 };
 
@@ -154,7 +154,7 @@ TEST_CASE("one_operation_alone_is_ended_when_only_its_direction_has_a_deadline")
     Blocked blocked(timed);
     char byte;
     Await reader(timed.rt, reading(blocked.io, &byte, 1)), writer(timed.rt, writing(blocked.io, "x", 1)),
-        either(timed.rt, readiness(blocked.io, both));
+        either(timed.rt, readiness(blocked.io, each_way));
     settle(timed.rt);
     CHECK(zyntax_io_deadline(blocked.io, ZYNTAX_WRITABLE, timed.in_ms(20)) == 0);
     CHECK(zyntax_io_deadline(blocked.io, ZYNTAX_READABLE, timed.in_ms(10)) == 0);
@@ -176,7 +176,7 @@ TEST_CASE("every_task_that_waits_is_ended") {
     for (int i = 0; i < 5; i++)
         for (auto &[directions, operation] : blocked.operations) tasks.emplace_back(timed.rt, operation);
     settle(timed.rt);
-    CHECK(zyntax_io_deadline(blocked.io, both, timed.in_ms(10)) == 0);
+    CHECK(zyntax_io_deadline(blocked.io, each_way, timed.in_ms(10)) == 0);
     CHECK(timed.rt.stats().timers_pending == 1);
     timed.pass(10);
     for (const Await &task : tasks) CHECK(task.result == ZYNTAX_ETIMEDOUT);
@@ -187,7 +187,7 @@ TEST_CASE("data_room_and_connections_that_are_there_are_given_also_after_the_dea
     for (auto make : pairs_to_runtime()) {
         Pair pair = make();
         zyntax_io *io = adopt(timed.rt, pair.near);
-        CHECK(zyntax_io_deadline(io, both, timed.in_ms(10)) == 0);
+        CHECK(zyntax_io_deadline(io, each_way, timed.in_ms(10)) == 0);
         char bytes[8];
         Await task(timed.rt, reading(io, bytes, 8));
         timed.pass(10);
@@ -204,7 +204,7 @@ TEST_CASE("data_room_and_connections_that_are_there_are_given_also_after_the_dea
     for (auto make : pairs_from_runtime()) {
         Pair pair = make();
         zyntax_io *io = adopt(timed.rt, pair.near);
-        CHECK(zyntax_io_deadline(io, both, 0) == 0);
+        CHECK(zyntax_io_deadline(io, each_way, 0) == 0);
         CHECK(timed.now(writing(io, "data", 4)) == 4);
         CHECK(timed.now(readiness(io, ZYNTAX_WRITABLE)) == ZYNTAX_WRITABLE);
     }
@@ -226,7 +226,7 @@ TEST_CASE("data_room_and_connections_that_are_there_are_given_also_after_the_dea
 TEST_CASE("a_deadline_that_is_moved_a_thousand_times_costs_one_timer") {
     Timed timed;
     Blocked blocked(timed);
-    CHECK(zyntax_io_deadline(blocked.io, both, timed.in_ms(1'000)) == 0);
+    CHECK(zyntax_io_deadline(blocked.io, each_way, timed.in_ms(1'000)) == 0);
     zyntax_runtime_stats before = timed.rt.stats();
     CHECK(before.timers_pending == 1);
     for (uint64_t i = 0; i < 1'000; i++) {
@@ -236,7 +236,7 @@ TEST_CASE("a_deadline_that_is_moved_a_thousand_times_costs_one_timer") {
     }
     CHECK(timed.rt.stats().bytes_in_use == before.bytes_in_use);
     CHECK(timed.rt.stats().bytes_reserved == before.bytes_reserved);
-    CHECK(zyntax_io_deadline(blocked.io, both, UINT64_MAX) == 0);
+    CHECK(zyntax_io_deadline(blocked.io, each_way, UINT64_MAX) == 0);
     CHECK(timed.rt.stats().timers_pending == 0);
     CHECK(timed.rt.stats().bytes_in_use < before.bytes_in_use);
 }
@@ -247,7 +247,7 @@ TEST_CASE("a_deadline_goes_with_its_handle") {
         zyntax_runtime_stats before = timed.rt.stats();
         Pair pair = socket_pair();
         zyntax_io *io = adopt(timed.rt, pair.near);
-        CHECK(zyntax_io_deadline(io, both, timed.in_ms(10)) == 0);
+        CHECK(zyntax_io_deadline(io, each_way, timed.in_ms(10)) == 0);
         char byte;
         Await task(timed.rt, reading(io, &byte, 1));
         settle(timed.rt);
@@ -258,7 +258,7 @@ TEST_CASE("a_deadline_goes_with_its_handle") {
         CHECK(timed.rt.stats().timers_pending == 0);
         timed.pass(10);
         CHECK(task.result == ZYNTAX_ECANCELED);
-        CHECK(zyntax_io_deadline(io, both, timed.in_ms(10)) == ZYNTAX_ESTALE);
+        CHECK(zyntax_io_deadline(io, each_way, timed.in_ms(10)) == ZYNTAX_ESTALE);
         CHECK(timed.rt.stats().bytes_in_use == before.bytes_in_use);
     }
 }
@@ -274,9 +274,9 @@ TEST_CASE("a_runtime_is_destroyed_with_deadlines_and_tasks_that_wait_for_them") 
     int64_t result = unfinished;
     int32_t late = 1;
     task.on_poll = [&](Waker *waker) { return zyntax_io_read(io, &task.op, &byte, 1, waker, &result); };
-    task.on_drop = [&](int32_t) { late = zyntax_io_deadline(io, both, 0); };
+    task.on_drop = [&](int32_t) { late = zyntax_io_deadline(io, each_way, 0); };
     task.spawn(rt);
-    CHECK(zyntax_io_deadline(io, both, clock.now + hour) == 0);
+    CHECK(zyntax_io_deadline(io, each_way, clock.now + hour) == 0);
     settle(rt);
     rt.destroy();
     CHECK(task.outcome == ZYNTAX_ECANCELED);
@@ -287,14 +287,14 @@ TEST_CASE("a_runtime_is_destroyed_with_deadlines_and_tasks_that_wait_for_them") 
 TEST_CASE("directions_that_are_empty_or_unknown_are_einval_and_dead_handles_are_estale") {
     Timed timed, other;
     Blocked blocked(timed);
-    CHECK(zyntax_io_deadline(blocked.io, both, timed.in_ms(10)) == 0);
+    CHECK(zyntax_io_deadline(blocked.io, each_way, timed.in_ms(10)) == 0);
     for (uint32_t directions : {0u, 4u, 5u, UINT32_MAX})
         CHECK(zyntax_io_deadline(blocked.io, directions, 0) == ZYNTAX_EINVAL);
-    CHECK(zyntax_io_deadline(nullptr, both, 0) == ZYNTAX_ESTALE);
+    CHECK(zyntax_io_deadline(nullptr, each_way, 0) == ZYNTAX_ESTALE);
     CHECK(zyntax_io_deadline(nullptr, 0, 0) == ZYNTAX_EINVAL);
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(timed.rt, 1, 1, &channel) == 0);
-    CHECK(zyntax_io_deadline(reinterpret_cast<zyntax_io *>(channel), both, 0) == ZYNTAX_ESTALE);
+    CHECK(zyntax_io_deadline(reinterpret_cast<zyntax_io *>(channel), each_way, 0) == ZYNTAX_ESTALE);
     char byte;
     Await task(timed.rt, reading(blocked.io, &byte, 1));
     timed.pass(9);
@@ -318,16 +318,16 @@ TEST_CASE("without_memory_for_its_timer_a_deadline_is_enomem_and_changes_nothing
     for (bool armed = true; armed;) {
         Waker waker = nobody();
         sleeps.push_back(0);
-        armed = zyntax_io_deadline(io, both, clock.now + 10 * ms) == 0;
-        if (armed) CHECK(zyntax_io_deadline(io, both, UINT64_MAX) == 0);
+        armed = zyntax_io_deadline(io, each_way, clock.now + 10 * ms) == 0;
+        if (armed) CHECK(zyntax_io_deadline(io, each_way, UINT64_MAX) == 0);
         zyntax_sleep(rt, &sleeps.back(), hour, &waker);
     }
-    CHECK(zyntax_io_deadline(io, both, clock.now + 10 * ms) == ZYNTAX_ENOMEM);
-    CHECK(zyntax_io_deadline(io, both, UINT64_MAX) == 0); // needs none
+    CHECK(zyntax_io_deadline(io, each_way, clock.now + 10 * ms) == ZYNTAX_ENOMEM);
+    CHECK(zyntax_io_deadline(io, each_way, UINT64_MAX) == 0); // needs none
     clock.now += 20 * ms;
     settle(rt);
     CHECK(task.alive());
-    CHECK(zyntax_io_deadline(io, both, 1) == 0); // over already: needs none
+    CHECK(zyntax_io_deadline(io, each_way, 1) == 0); // over already: needs none
     settle(rt);
     CHECK(task.result == ZYNTAX_ETIMEDOUT);
     heap.fail_at = 0;
@@ -340,7 +340,7 @@ TEST_CASE("a_cancelled_or_forgotten_operation_leaves_the_deadline_to_others") {
     Timed timed;
     Blocked blocked(timed);
     char byte;
-    CHECK(zyntax_io_deadline(blocked.io, both, timed.in_ms(10)) == 0);
+    CHECK(zyntax_io_deadline(blocked.io, each_way, timed.in_ms(10)) == 0);
     {
         Await cancelled(timed.rt, reading(blocked.io, &byte, 1));
         zyntax_op forgotten = 0;
@@ -434,7 +434,7 @@ TEST_CASE("a_descriptor_that_was_lost_is_ebadf_whatever_its_deadline") {
     Descriptor number = pair.near;
     zyntax_io *io = adopt(timed.rt, pair.near);
     char byte;
-    CHECK(zyntax_io_deadline(io, both, timed.in_ms(10)) == 0);
+    CHECK(zyntax_io_deadline(io, each_way, timed.in_ms(10)) == 0);
     Await task(timed.rt, reading(io, &byte, 1));
     settle(timed.rt);
     Fd closed(number);

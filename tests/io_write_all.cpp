@@ -29,7 +29,7 @@ Pair with_little_room(MakePair make) {
     return pair;
 }
 
-std::string pattern(size_t length) {
+std::string text_of_length(size_t length) {
     std::string text(length, 0);
     for (size_t i = 0; i < length; i++) text[i] = char(i * 31 + i / 251);
     return text;
@@ -42,7 +42,7 @@ TEST_CASE("everything_is_written_though_the_room_is_smaller") {
         Runtime rt;
         Pair pair = with_little_room(make);
         make_nonblocking(pair.far);
-        WriteAll writer(rt, adopt(rt, pair.near), pattern(3 * mib));
+        WriteAll writer(rt, adopt(rt, pair.near), text_of_length(3 * mib));
         settle(rt);
         CHECK(writer.task.alive());
         CHECK(writer.done > 0);
@@ -61,7 +61,7 @@ TEST_CASE("done_tells_what_was_written_before_an_error") {
     for (auto make : pairs_from_runtime()) {
         Runtime rt;
         Pair pair = with_little_room(make);
-        WriteAll writer(rt, adopt(rt, pair.near), pattern(3 * mib));
+        WriteAll writer(rt, adopt(rt, pair.near), text_of_length(3 * mib));
         settle(rt);
         size_t before = writer.done;
         CHECK(before > 0);
@@ -79,7 +79,7 @@ TEST_CASE("done_tells_what_was_written_before_a_cancel_a_close_and_a_deadline") 
         Pair pair = socket_pair();
         make_nonblocking(pair.far);
         zyntax_io *io = adopt(rt, pair.near);
-        WriteAll writer(rt, io, pattern(3 * mib));
+        WriteAll writer(rt, io, text_of_length(3 * mib));
         settle(rt);
         if (how == 0) writer.task.cancel();
         if (how == 1) CHECK(zyntax_io_close(io) == 0);
@@ -162,7 +162,7 @@ TEST_CASE("a_long_write_to_a_fast_reader_leaves_time_for_others") {
     SKIP_WHEN(!has_pipes, "a pipe takes a page at a time");
     Pair pair = pipe_from_runtime();
     make_nonblocking(pair.far);
-    WriteAll writer(rt, adopt(rt, pair.near), pattern(mib));
+    WriteAll writer(rt, adopt(rt, pair.near), text_of_length(mib));
     std::string all;
     CHECK(rt.drive_until([&] { return all += take(pair.far), !writer.task.alive(); }));
     all += take(pair.far);
