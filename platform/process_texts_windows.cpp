@@ -1,7 +1,7 @@
 // The command line and the environment of a new process on Windows.
-#include "process_texts_windows.h"
-
 #if defined(_WIN32)
+
+#include "process_texts_windows.h"
 
 #include <algorithm>
 #include <limits.h>
