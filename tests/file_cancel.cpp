@@ -155,6 +155,19 @@ TEST_CASE("a_host_that_was_woken_for_a_read_at_the_position_keeps_its_bytes_unti
     CHECK(std::string(next) == "456");
 }
 
+TEST_CASE("a_write_whose_result_nobody_takes_holds_nobody_up") {
+    NEEDS_FILES
+    Digits d;
+    HostOp host(writing(d.file, "abc", here));
+    CHECK(host.call() == POLL_PENDING);
+    Await behind(d.rt, writing(d.file, "de", here));
+    CHECK(d.rt.drain());
+    CHECK(behind.result == 2);
+    CHECK(host.call() == POLL_READY);
+    CHECK(host.result == 3);
+    CHECK(contents(d.path) == "abcde56789");
+}
+
 TEST_CASE("an_op_that_waits_for_something_else_is_cancelled_and_the_call_begins_anew") {
     NEEDS_FILES
     Digits d;

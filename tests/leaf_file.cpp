@@ -93,6 +93,12 @@ TEST_CASE("an_opened_file_that_no_poll_has_taken_is_closed_with_its_task") {
         return zyntax_promise_sleep(20 * ms);
     }});
     run(rt, code);
+    zyntax_promise *open = nullptr;
+    Compiled chooser({[&] {
+        open = zyntax_promise_file_open(path.c_str(), ZYNTAX_FILE_READ);
+        return zyntax_promise_select(&open, 1); // leaves the value where it is
+    }});
+    CHECK(run(rt, chooser) == 1);
     CHECK(rt.drive_until([&] { return rt.stats().blocking_pending == 0; }));
     settle(rt);
     CHECK(fd_count() == before);
