@@ -215,3 +215,34 @@ TEST_CASE("a_drop_of_a_runtime_that_ends_can_open_and_begin_nothing") {
     rt.rt = nullptr;
     for (int64_t result : results) CHECK(result == ZYNTAX_ECANCELED);
 }
+
+TEST_CASE("files_keep_errno") {
+    NEEDS_FILES
+    Folder folder;
+    Runtime rt;
+    auto kept = [](auto call) {
+        errno = 4711;
+        auto result = call();
+        int now = errno;
+        CHECK(now == 4711);
+        return result;
+    };
+    auto awaited = [&](Operation operation) {
+        return await(rt, [&](zyntax_op *op, Waker *waker, int64_t *result) {
+            return kept([&] { return operation(op, waker, result); });
+        });
+    };
+    zyntax_file *file = nullptr;
+    char byte;
+    intptr_t fd = -1;
+    CHECK(awaited(opening(rt, folder.path("a"), ZYNTAX_FILE_READ, &file)) == ZYNTAX_ENOENT);
+    CHECK(awaited(opening(rt, folder.path("a"), ZYNTAX_FILE_WRITE | ZYNTAX_FILE_CREATE, &file)) == 0);
+    CHECK(awaited(writing(file, "x", 0)) == 1);
+    CHECK(awaited(reading(file, &byte, 1, here)) == ZYNTAX_EBADF);
+    CHECK(awaited(sizing(file)) == 1);
+    CHECK(awaited(syncing(file)) == 0);
+    CHECK(kept([&] { return zyntax_file_detach(file, &fd); }) == 0);
+    CHECK(kept([&] { return zyntax_file_from(rt, fd, &file); }) == 0);
+    CHECK(kept([&] { return zyntax_file_from(rt, -1, &file); }) == ZYNTAX_EBADF);
+    CHECK(kept([&] { return zyntax_file_close(file); }) == 0);
+}

@@ -25,6 +25,7 @@ zyntax_op op;
 Waker nobody_to_wake{nullptr, [](void *) {}};
 int64_t result;
 zyntax_io *io, *other_io;
+zyntax_file *file;
 zyntax_channel *channel;
 const zyntax_promise promise{nullptr, [](void *) { return int64_t(1); }};
 
@@ -67,6 +68,8 @@ const Misuse misuses[] = {
     MISUSE(zyntax_unix_listen, rt, "socket", 6, &io),
     MISUSE(zyntax_unix_connect, rt, &op, "socket", 6, &nobody_to_wake, &io, &result),
     MISUSE(zyntax_unix_pair, rt, &io, &other_io),
+    MISUSE(zyntax_file_open, rt, &op, "file", ZYNTAX_FILE_READ, &nobody_to_wake, &file, &result),
+    MISUSE(zyntax_file_from, rt, 0, &file),
     MISUSE(
         zyntax_blocking, rt, &op, [](void *) { return int64_t(1); }, nullptr, 0, &nobody_to_wake, &result),
     MISUSE(zyntax_channel_create, rt, 1, 1, &channel),
