@@ -445,6 +445,27 @@ TEST_CASE("without_memory_to_wait_passing_is_enomem") {
     CHECK(heap.balanced());
 }
 
+TEST_CASE("a_deadline_ends_the_wait_for_a_descriptor_and_for_room") {
+    NEEDS_PASSING;
+    Pair pipe = pipe_to_runtime();
+    intptr_t got = 55;
+    std::string filled(fill(rt.fd(rt.near)), 'f');
+    constexpr uint32_t both = ZYNTAX_READABLE | ZYNTAX_WRITABLE;
+    CHECK(zyntax_io_deadline(rt.near, both, zyntax_now_ns(rt) + 20 * ms) == 0);
+    Await send(rt, sending(rt.near, pipe.near)), receive(rt, receiving(rt.near, &got));
+    CHECK(rt.drive_until([&] { return !send.alive() && !receive.alive(); }));
+    CHECK(send.result == ZYNTAX_ETIMEDOUT);
+    CHECK(receive.result == ZYNTAX_ETIMEDOUT);
+    CHECK(got == 55);
+    CHECK(rt.send(rt.near, pipe.near) == ZYNTAX_ETIMEDOUT);
+    CHECK(take(rt.far) == filled);
+    send_descriptors(rt.far, "x", {pipe.near});
+    CHECK(zyntax_io_deadline(rt.near, both, UINT64_MAX) == 0);
+    rt.take_end_of(rt.near, pipe.near);
+    CHECK(rt.send(rt.near, pipe.near) == 1);
+    CHECK(rt.idle_waits() <= idle_budget);
+}
+
 TEST_CASE("unix_sockets_keep_errno") {
     NEEDS_PASSING;
     Folder folder;

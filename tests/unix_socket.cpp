@@ -30,6 +30,24 @@ TEST_CASE("these_sockets_do_not_block_or_outlive_exec") {
     }
 }
 
+TEST_CASE("the_addresses_of_unix_sockets_are_of_no_family") {
+    NEEDS_UNIX_SOCKETS
+    Folder folder;
+    UnixRuntime rt;
+    std::string path = folder.file("socket");
+    zyntax_io *listener = rt.listener(path), *near = rt.client(path), *far = rt.accept(listener);
+    auto [one, other] = rt.pair();
+    for (zyntax_io *io : {near, far, one, other, listener}) {
+        zyntax_address local, peer;
+        std::memset(&local, 0x5a, sizeof local);
+        peer = local;
+        CHECK(zyntax_io_local(io, &local) == 0);
+        CHECK(local.family == 0);
+        CHECK(zyntax_io_peer(io, &peer) == (io == listener ? ZYNTAX_ENOTCONN : 0));
+        if (io != listener) CHECK(peer.family == 0);
+    }
+}
+
 TEST_CASE("an_accept_waits_for_a_unix_client") {
     NEEDS_UNIX_SOCKETS
     Folder folder;
@@ -165,6 +183,11 @@ TEST_CASE("all_bytes_of_an_abstract_name_count") {
     for (const std::string &each : names) listeners.push_back(rt.listener(each));
     for (size_t i = 0; i < names.size(); i++) {
         rt.talk_through(listeners[i], names[i]); // not another one's
+    }
+    for (size_t i = 0; i < names.size(); i++) {
+        Fd plain; // with the exact size
+        REQUIRE(connect_plainly(names[i], &plain));
+        zyntax_io_close(rt.accept(listeners[i]));
     }
     CHECK(rt.listen(name) == ZYNTAX_EADDRINUSE);
     CHECK(rt.connect(name + "3") == ZYNTAX_ECONNREFUSED);
