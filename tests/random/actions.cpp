@@ -218,6 +218,26 @@ void Program::choose_args(Word &word, uint32_t r) {
 
 // ---- objects ----
 
+// A send or a receive that does not wait: EAGAIN is the answer where a first call would have to wait.
+void Program::try_channel(Channel &channel, uint32_t c) {
+    if (channel.loose) return;
+    Word word = {};
+    word.args.kind = below(2) ? Kind::send : Kind::recv;
+    word.args.rt = channel.rt;
+    word.args.object = uint8_t(c);
+    word.args.object_id = channel.id;
+    word.args.handle = channel.handle;
+    word.args.value = ++last_item_;
+    std::memset(word.buffer, 0x5a, sizeof word.buffer);
+    std::memcpy(word.buffer, &word.args.value, sizeof word.args.value);
+    in_call_ = true;
+    word.result = word.args.kind == Kind::send ? zyntax_channel_try_send(channel.handle, word.buffer)
+                                               : zyntax_channel_try_recv(channel.handle, word.buffer);
+    in_call_ = false;
+    TRACE("try to %s on channel %u: %d", name_of(word.args.kind), c, int(word.result));
+    check_channel_call(word, nullptr, word.result == ZYNTAX_EAGAIN ? POLL_PENDING : POLL_READY, false);
+}
+
 void Program::act_on_channels() {
     uint32_t c = below(max_channels), what = below(8);
     Channel &channel = channels_[c];
@@ -261,6 +281,8 @@ void Program::act_on_channels() {
         in_call_ = false;
         keep_old(nullptr, nullptr, 0, channel.handle);
         channel.id = 0;
+    } else if (what <= 3) {
+        try_channel(channel, c);
     } else {
         host_awaits();
     }
@@ -416,6 +438,24 @@ void Program::close_lost(Io &io) {
     expect(!was_open || outside::is_open(lost.fd), "stranger", "a stale handle closes a stranger's descriptor");
 }
 
+// Deadlines in the past and the near future, or none.
+void Program::limit_io(Io &io) {
+    uint32_t directions = 1 + below(3), what = below(8);
+    uint64_t deadline_ns = what < 2 ? UINT64_MAX : what == 2 ? 1 : now(io.rt) + below(20) * ms;
+    uint64_t failures = rts_[io.rt].heap.failures;
+    in_call_ = true;
+    int32_t error = zyntax_io_deadline(io.handle, directions, deadline_ns);
+    in_call_ = false;
+    TRACE("deadline of %d for %u: %llu: %d", int(io.fd), directions, static_cast<unsigned long long>(deadline_ns),
+          error);
+    if (error) {
+        expect(error == ZYNTAX_ENOMEM && failures != rts_[io.rt].heap.failures, "enomem", "io_deadline");
+        return;
+    }
+    if (directions & 1) io.reads_until_ns = deadline_ns;
+    if (directions & 2) io.writes_until_ns = deadline_ns;
+}
+
 void Program::act_on_io() {
     if (mood(moods_.share)) return is_without("losing") || below(3) ? share_io() : lose_io();
     if constexpr (!outside::scripted) {
@@ -431,6 +471,7 @@ void Program::act_on_io() {
         return;
     }
     if (io.is_lost) return close_lost(io);
+    if (!moods_.leaf && below(4) == 0) return limit_io(io);
     switch (below(5)) {
     case 0:
         expect(zyntax_io_fd(io.handle) == io.fd, "io_fd", "a handle keeps its descriptor");

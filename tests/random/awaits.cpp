@@ -87,7 +87,7 @@ Io *Program::io_of(const Args &args) {
 Io *Program::new_io(zyntax_io *handle, uint32_t rt, bool listens) {
     for (Io &io : ios_) {
         if (io.id) continue;
-        io = {new_id(), handle, zyntax_io_fd(handle), uint8_t(rt), listens, false, false, false};
+        io = {new_id(), handle, zyntax_io_fd(handle), uint8_t(rt), listens, false, false, false, 0, 0};
         for (Io &other : ios_) { // a number that is given out again was closed
             if (&other != &io && other.id && other.fd == io.fd && !outside::scripted) other.is_lost = true;
         }
@@ -181,6 +181,13 @@ PollStatus Program::call_api(Word &word, Waker *waker) {
             if (a.datagram) return zyntax_udp_recv(io, &word.op, word.buffer, a.value, out, waker, &word.result);
         }
         if (outside::unix_read(io, &word.op, a.value, waker, &word.result, &status)) return status;
+        if constexpr (!outside::scripted) {
+            if (a.value % 4 == 1) {
+                const zyntax_slice slices[] = {{word.buffer, a.value / 2},
+                                               {word.buffer + a.value / 2, a.value - a.value / 2}};
+                return zyntax_io_readv(io, &word.op, slices, 2, waker, &word.result);
+            }
+        }
         return zyntax_io_read(io, &word.op, word.buffer, a.value, waker, &word.result);
     case Kind::write:
         if constexpr (!outside::scripted) {
@@ -189,6 +196,13 @@ PollStatus Program::call_api(Word &word, Waker *waker) {
             if (a.datagram) return zyntax_udp_send(io, &word.op, word.buffer, a.value, to, waker, &word.result);
         }
         if (outside::unix_write(io, &word.op, a.value, waker, &word.result, &status)) return status;
+        if constexpr (!outside::scripted) {
+            if (a.value % 4 == 1) {
+                const zyntax_slice slices[] = {{word.buffer, a.value / 2},
+                                               {word.buffer + a.value / 2, a.value - a.value / 2}};
+                return zyntax_io_writev(io, &word.op, slices, 2, waker, &word.result);
+            }
+        }
         return zyntax_io_write(io, &word.op, word.buffer, a.value, waker, &word.result);
     case Kind::ready:
         return zyntax_io_ready(io, &word.op, a.value, waker, &word.result);
@@ -548,6 +562,10 @@ void Program::check_io(Word &word, const Reg *reg, PollStatus status, bool was_f
         return;
     }
     (void)reg;
+    if (status == POLL_READY && result == ZYNTAX_ETIMEDOUT) {
+        expect(deadline_of(*io, a) <= now(io->rt), "io_early", "ETIMEDOUT before the deadline");
+        return;
+    }
     if (a.kind == Kind::accept) {
         if (!io->listens) expect(status == POLL_READY && result < 0, "accept_kind", "accept on what does not listen");
         if (status == POLL_READY && result == 0) new_io(word.made, io->rt, false);

@@ -336,6 +336,12 @@ void Program::check_waiting(uint32_t r, int64_t timeout_ns) {
             bool early = timeout_ns > 0 && time + uint64_t(timeout_ns) <= reg.deadline_ns + rts_[r].slack_ns;
             expect(early, "sleep_long", "the loop sleeps beyond a deadline");
         }
+        bool of_io = reg.args.kind >= Kind::read && reg.args.kind <= Kind::accept;
+        const Io *io = of_io ? io_of(reg.args) : nullptr;
+        uint64_t until_ns = io && !io->is_lost ? deadline_of(*io, reg.args) : UINT64_MAX;
+        if (until_ns != UINT64_MAX)
+            expect(timeout_ns > 0 && time + uint64_t(timeout_ns) <= until_ns + rts_[r].slack_ns, "sleep_long",
+                   "the loop sleeps beyond the deadline of a handle");
         if (reg.args.kind >= Kind::join && reg.args.kind <= Kind::select && !rt.slack_ns)
             expect(!is_due(reg), "sleep_beside", "the loop sleeps beside a join that is over");
     }
@@ -371,6 +377,14 @@ bool others_act(Program *program) {
 
 // ---- at rest ----
 
+uint64_t Program::deadline_of(const Io &io, const Args &a) const {
+    uint32_t directions = a.kind == Kind::write ? 2 : a.kind == Kind::ready ? a.value : 1;
+    uint64_t earliest = UINT64_MAX;
+    if ((directions & 1) && io.reads_until_ns) earliest = io.reads_until_ns;
+    if ((directions & 2) && io.writes_until_ns) earliest = std::min(earliest, io.writes_until_ns);
+    return earliest;
+}
+
 bool Program::is_due(const Reg &reg) {
     const Args &a = reg.args;
     uint32_t over = 0, count = 0;
@@ -400,6 +414,7 @@ bool Program::is_due(const Reg &reg) {
         io = io_of(a);
         if (!io) return true;
         if (io->is_lost) return false;
+        if (deadline_of(*io, a) <= now(a.rt)) return true;
         if (a.kind == Kind::accept)
             return outside::has_backlog(io->fd) && outside::now_ns() > outside::refused_ns() + 100 * ms;
         return outside::readiness(io->fd) & (a.kind == Kind::read ? 1 : a.kind == Kind::write ? 2 : a.value);
@@ -508,6 +523,7 @@ void Program::check_counts(uint32_t r) {
         pending++;
         expect(next >= 0 && now(r) + uint64_t(next) <= leaf.to_ns, "next_timeout", "not more than to a deadline");
     });
+    for (const Io &io : ios_) timers += io.id && io.rt == r && (io.reads_until_ns || io.writes_until_ns);
     expect(stats.timers_pending >= pending, "stats", "timers_pending: too few");
     expect(stats.timers_pending <= timers + listeners, "forgotten_held", "what dead tasks forgot is still timed");
 }
@@ -515,7 +531,9 @@ void Program::check_counts(uint32_t r) {
 // Whether a timer may be due, so that a turn has work which the host's descriptor does not tell.
 bool Program::timer_may_be_due(uint32_t r) {
     for (const Io &io : ios_) {
-        if (io.id && io.rt == r && io.listens) return true; // an accept may rest until then
+        if (io.id && io.rt == r && io.listens) return true;                          // an accept may rest until then
+        uint64_t until_ns = std::min(io.reads_until_ns - 1, io.writes_until_ns - 1); // none: UINT64_MAX
+        if (io.id && io.rt == r && until_ns < now(r)) return true;
     }
     for (uint32_t i = 0; i < regs_used_; i++) {
         const Reg &reg = regs_[i];

@@ -211,6 +211,7 @@ struct Io {
     bool is_lost;   // somebody closed the descriptor behind the handle's back: its number may be another's
     bool shared;    // its open file is, and a duplicate with the lost number could not be told from it
     bool datagrams; // it was made by zyntax_udp_open
+    uint64_t reads_until_ns, writes_until_ns; // the deadlines; 0: none
 };
 
 struct Heap { // a post takes memory in its own thread
@@ -354,6 +355,7 @@ private:
     void check_channel(uint32_t c);
     uint32_t surely_available(const Channel &, Kind side);
     bool is_due(const Reg &);
+    uint64_t deadline_of(const Io &, const Args &) const; // UINT64_MAX: none
     uint64_t now(uint32_t r) const;
     uint32_t alive_on(uint32_t r) const;
     void check_counts(uint32_t r);
@@ -477,6 +479,8 @@ private:
     void wake(uint32_t actor);
     void cancel(uint32_t actor);
     void act_on_channels();
+    void try_channel(Channel &, uint32_t c);
+    void limit_io(Io &);
     void open_io();
     void open_udp();
     void change_udp(Io &);
