@@ -13,7 +13,7 @@ struct Abandoned {
     explicit Abandoned(Runtime &rt, const zyntax_address *local = nullptr)
         : io(local ? open_udp(rt, local) : open_udp(rt)) {
         zyntax_io *gone = open_udp(rt);
-        zyntax_address peer = address_of(gone);
+        zyntax_address peer = udp_address(gone);
         port = peer.port;
         REQUIRE(zyntax_udp_connect(io, &peer) == 0);
         REQUIRE(zyntax_io_close(gone) == 0);
@@ -29,17 +29,17 @@ struct Abandoned {
 TEST_CASE("a_connected_socket_sends_to_its_peer_and_hears_nobody_else") {
     Runtime rt;
     zyntax_io *a = open_udp(rt), *b = open_udp(rt), *stranger = open_udp(rt);
-    zyntax_address peer = address_of(b), from{};
+    zyntax_address peer = udp_address(b), from{};
     REQUIRE(zyntax_udp_connect(a, &peer) == 0);
     std::memset(&peer, 0xff, sizeof peer); // it was copied
     CHECK(await(rt, sending(a, "hello", 5)) == 5);
     CHECK(receive_from(rt, b, &from) == "hello");
-    CHECK(from == address_of(a));
+    CHECK(from == udp_address(a));
     send_to(rt, stranger, a, "let me in");
     CHECK(hears_nothing(rt, a));
     send_to(rt, b, a, "welcome");
     CHECK(receive_from(rt, a, &from) == "welcome");
-    CHECK(from == address_of(b));
+    CHECK(from == udp_address(b));
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
@@ -49,7 +49,7 @@ TEST_CASE("a_new_peer_replaces_the_old_one") {
     uint16_t port = udp_port(a);
     for (int round = 0; round < 4; round++) {
         zyntax_io *now = peers[round % 2], *other = peers[1 - round % 2];
-        zyntax_address peer = address_of(now);
+        zyntax_address peer = udp_address(now);
         REQUIRE(zyntax_udp_connect(a, &peer) == 0);
         if (!on_wine()) CHECK(udp_port(a) == port); // Wine has a port of Linux's choice, and loses it
         CHECK(await(rt, sending(a, "now you", 7)) == 7);
@@ -73,7 +73,7 @@ TEST_CASE("without_a_peer_again_a_socket_hears_everybody_on_the_port_that_it_had
         Runtime rt;
         zyntax_io *a = open_udp(rt, local), *b = open_udp(rt, family), *stranger = open_udp(rt, family);
         uint16_t port = udp_port(a);
-        zyntax_address peer = address_of(b, family), mine{}, before{};
+        zyntax_address peer = udp_address(b, family), mine{}, before{};
         REQUIRE(zyntax_io_local(a, &before) == 0);
         for (int round = 0; round < 3; round++) {
             REQUIRE(zyntax_udp_connect(a, &peer) == 0);
@@ -97,7 +97,7 @@ TEST_CASE("datagrams_that_have_arrived_survive_a_new_peer") {
     zyntax_io *a = open_udp(rt), *b = open_udp(rt), *c = open_udp(rt);
     send_to(rt, b, a, "early");
     arrives(a);
-    zyntax_address peer = address_of(c);
+    zyntax_address peer = udp_address(c);
     REQUIRE(zyntax_udp_connect(a, &peer) == 0);
     CHECK(receive_from(rt, a) == "early");
     CHECK(hears_nothing(rt, a));
@@ -110,7 +110,7 @@ TEST_CASE("a_socket_of_both_families_takes_a_peer_of_either") {
     for (int family : {4, 6, 4}) {
         if (family == 6 && !has_ipv6()) continue;
         zyntax_io *b = open_udp(rt, family);
-        zyntax_address peer = address_of(b, family), from{};
+        zyntax_address peer = udp_address(b, family), from{};
         REQUIRE(zyntax_udp_connect(a, &peer) == 0);
         CHECK(await(rt, sending(a, "hi", 2)) == 2);
         CHECK(receive_from(rt, b) == "hi");
@@ -181,7 +181,7 @@ TEST_CASE("of_two_receivers_one_hears_of_the_refusal_and_the_other_goes_on") {
 TEST_CASE("without_a_peer_nobody_hears_that_a_datagram_had_no_receiver") {
     Runtime rt;
     zyntax_io *gone = open_udp(rt), *io = open_udp(rt), *friendly = open_udp(rt);
-    zyntax_address to = address_of(gone);
+    zyntax_address to = udp_address(gone);
     REQUIRE(zyntax_io_close(gone) == 0);
     char byte;
     Await waits(rt, receiving(io, &byte, 1));
@@ -201,7 +201,7 @@ TEST_CASE("a_report_about_the_former_peer_is_not_heard") {
     Runtime rt;
     Abandoned left(rt);
     zyntax_io *next = open_udp(rt);
-    zyntax_address peer = address_of(next);
+    zyntax_address peer = udp_address(next);
     const zyntax_address *laters[] = {&peer, nullptr};
     for (const zyntax_address *later : laters) {
         zyntax_address before = on_loopback(left.port);
@@ -219,7 +219,7 @@ TEST_CASE("a_report_about_the_former_peer_is_not_heard") {
 TEST_CASE("a_peer_that_cannot_be_one_is_an_error_and_the_old_one_stays") {
     Runtime rt;
     zyntax_io *a = open_udp(rt), *b = open_udp(rt), *closed = open_udp(rt);
-    zyntax_address peer = address_of(b), bad = peer;
+    zyntax_address peer = udp_address(b), bad = peer;
     REQUIRE(zyntax_udp_connect(a, &peer) == 0);
     bad.port = 0;
     CHECK(zyntax_udp_connect(a, &bad) == ZYNTAX_EINVAL);
@@ -246,7 +246,7 @@ TEST_CASE("a_peer_that_cannot_be_one_is_an_error_and_the_old_one_stays") {
 TEST_CASE("a_destination_beside_the_peer_is_reached_where_the_system_allows_it") {
     Runtime rt;
     zyntax_io *a = open_udp(rt), *b = open_udp(rt), *c = open_udp(rt);
-    zyntax_address peer = address_of(b), to = address_of(c);
+    zyntax_address peer = udp_address(b), to = udp_address(c);
     REQUIRE(zyntax_udp_connect(a, &peer) == 0);
     int64_t sent = await(rt, sending(a, "aside", 5, &to));
     CHECK((sent == 5 || sent == ZYNTAX_EINVAL));

@@ -27,10 +27,10 @@ TEST_CASE("a_receiver_learns_the_sender_and_can_answer") {
         send_to(rt, client, server, "ping", family);
         CHECK(rt.drain());
         CHECK(waits.result == 4);
-        CHECK(from == address_of(client, family));
+        CHECK(from == udp_address(client, family));
         REQUIRE(await(rt, sending(server, "pong!", 5, &from)) == 5);
         CHECK(receive_from(rt, client, &back) == "pong!");
-        CHECK(back == address_of(server, family));
+        CHECK(back == udp_address(server, family));
         CHECK(rt.idle_waits() <= idle_budget);
     }
 }
@@ -48,7 +48,7 @@ TEST_CASE("a_truncated_datagram_reports_its_length") {
         int64_t n = await(rt, receiving(b, room ? got.data() : nullptr, room, &from));
         CHECK(n == (tells_datagram_lengths || room == 1000 ? 1000 : int64_t(room) + 1));
         CHECK(got == std::string(room, 'x') + std::string(1001 - room, '.'));
-        CHECK(from == address_of(a));
+        CHECK(from == udp_address(a));
     }
     send_to(rt, a, b, "whole"); // the rest is lost, and the next one is not
     CHECK(receive_from(rt, b) == "whole");
@@ -58,14 +58,14 @@ TEST_CASE("a_truncated_datagram_reports_its_length") {
 TEST_CASE("an_empty_datagram_is_sent_and_received_as_zero") {
     Runtime rt;
     zyntax_io *a = open_udp(rt), *b = open_udp(rt);
-    zyntax_address to = address_of(b), from{};
+    zyntax_address to = udp_address(b), from{};
     char byte = '.';
     CHECK(await(rt, sending(a, nullptr, 0, &to)) == 0);
     CHECK(await(rt, sending(a, "", 0, &to)) == 0);
     CHECK(await(rt, sending(a, nullptr, 0, &to)) == 0);
     send_to(rt, a, b, "!");
     CHECK(await(rt, receiving(b, &byte, 1, &from)) == 0);
-    CHECK(from == address_of(a));
+    CHECK(from == udp_address(a));
     CHECK(await(rt, receiving(b, nullptr, 0)) == 0);
     CHECK(await(rt, receiving(b, &byte, 0)) == 0);
     CHECK(byte == '.');
@@ -93,7 +93,7 @@ TEST_CASE("the_longest_datagram_arrives_and_a_longer_one_is_emsgsize") {
         CAPTURE(family);
         Runtime rt;
         zyntax_io *a = open_udp(rt, family), *b = open_udp(rt, family);
-        zyntax_address to = address_of(b, family);
+        zyntax_address to = udp_address(b, family);
         size_t longest = family == 4 ? 65'507 : 65'527;
         std::string text(200'000, 0), got(longest + 1, 0);
         for (size_t i = 0; i < text.size(); i++) text[i] = char(i * 7 + i / 251);
@@ -113,12 +113,12 @@ TEST_CASE("the_longest_datagram_arrives_and_a_longer_one_is_emsgsize") {
 TEST_CASE("a_destination_that_is_none_is_einval_and_nothing_is_sent") {
     Runtime rt;
     zyntax_io *a = open_udp(rt), *b = open_udp(rt);
-    zyntax_address to = address_of(b);
+    zyntax_address to = udp_address(b);
     for (uint16_t family : {uint16_t(0), uint16_t(2), uint16_t(5), uint16_t(7), uint16_t(10), uint16_t(65535)}) {
         to.family = family;
         CHECK(await(rt, sending(a, "x", 1, &to)) == ZYNTAX_EINVAL);
     }
-    to = address_of(b);
+    to = udp_address(b);
     CHECK(await(rt, sending(a, nullptr, 1, &to)) == ZYNTAX_EINVAL);
     CHECK(await(rt, receiving(b, nullptr, 1)) == ZYNTAX_EINVAL);
     to.port = 0;
@@ -152,7 +152,7 @@ TEST_CASE("an_ipv4_mapped_destination_is_the_ipv4_address") {
     to.port = udp_port(b);
     CHECK(await(rt, sending(a, "hi", 2, &to)) == 2);
     CHECK(receive_from(rt, b, &from) == "hi");
-    CHECK(from == address_of(a));
+    CHECK(from == udp_address(a));
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
@@ -173,13 +173,13 @@ TEST_CASE("no_local_address_is_every_interface_with_ipv6_and_ipv4") {
         if (family == 6 && !has_ipv6()) continue;
         CAPTURE(family);
         zyntax_io *client = open_udp(rt, family);
-        zyntax_address from{}, to = address_of(client, family);
+        zyntax_address from{}, to = udp_address(client, family);
         send_to(rt, client, server, "ping", family);
         CHECK(receive_from(rt, server, &from) == "ping");
         CHECK(from == to); // of family 4 for IPv4
         CHECK(await(rt, sending(server, "pong", 4, &from)) == 4);
         CHECK(receive_from(rt, client, &from) == "pong");
-        CHECK(from == address_of(server, family));
+        CHECK(from == udp_address(server, family));
         if (family == 6) continue;
         to = parsed("[::ffff:127.0.0.1]:1"); // written as IPv6
         to.port = udp_port(client);
@@ -264,10 +264,10 @@ TEST_CASE("a_udp_socket_of_the_host_sends_and_receives") {
         send_to(rt, other, io, "abc", number);
         char buf[2];
         CHECK(await(rt, receiving(io, buf, 2, &from)) == 3);
-        CHECK(from == address_of(other, number));
+        CHECK(from == udp_address(other, number));
         send_to(rt, io, other, "back", number);
         CHECK(receive_from(rt, other, &from) == "back");
-        CHECK(from == address_of(io, number));
+        CHECK(from == udp_address(io, number));
         CHECK(rt.idle_waits() <= idle_budget);
     }
 }
@@ -317,7 +317,7 @@ TEST_CASE("what_is_no_datagram_socket_is_eopnotsupp") {
 TEST_CASE("a_read_and_a_write_work_on_a_udp_socket_of_the_library") {
     Runtime rt;
     zyntax_io *a = open_udp(rt), *b = open_udp(rt);
-    zyntax_address peer = address_of(b);
+    zyntax_address peer = udp_address(b);
     REQUIRE(zyntax_udp_connect(a, &peer) == 0);
     char buf[2];
     CHECK(await(rt, writing(a, "abc", 3)) == 3);

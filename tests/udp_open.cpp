@@ -62,7 +62,7 @@ TEST_CASE("a_port_in_use_is_eaddrinuse") {
 TEST_CASE("a_port_is_free_again_at_once_after_close") {
     Runtime rt;
     zyntax_io *first = open_udp(rt), *sender = open_udp(rt);
-    zyntax_address local = address_of(first);
+    zyntax_address local = udp_address(first);
     send_to(rt, sender, first, "lost");
     CHECK(zyntax_io_close(first) == 0);
     zyntax_io *second = open_udp(rt, &local);
@@ -76,7 +76,7 @@ TEST_CASE("a_port_is_shared_when_all_say_so") {
     Runtime a, b;
     zyntax_address local = on_loopback();
     zyntax_io *first = open_udp(a, &local, ZYNTAX_LISTEN_SHARED);
-    local = address_of(first);
+    local = udp_address(first);
     zyntax_io *second = open_udp(b, &local, ZYNTAX_LISTEN_SHARED);
     CHECK(error_of_opening(a, local) == ZYNTAX_EADDRINUSE);
     zyntax_io *sender = open_udp(a);
@@ -86,7 +86,7 @@ TEST_CASE("a_port_is_shared_when_all_say_so") {
           1);
     CHECK(zyntax_io_close(second) == 0);
     zyntax_io *alone = open_udp(a);
-    CHECK(error_of_opening(a, address_of(alone), ZYNTAX_LISTEN_SHARED) == ZYNTAX_EADDRINUSE);
+    CHECK(error_of_opening(a, udp_address(alone), ZYNTAX_LISTEN_SHARED) == ZYNTAX_EADDRINUSE);
 }
 
 TEST_CASE("an_ipv6_socket_has_no_ipv4_and_a_mapped_address_has_nothing_else") {
@@ -100,7 +100,7 @@ TEST_CASE("an_ipv6_socket_has_no_ipv4_and_a_mapped_address_has_nothing_else") {
     CHECK(receive_from(rt, beside) == "v4");
     send_to(rt, client, four, "mapped");
     CHECK(receive_from(rt, four, &from) == "mapped");
-    CHECK(from == address_of(client));
+    CHECK(from == udp_address(client));
     CHECK(hears_nothing(rt, six));
     CHECK(rt.idle_waits() <= idle_budget);
 }

@@ -36,13 +36,13 @@ inline zyntax_io *open_udp(zyntax_runtime *rt, int family = 4) {
 inline uint16_t udp_port(zyntax_io *io) { return port_of(Descriptor(zyntax_io_fd(io))); }
 
 // Where a socket can be reached from this machine.
-inline zyntax_address address_of(zyntax_io *io, int family = 4) { return on_loopback(udp_port(io), family); }
+inline zyntax_address udp_address(zyntax_io *io, int family = 4) { return on_loopback(udp_port(io), family); }
 
 // The datagram is there, so that the next receive does not wait.
 inline void arrives(zyntax_io *io) { REQUIRE(wait_for(Descriptor(zyntax_io_fd(io)), POLLIN)); }
 
 inline void send_to(Runtime &rt, zyntax_io *from, zyntax_io *to, const std::string &text, int family = 4) {
-    zyntax_address address = address_of(to, family);
+    zyntax_address address = udp_address(to, family);
     REQUIRE(await(rt, sending(from, text.data(), text.size(), &address)) == int64_t(text.size()));
 }
 

@@ -19,8 +19,8 @@ TEST_CASE("two_receivers_of_one_handle_get_a_datagram_each") {
     CHECK(rt.drain());
     CHECK(first.result + second.result == 3);
     CHECK(std::string(one).size() + std::string(two).size() == 3);
-    CHECK(from[0] == address_of(a));
-    CHECK(from[1] == address_of(a));
+    CHECK(from[0] == udp_address(a));
+    CHECK(from[1] == udp_address(a));
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
@@ -117,7 +117,7 @@ TEST_CASE("destroying_the_runtime_while_tasks_receive_closes_the_sockets") {
 TEST_CASE("null_arguments_of_the_calls_are_einval") {
     Runtime rt;
     zyntax_io *io = open_udp(rt);
-    zyntax_address to = address_of(io);
+    zyntax_address to = udp_address(io);
     Await task(rt, [&](zyntax_op *op, Waker *waker, int64_t *result) {
         int64_t r[4] = {1, 1, 1, 1};
         Waker none = {nullptr, nullptr};
@@ -139,7 +139,7 @@ TEST_CASE("null_arguments_of_the_calls_are_einval") {
 TEST_CASE("an_op_that_waits_for_something_else_begins_anew") {
     Runtime rt;
     zyntax_io *a = open_udp(rt), *b = open_udp(rt);
-    zyntax_address to = address_of(b), back = address_of(a);
+    zyntax_address to = udp_address(b), back = udp_address(a);
     char byte;
     int64_t n = 0;
     ScopedTask task(rt);
@@ -240,7 +240,7 @@ TEST_CASE("a_host_receives_and_sends_with_a_waker_of_its_own") {
     CHECK(zyntax_udp_recv(b, &op, buf, sizeof buf, nullptr, &waker, &n) == POLL_PENDING);
     CHECK(n == unset);
     zyntax_op sends = 0;
-    zyntax_address to = address_of(b);
+    zyntax_address to = udp_address(b);
     CHECK(zyntax_udp_send(a, &sends, "abc", 3, &to, &waker, &n) == POLL_READY);
     CHECK(n == 3);
     CHECK(rt.drive_until([&] { return wakes == 1; }));
@@ -287,7 +287,7 @@ TEST_CASE("calls_for_datagrams_keep_errno") {
     zyntax_address local = on_loopback(), group = v4(127, 0, 0, 1);
     REQUIRE(kept([&] { return zyntax_udp_open(rt, nullptr, 0, &a); }) == 0);
     REQUIRE(kept([&] { return zyntax_udp_open(rt, &local, 0, &b); }) == 0);
-    zyntax_address to = address_of(b), taken = to;
+    zyntax_address to = udp_address(b), taken = to;
     CHECK(kept([&] { return zyntax_udp_open(rt, &taken, 0, &b); }) == ZYNTAX_EADDRINUSE);
     CHECK(kept([&] { return zyntax_udp_member(a, &group, 0, 1); }) < 0);
     CHECK(awaited(sending(a, "x", 1)) == ZYNTAX_ENOTCONN);
@@ -308,7 +308,7 @@ TEST_CASE("calls_for_datagrams_keep_errno") {
 TEST_CASE("a_promise_of_a_datagram_gives_its_length_plus_one") {
     Runtime rt;
     zyntax_io *a = open_udp(rt), *b = open_udp(rt);
-    zyntax_address to = address_of(b), from{};
+    zyntax_address to = udp_address(b), from{};
     char buf[4];
     auto receive = [&] { return zyntax_promise_udp_recv(b, buf, sizeof buf, &from); };
     Compiled code({receive, receive, receive, receive});
@@ -323,7 +323,7 @@ TEST_CASE("a_promise_of_a_datagram_gives_its_length_plus_one") {
     CHECK(sender.values == std::vector<int64_t>{3, 1, 8, 1});
     CHECK(rt.drive_until([&] { return !code.alive(); }));
     CHECK(code.values == std::vector<int64_t>{4, 1, tells_datagram_lengths ? 9 : 6, 2});
-    CHECK(from == address_of(a));
+    CHECK(from == udp_address(a));
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
