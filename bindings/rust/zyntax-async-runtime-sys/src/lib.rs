@@ -699,22 +699,6 @@ functions! {
         op: *mut zyntax_op,
         path: *const c_char,
         len: usize,
-    fn zyntax_resolve(
-        runtime: *mut zyntax_runtime,
-        op: *mut zyntax_op,
-        host: *const c_char,
-        out: *mut zyntax_address,
-        room: usize,
-        waker: *mut Waker,
-        result: *mut i64,
-    ) -> PollStatus;
-    fn zyntax_promise_resolve(host: *const c_char, out: *mut zyntax_address, room: usize) -> *mut zyntax_promise;
-    fn zyntax_tcp_connect_to(
-        runtime: *mut zyntax_runtime,
-        op: *mut zyntax_op,
-        addresses: *const zyntax_address,
-        n: usize,
-        deadline_ns: u64,
         waker: *mut Waker,
         out: *mut *mut zyntax_io,
         result: *mut i64,
@@ -816,6 +800,27 @@ functions! {
         buf: *const c_void,
         len: usize,
         done: *mut usize,
+    ) -> *mut zyntax_promise;
+    fn zyntax_resolve(
+        runtime: *mut zyntax_runtime,
+        op: *mut zyntax_op,
+        host: *const c_char,
+        out: *mut zyntax_address,
+        room: usize,
+        waker: *mut Waker,
+        result: *mut i64,
+    ) -> PollStatus;
+    fn zyntax_promise_resolve(host: *const c_char, out: *mut zyntax_address, room: usize) -> *mut zyntax_promise;
+    fn zyntax_tcp_connect_to(
+        runtime: *mut zyntax_runtime,
+        op: *mut zyntax_op,
+        addresses: *const zyntax_address,
+        n: usize,
+        deadline_ns: u64,
+        waker: *mut Waker,
+        out: *mut *mut zyntax_io,
+        result: *mut i64,
+    ) -> PollStatus;
     fn zyntax_promise_connect_to(
         addresses: *const zyntax_address,
         n: usize,
