@@ -20,6 +20,7 @@ namespace zyntax::os {
 
 namespace {
 
+#if defined(__linux__)
 // A descriptor that becomes readable when the process ends, or -1: kernels before 5.3, a sandbox, no descriptors left.
 int open_process([[maybe_unused]] int64_t pid) {
 #if defined(SYS_pidfd_open)
@@ -28,6 +29,7 @@ int open_process([[maybe_unused]] int64_t pid) {
     return -1;
 #endif
 }
+#endif
 
 int wait_for(const Child &child, siginfo_t *info, int options) {
     int failed;
