@@ -407,7 +407,7 @@ impl OpenOptions {
         if !self.read && !writes || needs_write && !writes || makes {
             return Err(Error::INVALID.into());
         }
-        let flag = |is_set: bool, flag| if is_set { flag as u32 } else { 0 };
+        let flag = |is_set: bool, flag| if is_set { flag } else { 0 };
         let flags = flag(self.read, sys::ZYNTAX_FILE_READ)
             | flag(writes, sys::ZYNTAX_FILE_WRITE)
             | flag(self.append, sys::ZYNTAX_FILE_APPEND)

@@ -61,6 +61,7 @@ impl Handle {
     }
 
     /// Waits until a direction of `interest` is ready; returns the set that is.
+    #[cfg(unix)]
     pub(crate) fn poll_ready(&self, slot: &mut OpSlot, cx: &mut Context<'_>, interest: u32) -> Poll<io::Result<u32>> {
         let mut result = 0;
         ready!(slot.call(cx, |op, waker| {

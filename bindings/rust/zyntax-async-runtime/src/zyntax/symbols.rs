@@ -208,12 +208,31 @@ fn refused<R: Outcome>(_: impl FnOnce() -> Option<R>) -> i64 {
     R::refused()
 }
 
+/// An argument of a C function. In brackets: -1 is the largest number, which means "never" or "the current position";
+/// it is 0 otherwise, as no duration is negative.
+macro_rules! argument {
+    ([$arg:ident]) => {
+        $arg as u64
+    };
+    ($arg:ident) => {
+        Argument::from_word($arg)?
+    };
+}
+macro_rules! parameter {
+    ([$arg:ident]) => {
+        $arg
+    };
+    ($arg:ident) => {
+        $arg
+    };
+}
+
 /// A C function with 64-bit parameters and result.
 macro_rules! word {
-    ($name:ident ($($arg:ident)*)) => {{
-        unsafe extern "C" fn $name($($arg: i64),*) -> i64 {
+    ($name:ident ($($arg:tt)*)) => {{
+        unsafe extern "C" fn $name($(parameter!($arg): i64),*) -> i64 {
             // SAFETY: the arguments are those of a program, which calls C with them.
-            let call = || Some(unsafe { sys::$name($(Argument::from_word($arg)?),*) });
+            let call = || Some(unsafe { sys::$name($(argument!($arg)),*) });
             match call() {
                 Some(result) => result.into_word(),
                 None => refused(call),
@@ -228,7 +247,7 @@ macro_rules! word {
     }};
 }
 macro_rules! number {
-    ($arg:ident) => {
+    ($arg:tt) => {
         TypeTag::I64
     };
 }
@@ -243,23 +262,40 @@ pub fn symbols() -> Vec<Symbol> {
     let mut symbols = words! {
         () zyntax_current_runtime zyntax_promise_yield zyntax_runtime_backend zyntax_runtime_create
             zyntax_runtime_version;
-        (a) zyntax_channel_close zyntax_channel_destroy zyntax_current_waker zyntax_error_name zyntax_io_close
-            zyntax_io_fd zyntax_now_ns zyntax_op_cancel zyntax_promise_accept zyntax_promise_cancel zyntax_promise_sleep
-            zyntax_promise_spawn_child zyntax_runtime_backend_fd zyntax_runtime_destroy zyntax_runtime_hold
-            zyntax_runtime_next_timeout_ns zyntax_runtime_release zyntax_runtime_run zyntax_runtime_signatures
-            zyntax_runtime_stop zyntax_runtime_symbols zyntax_strerror zyntax_task_alive zyntax_task_cancel
-            zyntax_tcp_port zyntax_tcp_shutdown zyntax_wake_from_signal;
-        (a b) zyntax_io_detach zyntax_promise_block_on zyntax_promise_connect zyntax_promise_ready zyntax_promise_recv
-            zyntax_promise_select zyntax_promise_send zyntax_promise_timeout zyntax_runtime_block_on
-            zyntax_runtime_create_with zyntax_runtime_get_stats zyntax_runtime_turn zyntax_state_alloc;
-        (a b c) zyntax_io_open zyntax_promise_blocking zyntax_promise_read zyntax_promise_spawn zyntax_promise_write
-            zyntax_runtime_dump zyntax_runtime_post zyntax_runtime_spawn zyntax_state_free;
-        (a b c d) zyntax_channel_create zyntax_join_all zyntax_promise_spawn_with zyntax_sleep zyntax_sleep_until
-            zyntax_task_join zyntax_tcp_listen;
-        (a b c d e) zyntax_channel_recv zyntax_channel_send zyntax_io_ready zyntax_join_until zyntax_runtime_spawn_with
-            zyntax_select zyntax_tcp_accept zyntax_tcp_listen_with;
-        (a b c d e f) zyntax_io_read zyntax_io_write;
-        (a b c d e f g) zyntax_blocking zyntax_tcp_connect;
+        (a) zyntax_channel_close zyntax_channel_destroy zyntax_current_waker zyntax_error_name zyntax_file_close
+            zyntax_io_close zyntax_io_fd zyntax_now_ns zyntax_op_cancel zyntax_port_close zyntax_port_destroy
+            zyntax_process_close zyntax_process_id zyntax_promise_accept zyntax_promise_cancel zyntax_promise_file_size
+            zyntax_promise_file_sync zyntax_promise_process_wait zyntax_promise_scope_join zyntax_promise_scope_next
+            zyntax_promise_signal_wait zyntax_promise_sleep zyntax_promise_spawn_child zyntax_promise_unix_recv_fd
+            zyntax_runtime_backend_fd zyntax_runtime_destroy zyntax_runtime_hold zyntax_runtime_next_timeout_ns
+            zyntax_runtime_release zyntax_runtime_run zyntax_runtime_signatures zyntax_runtime_stop
+            zyntax_runtime_symbols zyntax_scope_cancel zyntax_scope_destroy zyntax_signal_close zyntax_strerror
+            zyntax_task_alive zyntax_task_cancel zyntax_tcp_port zyntax_tcp_shutdown zyntax_wake_from_signal;
+        (a b) zyntax_address_parse zyntax_channel_try_recv zyntax_channel_try_send zyntax_file_detach zyntax_io_detach
+            zyntax_io_local zyntax_io_peer zyntax_port_try_recv zyntax_port_try_send zyntax_process_signal
+            zyntax_promise_block_on zyntax_promise_connect zyntax_promise_file_open zyntax_promise_port_recv
+            zyntax_promise_port_send zyntax_promise_ready zyntax_promise_recv zyntax_promise_select zyntax_promise_send
+            zyntax_promise_timeout zyntax_promise_unix_connect zyntax_promise_unix_send_fd zyntax_runtime_block_on
+            zyntax_runtime_create_with zyntax_runtime_get_stats zyntax_runtime_turn zyntax_scope_create
+            zyntax_state_alloc zyntax_udp_connect;
+        (a b [c]) zyntax_io_deadline zyntax_promise_connect_to;
+        (a b c) zyntax_address_format zyntax_file_from zyntax_io_open zyntax_io_set zyntax_port_create
+            zyntax_process_watch zyntax_promise_blocking zyntax_promise_read zyntax_promise_readv zyntax_promise_resolve
+            zyntax_promise_spawn zyntax_promise_write zyntax_promise_writev zyntax_runtime_dump zyntax_runtime_post zyntax_runtime_spawn
+            zyntax_signal_open zyntax_state_free zyntax_unix_pair;
+        (a b c [d]) zyntax_promise_file_read zyntax_promise_file_write;
+        (a b c d) zyntax_channel_create zyntax_file_size zyntax_file_sync zyntax_join_all zyntax_process_spawn
+            zyntax_process_wait zyntax_promise_spawn_with zyntax_promise_udp_recv zyntax_promise_udp_send
+            zyntax_promise_write_all zyntax_scope_join zyntax_signal_wait zyntax_sleep zyntax_sleep_until
+            zyntax_task_join zyntax_tcp_listen zyntax_udp_member zyntax_udp_open zyntax_unix_listen;
+        (a b c d e) zyntax_channel_recv zyntax_channel_send zyntax_io_ready zyntax_join_until zyntax_port_recv
+            zyntax_port_send zyntax_runtime_spawn_with zyntax_scope_next zyntax_scope_spawn zyntax_select
+            zyntax_tcp_accept zyntax_tcp_listen_with zyntax_unix_recv_fd zyntax_unix_send_fd;
+        (a b c d e f) zyntax_io_read zyntax_io_readv zyntax_io_write zyntax_io_writev;
+        (a b c d [e] f g) zyntax_file_read zyntax_file_write;
+        (a b c d e f g) zyntax_blocking zyntax_file_open zyntax_io_write_all zyntax_resolve zyntax_tcp_connect zyntax_udp_recv
+            zyntax_udp_send zyntax_unix_connect;
+        (a b c d [e] f g h) zyntax_tcp_connect_to;
         (a b c d e f g h) zyntax_blocking_with;
     };
     symbols.extend(strings::symbols());
