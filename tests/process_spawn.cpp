@@ -9,12 +9,12 @@ using namespace support;
 namespace {
 
 // A folder with files, which goes with the object.
-struct Folder {
+struct ScriptFolder {
     std::string path = "/tmp/zyntax-test-XXXXXX";
-    Folder() { REQUIRE(mkdtemp(path.data()) != nullptr); }
-    ~Folder() { std::filesystem::remove_all(path); }
-    Folder(const Folder &) = delete;
-    Folder &operator=(const Folder &) = delete;
+    ScriptFolder() { REQUIRE(mkdtemp(path.data()) != nullptr); }
+    ~ScriptFolder() { std::filesystem::remove_all(path); }
+    ScriptFolder(const ScriptFolder &) = delete;
+    ScriptFolder &operator=(const ScriptFolder &) = delete;
     void put_file(const std::string &name, const std::string &text, mode_t mode) const {
         std::string file = path + "/" + name;
         { std::ofstream(file) << text; }
@@ -63,7 +63,7 @@ TEST_CASE("a_child_gets_its_arguments_as_they_are") {
 
 TEST_CASE("without_arguments_a_child_gets_the_file_alone") {
     Runtime rt;
-    Folder folder;
+    ScriptFolder folder;
     folder.put_file("count", "#!/bin/sh\necho \"$# $0\"\n", 0700);
     std::string file = folder.path + "/count";
     zyntax_process_options options{};
@@ -127,7 +127,7 @@ TEST_CASE("arguments_or_an_environment_that_are_too_long_are_e2big") {
 
 TEST_CASE("a_child_begins_in_the_directory_where_a_relative_file_is_found") {
     Runtime rt;
-    Folder folder;
+    ScriptFolder folder;
     folder.put_file("here", "#!/bin/sh\npwd\n", 0700);
     Command command{{"./here"}};
     command.directory = folder.path;
@@ -147,7 +147,7 @@ TEST_CASE("a_directory_that_is_missing_or_none_is_an_error") {
 
 TEST_CASE("a_file_that_cannot_be_run_is_an_error") {
     Runtime rt;
-    Folder folder;
+    ScriptFolder folder;
     folder.put_file("forbidden", "#!/bin/sh\n", 0600);
     folder.put_file("script", "echo no shell runs this\n", 0700);
     folder.put_file("lost", "#!/no/such/interpreter\n", 0700);
@@ -163,7 +163,7 @@ TEST_CASE("a_file_that_cannot_be_run_is_an_error") {
 
 TEST_CASE("a_file_without_a_slash_is_searched_in_the_path_of_the_host") {
     Runtime rt;
-    Folder first, second;
+    ScriptFolder first, second;
     first.put_file("program", "forbidden", 0600);
     second.put_file("program", "#!/bin/sh\necho found\n", 0700);
     Command command{{"program"}};
