@@ -10,10 +10,10 @@
 //! A runtime and its tasks stay in one thread, and the compiler checks this. The following types are neither `Send` nor
 //! `Sync`, and neither is a future that holds one across an `.await`: [`Runtime`], [`JoinHandle`], [`BlockingHandle`],
 //! [`JoinSet`], [`Sleep`], [`Interval`], [`Timeout`], [`Sender`], [`Receiver`], `AsyncFd`, the sockets of [`net`] with
-//! their halves, the handles of [`signal`], `fs` and `process`, and the futures of their methods. Other threads may use
-//! [`Remote`], [`Hold`], [`AbortHandle`] and wakers. A spawned future need not be `Send`; the work for
-//! [`spawn_blocking`] must be. Where an interface requires `Send` although one thread does all the work, [`ThreadBound`]
-//! makes a value `Send` and checks its thread at run time.
+//! their halves, the handles of [`signal`], `fs` and `process`, and the futures of their methods. Other threads may
+//! use [`Remote`], [`Hold`], [`AbortHandle`] and wakers. A spawned future need not be `Send`; the work for
+//! [`spawn_blocking`] must be. Where an interface requires `Send` although one thread does all the work,
+//! [`ThreadBound`] makes a value `Send` and checks its thread at run time.
 //!
 //! # Hyper and axum
 //!

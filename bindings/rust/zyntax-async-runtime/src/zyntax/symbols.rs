@@ -281,8 +281,8 @@ pub fn symbols() -> Vec<Symbol> {
         (a b [c]) zyntax_io_deadline zyntax_promise_connect_to;
         (a b c) zyntax_address_format zyntax_file_from zyntax_io_open zyntax_io_set zyntax_port_create
             zyntax_process_watch zyntax_promise_blocking zyntax_promise_read zyntax_promise_readv zyntax_promise_resolve
-            zyntax_promise_spawn zyntax_promise_write zyntax_promise_writev zyntax_runtime_dump zyntax_runtime_post zyntax_runtime_spawn
-            zyntax_signal_open zyntax_state_free zyntax_unix_pair;
+            zyntax_promise_spawn zyntax_promise_write zyntax_promise_writev zyntax_runtime_dump zyntax_runtime_post
+            zyntax_runtime_spawn zyntax_signal_open zyntax_state_free zyntax_unix_pair;
         (a b c [d]) zyntax_promise_file_read zyntax_promise_file_write;
         (a b c d) zyntax_channel_create zyntax_file_size zyntax_file_sync zyntax_join_all zyntax_process_spawn
             zyntax_process_wait zyntax_promise_spawn_with zyntax_promise_udp_recv zyntax_promise_udp_send
@@ -293,8 +293,8 @@ pub fn symbols() -> Vec<Symbol> {
             zyntax_tcp_accept zyntax_tcp_listen_with zyntax_unix_recv_fd zyntax_unix_send_fd;
         (a b c d e f) zyntax_io_read zyntax_io_readv zyntax_io_write zyntax_io_writev;
         (a b c d [e] f g) zyntax_file_read zyntax_file_write;
-        (a b c d e f g) zyntax_blocking zyntax_file_open zyntax_io_write_all zyntax_resolve zyntax_tcp_connect zyntax_udp_recv
-            zyntax_udp_send zyntax_unix_connect;
+        (a b c d e f g) zyntax_blocking zyntax_file_open zyntax_io_write_all zyntax_resolve zyntax_tcp_connect
+            zyntax_udp_recv zyntax_udp_send zyntax_unix_connect;
         (a b c d [e] f g h) zyntax_tcp_connect_to;
         (a b c d e f g h) zyntax_blocking_with;
     };
