@@ -9,7 +9,7 @@ using namespace support;
 namespace {
 
 struct Digits {
-    Folder folder;
+    FileFolder folder;
     std::string path = folder.path("a");
     Runtime rt;
     zyntax_file *file;
@@ -186,7 +186,7 @@ TEST_CASE("an_op_that_waits_for_something_else_is_cancelled_and_the_call_begins_
 
 TEST_CASE("every_allocation_may_fail_and_nothing_is_changed_or_lost") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     store(folder.path("a"), "0123456789");
     for (uint64_t n = 1;; n++) {
         CAPTURE(n);

@@ -49,7 +49,7 @@ namespace {
 
 // A file with ten digits whose calls are held back while the door is closed.
 struct Scene {
-    Folder folder;
+    FileFolder folder;
     std::string path = folder.path("a");
     Heap heap;
     Runtime rt{heap.config()};

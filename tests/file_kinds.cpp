@@ -17,7 +17,7 @@ zyntax_file *from(zyntax_runtime *rt, Fd &fd) {
 
 Fd open_plain(const std::string &path, int flags) { return Fd(open(path.c_str(), flags | O_CLOEXEC, 0666)); }
 
-std::string make_fifo(const Folder &folder) {
+std::string make_fifo(const FileFolder &folder) {
     std::string path = folder.path("fifo");
     REQUIRE(mkfifo(path.c_str(), 0600) == 0);
     return path;
@@ -114,7 +114,7 @@ TEST_CASE("closing_a_pipe_ends_its_waits_and_detaching_gives_it_back_as_it_was")
 }
 
 TEST_CASE("a_fifos_first_read_waits_for_its_first_writer_and_then_for_the_end") {
-    Folder folder;
+    FileFolder folder;
     std::string path = make_fifo(folder);
     Runtime rt;
     zyntax_file *file = opened(rt, path, ZYNTAX_FILE_READ);
@@ -143,7 +143,7 @@ TEST_CASE("a_fifos_first_read_waits_for_its_first_writer_and_then_for_the_end") 
 }
 
 TEST_CASE("a_fifo_that_already_has_a_writer_and_data_is_read_at_once") {
-    Folder folder;
+    FileFolder folder;
     std::string path = make_fifo(folder);
     Runtime rt;
     Fd both = open_plain(path, O_RDWR);
@@ -153,7 +153,7 @@ TEST_CASE("a_fifo_that_already_has_a_writer_and_data_is_read_at_once") {
 }
 
 TEST_CASE("opening_a_fifo_for_writing_is_epipe_until_it_has_a_reader") {
-    Folder folder;
+    FileFolder folder;
     std::string path = make_fifo(folder);
     Runtime rt;
     zyntax_file *file = nullptr;
@@ -169,7 +169,7 @@ TEST_CASE("opening_a_fifo_for_writing_is_epipe_until_it_has_a_reader") {
 }
 
 TEST_CASE("a_regular_file_from_the_host_keeps_its_position_and_its_descriptor") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     store(folder.path("a"), "0123456789");
     Fd fd = open_plain(folder.path("a"), O_RDWR);
@@ -187,7 +187,7 @@ TEST_CASE("a_regular_file_from_the_host_keeps_its_position_and_its_descriptor") 
 }
 
 TEST_CASE("an_appending_descriptor_of_the_host_appends") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     store(folder.path("a"), "begin");
     Fd fd = open_plain(folder.path("a"), O_WRONLY | O_APPEND);
@@ -198,7 +198,7 @@ TEST_CASE("an_appending_descriptor_of_the_host_appends") {
 }
 
 TEST_CASE("a_directory_and_a_bad_descriptor_are_refused_and_stay_the_hosts") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = nullptr;
     Fd directory = open_plain(folder.path(""), O_RDONLY);
@@ -213,7 +213,7 @@ TEST_CASE("a_directory_and_a_bad_descriptor_are_refused_and_stay_the_hosts") {
 }
 
 TEST_CASE("a_sockets_file_cannot_be_opened") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -227,7 +227,7 @@ TEST_CASE("a_sockets_file_cannot_be_opened") {
 }
 
 TEST_CASE("a_link_to_itself_is_eloop_and_a_file_without_permission_eacces") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = nullptr;
     REQUIRE(symlink("loop", folder.path("loop").c_str()) == 0);
@@ -239,7 +239,7 @@ TEST_CASE("a_link_to_itself_is_eloop_and_a_file_without_permission_eacces") {
 }
 
 TEST_CASE("a_new_file_has_mode_0666_less_the_umask_and_is_close_on_exec") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     mode_t before = umask(027);
     zyntax_file *file = created(rt, folder.path("a"));
@@ -255,7 +255,7 @@ TEST_CASE("a_new_file_has_mode_0666_less_the_umask_and_is_close_on_exec") {
 }
 
 TEST_CASE("no_descriptors_left_is_emfile_and_opens_nothing") {
-    Folder folder;
+    FileFolder folder;
     store(folder.path("a"), "x");
     Child child([&] {
         Runtime rt;
@@ -270,7 +270,7 @@ TEST_CASE("no_descriptors_left_is_emfile_and_opens_nothing") {
 }
 
 TEST_CASE("a_limit_of_size_is_efbig_and_no_signal") {
-    Folder folder;
+    FileFolder folder;
     Child child([&] {
         Runtime rt;
         std::signal(SIGXFSZ, SIG_DFL);
@@ -291,7 +291,7 @@ TEST_CASE("a_limit_of_size_is_efbig_and_no_signal") {
 }
 
 TEST_CASE("signals_interrupt_no_operation") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     store(folder.path("a"), std::string(200'000, 'a'));
     Interruptions storm(200, [](int) {});
@@ -306,7 +306,7 @@ TEST_CASE("signals_interrupt_no_operation") {
 
 TEST_CASE("a_forked_child_that_destroys_its_copy_closes_its_copies_of_files_only") {
     SKIP_WHEN(on_libkqueue, "libkqueue's thread does not exist in a forked child");
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     store(folder.path("a"), "0123");
     Fd fd = open_plain(folder.path("a"), O_RDONLY);
@@ -352,7 +352,7 @@ TEST_CASE("devices_work_and_a_full_one_is_enospc") {
 }
 
 TEST_CASE("standard_input_of_any_kind_can_be_opened_again_by_its_name") {
-    Folder folder;
+    FileFolder folder;
     store(folder.path("a"), "text");
     Child child([&] {
         Runtime rt;

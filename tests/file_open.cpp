@@ -7,7 +7,7 @@ using namespace support;
 
 TEST_CASE("flags_that_make_no_sense_are_einval") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = nullptr;
     std::string path = folder.path("a");
@@ -37,7 +37,7 @@ TEST_CASE("flags_that_make_no_sense_are_einval") {
 
 TEST_CASE("create_new_truncate_and_append_do_what_they_say") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = nullptr;
     std::string path = folder.path("a");
@@ -68,7 +68,7 @@ TEST_CASE("create_new_truncate_and_append_do_what_they_say") {
 
 TEST_CASE("errors_of_paths_have_their_names") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = nullptr;
     store(folder.path("file"), "x");
@@ -89,7 +89,7 @@ TEST_CASE("errors_of_paths_have_their_names") {
 
 TEST_CASE("names_are_utf_8") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     std::string path = folder.path("\xc3\xa4\xe2\x82\xac \xf0\x9f\x98\x80");
     zyntax_file *file = created(rt, path);
@@ -100,7 +100,7 @@ TEST_CASE("names_are_utf_8") {
 
 TEST_CASE("the_path_is_copied_by_the_first_call") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     std::string path = folder.path("a");
     store(path, "x");
@@ -118,7 +118,7 @@ TEST_CASE("the_path_is_copied_by_the_first_call") {
 
 TEST_CASE("an_open_that_is_cancelled_at_any_moment_leaves_no_descriptor") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     store(folder.path("a"), "x");
     int before = fd_count();
     {
@@ -142,7 +142,7 @@ TEST_CASE("an_open_that_is_cancelled_at_any_moment_leaves_no_descriptor") {
 
 TEST_CASE("an_open_whose_op_is_forgotten_leaves_no_descriptor_behind_its_task") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     store(folder.path("a"), "x");
     Runtime rt;
     zyntax_file_close(opened(rt, folder.path("a"), ZYNTAX_FILE_READ));
@@ -168,7 +168,7 @@ TEST_CASE("an_open_whose_op_is_forgotten_leaves_no_descriptor_behind_its_task") 
 
 TEST_CASE("destroying_a_runtime_closes_its_files_also_those_being_opened") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     store(folder.path("a"), "x");
     Heap heap;
     {
@@ -194,7 +194,7 @@ TEST_CASE("destroying_a_runtime_closes_its_files_also_those_being_opened") {
 
 TEST_CASE("a_drop_of_a_runtime_that_ends_can_open_and_begin_nothing") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = created(rt, folder.path("a"));
     int64_t results[3] = {1, 1, 1};
@@ -218,7 +218,7 @@ TEST_CASE("a_drop_of_a_runtime_that_ends_can_open_and_begin_nothing") {
 
 TEST_CASE("files_keep_errno") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     auto kept = [](auto call) {
         errno = 4711;

@@ -94,7 +94,7 @@ constexpr int64_t input_size = 20'000;
 constexpr int workers = 6;
 
 struct World {
-    Folder folder;
+    FileFolder folder;
     Heap heap;
     Runtime rt{heap.config(with_threads(3))};
     zyntax_file *input = nullptr, *output = nullptr, *log = nullptr, *table = nullptr;

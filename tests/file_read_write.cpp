@@ -9,7 +9,7 @@ using namespace support;
 
 TEST_CASE("what_is_written_is_read_and_is_in_the_file") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = created(rt, folder.path("a"));
     CHECK(await(rt, writing(file, "hello world", 0)) == 11);
@@ -25,7 +25,7 @@ TEST_CASE("what_is_written_is_read_and_is_in_the_file") {
 
 TEST_CASE("the_position_moves_with_reads_and_writes_at_it_and_not_with_those_at_offsets") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     store(folder.path("a"), "0123456789");
     zyntax_file *file = opened(rt, folder.path("a"), both_ways);
@@ -42,7 +42,7 @@ TEST_CASE("the_position_moves_with_reads_and_writes_at_it_and_not_with_those_at_
 
 TEST_CASE("calls_at_the_position_take_effect_in_the_order_of_the_calls") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = created(rt, folder.path("a"));
     std::string expected;
@@ -75,7 +75,7 @@ TEST_CASE("calls_at_the_position_take_effect_in_the_order_of_the_calls") {
 
 TEST_CASE("reads_at_offsets_run_side_by_side") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     std::string all;
     for (int i = 0; i < 5000; i++) all += std::to_string(i) + ",";
@@ -97,7 +97,7 @@ TEST_CASE("reads_at_offsets_run_side_by_side") {
 TEST_CASE("appends_of_two_tasks_do_not_tear") {
     NEEDS_FILES
     // Under Wine only calls on one handle exclude each other.
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     constexpr uint32_t flags = ZYNTAX_FILE_WRITE | ZYNTAX_FILE_CREATE | ZYNTAX_FILE_APPEND;
     zyntax_file *one = opened(rt, folder.path("log"), flags);
@@ -136,7 +136,7 @@ TEST_CASE("appends_of_two_tasks_do_not_tear") {
 
 TEST_CASE("a_large_transfer_is_short_and_goes_on") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     std::string all(3 * mib + 12345, 0);
     for (size_t i = 0; i < all.size(); i++) all[i] = char(i * 2654435761u >> 24);
@@ -162,7 +162,7 @@ TEST_CASE("a_large_transfer_is_short_and_goes_on") {
 
 TEST_CASE("a_hole_reads_as_zeroes_and_files_above_4_gib_work") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     uint64_t far_away = (uint64_t{5} << 30) + 7;
     zyntax_file *file = created(rt, folder.path("a"));
@@ -184,7 +184,7 @@ TEST_CASE("a_hole_reads_as_zeroes_and_files_above_4_gib_work") {
 
 TEST_CASE("nothing_to_read_or_write_is_0_at_once") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = created(rt, folder.path("a"));
     Await task(rt, [&](zyntax_op *op, Waker *waker, int64_t *result) {
@@ -202,7 +202,7 @@ TEST_CASE("nothing_to_read_or_write_is_0_at_once") {
 
 TEST_CASE("what_is_to_be_written_is_copied_by_the_first_call") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Occupied rt;
     rt.held.gate.open();
     zyntax_file *file = created(rt, folder.path("a"));
@@ -223,7 +223,7 @@ TEST_CASE("what_is_to_be_written_is_copied_by_the_first_call") {
 
 TEST_CASE("bad_offsets_and_memory_are_einval") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = created(rt, folder.path("a"));
     char byte = 'x';
@@ -239,7 +239,7 @@ TEST_CASE("bad_offsets_and_memory_are_einval") {
 
 TEST_CASE("a_file_that_was_opened_for_one_direction_is_ebadf_for_the_other") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     store(folder.path("a"), "text");
     zyntax_file *reads = opened(rt, folder.path("a"), ZYNTAX_FILE_READ);
@@ -253,7 +253,7 @@ TEST_CASE("a_file_that_was_opened_for_one_direction_is_ebadf_for_the_other") {
 
 TEST_CASE("a_dead_file_is_estale_and_a_foreign_one_too") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = created(rt, folder.path("a"));
     zyntax_file_close(file);
@@ -275,7 +275,7 @@ TEST_CASE("a_dead_file_is_estale_and_a_foreign_one_too") {
 
 TEST_CASE("a_thousand_reads_cost_no_memory_once_warm") {
     NEEDS_FILES
-    Folder folder;
+    FileFolder folder;
     Heap heap;
     {
         Runtime rt(heap.config());

@@ -11,21 +11,21 @@ namespace support {
 constexpr uint64_t here = UINT64_MAX; // the current position
 
 // A folder that goes with everything in it.
-struct Folder {
+struct FileFolder {
     std::filesystem::path at;
-    Folder() {
+    FileFolder() {
         static std::atomic<unsigned> made{0};
         auto now = std::chrono::steady_clock::now().time_since_epoch().count();
         auto name = "zyntax-files-" + std::to_string(now) + "-" + std::to_string(made++);
         at = std::filesystem::temp_directory_path() / name;
         REQUIRE(std::filesystem::create_directory(at));
     }
-    ~Folder() {
+    ~FileFolder() {
         std::error_code ignored;
         std::filesystem::remove_all(at, ignored);
     }
-    Folder(const Folder &) = delete;
-    Folder &operator=(const Folder &) = delete;
+    FileFolder(const FileFolder &) = delete;
+    FileFolder &operator=(const FileFolder &) = delete;
     std::string path(const std::string &name) const {
         auto utf8 = (at / std::filesystem::u8path(name)).u8string();
         return std::string(utf8.begin(), utf8.end());

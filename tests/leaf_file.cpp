@@ -11,7 +11,7 @@ zyntax_file *to_file(int64_t value) { return reinterpret_cast<zyntax_file *>(sta
 } // namespace
 
 TEST_CASE("files_are_opened_written_read_measured_and_synced_by_promises") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     char buf[8] = {};
     Compiled *self = nullptr;
@@ -37,7 +37,7 @@ TEST_CASE("files_are_opened_written_read_measured_and_synced_by_promises") {
 }
 
 TEST_CASE("failures_of_files_are_values") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = created(rt, folder.path("a"));
     char buf[1];
@@ -61,7 +61,7 @@ TEST_CASE("failures_of_files_are_values") {
 }
 
 TEST_CASE("calls_at_the_position_begin_with_the_calls_that_make_the_promises") {
-    Folder folder;
+    FileFolder folder;
     Runtime rt;
     zyntax_file *file = created(rt, folder.path("a"));
     std::vector<zyntax_promise *> made;
@@ -79,7 +79,7 @@ TEST_CASE("calls_at_the_position_begin_with_the_calls_that_make_the_promises") {
 }
 
 TEST_CASE("an_opened_file_that_no_poll_has_taken_is_closed_with_its_task") {
-    Folder folder;
+    FileFolder folder;
     store(folder.path("a"), "x");
     Runtime rt;
     zyntax_file_close(opened(rt, folder.path("a"), ZYNTAX_FILE_READ));
@@ -105,7 +105,7 @@ TEST_CASE("an_opened_file_that_no_poll_has_taken_is_closed_with_its_task") {
 }
 
 TEST_CASE("a_read_under_a_limit_that_is_over_leaves_the_callers_memory_alone") {
-    Folder folder;
+    FileFolder folder;
     store(folder.path("a"), "0123456789");
     Runtime rt;
     zyntax_file *file = opened(rt, folder.path("a"), ZYNTAX_FILE_READ);
