@@ -107,7 +107,7 @@ TEST_CASE("a_peer_that_reset_the_connection_has_no_address_or_its_old_one") {
     set_option(pair.far, SOL_SOCKET, SO_LINGER, linger{1, 0});
     pair.far.reset();
     char byte;
-    CHECK(await(rt, reading(io, &byte, 1)) == ZYNTAX_ECONNRESET);
+    CHECK(await(rt, reading(io, &byte, 1)) == (on_wine() ? 0 : ZYNTAX_ECONNRESET)); // Wine takes the error
     zyntax_address address;
     int32_t code = zyntax_io_peer(io, &address);
     CHECK((code == ZYNTAX_ENOTCONN || code == 0));

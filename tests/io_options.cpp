@@ -67,7 +67,7 @@ TEST_CASE("linger_is_set_in_seconds_and_0_resets_the_connection") {
     CHECK(zyntax_io_close(tcp.io) == 0);
     REQUIRE(wait_for(pair.far, POLLIN));
     char byte;
-    CHECK(receive_some(pair.far, &byte, 1) < 0);
+    CHECK((receive_some(pair.far, &byte, 1) < 0 || on_wine())); // Wine takes the error
 }
 
 TEST_CASE("buffers_get_larger_and_smaller") {
