@@ -21,8 +21,9 @@ struct Io {
     zyntax_op retry = 0;         // a listener's timer, until which its accepts rest; stale once that has ended
     uint64_t deadlines_ns[2] = {never_ns, never_ns}; // of reading and writing
     zyntax_op deadline_timer = 0;                    // for the next of them; stale once that is over
-    uint32_t readiness = 0;        // bits of Event::ready: worth a try. Set by events, cleared by "would block"
-    uint32_t reported = 0;         // the same bits. Set by events, cleared by tries and by zyntax_io_ready
+    uint32_t readiness = 0; // bits of Event::ready: worth a try. Set by events, cleared by "would block"
+    uint32_t overdue = 0;   // directions whose deadline is over: calls try, and never wait. Set by io_deadline.cpp
+    uint32_t reported = 0;  // the same bits. Set by events, cleared by tries and by zyntax_io_ready
     Ring readers, writers, either; // operations that wait for a direction, or for either of both
 };
 
@@ -59,20 +60,13 @@ inline Op *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
 // A new operation that waits for these directions; null without memory.
 Op *add_waiter(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *waker);
 
-// Whether the deadline of one of these directions is over, by the latest time that the runtime has seen. A timer ends
-// the waits that began before.
-inline bool is_overdue(const IoRef &ref, uint32_t directions) {
-    uint64_t now = ref.runtime->seen_ns - (ref.runtime->seen_ns == never_ns);
-    return (directions & readable && ref.object->deadlines_ns[0] <= now) ||
-           (directions & writable && ref.object->deadlines_ns[1] <= now);
-}
-
 // Ends a call whose task waits until the poller reports one of these directions, or their deadline is over.
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *waker, int64_t *result);
 
-// The result of a transfer, which is tried unless it is known to block; ZYNTAX_EAGAIN: the call has to wait.
+// The result of a transfer, which is tried unless it is known to block and may wait; ZYNTAX_EAGAIN: the call has to
+// wait.
 template <class Try> inline int64_t try_transfer(Io *io, uint32_t direction, Try try_it) {
-    if (!(io->readiness & bits_of(direction))) return ZYNTAX_EAGAIN;
+    if (!(io->readiness & bits_of(direction)) && !(io->overdue & direction)) return ZYNTAX_EAGAIN;
     os::KeepErrors keep;
     io->reported &= ~direction;
     int64_t n = try_it(io);

@@ -1,5 +1,6 @@
 // Deadlines of I/O handles. A handle has one for each direction, and one timer for the earlier of them. The timer's end
-// fires the operations of that direction: their next calls try once more, and wait_io refuses to wait (see is_overdue).
+// fires the operations of that direction: their next calls ask the kernel once more, and wait_io refuses to wait (see
+// Io::overdue).
 #include "io.h"
 
 using namespace zyntax;
@@ -16,10 +17,11 @@ uint64_t next_deadline(const Runtime *runtime, const Io *io) {
 }
 
 void fire_overdue(Runtime *runtime, Io *io) {
-    const IoRef ref = {runtime, io};
-    if (is_overdue(ref, readable)) fire_all(runtime, &io->readers);
-    if (is_overdue(ref, writable)) fire_all(runtime, &io->writers);
-    if (is_overdue(ref, readable | writable)) fire_all(runtime, &io->either);
+    uint64_t now = runtime->seen_ns - (runtime->seen_ns == never_ns);
+    io->overdue = (io->deadlines_ns[0] <= now ? readable : 0) | (io->deadlines_ns[1] <= now ? writable : 0);
+    if (io->overdue & readable) fire_all(runtime, &io->readers);
+    if (io->overdue & writable) fire_all(runtime, &io->writers);
+    if (io->overdue) fire_all(runtime, &io->either);
 }
 
 // Never called after the handle's end, which frees the timer.

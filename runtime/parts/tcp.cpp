@@ -71,7 +71,7 @@ bool start_retry_timer(Runtime *runtime, Io *listener, uint64_t deadline_ns) {
 PollStatus rest(const Accept &call) {
     auto [runtime, io] = call.listener;
     assert(!*call.op_id && io->listens);
-    if (is_overdue(call.listener, readable)) return complete(call.op_id, call.result, ZYNTAX_ETIMEDOUT);
+    if (io->overdue & readable) return complete(call.op_id, call.result, ZYNTAX_ETIMEDOUT);
     if (!pending_op(runtime, &io->retry)) {
         uint64_t now = runtime->now_ns();
         if (now >= never_ns - retry_ns) return try_again(call); // a timer would never fire
@@ -175,8 +175,9 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op_id, Waker *waker
     if (Op *op = io_waiter(ref, readable, op_id)) return still_pending(runtime, op, waker);
     const Accept call = {ref, op_id, waker, result};
     bool rests = pending_op(runtime, &io->retry);
-    if (rests && !is_overdue(ref, readable)) return rest(call);
-    if (!rests && !(io->readiness & readable) && io->unregistered < 0) return wait_for_client(call);
+    bool is_last_try = io->overdue & readable;
+    if (rests && !is_last_try) return rest(call);
+    if (!is_last_try && !(io->readiness & readable) && io->unregistered < 0) return wait_for_client(call);
 
     Io *made;
     int32_t error = reserve_io(runtime, &made);
