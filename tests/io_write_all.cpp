@@ -79,7 +79,7 @@ TEST_CASE("done_tells_what_was_written_before_a_cancel_a_close_and_a_deadline") 
         Pair pair = socket_pair();
         make_nonblocking(pair.far);
         zyntax_io *io = adopt(rt, pair.near);
-        WriteAll writer(rt, io, text_of_length(3 * mib));
+        WriteAll writer(rt, io, text_of_length(16 * mib));
         settle(rt);
         if (how == 0) writer.task.cancel();
         if (how == 1) CHECK(zyntax_io_close(io) == 0);

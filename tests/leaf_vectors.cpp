@@ -77,7 +77,7 @@ TEST_CASE("a_promise_that_writes_everything_counts_what_was_written_before_it_en
     Pair pair = socket_pair();
     make_nonblocking(pair.far);
     zyntax_io *io = adopt(rt, pair.near);
-    std::string text(2 * mib, 'x');
+    std::string text(16 * mib, 'x');
     size_t done = 0;
     Compiled code({[&] { return zyntax_promise_write_all(io, text.data(), text.size(), &done); }});
     code.spawn(rt);
