@@ -479,6 +479,26 @@ fn results_keep_their_sign_and_arguments_that_do_not_fit_are_refused() {
     assert!(begin.elapsed() < Duration::from_secs(100));
 }
 
+#[test]
+#[cfg(unix)]
+fn a_deadline_of_minus_one_is_none_and_one_of_zero_is_over() {
+    unsafe extern "C" fn nothing(_: *mut std::ffi::c_void) {}
+    let runtime = Runtime::new().unwrap();
+    let (mut one, mut other) = (std::ptr::null_mut(), std::ptr::null_mut());
+    assert_eq!(unsafe { sys::zyntax_unix_pair(runtime.as_raw(), &mut one, &mut other) }, 0);
+    let read = || {
+        let (mut op, mut byte, mut result) = (0, 0u8, 0);
+        let mut waker = sys::Waker { data: std::ptr::null_mut(), wake: Some(nothing) };
+        let status = unsafe { sys::zyntax_io_read(one, &mut op, (&raw mut byte).cast(), 1, &mut waker, &mut result) };
+        unsafe { sys::zyntax_op_cancel(&mut op) };
+        (status, result)
+    };
+    assert_eq!(call("zyntax_io_deadline", [one as i64, 1, -1]), 0);
+    assert_eq!(read(), (sys::POLL_PENDING, 0));
+    assert_eq!(call("zyntax_io_deadline", [one as i64, 1, 0]), 0);
+    assert_eq!(read(), (sys::POLL_READY, sys::ZYNTAX_ETIMEDOUT.into()));
+}
+
 /// A string as Zyntax lays it out: no byte more than it has.
 fn zyntax_string(text: &[u8], header_size: usize, flags: u32) -> Box<[u8]> {
     let length = text.len() as u32;
