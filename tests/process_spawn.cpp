@@ -305,6 +305,30 @@ TEST_CASE("descriptors_0_to_2_can_be_exchanged_in_the_child") {
     CHECK(child.end() == 0);
 }
 
+TEST_CASE("descriptors_that_move_out_of_the_way_do_not_take_the_place_of_another") {
+    Child child([] {
+        Pair one = pipe_to_runtime(), two = pipe_to_runtime(), in = pipe_from_runtime();
+        dup2(one.far, 1);
+        dup2(two.far, 2);
+        put(in.near, "in\n");
+        in.near.reset();
+        Runtime rt;
+        close_descriptor(0);
+        Command command = shell("cat; echo err >&2");
+        command.stdio[0] = in.far;
+        command.stdio[1] = 2;
+        command.stdio[2] = 1;
+        zyntax_process *process = nullptr;
+        int result = command.spawn(rt, nullptr, &process) == 0 && await(rt, ending(process)) == 0 ? 0 : 1;
+        make_nonblocking(one.near);
+        make_nonblocking(two.near);
+        if (take(one.near) != "err\n" || take(two.near) != "in\n") result = 2;
+        int null = open("/dev/null", O_RDWR);
+        return dup2(null, 1) == 1 && dup2(null, 2) == 2 ? result : 3;
+    });
+    CHECK(child.end() == 0);
+}
+
 // The pipes of the spawn itself, and those for the child, would have the free numbers.
 TEST_CASE("a_host_without_descriptors_0_to_2_can_spawn") {
     for (int closed = 1; closed < 8; closed++) {
