@@ -6,8 +6,6 @@ using namespace support;
 
 namespace {
 
-Command sleeper() { return {{"/bin/sleep", "60"}}; }
-
 // Three pipes, a wait, a signal, a close. 0, or the number of the check that failed.
 int works(uint64_t most_waits = idle_budget) {
     Runtime rt;

@@ -47,6 +47,9 @@ struct Command {
     }
 };
 
+// A child that lives until it is killed.
+inline Command sleeper() { return {{"/bin/sleep", "60"}}; }
+
 // Whether the system tells the state of a process in a file.
 inline bool has_proc() { return std::filesystem::exists("/proc/self/status"); }
 

@@ -5,8 +5,6 @@ using namespace support;
 
 namespace {
 
-Command sleeper() { return {{"/bin/sleep", "60"}}; }
-
 // A child that the host makes.
 pid_t fork_host_child(int status, bool waits = false) {
     pid_t pid = fork();
