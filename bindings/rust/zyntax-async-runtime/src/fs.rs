@@ -403,8 +403,8 @@ impl OpenOptions {
     pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let writes = self.write || self.append;
         let needs_write = self.truncate || self.create || self.create_new;
-        let makes = !self.create_new && self.truncate && self.append;
-        if !self.read && !writes || needs_write && !writes || makes {
+        let empties = !self.create_new && self.truncate && self.append;
+        if (needs_write || !self.read) && !writes || empties {
             return Err(Error::INVALID.into());
         }
         let flag = |is_set: bool, flag| if is_set { flag } else { 0 };
