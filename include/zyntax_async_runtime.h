@@ -1016,6 +1016,7 @@ ZYNTAX_API int32_t zyntax_channel_try_send(zyntax_channel *channel, const void *
  * zyntax_channel_try_send. Returns 1 with an item, ZYNTAX_EAGAIN (the channel is empty, or its items are reserved), 0
  * when the channel is closed and empty, ZYNTAX_ESTALE, ZYNTAX_EINVAL. On failure *item is unchanged. Since 0.3. */
 ZYNTAX_API int32_t zyntax_channel_try_recv(zyntax_channel *channel, void *item) ZYNTAX_NOEXCEPT;
+
 /* Looks a name up on the blocking pool, as zyntax_tcp_connect does, and stores up to `room` of its addresses, each once
  * and with port 0, in the order of the system. [rt] `host` is copied; a numeric address, as in zyntax_tcp_listen, is
  * ready at once. `out` is written to in the call that returns POLL_READY, and may be NULL with a `room` of 0.
@@ -1103,6 +1104,7 @@ ZYNTAX_API zyntax_promise *zyntax_promise_udp_recv(zyntax_io *io, void *buf, siz
  * ZYNTAX_EOPNOTSUPP (no datagram socket), or an error of the system. Since 0.3. */
 ZYNTAX_API int32_t zyntax_udp_member(zyntax_io *io, const zyntax_address *group, uint32_t interface_index,
                                      int32_t join) ZYNTAX_NOEXCEPT;
+
 /* Listens on a path, as a Unix-domain stream socket. [rt] `len` is the number of bytes of `path`, without a NUL; a path
  * may fill all the room that the system has (108 bytes on Linux and Windows, 104 on macOS and the BSDs). On Linux a
  * leading NUL makes an abstract name: all bytes count, and there is no file.
@@ -1282,6 +1284,7 @@ ZYNTAX_API int32_t zyntax_process_close(zyntax_process *process) ZYNTAX_NOEXCEPT
 /* 1 + the status, as a value is never 0, or an error as zyntax_process_wait. [rt] So 1 is an exit with 0, and 257 + n
  * the end by signal n. Called inside a poll of a promise task, as the functions of section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_process_wait(zyntax_process *process) ZYNTAX_NOEXCEPT;
+
 /* An open file. A number behind a pointer type, with a generation.
  *
  * Operations on a regular file or a block device run in threads of the blocking pool (see zyntax_blocking), which work
@@ -1384,6 +1387,7 @@ ZYNTAX_API int32_t zyntax_file_close(zyntax_file *file) ZYNTAX_NOEXCEPT;
  * Returns 0, ZYNTAX_EBUSY, ZYNTAX_ESTALE, ZYNTAX_EINVAL for a NULL `fd`, or ZYNTAX_EBADF as zyntax_io_detach.
  * Since 0.3. */
 ZYNTAX_API int32_t zyntax_file_detach(zyntax_file *file, intptr_t *fd) ZYNTAX_NOEXCEPT;
+
 /* ------------------------------------------------------------------------------------------------------------------
  * 15. Tasks that belong together
  * ---------------------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,14 @@
 
 namespace zyntax {
 
+constinit ScopePool scope_pool;
+
+ScopeRef find_scope(const zyntax_scope *handle) {
+    Scope *scope = find_alive(scope_pool, to_bits(handle));
+    Runtime *runtime = scope ? usable_runtime(scope->owner.load(std::memory_order_acquire)) : nullptr;
+    return {runtime, runtime ? scope : nullptr};
+}
+
 namespace {
 
 // What a task of a scope has as its state.
