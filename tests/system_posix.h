@@ -449,6 +449,7 @@ inline int end_of_command(const char *command, int number) {
     make_pipe(ready);
     pid_t pid = fork();
     if (pid == 0) {
+        if (number) signal(number, SIG_DFL); // nohup and shells without job control ignore some
         rlimit no_core{0, 0};
         setrlimit(RLIMIT_CORE, &no_core);
         dup2(ready[1], STDOUT_FILENO);
