@@ -555,7 +555,8 @@ END
 
 carries_no_unused_part() {
     ./"$1"
-    for function in blocking channel_create tcp_connect promise_spawn runtime_symbols; do
+    for function in blocking channel_create tcp_connect promise_spawn runtime_symbols udp_open unix_listen signal_open \
+        process_spawn file_open scope_create port_create io_deadline io_readv resolve address_parse; do
         ! nm "$1" | grep " T zyntax_$function\$" || fail "zyntax_$function is linked in although unused"
     done
     size "$1"
@@ -567,10 +568,11 @@ check_optional_parts() {
     archive=prefix/lib/libzyntax_async_runtime.a
     write_minimal
     cc -Iprefix/include minimal.c "$archive" -pthread -Wl,-Map=map -o minimal
-    for part in blocking channel connect promise; do
-        ar t "$archive" | grep -q "$part\.cpp" || fail "the archive has no member for $part"
-        ! grep -E "libzyntax_async_runtime\.a\([^)]*$part\.cpp\.o\)" map || fail "$part is linked in although unused"
+    for part in "$root"/runtime/parts/*.cpp; do
+        part=${part##*/}
+        ar t "$archive" | grep -q "parts_$part" || fail "the archive has no member for $part"
     done
+    ! grep -E "libzyntax_async_runtime\.a\([^)]*parts_" map || fail 'parts are linked in although unused'
     carries_no_unused_part minimal
 }
 
