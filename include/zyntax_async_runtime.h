@@ -15,7 +15,6 @@
  *                                   14. Signals, child processes, files
  *                                   15. Tasks that belong together
  *                                   16. Between threads
- *                                   17. A trace one can look at
  *
  * CONVENTIONS
  *
@@ -93,7 +92,7 @@
  *                  is no handle (a descriptor of the C library) is ZYNTAX_EBADF. On macOS and NetBSD a pipe or socket
  *                  raises no SIGPIPE afterwards. The system decides whether /dev/null is pollable.
  *  backend_fd       -1 with iocp, poll, and kqueue on Linux: call turn with a timeout instead.
- *  Scopes           On Windows and WASI a scope in the text of an address is a number: a name is an unknown interface.
+ *  Addresses        On Windows and WASI a scope in the text of an address is a number: a name is an unknown interface.
  *  Ports            ZYNTAX_LISTEN_SHARED is ZYNTAX_ENOSYS on Windows and WASI. On macOS, NetBSD and OpenBSD it does not
  *                  spread the connections: one of the listeners gets them all. On Windows a port is also in use while
  *                  connections that its listener accepted are alive. OpenBSD's NULL address is IPv6 only.
@@ -115,7 +114,7 @@
  *                  A process that ignores Ctrl-C, as the first of a new process group does, gets none. On WASI
  *                  zyntax_signal_open is ZYNTAX_ENOSYS. With kqueue on Linux neither zyntax_wake_from_signal nor
  *                  zyntax_signal_open is safe, as libkqueue locks.
- *  Unix sockets    On macOS and the BSDs a listener whose queue is full is ZYNTAX_ECONNREFUSED: zyntax_unix_connect
+ *  Unix sockets     On macOS and the BSDs a listener whose queue is full is ZYNTAX_ECONNREFUSED: zyntax_unix_connect
  *                  does not wait there. Windows has such sockets since Windows 10 (else ZYNTAX_EAFNOSUPPORT), but
  *                  zyntax_unix_pair, _send_fd and _recv_fd are ZYNTAX_ENOSYS there. On WASI all of them are.
  *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: no call does both at once.
@@ -132,11 +131,6 @@
  *                  file. Words are quoted for CommandLineToArgvW. The signals 9 and 15 end the process and 0 looks, for
  *                  a group too; others are ZYNTAX_ENOSYS. An exit status has 32 bits. Any process that may be opened
  *                  can be watched, and another one is ZYNTAX_ECHILD.
- *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN, and zyntax_file_open and _from are ZYNTAX_ENOSYS. No
- *                  new sockets: zyntax_tcp_listen, _listen_with, _connect and _port are ZYNTAX_ENOSYS. A wait that
- *                  nothing can end is ZYNTAX_EDEADLK also without ZYNTAX_DETECT_STALL. At most 262,144 tasks and as
- *                  many operations. Timeouts are rounded up to milliseconds. A call through another type than the
- *                  declared one traps: block_on and run return an int32_t.
  *  Files            On Windows and WASI see there. On macOS and the BSDs a write that would meet the limit of file size
  *                  (RLIMIT_FSIZE) at the moment that another process moves the end of the file raises SIGXFSZ.
  *                  Windows: pipes and consoles that are not sockets are read and written by pool threads; a read that
@@ -144,12 +138,12 @@
  *                  that waits, and for the end of the line once somebody types. A file open elsewhere without sharing
  *                  is ZYNTAX_EBUSY, a missing folder in a path is ZYNTAX_ENOENT even if a file has its name, and
  *                  zyntax_file_sync without WRITE is ZYNTAX_EACCES. Handles for overlapped use need offsets.
- *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN. No new sockets: zyntax_tcp_listen, _listen_with,
- *                  _connect, _connect_to and _port, zyntax_resolve and zyntax_io_local, _peer and _set are
- *                  ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK also without
- *                  ZYNTAX_DETECT_STALL. At most 262,144 tasks and as many operations. Timeouts are rounded up to
- *                  milliseconds. A call through another type than the declared one traps: block_on and run return an
- *                  int32_t.
+ *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN, and zyntax_file_open and _from are ZYNTAX_ENOSYS. No
+ *                  new sockets: zyntax_tcp_listen, _listen_with, _connect, _connect_to and _port, zyntax_resolve and
+ *                  zyntax_io_local, _peer and _set are ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK
+ *                  also without ZYNTAX_DETECT_STALL. At most 262,144 tasks and as many operations. Timeouts are rounded
+ *                  up to milliseconds. A call through another type than the declared one traps: block_on and run return
+ *                  an int32_t.
  *  32-bit targets   Handles are as wide as a pointer, ops stay 64 bits wide. A stale handle or waker differs from newer
  *                  ones for 2047 tasks, I/O handles and channels, or promises in the same place. After that it may name
  *                  a newer one: a waker then causes a spurious poll, which is harmless. It is still never undefined
@@ -1489,10 +1483,6 @@ ZYNTAX_API zyntax_promise *zyntax_promise_port_send(zyntax_port *port, const voi
 
 /* 1 with an item, ZYNTAX_EOF when the port is closed and empty, or an error. [rt] As in section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_port_recv(zyntax_port *port, void *item) ZYNTAX_NOEXCEPT;
-
-/* ------------------------------------------------------------------------------------------------------------------
- * 17. A trace one can look at
- * ---------------------------------------------------------------------------------------------------------------- */
 
 #ifdef __cplusplus
 } /* extern "C" */
