@@ -31,7 +31,7 @@ if [ -n "$native" ]; then
 else
     echo 'Building and testing with g++.'
 fi
-echo 'On two cores without a compiler cache: --quick takes about 5 minutes, everything about 40.'
+echo 'On two cores without a compiler cache: --quick takes about 5 minutes, everything about 60.'
 
 # What only links fills the time in which tests wait.
 if [ -n "$cross" ]; then
