@@ -447,7 +447,6 @@ TEST_CASE("a_descriptor_that_was_lost_is_ebadf_whatever_its_deadline") {
 }
 
 TEST_CASE("a_deadline_is_no_stall_until_it_is_over") {
-    Clock clock;
     zyntax_runtime_config config = support::config();
     config.flags = ZYNTAX_DETECT_STALL;
     Runtime rt(config);

@@ -154,9 +154,9 @@ TEST_CASE("an_unknown_option_or_value_is_einval") {
                      {ZYNTAX_SEND_BUFFER, 0},   {ZYNTAX_RECEIVE_BUFFER, 0}, {ZYNTAX_BROADCAST, 2},
                      {ZYNTAX_TTL, 0},           {ZYNTAX_TTL, 256},          {ZYNTAX_MULTICAST_TTL, 256},
                      {ZYNTAX_MULTICAST_LOOP, 2}};
-    for (auto [option, value] : bad) {
-        CAPTURE(option);
-        CHECK(tcp.set(option, value) == ZYNTAX_EINVAL);
+    for (const auto &each : bad) {
+        CAPTURE(each.option);
+        CHECK(tcp.set(each.option, each.value) == ZYNTAX_EINVAL);
     }
 }
 

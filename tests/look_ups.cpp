@@ -82,7 +82,9 @@ TEST_CASE("each_answer_of_the_resolver_is_an_error_also_one_without_a_number") {
                          {EAI_AGAIN, ZYNTAX_EAGAIN},
                          {EAI_MEMORY, ZYNTAX_ENOMEM},
                          {EAI_SYSTEM, ZYNTAX_EIO}};
-    for (auto [code, error] : answers) {
+    for (const auto &answer : answers) {
+        int code = answer.code;
+        int32_t error = answer.error;
         CAPTURE(code);
         Runtime rt;
         Connecting connecting(rt, 1);

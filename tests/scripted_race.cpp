@@ -189,7 +189,8 @@ TEST_CASE("families_alternate_and_begin_with_the_first") {
         {"464646", "4#0 6#1 4#2 6#3 4#4 6#5"},
         {"666", "6#0 6#1 6#2"},
     };
-    for (auto [families, order] : lists) {
+    for (const auto &list : lists) {
+        const char *families = list.families, *order = list.order;
         CAPTURE(families);
         Sim sim;
         Contest contest(sim, families, std::deque<int32_t>(std::strlen(families), refused));
