@@ -10,6 +10,8 @@ namespace support {
 
 constexpr uint64_t here = UINT64_MAX; // the current position
 
+inline std::filesystem::path from_utf8(const std::string &text) { return std::u8string(text.begin(), text.end()); }
+
 // A folder that goes with everything in it.
 struct FileFolder {
     std::filesystem::path at;
@@ -27,17 +29,17 @@ struct FileFolder {
     FileFolder(const FileFolder &) = delete;
     FileFolder &operator=(const FileFolder &) = delete;
     std::string path(const std::string &name) const {
-        auto utf8 = (at / std::filesystem::u8path(name)).u8string();
+        auto utf8 = (at / from_utf8(name)).u8string();
         return std::string(utf8.begin(), utf8.end());
     }
 };
 
 inline std::string contents(const std::string &path) {
-    std::ifstream file(std::filesystem::u8path(path), std::ios::binary);
+    std::ifstream file(from_utf8(path), std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(file), {});
 }
 inline void store(const std::string &path, const std::string &text) {
-    std::ofstream file(std::filesystem::u8path(path), std::ios::binary);
+    std::ofstream file(from_utf8(path), std::ios::binary);
     file << text;
     file.close();
     REQUIRE(file.good());
