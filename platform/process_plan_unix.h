@@ -5,7 +5,7 @@
 
 namespace zyntax::os {
 
-constexpr int first_other = 3; // the lowest descriptor that is none of a program's standard streams
+inline constexpr int first_other = 3; // the lowest descriptor that is none of a program's standard streams
 
 // What a child needs, prepared before the fork.
 struct Plan {

@@ -39,7 +39,7 @@ zyntax_promise *zyntax_promise_unix_send_fd(zyntax_io *io, intptr_t fd) noexcept
 zyntax_promise *zyntax_promise_unix_recv_fd(zyntax_io *io) noexcept {
     return promise_of(make_leaf_of([=](Leaf *leaf, Waker *waker) -> int64_t {
         int64_t result;
-        intptr_t fd;
+        intptr_t fd = -1;
         if (zyntax_unix_recv_fd(io, &leaf->op_id, &fd, waker, &result) == POLL_PENDING) return 0;
         if (result == 0) return ZYNTAX_EOF;
         if (result < 0) return result;
