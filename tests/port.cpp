@@ -52,7 +52,8 @@ TEST_CASE("arguments_that_cannot_be_used_are_einval_and_change_nothing") {
     CHECK(zyntax_port_create(1, 4, nullptr) == ZYNTAX_EINVAL);
     CHECK(zyntax_port_create(SIZE_MAX / 2, 4, &port) == ZYNTAX_ENOMEM);
     CHECK(zyntax_port_create(SIZE_MAX, SIZE_MAX, &port) == ZYNTAX_ENOMEM);
-    if (!sanitized) CHECK(zyntax_port_create(size_t(1) << (sizeof(size_t) * 8 - 3), 2, &port) == ZYNTAX_ENOMEM);
+    bool can_ask = !sanitized && sizeof(size_t) == 8; // no system has as much
+    if (can_ask) CHECK(zyntax_port_create(SIZE_MAX / 8, 2, &port) == ZYNTAX_ENOMEM);
     CHECK(port == nullptr);
     Port good(1);
     CHECK(zyntax_port_try_send(good, nullptr) == ZYNTAX_EINVAL);
