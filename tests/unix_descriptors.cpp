@@ -57,6 +57,19 @@ TEST_CASE("a_descriptor_arrives_as_a_duplicate_that_does_not_outlive_exec") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
+TEST_CASE("a_descriptor_that_came_after_the_deadline_is_received") {
+    NEEDS_PASSING;
+    Pair pipe = pipe_to_runtime();
+    intptr_t got = -1;
+    CHECK(zyntax_io_deadline(rt.other, ZYNTAX_READABLE, 0) == 0);
+    for (int i = 0; i < 2; i++) CHECK(rt.receive(rt.other, &got) == ZYNTAX_ETIMEDOUT);
+    CHECK(rt.send(rt.one, pipe.near) == 1);
+    REQUIRE(rt.receive(rt.other, &got) == 1);
+    Fd end{Descriptor(got)};
+    CHECK(is_same_file(end, pipe.near));
+    CHECK(rt.receive(rt.other, &got) == ZYNTAX_ETIMEDOUT);
+}
+
 TEST_CASE("one_zero_byte_goes_with_each_descriptor") {
     NEEDS_PASSING;
     Pair pipe = pipe_to_runtime();

@@ -19,12 +19,9 @@ PollStatus pass_descriptor(zyntax_io *handle, zyntax_op *op_id, uint32_t directi
     if (Op *op = io_waiter(ref, direction, op_id)) return still_pending(ref.runtime, op, waker);
     int32_t error = os::check_unix_stream(io->fd, io->kind);
     if (error) return complete(op_id, result, error);
-    if (direction == writable || (io->readiness & bits_of(direction))) {
-        io->reported &= ~direction;
-        int32_t n = try_it(io->fd);
-        if (n != ZYNTAX_EAGAIN) return complete(op_id, result, n);
-        io->readiness &= ~bits_of(direction);
-    }
+    if (direction == writable) io->readiness |= writable;
+    int64_t n = try_transfer(io, direction, [try_it](const Io *to) { return int64_t{try_it(to->fd)}; });
+    if (n != ZYNTAX_EAGAIN) return complete(op_id, result, n);
     return wait_io(ref, direction, op_id, waker, result);
 }
 
