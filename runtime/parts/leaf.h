@@ -104,6 +104,18 @@ inline int64_t connection_value(Leaf *leaf, int64_t result, zyntax_io *connectio
     return to_value(connection);
 }
 
+// The promise of a call that makes a connection. It begins at once, so that the call copies what its arguments point
+// to: the closure gives these to the first call only.
+template <class Connect> zyntax_promise *promise_of_connect(Connect connect) {
+    auto poll = [connect](Leaf *leaf, Waker *waker) mutable -> int64_t {
+        int64_t result;
+        zyntax_io *connection;
+        if (connect(leaf, waker, &connection, &result) == POLL_PENDING) return 0;
+        return connection_value(leaf, result, connection);
+    };
+    return promise_of(begin_leaf(make_leaf_of(poll)));
+}
+
 inline bool is_leaf(const zyntax_promise &promise) { return promise.poll == poll_leaf; }
 
 // Whether the promise is of this library: of a leaf, alive or freed, or a failing one.

@@ -13,20 +13,13 @@ void close_descriptor_value(int64_t value) {
 
 } // namespace
 
-// It begins at once, so that the operation copies the path.
 zyntax_promise *zyntax_promise_unix_connect(const char *path, size_t len) noexcept {
     if (!path) return failing(ZYNTAX_EINVAL);
-    auto poll = [=](Leaf *leaf, Waker *waker) mutable -> int64_t {
-        int64_t result;
-        zyntax_io *connection;
+    return promise_of_connect([=](Leaf *leaf, Waker *waker, zyntax_io **out, int64_t *result) mutable {
         const char *bytes = path;
-        path = nullptr; // the caller's memory: only the first call may read it
-        Runtime *runtime = leaf->task->runtime;
-        if (zyntax_unix_connect(runtime, &leaf->op_id, bytes, len, waker, &connection, &result) == POLL_PENDING)
-            return 0;
-        return connection_value(leaf, result, connection);
-    };
-    return promise_of(begin_leaf(make_leaf_of(poll)));
+        path = nullptr;
+        return zyntax_unix_connect(leaf->task->runtime, &leaf->op_id, bytes, len, waker, out, result);
+    });
 }
 
 zyntax_promise *zyntax_promise_unix_send_fd(zyntax_io *io, intptr_t fd) noexcept {
