@@ -841,12 +841,12 @@ typedef enum zyntax_wait {
     ZYNTAX_WAIT_RUNNING = 1,
     ZYNTAX_WAIT_QUEUED = 2,
     ZYNTAX_WAIT_TIMER = 3,
-    ZYNTAX_WAIT_READABLE = 4,
+    ZYNTAX_WAIT_READABLE = 4, /* also the end of a process */
     ZYNTAX_WAIT_WRITABLE = 5,
-    ZYNTAX_WAIT_JOIN = 6,     /* join, join_all, join_until, select */
+    ZYNTAX_WAIT_JOIN = 6,     /* join, join_all, join_until, select, a scope */
     ZYNTAX_WAIT_BLOCKING = 7, /* zyntax_blocking, a name look-up, or a file's operation on the pool */
-    ZYNTAX_WAIT_CHANNEL = 8,
-    ZYNTAX_WAIT_SIGNAL = 9 /* since 0.3 */
+    ZYNTAX_WAIT_CHANNEL = 8,  /* a channel or a port */
+    ZYNTAX_WAIT_SIGNAL = 9    /* since 0.3 */
 } zyntax_wait;
 ZYNTAX_CHECK_ENUM(zyntax_wait);
 

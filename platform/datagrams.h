@@ -7,7 +7,7 @@ namespace zyntax::os {
 
 // The addresses of a datagram socket.
 enum class Datagrams : uint8_t {
-    unknown, // nobody has asked the system
+    unknown, // the system was not asked yet
     ipv4,
     ipv6,    // without IPv4
     dual,    // IPv6, and IPv4 in its mapped form

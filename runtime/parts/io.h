@@ -17,13 +17,14 @@ struct Io {
     bool was_blocking = false;   // set when it was opened as such: blocking again when its handle ends
     os::Datagrams datagrams{};   // set when it was opened as such, or by the first call for datagrams; else unknown
     intptr_t fd = -1;            // -1: not registered; or closed elsewhere, and another handle has the number
-    intptr_t unregistered = -1;  // a listener's accepted connection that the poller had no room for; or -1
+    intptr_t unregistered = -1;  // a listener's connection that the poller had no room for; or the socket of a Unix
+                                 // connect that waits; or -1
     zyntax_op retry = 0;         // a listener's timer, until which its accepts rest; stale once that has ended
     uint64_t deadlines_ns[2] = {never_ns, never_ns}; // of reading and writing
     zyntax_op deadline_timer = 0;                    // for the next of them; stale once that is over
     uint32_t readiness = 0; // bits of Event::ready: worth a try. Set by events, cleared by "would block"
-    uint32_t overdue = 0;   // directions whose deadline is over: calls try, and never wait. Set by io_deadline.cpp
     uint32_t reported = 0;  // the same bits. Set by events, cleared by tries and by zyntax_io_ready
+    uint32_t overdue = 0;   // directions whose deadline is over: calls try, and never wait. Set by io_deadline.cpp
     Ring readers, writers, either; // operations that wait for a direction, or for either of both
 };
 

@@ -130,7 +130,7 @@ fn a_child_is_killed_and_hears_other_signals() {
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
         child.signal(15).unwrap();
         assert_eq!(child.wait().await.unwrap().signal(), Some(15));
-        // One that has ended, which nobody has heard of yet.
+        // A child that has ended, and whose end was not reported yet.
         let mut child = sh("exit 6").stdout(Stdio::piped()).spawn().unwrap();
         assert_eq!(child.stdout.as_mut().unwrap().read(&mut [0; 8]).await.unwrap(), 0);
         sleep(20 * MS).await;
