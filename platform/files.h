@@ -52,7 +52,6 @@ constexpr size_t path_scratch = 0;
 intptr_t open_file(const char *path, void *scratch, uint32_t flags, FileKind *kind);
 
 int32_t file_kind(intptr_t fd, FileKind *kind); // 0 or an error: ZYNTAX_EISDIR for a directory
-void block_in_calls(intptr_t fd);               // for a descriptor of open_file that the poller has refused
 int64_t read_file(const FileCall &);            // bytes, 0 at the end, or an error
 int64_t write_file(const FileCall &);           // bytes or an error
 int64_t sync_file(intptr_t fd);                 // 0 or an error
@@ -63,7 +62,6 @@ void close_file(intptr_t fd);
 #if defined(__wasi__)
 inline intptr_t open_file(const char *, void *, uint32_t, FileKind *) { return ZYNTAX_ENOSYS; }
 inline int32_t file_kind(intptr_t, FileKind *) { return ZYNTAX_ENOSYS; }
-inline void block_in_calls(intptr_t) {}
 inline int64_t read_file(const FileCall &) { return ZYNTAX_ENOSYS; }
 inline int64_t write_file(const FileCall &) { return ZYNTAX_ENOSYS; }
 inline int64_t sync_file(intptr_t) { return ZYNTAX_ENOSYS; }

@@ -40,14 +40,6 @@ ssize_t write_large(int fd, const void *data, size_t len, uint64_t at) {
 int64_t seek_large(int fd, int64_t offset, int from) { return lseek(fd, offset, from); }
 #endif
 
-template <class Call> int64_t until_done(Call call) {
-    for (;;) {
-        int64_t n = call();
-        if (n >= 0) return n;
-        if (errno != EINTR) return last_error();
-    }
-}
-
 int to_open_flags(uint32_t flags) {
     bool reads = flags & ZYNTAX_FILE_READ, writes = flags & ZYNTAX_FILE_WRITE;
     return (reads && writes ? O_RDWR
@@ -65,7 +57,7 @@ mode_t type_at(const char *path) {
 }
 
 int open_once(const char *path, int flags) {
-    return static_cast<int>(until_done([=] { return open_large(path, flags); }));
+    return static_cast<int>(repeat([=] { return open_large(path, flags); }));
 }
 
 #ifdef __linux__
@@ -139,13 +131,8 @@ intptr_t open_file(const char *path, void *, uint32_t flags, FileKind *kind) {
         ::close(fd);
         return error;
     }
-    if (!kind->may_be_pollable) block_in_calls(fd);
+    if (!kind->may_be_pollable) set_blocking(fd);
     return fd;
-}
-
-void block_in_calls(intptr_t fd) {
-    int flags = fcntl(static_cast<int>(fd), F_GETFL);
-    if (flags >= 0) fcntl(static_cast<int>(fd), F_SETFL, flags & ~O_NONBLOCK);
 }
 
 int32_t file_kind(intptr_t fd, FileKind *kind) {
@@ -163,7 +150,7 @@ int32_t file_kind(intptr_t fd, FileKind *kind) {
 
 int64_t read_file(const FileCall &call) {
     int fd = static_cast<int>(call.fd);
-    return until_done([&]() -> int64_t {
+    return repeat([&] {
         if (call.offset == at_position) return ::read(fd, call.data, call.len);
         return read_large(fd, call.data, call.len, call.offset);
     });
@@ -174,7 +161,7 @@ int64_t write_file(const FileCall &call) {
     size_t len = allowed_length(call);
     if (!len) return ZYNTAX_EFBIG;
     NoFileSizeSignal signal;
-    int64_t n = until_done([&]() -> int64_t {
+    int64_t n = repeat([&] {
         if (call.offset == at_position) return ::write(fd, call.data, len);
         return write_large(fd, call.data, len, call.offset);
     });
@@ -188,7 +175,7 @@ int64_t sync_file(intptr_t fd) {
 #if defined(F_FULLFSYNC)
     if (fcntl(number, F_FULLFSYNC) == 0) return 0;
 #endif
-    int64_t error = until_done([=] { return fsync(number); });
+    int64_t error = repeat([=] { return fsync(number); });
     return error == ZYNTAX_EINVAL || error == ZYNTAX_EOPNOTSUPP ? 0 : error;
 }
 

@@ -139,8 +139,6 @@ intptr_t open_file(const char *path, void *scratch, uint32_t flags, FileKind *ki
     return error ? error : fd;
 }
 
-void block_in_calls(intptr_t) {}
-
 // Sockets are pipes to this question.
 int32_t file_kind(intptr_t fd, FileKind *kind) {
     BY_HANDLE_FILE_INFORMATION info;

@@ -60,7 +60,7 @@ int32_t adopt_descriptor(Runtime *runtime, File *file, intptr_t fd, const os::Fi
     int32_t error = kind.may_be_pollable ? zyntax_io_open(runtime, fd, &io) : int32_t{ZYNTAX_EPERM};
     if (error && error != ZYNTAX_EPERM) return error;
     if (error) {
-        if (is_opened_here && kind.may_be_pollable) os::block_in_calls(fd);
+        if (is_opened_here && kind.may_be_pollable) os::set_blocking(fd);
         file->fd = fd;
         return 0;
     }
