@@ -17,7 +17,7 @@ use cranelift_module::{DataId, FuncId, Module};
 
 use crate::check::Target;
 use crate::codegen::{signature, Codes, Unit};
-use crate::flow::{Convert, End, Flow, Inst, Point, Reg, RegionId, Wait};
+use crate::flow::{Alive, Convert, End, Flow, Inst, Point, Reg, RegionId, Wait};
 use crate::host::{cell, kind, program, Failure};
 use crate::layout::{Frame, Place, ARGS, RESULT};
 use crate::parse::{Color, Op};
@@ -308,8 +308,14 @@ impl<'b, 'u> Body<'b, 'u> {
                 Wait::Call(region) => self.end_call(region, true),
                 Wait::Next(..) | Wait::Poll | Wait::Consumer => {}
             }
-            for region in spot.point.iterators.iter().rev() {
-                self.end_call(*region, true);
+            for alive in spot.point.alive.iter().rev() {
+                match alive {
+                    Alive::Iterator(region) => self.end_call(*region, true),
+                    Alive::Scope(scope, _) => {
+                        let scope = self.load(self.state(), frame.slots[scope]);
+                        self.call("zyntax_scope_destroy", &[scope]);
+                    }
+                }
             }
             self.builder.ins().jump(nothing, &[]);
         }
@@ -609,9 +615,9 @@ impl<'b, 'u> Body<'b, 'u> {
     }
 
     /// The frame of a task is followed by a pointer to its cell, null when nobody wants the value.
-    fn spawn(&mut self, callee: Target, args: &[Reg], line: u32, wanted: bool) -> Value {
+    fn spawn(&mut self, callee: Target, args: &[Reg], line: u32, wanted: bool, scope: Option<Reg>) -> Value {
         let (frame, kind) = self.new_frame(callee, args, 8, line);
-        let (runtime, size) = (self.runtime(), self.load(kind, kind::SIZE));
+        let size = self.load(kind, kind::SIZE);
         let (poll, end, owned) = (self.load(kind, kind::POLL), self.load(kind, kind::END), self.add(size, 8));
         let cell = wanted.then(|| {
             let host = self.host();
@@ -621,7 +627,11 @@ impl<'b, 'u> Body<'b, 'u> {
             self.store(cell, place, 0);
             cell
         });
-        let task = self.call("zyntax_runtime_spawn_with", &[runtime, frame, poll, end, owned]);
+        let (spawn, owner) = match scope {
+            Some(scope) => ("zyntax_scope_spawn", self.get(scope)),
+            None => ("zyntax_runtime_spawn_with", self.runtime()),
+        };
+        let task = self.call(spawn, &[owner, frame, poll, end, owned]);
         self.check_memory(task, line);
         let Some(cell) = cell else { return task };
         self.store(task, cell, cell::TASK);
@@ -658,7 +668,9 @@ impl<'b, 'u> Body<'b, 'u> {
                 (*dst, self.convert(*convert, value, *line))
             }
             Inst::Closure(dst, function, captures, line) => (*dst, self.closure(*function, captures, *line)),
-            Inst::Spawn { dst, callee, args, line, wanted } => (*dst, self.spawn(*callee, args, *line, *wanted)),
+            Inst::Spawn { dst, callee, args, line, wanted, scope } => {
+                (*dst, self.spawn(*callee, args, *line, *wanted, *scope))
+            }
             Inst::Begin { region, callee, args, line } => return self.begin_call(*region, *callee, args, *line),
             Inst::End { region, drop } => return self.end_call(*region, *drop),
         };

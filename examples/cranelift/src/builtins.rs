@@ -24,6 +24,10 @@ pub enum Builtin {
     Send,
     Recv,
     BlockingAdd,
+    // Of `scope` blocks; programs cannot name them.
+    ScopeCreate,
+    ScopeDestroy,
+    ScopeJoin,
 }
 
 pub struct Row {
@@ -44,7 +48,7 @@ const fn wait(name: &'static str, builtin: Builtin, params: usize, function: &'s
     Row { name, builtin, params, is_async: true, function, args }
 }
 
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 22] = [
     now("print", Builtin::Print, 1, "zy_print", "h0"),
     now("cancel", Builtin::Cancel, 1, "zyntax_task_cancel", "T"),
     now("tcp_listen", Builtin::TcpListen, 1, "zyntax_tcp_listen", "rLpI"),
@@ -64,6 +68,9 @@ const ROWS: [Row; 19] = [
     wait("send", Builtin::Send, 2, "zyntax_channel_send", "0oVwR"),
     wait("recv", Builtin::Recv, 1, "zyntax_channel_recv", "0oIwR"),
     wait("blocking_add", Builtin::BlockingAdd, 2, "zyntax_blocking", "rofA6wR"),
+    now("scope", Builtin::ScopeCreate, 0, "zyntax_scope_create", "rI"),
+    now("scope", Builtin::ScopeDestroy, 1, "zyntax_scope_destroy", "0"),
+    wait("scope", Builtin::ScopeJoin, 1, "zyntax_scope_join", "0owR"),
 ];
 
 pub fn find(name: &str) -> Option<&'static Row> {

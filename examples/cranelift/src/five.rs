@@ -6,6 +6,7 @@
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ const ESTALE: i32 = -116;
 
 struct Five {
     _library: Library,
+    runtime: AtomicPtr<c_void>,
     destroy: extern "C" fn(*mut c_void),
     spawn: extern "C" fn(*mut c_void, *mut c_void, PollFn) -> *mut c_void,
     block_on: extern "C" fn(*mut c_void, *mut c_void),
@@ -38,6 +40,8 @@ struct Five {
 struct World {
     tasks: Vec<Task>,
     channels: Vec<Channel>,
+    /// How many scopes were made. A scope is a number in its tasks.
+    scopes: usize,
     /// The number of the task that is polled, or 0.
     current: usize,
     /// Whoever waits for a task's end or for a channel: all are woken at each change, and look again.
@@ -54,6 +58,8 @@ struct Task {
     waker: Option<AnyThread>,
     canceled: bool,
     ended: bool,
+    /// The number of its scope, or 0.
+    scope: usize,
 }
 
 #[derive(Default)]
@@ -106,11 +112,12 @@ pub fn create(backend: &str) -> Result<*mut c_void, String> {
     let (timers, due) = channel();
     let start = Instant::now();
     std::thread::Builder::new().spawn(move || timer_thread(start, due)).map_err(|error| error.to_string())?;
-    let five = Five { _library: library, destroy, spawn, block_on, start, timers, world: Mutex::default() };
+    let runtime = create();
+    let (at, world) = (AtomicPtr::new(runtime), Mutex::default());
+    let five = Five { _library: library, runtime: at, destroy, spawn, block_on, start, timers, world };
     if FIVE.set(five).is_err() {
         return Err("a process can have only one runtime".into());
     }
-    let runtime = create();
     if runtime.is_null() {
         return Err(format!("--backend {backend}: cannot create a runtime"));
     }
@@ -137,10 +144,20 @@ fn timer_thread(start: Instant, due: Receiver<(u64, AnyThread)>) {
 // ---- Tasks ----
 
 extern "C" fn spawn(runtime: *mut c_void, state: *mut c_void, poll: PollFn, drop: DropFn, owned: usize) -> *mut c_void {
+    spawn_in(0, runtime, Task::new(state, poll, drop, owned))
+}
+
+impl Task {
+    fn new(state: *mut c_void, poll: PollFn, drop: DropFn, owned: usize) -> Task {
+        let state = state as usize;
+        Task { state, poll, drop, owned, handle: 0, waker: None, canceled: false, ended: false, scope: 0 }
+    }
+}
+
+fn spawn_in(scope: usize, runtime: *mut c_void, task: Task) -> *mut c_void {
     let number = {
         let tasks = &mut world().tasks;
-        let state = state as usize;
-        tasks.push(Task { state, poll, drop, owned, handle: 0, waker: None, canceled: false, ended: false });
+        tasks.push(Task { scope, ..task });
         tasks.len()
     };
     let handle = (five().spawn)(runtime, number as *mut c_void, poll_task);
@@ -229,6 +246,43 @@ extern "C" fn cancel(number: *mut c_void) -> i32 {
         task.waker
     };
     waker.into_iter().for_each(AnyThread::wake);
+    0
+}
+
+// ---- Scopes ----
+
+extern "C" fn scope_create(_: *mut c_void, out: &mut usize) -> i32 {
+    let mut world = world();
+    world.scopes += 1;
+    *out = world.scopes;
+    0
+}
+
+extern "C" fn scope_spawn(scope: usize, state: *mut c_void, poll: PollFn, drop: DropFn, owned: usize) -> *mut c_void {
+    let runtime = five().runtime.load(Ordering::Relaxed);
+    spawn_in(scope, runtime, Task::new(state, poll, drop, owned))
+}
+
+/// The numbers of the scope's tasks that have not ended.
+fn tasks_of(scope: usize) -> Vec<usize> {
+    let world = world();
+    let is_alive = |number: &usize| world.tasks[number - 1].scope == scope && !world.tasks[number - 1].ended;
+    (1..=world.tasks.len()).filter(is_alive).collect()
+}
+
+extern "C" fn scope_join(scope: usize, _: *mut u64, waker: &Waker, result: &mut i64) -> i32 {
+    *result = 0;
+    if tasks_of(scope).is_empty() {
+        READY
+    } else {
+        wait_for_change(waker)
+    }
+}
+
+extern "C" fn scope_destroy(scope: usize) -> i32 {
+    for number in tasks_of(scope) {
+        cancel(number as *mut c_void);
+    }
     0
 }
 
@@ -400,6 +454,10 @@ fn address(name: &str) -> Option<*const u8> {
         "zyntax_runtime_spawn_with" => spawn as *const u8,
         "zyntax_runtime_block_on" => block_on as *const u8,
         "zyntax_runtime_destroy" => destroy as *const u8,
+        "zyntax_scope_create" => scope_create as *const u8,
+        "zyntax_scope_spawn" => scope_spawn as *const u8,
+        "zyntax_scope_join" => scope_join as *const u8,
+        "zyntax_scope_destroy" => scope_destroy as *const u8,
         "zyntax_task_alive" => alive as *const u8,
         "zyntax_task_cancel" => cancel as *const u8,
         "zyntax_task_join" => join as *const u8,

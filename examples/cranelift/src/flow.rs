@@ -46,6 +46,8 @@ pub enum Inst {
         args: Vec<Reg>,
         line: u32,
         wanted: bool,
+        /// The scope that the task belongs to, if any.
+        scope: Option<Reg>,
     },
     /// Begins an async call: its frame, in this one's region, gets its arguments.
     Begin {
@@ -83,8 +85,17 @@ pub struct Point {
     pub args: Vec<Reg>,
     pub next: BlockId,
     pub line: u32,
-    /// The iterators of the loops around: they are alive here.
-    pub iterators: Vec<RegionId>,
+    /// Alive here, outer ones first.
+    pub alive: Vec<Alive>,
+}
+
+/// An object that a function has to end when it leaves a block, and when it is dropped inside that block.
+#[derive(Clone, Copy, Debug)]
+pub enum Alive {
+    /// The iterator of a `for`.
+    Iterator(RegionId),
+    /// The scope of the runtime that the register names, and its line.
+    Scope(Reg, u32),
 }
 
 #[derive(Debug)]
@@ -144,8 +155,26 @@ struct Open {
     regions: Vec<Region>,
     loops: Vec<Loop>,
     here: BlockId,
-    /// The iterators of the loops around.
-    iterators: Vec<RegionId>,
+    /// The statements around, outer ones first.
+    around: Vec<Around>,
+}
+
+/// A statement that a `return` inside it has to pass.
+#[derive(Clone, Copy)]
+enum Around {
+    Alive(Alive),
+    /// A `while`, and whether a `return` to a `try` around it leads through its exit.
+    Loop {
+        exit: BlockId,
+        is_left: bool,
+    },
+    /// The body of a `try`, and whether a `return` leaves it. That sets `returns` and `value`.
+    Try {
+        finally: BlockId,
+        returns: Reg,
+        value: Reg,
+        is_left: bool,
+    },
 }
 
 struct Lower<'a> {
@@ -172,8 +201,8 @@ pub fn lower(functions: &[Function], source: &Source) -> Result<(Vec<Flow>, usiz
 
 impl Open {
     fn new(color: Color, name: String) -> Open {
-        let (blocks, regions, loops, iterators) = (vec![Block::default()], Vec::new(), Vec::new(), Vec::new());
-        Open { color, name, blocks, regions, loops, here: 0, iterators }
+        let (blocks, regions, loops, around) = (vec![Block::default()], Vec::new(), Vec::new(), Vec::new());
+        Open { color, name, blocks, regions, loops, here: 0, around }
     }
 }
 
@@ -270,11 +299,16 @@ impl Lower<'_> {
                 self.goto(head);
                 self.branch(condition, again, exit)?;
                 self.this.here = again;
+                self.this.around.push(Around::Loop { exit, is_left: false });
                 self.block(body)?;
                 self.end(End::Jump(head));
                 let end = self.this.blocks.len();
                 self.this.loops.push(Loop { before, head, end, exit });
                 self.this.here = exit;
+                if let Some(Around::Loop { is_left: true, .. }) = self.this.around.pop() {
+                    let (returns, value) = self.innermost_try().expect("a `try` is around the loop");
+                    self.go_on_returning(returns, value);
+                }
             }
             Stmt::For(item, call, body) => self.for_loop(item, call, body)?,
             Stmt::Return(value) => {
@@ -282,18 +316,28 @@ impl Lower<'_> {
                     Some(value) => self.expr(value)?,
                     None => self.number(0),
                 };
-                for region in self.this.iterators.clone().into_iter().rev() {
-                    self.emit(Inst::End { region, drop: true });
-                }
-                self.end(End::Return(value));
+                self.leave(value);
                 self.this.here = self.new_block(); // unreachable
             }
+            Stmt::Scope(at, _) if self.this.color == Color::Plain => {
+                return error(*at, "`scope` is not allowed in a plain `fn`");
+            }
+            Stmt::Scope(at, body) => {
+                let (scope, line) = (self.scope().declare("scope"), self.source.line(*at));
+                self.emit(Inst::Builtin(Builtin::ScopeCreate, scope, Vec::new(), line));
+                self.this.around.push(Around::Alive(Alive::Scope(scope, line)));
+                self.block(body)?;
+                self.end_scope(scope, line);
+                self.this.around.pop();
+            }
+            Stmt::Try(body, finally) => self.try_finally(body, finally)?,
             Stmt::Yield(at, _) if self.this.color != Color::Iter => {
                 return error(*at, "`yield` is only allowed in an `async iter`");
             }
             Stmt::Yield(at, value) => {
                 let value = self.expr(value)?;
-                self.wait(Wait::Consumer, vec![value], *at);
+                let line = self.source.line(*at);
+                self.wait(Wait::Consumer, vec![value], line);
             }
             Stmt::Expr(Expr { at, kind: ExprKind::Spawn(call) }) => {
                 self.spawn(call, *at, false)?;
@@ -305,20 +349,96 @@ impl Lower<'_> {
         Ok(())
     }
 
+    /// A `return` inside the body goes on behind `finally`.
+    fn try_finally(&mut self, body: &[Stmt], after: &[Stmt]) -> Result<(), Error> {
+        let (finally, returns, value) = (self.new_block(), self.number(0), self.number(0));
+        self.this.around.push(Around::Try { finally, returns, value, is_left: false });
+        self.block(body)?;
+        self.end(End::Jump(finally));
+        let left = self.this.around.pop();
+        self.this.here = finally;
+        self.block(after)?;
+        if let Some(Around::Try { is_left: true, .. }) = left {
+            self.go_on_returning(returns, value);
+        }
+        Ok(())
+    }
+
+    /// Returns the value: ends what is alive around, up to the next `try`. That is reached through the exits of the
+    /// loops between, so that each loop keeps its only exit.
+    fn leave(&mut self, value: Reg) {
+        let around = self.this.around.clone();
+        let target = self.innermost_try();
+        let mut left = None;
+        while let Some(last) = self.this.around.last_mut() {
+            match last {
+                Around::Alive(Alive::Iterator(region)) => {
+                    let region = *region;
+                    self.emit(Inst::End { region, drop: true });
+                }
+                Around::Alive(Alive::Scope(scope, line)) => {
+                    let (scope, line) = (*scope, *line);
+                    self.end_scope(scope, line);
+                }
+                Around::Loop { exit, .. } if target.is_some() => left = Some(*exit),
+                Around::Loop { .. } => {}
+                Around::Try { finally, .. } => left = Some(*finally),
+            }
+            if left.is_some() {
+                break;
+            }
+            self.this.around.pop();
+        }
+        let depth = self.this.around.len();
+        self.this.around = around;
+        let (Some(next), Some((returns, result))) = (left, target) else { return self.end(End::Return(value)) };
+        if let Around::Loop { is_left, .. } | Around::Try { is_left, .. } = &mut self.this.around[depth - 1] {
+            *is_left = true;
+        }
+        self.emit(Inst::Copy(result, value));
+        self.emit(Inst::Const(returns, 1));
+        self.end(End::Jump(next));
+    }
+
+    /// Where a `return` notes that it is on its way, and its value.
+    fn innermost_try(&self) -> Option<(Reg, Reg)> {
+        self.this.around.iter().rev().find_map(|each| match each {
+            Around::Try { returns, value, .. } => Some((*returns, *value)),
+            _ => None,
+        })
+    }
+
+    /// Behind a `finally`, or a loop inside a `try`: a `return` that is on its way goes on.
+    fn go_on_returning(&mut self, returns: Reg, value: Reg) {
+        let (leave, next) = (self.new_block(), self.new_block());
+        self.end(End::Branch(returns, leave, next));
+        self.this.here = leave;
+        self.leave(value);
+        self.this.here = next;
+    }
+
+    /// Waits for the tasks of a scope and ends it. It is still alive during the wait.
+    fn end_scope(&mut self, scope: Reg, line: u32) {
+        self.wait(Wait::Op(Builtin::ScopeJoin), vec![scope], line);
+        let code = self.temp();
+        self.emit(Inst::Builtin(Builtin::ScopeDestroy, code, vec![scope], line));
+    }
+
     fn for_loop(&mut self, item: &Name, call: &Call, body: &[Stmt]) -> Result<(), Error> {
         let target = self.target(call, How::For)?;
         let region = self.begin(target, call)?;
-        self.this.iterators.push(region);
+        self.this.around.push(Around::Alive(Alive::Iterator(region)));
         let (head, exit) = (self.new_block(), self.new_block());
         self.goto(head);
-        let next = self.wait(Wait::Next(region, exit), Vec::new(), call.callee.at);
+        let line = self.source.line(call.callee.at);
+        let next = self.wait(Wait::Next(region, exit), Vec::new(), line);
         self.scope().enter();
         let item = self.scope().declare(&item.text);
         self.emit(Inst::Copy(item, next));
         self.block(body)?;
         self.scope().leave();
         self.end(End::Jump(head));
-        self.this.iterators.pop();
+        self.this.around.pop();
         self.this.here = exit;
         self.emit(Inst::End { region, drop: false });
         Ok(())
@@ -416,22 +536,37 @@ impl Lower<'_> {
     fn spawn(&mut self, call: &Call, at: usize, wanted: bool) -> Result<Reg, Error> {
         let callee = self.target(call, How::Spawn)?;
         let (args, dst, line) = (self.args(call)?, self.temp(), self.source.line(at));
-        self.emit(Inst::Spawn { dst, callee, args, line, wanted });
+        let scope = self.alive().rev().find_map(|alive| match alive {
+            Alive::Scope(scope, _) => Some(scope),
+            Alive::Iterator(_) => None,
+        });
+        self.emit(Inst::Spawn { dst, callee, args, line, wanted, scope });
         Ok(dst)
     }
 
     fn begin(&mut self, callee: Target, call: &Call) -> Result<RegionId, Error> {
         let (args, line) = (self.args(call)?, self.source.line(call.callee.at));
         let region = self.this.regions.len();
-        self.this.regions.push(Region { inside: self.this.iterators.last().copied(), callee });
+        let inside = self.alive().rev().find_map(|alive| match alive {
+            Alive::Iterator(region) => Some(region),
+            Alive::Scope(..) => None,
+        });
+        self.this.regions.push(Region { inside, callee });
         self.emit(Inst::Begin { region, callee, args, line });
         Ok(region)
     }
 
+    fn alive(&self) -> impl DoubleEndedIterator<Item = Alive> + '_ {
+        self.this.around.iter().filter_map(|each| match each {
+            Around::Alive(alive) => Some(*alive),
+            _ => None,
+        })
+    }
+
     /// Ends the block at an await point and goes on behind it.
-    fn wait(&mut self, wait: Wait, args: Vec<Reg>, at: usize) -> Reg {
-        let (dst, next, line) = (self.temp(), self.new_block(), self.source.line(at));
-        self.end(End::Await(Point { wait, dst, args, next, line, iterators: self.this.iterators.clone() }));
+    fn wait(&mut self, wait: Wait, args: Vec<Reg>, line: u32) -> Reg {
+        let (dst, next, alive) = (self.temp(), self.new_block(), self.alive().collect());
+        self.end(End::Await(Point { wait, dst, args, next, line, alive }));
         self.this.here = next;
         dst
     }
@@ -440,12 +575,13 @@ impl Lower<'_> {
         let target = self.target(call, How::Await(at))?;
         let Target::Builtin(builtin) = target else {
             let region = self.begin(target, call)?;
-            let dst = self.wait(Wait::Call(region), Vec::new(), at);
+            let line = self.source.line(at);
+            let dst = self.wait(Wait::Call(region), Vec::new(), line);
             self.emit(Inst::End { region, drop: false });
             return Ok(dst);
         };
         let (args, line) = (self.args(call)?, self.source.line(call.callee.at));
-        let args = self.convert(builtin, args, line);
+        let (args, at) = (self.convert(builtin, args, line), self.source.line(at));
         if builtin == Builtin::YieldNow {
             return Ok(self.wait(Wait::Poll, args, at));
         }
@@ -535,7 +671,11 @@ impl Inst {
             Inst::Call(dst, _, args) | Inst::Builtin(_, dst, args, _) | Inst::Closure(dst, _, args, _) => {
                 (Some(*dst), args.clone())
             }
-            Inst::Spawn { dst, callee, args, .. } => (Some(*dst), with_callee(callee, args)),
+            Inst::Spawn { dst, callee, args, scope, .. } => {
+                let mut reads = with_callee(callee, args);
+                reads.extend(scope);
+                (Some(*dst), reads)
+            }
             Inst::Begin { callee, args, .. } => (None, with_callee(callee, args)),
             Inst::End { .. } => (None, Vec::new()),
         }

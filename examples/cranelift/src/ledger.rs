@@ -19,6 +19,13 @@ extern "C" {
         drop: DropFn,
         owned: usize,
     ) -> *mut c_void;
+    fn zyntax_scope_spawn(
+        scope: *mut c_void,
+        state: *mut c_void,
+        poll: PollFn,
+        drop: DropFn,
+        owned: usize,
+    ) -> *mut c_void;
 }
 
 #[derive(Default)]
@@ -62,12 +69,23 @@ extern "C" fn free(runtime: *mut c_void, state: *mut c_void, size: usize) {
 
 /// The task's state stays this ledger's, so that `end` sees its drop.
 extern "C" fn spawn(runtime: *mut c_void, state: *mut c_void, poll: PollFn, drop: DropFn, _: usize) -> *mut c_void {
+    note_task(state, drop);
+    // SAFETY: passes on what compiled code says, but for the drop function.
+    unsafe { zyntax_runtime_spawn_with(runtime, state, poll, end, 0) }
+}
+
+/// As `spawn`, in a scope.
+extern "C" fn scope_spawn(scope: *mut c_void, state: *mut c_void, poll: PollFn, drop: DropFn, _: usize) -> *mut c_void {
+    note_task(state, drop);
+    // SAFETY: as in `spawn`.
+    unsafe { zyntax_scope_spawn(scope, state, poll, end, 0) }
+}
+
+fn note_task(state: *mut c_void, drop: DropFn) {
     LEDGER.with_borrow_mut(|ledger| {
         ledger.tasks_made += 1;
         ledger.tasks.insert(state as usize, drop);
     });
-    // SAFETY: passes on what compiled code says, but for the drop function.
-    unsafe { zyntax_runtime_spawn_with(runtime, state, poll, end, 0) }
 }
 
 extern "C" fn end(state: *mut c_void, outcome: i32) {
@@ -91,6 +109,7 @@ pub fn stand_in(imports: &mut [Import]) {
             "zyntax_state_alloc" => alloc as *const u8,
             "zyntax_state_free" => free as *const u8,
             "zyntax_runtime_spawn_with" => spawn as *const u8,
+            "zyntax_scope_spawn" => scope_spawn as *const u8,
             _ => import.address,
         };
     }

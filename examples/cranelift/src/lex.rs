@@ -78,8 +78,10 @@ impl Token<'_> {
     }
 }
 
-const KEYWORDS: [&str; 13] =
-    ["async", "fn", "iter", "let", "if", "else", "while", "for", "in", "return", "yield", "await", "spawn"];
+const KEYWORDS: [&str; 16] = [
+    "async", "fn", "iter", "let", "if", "else", "while", "for", "in", "return", "yield", "await", "spawn", "scope",
+    "try", "finally",
+];
 /// Longer ones first, so that the first that fits is the right one.
 const SIGNS: [&str; 23] = [
     "<=", ">=", "==", "!=", "&&", "||", "+", "-", "*", "/", "%", "<", ">", "=", "!", "(", ")", "{", "}", ",", ";", ".",

@@ -86,12 +86,12 @@ impl Body<'_, '_> {
         }
         let code = self.operation(builtin, args);
         let code = self.builder.ins().sextend(types::I64, code);
-        if builtin == Builtin::Channel {
+        if matches!(builtin, Builtin::Channel | Builtin::ScopeCreate) {
             let no_memory = self.builder.ins().icmp_imm_s(IntCC::Equal, code, ENOMEM);
             self.fail_if(no_memory, Failure::Memory, line);
         }
         match builtin {
-            Builtin::Channel | Builtin::TcpListen => self.item_or(code),
+            Builtin::Channel | Builtin::TcpListen | Builtin::ScopeCreate => self.item_or(code),
             _ => code,
         }
     }

@@ -33,6 +33,8 @@ pub enum Stmt {
     If(Expr, Vec<Stmt>, Vec<Stmt>),
     While(Expr, Vec<Stmt>),
     For(Name, Call, Vec<Stmt>),
+    Scope(usize, Vec<Stmt>),
+    Try(Vec<Stmt>, Vec<Stmt>),
     Return(Option<Expr>),
     Yield(usize, Expr),
     Expr(Expr),
@@ -222,6 +224,14 @@ impl<'a> Parser<'a> {
         }
         if self.accept("while") {
             return Ok(Stmt::While(self.expr()?, self.block()?));
+        }
+        if self.accept("scope") {
+            return Ok(Stmt::Scope(first.at, self.block()?));
+        }
+        if self.accept("try") {
+            let body = self.block()?;
+            self.expect("finally", "after the block of `try`")?;
+            return Ok(Stmt::Try(body, self.block()?));
         }
         if self.accept("for") {
             let item = self.name("the name of the loop's variable")?;

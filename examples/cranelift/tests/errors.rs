@@ -42,6 +42,8 @@ fn syntax() {
     refused("syn7", "let x = 1;", 1, "expected `fn`, `async fn` or `async iter`, found `let`");
     refused("syn8", "fn f() { for x of y() { } }", 16, "expected `in` after the loop's variable, found `of`");
     refused("syn9", "async f() { }", 7, "expected `fn` or `iter` after `async`, found `f`");
+    refused("syn12", "fn f() { try { } }", 18, "expected `finally` after the block of `try`, found `}`");
+    refused("syn13", "fn f() { scope { } }", 10, "`scope` is not allowed in a plain `fn`");
     let ran = run_text("syn10", "fn f() {\n\tlet x = 1;\n", &[]);
     assert_eq!(ran.err, "syn10.zy:3:1: expected `}` at the end of the block, found the end of the file\n    \n    ^\n");
     let ran = run_text("syn11", "fn f() {\n\tx = é;\n}", &[]);

@@ -16,7 +16,7 @@ fn names() -> Vec<String> {
 #[test]
 fn outputs() {
     let names = names();
-    assert_eq!(names.len(), 8);
+    assert_eq!(names.len(), 9);
     for name in names {
         let expected = std::fs::read_to_string(samples().join(name.clone() + ".out")).expect("an output");
         let file = name + ".zy";
@@ -76,7 +76,7 @@ fn backends() {
             );
             continue;
         }
-        for name in ["readme", "closure", "race", "pipeline", "channel", "tasks"] {
+        for name in ["readme", "closure", "race", "pipeline", "channel", "tasks", "scope"] {
             let expected = std::fs::read_to_string(samples().join(format!("{name}.out"))).expect("an output");
             let ran = run_file(&samples(), &format!("{name}.zy"), &["--backend", backend]);
             assert_eq!((ran.code, ran.out, ran.err.as_str()), (0, expected, ""), "{name} on {backend}");

@@ -97,6 +97,16 @@ impl<'a> World<'a> {
                 let holds = self.expr(condition, frame)? != 0;
                 self.block(if holds { then } else { otherwise }, frame, to)?;
             }
+            Stmt::Scope(body) => return self.block(body, frame, to),
+            Stmt::Try(body, finally) => {
+                let mut to = to;
+                let end = self.block(body, frame, to.as_mut().map(|consumer| &mut **consumer as Consumer<'_, 'a>));
+                if let Err(Stop::Useless) = end {
+                    return end;
+                }
+                self.block(finally, frame, to)?;
+                return end;
+            }
             Stmt::Repeat(counter, count, body) => {
                 let mut to = to;
                 for round in 1..=*count {

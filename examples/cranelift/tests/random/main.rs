@@ -104,8 +104,12 @@ fn leave_out(body: &mut Vec<Stmt>, count: &mut usize) -> bool {
         }
         *count -= 1;
         let done = match &mut body[index] {
-            Stmt::If(_, then, otherwise) => leave_out(then, count) || leave_out(otherwise, count),
-            Stmt::Repeat(.., body) | Stmt::For(.., body) | Stmt::Closure(.., body) => leave_out(body, count),
+            Stmt::If(_, then, otherwise) | Stmt::Try(then, otherwise) => {
+                leave_out(then, count) || leave_out(otherwise, count)
+            }
+            Stmt::Scope(body) | Stmt::Repeat(.., body) | Stmt::For(.., body) | Stmt::Closure(.., body) => {
+                leave_out(body, count)
+            }
             _ => false,
         };
         if done {

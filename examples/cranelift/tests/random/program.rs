@@ -42,6 +42,8 @@ pub enum Stmt {
     /// The name gets a number made of those that a task sends: from the value on, so many, through a channel of that
     /// capacity.
     Receive(String, Expr, i64, i64),
+    Scope(Vec<Stmt>),
+    Try(Vec<Stmt>, Vec<Stmt>),
 }
 
 #[derive(Clone)]
@@ -89,6 +91,9 @@ struct Maker<'a> {
     is_quiet: bool,
     waits: bool,
     recurs: bool,
+    /// Inside a `try`, or what follows its `finally`. An iterator that is dropped there runs no `finally`, and so
+    /// nothing is yielded there.
+    in_try: bool,
     params: [String; 2],
     scopes: Vec<Scope>,
 }
@@ -117,6 +122,7 @@ pub fn make(random: &mut Random) -> Program {
         is_quiet: false,
         waits: true,
         recurs: false,
+        in_try: false,
         params,
         scopes,
     };
@@ -204,7 +210,7 @@ impl Maker<'_> {
 
     fn stmt(&mut self, depth: usize) -> Stmt {
         let waits = self.waits;
-        match self.random.below(20) {
+        match self.random.below(24) {
             0..=2 => return self.declare(),
             3..=6 => {
                 let name = self.pick(|scope| &scope.set).expect("a parameter");
@@ -229,16 +235,31 @@ impl Maker<'_> {
                     return Stmt::For(item, callee, args, body);
                 }
             }
-            16 if self.is_iter && waits => return Stmt::Yield(self.expr(2)),
+            16 if self.is_iter && waits && !self.in_try => return Stmt::Yield(self.expr(2)),
             17 if self.closures && waits && depth > 1 => return self.closure(depth),
             18 if waits => return self.task(),
             19 if waits && self.random.one_in(3) => {
                 let (from, count, capacity) = (self.expr(1), 1 + self.random.below(5), 1 + self.random.below(3));
                 return Stmt::Receive(self.variable('r'), from, count as i64, capacity as i64);
             }
+            20 if waits && depth > 0 => return Stmt::Scope(self.block(4, depth - 1)),
+            21 if depth > 0 => return self.try_finally(depth),
+            22 if !self.is_iter => {
+                let (condition, value) = (self.expr(2), self.expr(2));
+                return Stmt::If(condition, vec![Stmt::Return(value)], Vec::new());
+            }
             _ => {}
         }
         self.declare()
+    }
+
+    fn try_finally(&mut self, depth: usize) -> Stmt {
+        let in_try = std::mem::replace(&mut self.in_try, true);
+        let body = self.block(4, depth - 1);
+        // A `return` in a `finally` ends the function with its value, in the text without awaits too.
+        let finally = self.block(3, depth - 1);
+        self.in_try = in_try;
+        Stmt::Try(body, finally)
     }
 
     /// Half of the loops wait for nothing.
@@ -393,6 +414,18 @@ impl<'a> Writer<'a> {
                 let _ =
                     writeln!(self.text, "let {counter} = 0;\nwhile {counter} < {count} {{\n{counter} = {counter} + 1;");
                 self.block(body);
+                "}".into()
+            }
+            Stmt::Scope(body) => {
+                self.text += if self.plain { "if 1 {\n" } else { "scope {\n" };
+                self.block(body);
+                "}".into()
+            }
+            Stmt::Try(body, finally) => {
+                self.text += "try {\n";
+                self.block(body);
+                self.text += "} finally {\n";
+                self.block(finally);
                 "}".into()
             }
             Stmt::For(item, callee, args, body) if self.plain => return self.write_out(item, *callee, args, body),
