@@ -54,6 +54,17 @@
 
 namespace sys {
 
+// Linux rounds up what is left when a signal interrupts a sleep. A sleep that goes on for what is left never ends where
+// signals come faster than that.
+inline void sleep_for(std::chrono::nanoseconds time) {
+    auto end = std::chrono::steady_clock::now() + time;
+    while (time.count() > 0) {
+        timespec left{time_t(time.count() / 1'000'000'000), long(time.count() % 1'000'000'000)};
+        nanosleep(&left, nullptr);
+        time = end - std::chrono::steady_clock::now();
+    }
+}
+
 constexpr bool has_files = true;
 constexpr bool has_sockets = true;
 constexpr bool has_pipes = true;

@@ -18,6 +18,5 @@ using ThreadId = std::thread::id;
 
 inline ThreadId this_thread_id() { return std::this_thread::get_id(); }
 inline void yield() { std::this_thread::yield(); }
-inline void sleep_for(std::chrono::nanoseconds time) { std::this_thread::sleep_for(time); }
 
 } // namespace sys

@@ -33,6 +33,8 @@
 
 namespace sys {
 
+inline void sleep_for(std::chrono::nanoseconds time) { std::this_thread::sleep_for(time); }
+
 constexpr bool has_files = true;
 constexpr bool has_sockets = true;
 constexpr bool has_pipes = false;
