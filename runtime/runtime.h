@@ -217,6 +217,7 @@ inline Answer answer_at_once(zyntax_op *op_id, const Waker *waker, int64_t *resu
 
 // Ends a call of an await point with a result. `result` may be null.
 inline PollStatus complete(zyntax_op *op_id, int64_t *result, int64_t value) {
+    assert(op_id);
     if (Runtime *polling = driven()) polling->awaits_left--;
     *op_id = 0;
     if (result) *result = value;
