@@ -14,7 +14,7 @@ enum : uint32_t {
 struct Task {
     FutureState state;
     PollFn poll;
-    Task *link; // of a live task: who joins it; else: the next free one
+    Task *link; // of a live task: its joiner; else: the next free task
     uint32_t generation;
     uint32_t bits;
 };

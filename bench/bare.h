@@ -1,6 +1,6 @@
-// The floor under the task workloads: the least that a program of its own would do for the same work. One loop a
-// process, one thread, a ring of pointers, task records on a free list, a wake behind a function pointer. No handles
-// that outlive, no I/O, no timers, no errors.
+// The floor of the task workloads: the least work of a program without a library. One loop in a process, one thread, a
+// ring of pointers, task records on a free list, a wake behind a function pointer. No handles that outlive their
+// object, no I/O, no timers, no errors.
 #pragma once
 
 #include "zyntax_async_runtime.h"

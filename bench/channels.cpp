@@ -5,7 +5,7 @@ namespace bench {
 
 namespace {
 
-// A ring of items between two bare tasks: who finds it full or empty leaves a waker.
+// A ring of items between two bare tasks: a task that finds it full or empty leaves a waker.
 class BareChannel {
 public:
     explicit BareChannel(size_t capacity) : items(capacity) {}

@@ -1,4 +1,4 @@
-// TCP echo: the server is measured, in this thread; the load comes from a child process, the same for both servers.
+// TCP echo. The measured server runs in this thread. A child process makes the load, the same for both servers.
 #include "executors.h"
 #include "linux.h"
 
@@ -16,7 +16,7 @@ namespace bench {
 namespace {
 
 constexpr size_t message_bytes = 64;
-constexpr size_t buffer_bytes = 256; // longer than a message, so that a short read says that no more is there
+constexpr size_t buffer_bytes = 256; // longer than a message: a short read means an empty buffer
 
 sockaddr_in loopback(uint16_t port) {
     sockaddr_in address{};
@@ -323,7 +323,7 @@ public:
     explicit Echo(size_t count) : connections(count) {}
 
     Measurement run(uint64_t ops) override {
-        Client client(connections, ops); // before there is a server whose descriptors it would inherit
+        Client client(connections, ops); // before the server, whose descriptors it would inherit
         Server server(connections);
         client.connect_to(server.port());
         Window window = server.serve(client);

@@ -1,4 +1,4 @@
-// One interface over the runtime and the bare loop, so that a task workload is written once and is the same on both.
+// One interface over the runtime and the bare loop: a task workload is written once and is the same on both.
 #pragma once
 
 #include "bare.h"

@@ -1,4 +1,4 @@
-// What every workload shares: a side to measure, clocks, a place to run, and the run of alternating pairs.
+// Shared by the workloads: a side to measure, clocks, a place to run, and the run of alternating pairs.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,7 @@ namespace bench {
 namespace {
 
 constexpr size_t message_bytes = 64;
-constexpr size_t buffer_bytes = 256; // longer than a message, so that a short read says that no more is there
+constexpr size_t buffer_bytes = 256; // longer than a message: a short read means an empty buffer
 
 struct SocketPair {
     Fd ends[2];

@@ -1,4 +1,4 @@
-// A runtime's beginning and end.
+// The creation and the destruction of a runtime.
 #include "linux.h"
 #include "zyntax_async_runtime.h"
 

@@ -1,4 +1,4 @@
-// What the floors that call Linux share.
+// Shared by the floors that call Linux.
 #pragma once
 
 #include "harness.h"

@@ -1,4 +1,4 @@
-// Resident memory a parked task, in a process of its own.
+// Resident memory of a parked task, in a process of its own.
 #include "executors.h"
 #include "linux.h"
 

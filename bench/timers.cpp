@@ -1,4 +1,5 @@
-// Timers: a million put in and taken out, and a hundred thousand that fire, on a clock that only moves when told.
+// Timers: a million that are inserted and cancelled, and a hundred thousand that fire, on a clock that the benchmark
+// moves.
 #include "executors.h"
 
 #include <algorithm>

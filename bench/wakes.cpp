@@ -1,4 +1,4 @@
-// Waking from another thread: a loop that is busy, where no system call is due, and one that sleeps in the kernel.
+// Wakes from another thread: of a busy loop, which need no system call, and of a loop that sleeps in the kernel.
 #include "executors.h"
 #include "linux.h"
 

@@ -217,6 +217,6 @@ int main(int argc, char **argv) {
     if (error == 0) error = zyntax_runtime_block_on(runtime, interrupt);
     if (error == 0) printf("interrupted after %d connections\n", server.connections);
     else fprintf(stderr, "echo_server: %s\n", zyntax_strerror(error));
-    zyntax_runtime_destroy(runtime); /* drops the tasks: no more connections, and those that are open are closed */
+    zyntax_runtime_destroy(runtime); /* drops the tasks: no more connections, and open ones are closed */
     return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -7,7 +7,7 @@
  * end, and their ends are awaited all the same: no process is left behind. Should the program leave earlier, the
  * runtime's end is theirs (ZYNTAX_PROCESS_KILL_WITH_RUNTIME).
  *
- *     process_pipeline  runs three pipelines: one that ends, one that is too slow, one that is interrupted
+ *     process_pipeline  runs three pipelines: the first ends, the second is too slow, the third is interrupted
  *
  * Output:
  *     APPLE

@@ -738,7 +738,7 @@ ZYNTAX_API zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const
  *  - Polling a promise that was freed is ZYNTAX_ESTALE: through the pointer until 64 more have been freed and a new one
  *    may have its place; with a copy of the two words for ever. So is a poll outside its task.
  *  - A poll of a promise from within its own poll (code under a limit polls that limit) is ZYNTAX_EDEADLK.
- *    No promise is freed during its own poll, whatever the code that it polls does.
+ *    No promise is freed during its own poll, not even by the code that it polls.
  *  - They never return NULL. On failure the promise fails: with ZYNTAX_EPERM outside a promise task, ZYNTAX_ENOMEM, or
  *    ZYNTAX_EINVAL for a forbidden NULL or count. It belongs to no task, is never freed, and fails again at each poll.
  *  - Buffers and items, except those that are copied, must live until the value has come.
@@ -1290,8 +1290,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_process_wait(zyntax_process *process) 
  * order in which they were made, one after the other. A read at the position that is cancelled moves the position back,
  * so that the next read finds the bytes. So does one whose task, once woken, is polled without calling again; such a
  * call then begins anew. Operations at offsets run in parallel and leave the position alone. A file that appends writes
- * every time at its end, whatever the offset, in one call of the system: on a local file system the bytes of two writes
- * never mix.
+ * every time at its end, and ignores the offset. Each write is one system call: on a local file system the bytes of two
+ * writes never mix.
  *
  * A pollable descriptor (a pipe, FIFO, terminal, socket) waits by readiness, as with zyntax_io_open: reads and writes
  * are those of zyntax_io_read and _write, which need `buf` in each call. It takes no offset (ZYNTAX_ESPIPE), has size
@@ -1417,7 +1417,7 @@ ZYNTAX_API PollStatus zyntax_scope_next(zyntax_scope *scope, zyntax_op *op, Wake
 ZYNTAX_API PollStatus zyntax_scope_join(zyntax_scope *scope, zyntax_op *op, Waker *waker,
                                         int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Cancels every task of the scope, as zyntax_task_cancel. [any] When it has returned, in whatever thread, no later
+/* Cancels every task of the scope, as zyntax_task_cancel. [any] When it has returned, in any thread, no later
  * spawn succeeds, and no task of the scope is polled again, except for a poll in progress. Scopes that these tasks made
  * are not cancelled: the tasks' drop functions destroy them.
  * Returns 0, also for a cancelled scope, or ZYNTAX_ESTALE. Since 0.3. */

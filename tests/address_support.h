@@ -1,4 +1,4 @@
-// What the tests of zyntax_address share.
+// Shared by the tests of zyntax_address.
 #pragma once
 
 #include "support.h"

@@ -1,4 +1,4 @@
-// The system's own functions agree about the text of addresses.
+// zyntax_address_parse and zyntax_address_format agree with the system's own functions.
 #include "address_support.h"
 #include "io_support.h"
 

@@ -1,5 +1,5 @@
-// One poll has a bound: after so many await points that were ready at once, the next one wakes the task and begins
-// nothing, so that timers, I/O and other tasks go on.
+// The await budget bounds one poll. After that many await points that were ready at once, the next one wakes the task
+// and begins nothing. Timers, I/O and other tasks go on.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"
@@ -234,7 +234,7 @@ TEST_CASE("a_flood_lets_a_timer_through_within_nine_polls") {
     flood.on_poll = [](Waker *) { return POLL_READY; };
 }
 
-// A maker copies its arguments in the call, whatever is left of the budget.
+// A maker copies its arguments in the call, also without a budget.
 TEST_CASE("a_promise_that_is_made_in_a_spent_poll_has_copied_its_arguments") {
     Runtime rt;
     zyntax_channel *channel = channel_of(rt, 1);

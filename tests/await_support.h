@@ -1,4 +1,4 @@
-// What the tests of operations share: tasks that await one, and threads that are held back.
+// Shared by the tests of operations: tasks that await one operation, and threads that are held back.
 #pragma once
 
 #include "support.h"

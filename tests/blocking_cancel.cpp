@@ -1,4 +1,4 @@
-// A job that nobody waits for any more: it does not begin, or it ends unheard and harms nobody.
+// A job whose waiting task has given up does not begin, or its result is discarded.
 #include "blocking_support.h"
 
 #include <deque>

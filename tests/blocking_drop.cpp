@@ -1,4 +1,4 @@
-// A job's drop function is called once for each job that was begun, by the loop, and for no other.
+// The loop calls a job's drop function exactly once for each job that was begun.
 #include "blocking_support.h"
 #include "host_support.h"
 
@@ -210,7 +210,7 @@ TEST_CASE("destroying_the_runtime_drops_every_job_once") {
         zyntax_op done = 0, queued = 0;
         int64_t result = 0;
         Waker waker = host.handle();
-        // A host's job that has run, and that nobody takes.
+        // A host's job that has run, and whose result is not taken.
         CHECK(zyntax_blocking_with(rt, &done, run_owned, drop_owned, &owned[2], 0, &waker, &result) == POLL_PENDING);
         CHECK(rt.drive_until([&] { return host.wakes == 1; }));
         CHECK(owned[2].drops == 0);

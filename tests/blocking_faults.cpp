@@ -1,4 +1,4 @@
-// What a job's own fault raises is the host's: its handlers are called in the pool's threads.
+// A fault in a job belongs to the host: the host's signal handlers run in the pool's threads.
 #include "blocking_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// A job in the blocking pool holds nobody up, and waiting for it costs nothing.
+// A job in the blocking pool delays no other work, and waiting for a job costs no CPU.
 #include "blocking_support.h"
 
 using namespace support;

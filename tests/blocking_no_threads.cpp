@@ -1,4 +1,4 @@
-// When the system has no thread to give, a blocking call says so and the runtime goes on.
+// Without a thread of the system a blocking call returns its error, and the runtime goes on.
 #include "blocking_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// zyntax_blocking: what goes into a job, what comes back, and where it runs.
+// zyntax_blocking: the input of a job, its output, and its thread.
 #include "blocking_support.h"
 
 #include <deque>

@@ -1,5 +1,5 @@
-// The signals that a job's thread blocks, which a process that the job starts inherits: those that end or stop a
-// process, or tell it of its children and timers, reach it.
+// The signals that a job's thread blocks. A process that the job starts inherits this mask. Signals that end or stop a
+// process, or that report children and timers, are not blocked.
 #include "blocking_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// What the tests of the blocking pool share.
+// Shared by the tests of the blocking pool.
 #pragma once
 
 #include "io_support.h"

@@ -1,4 +1,4 @@
-// What the channel functions say to arguments that cannot be right.
+// Channel functions with invalid arguments.
 #include "channel_support.h"
 
 using namespace support;

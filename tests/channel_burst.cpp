@@ -1,4 +1,4 @@
-// What an operation costs does not grow with how many others wait: bursts of thousands in one poll.
+// The cost of an operation does not grow with the number of waiters: bursts of thousands in one poll.
 #include "channel_support.h"
 #include "host_support.h"
 #include "steps_support.h"

@@ -1,4 +1,4 @@
-// A task that gives up on a channel takes nobody's wake-up and nobody's item with it.
+// A task that gives up on a channel takes no item and no wake-up of another task with it.
 #include "channel_support.h"
 
 using namespace support;
@@ -265,7 +265,7 @@ TEST_CASE("cancelling_at_random_loses_no_item_and_no_wake") {
         else if (random(3) == 0) task->cancel();
         if (random(2) == 0) zyntax_runtime_turn(rt, 0);
     }
-    // Whoever is left must get on: receivers until nothing is queued, then the rest hears of the end.
+    // The remaining tasks go on: receivers until the queue is empty, and then all get the end.
     settle(rt);
     CHECK(zyntax_channel_close(channel) == 0);
     CHECK(rt.drain());

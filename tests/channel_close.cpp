@@ -1,4 +1,4 @@
-// zyntax_channel_close and zyntax_channel_destroy: what senders and receivers are told, and what becomes of the items.
+// zyntax_channel_close and zyntax_channel_destroy: the results of senders and receivers, and the remaining items.
 #include "channel_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// Channels hand over every item once and in order, and waiters come first in, first out.
+// A channel delivers each item once and in order. Waiters are served first in, first out.
 #include "channel_support.h"
 
 #include <deque>
@@ -236,7 +236,7 @@ TEST_CASE("items_of_no_size_are_counted_signals") {
 
 namespace {
 
-// An async iterator as compiled code has it, over whatever `next` reads.
+// An async iterator as compiled code has it, over the items of `next`.
 struct Stream {
     zyntax_channel *channel;
     zyntax_op op;

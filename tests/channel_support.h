@@ -1,4 +1,4 @@
-// What the channel tests share.
+// Shared by the tests of channels.
 #pragma once
 
 #include "await_support.h"

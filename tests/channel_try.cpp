@@ -1,4 +1,4 @@
-// Sends and receives that do not wait: they take what is there and reserved for no one, and never overtake.
+// Sends and receives that do not wait. They take unreserved items and room, and never overtake a waiter.
 #include "channel_support.h"
 #include "host_support.h"
 

@@ -1,5 +1,5 @@
-// First come, first served: what somebody was notified of and does not take is the next one's at once. Not the loop's
-// sleep brings that about, and nobody who comes later is quicker.
+// First come, first served. A turn that its task does not use passes to the next waiter at once. This needs no sleep of
+// the loop, and no later caller overtakes.
 #include "channel_support.h"
 #include "host_support.h"
 

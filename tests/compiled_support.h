@@ -1,6 +1,6 @@
-// Compiled code of Zyntax, modelled: a state machine of 8-byte slots behind a promise of 16 bytes. What it awaits
-// returns a promise, which it polls on every poll of its own until that is not 0; then it saves the value, forgets the
-// promise and returns 0 for "advanced". Nothing is freed by it, and it has no waker, no op and no runtime.
+// A model of Zyntax's compiled code: a state machine of 8-byte slots behind a promise of 16 bytes. An awaited call
+// returns a promise, which the code polls on each of its polls until the result is not 0. Then the code saves the
+// value, forgets the promise and returns 0 for "advanced". It frees nothing, and has no waker, no op and no runtime.
 #pragma once
 
 #include "await_support.h"

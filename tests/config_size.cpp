@@ -1,4 +1,4 @@
-// The size of a structure says which members a program knows: it ends with one of them, or behind all that there are.
+// The size of a structure says which members a program knows. It ends at a member's end, or beyond all members.
 #include "support.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// What unrelated work may not cost: instructions are counted, with little of it and with much. The library's own checks
-// in debug builds recount everything, so that there is nothing to measure.
+// The cost of an operation does not grow with unrelated work: instructions are counted with little and with much of it.
+// Debug builds are left out, because their checks recount everything.
 #include "channel_support.h"
 #include "host_support.h"
 #include "io_support.h"

@@ -1,5 +1,5 @@
-// What user code still runs while a runtime is destroyed: drops, posted functions and hosts' wakers, each of which may
-// call everything, and gets nothing any more that somebody would have to close.
+// User code that runs while a runtime is destroyed: drops, posted functions and hosts' wakers. Each may call every
+// function, and receives nothing that it would have to close.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"

@@ -1,6 +1,6 @@
-// A thread is preempted in the system call that ends its last act on a runtime, and the runtime is destroyed meanwhile,
-// as its loop has seen what the thread did: not a byte goes into the descriptor that has the number now. An executable
-// of its own, as its `write` dozes to make the preemption certain.
+// A thread is preempted in the last system call of its last call on a runtime. Meanwhile the loop sees the thread's
+// work, and the runtime is destroyed. Nothing is written to the descriptor that has the number now. An executable of
+// its own, because its `write` sleeps to force the preemption.
 #include "blocking_support.h"
 
 #include <sched.h>

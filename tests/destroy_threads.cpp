@@ -1,5 +1,5 @@
-// A runtime is destroyed while other threads are in the last call they make on it: what they did has been seen, what
-// they still touch must be there.
+// A runtime is destroyed while other threads are in their last call on it. Their work has been seen, and the memory
+// that they still touch is valid.
 #include "blocking_support.h"
 #include "channel_support.h"
 

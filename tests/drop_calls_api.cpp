@@ -1,4 +1,4 @@
-// A drop may call every function of the API but those that drive or destroy, however the task ended.
+// A drop function may call every function of the API except those that drive or destroy, however the task ended.
 #include "support.h"
 
 using namespace support;
@@ -40,7 +40,7 @@ struct Caller {
         CHECK(zyntax_select(&own, 1, &op, &parked_waker, &result) == POLL_READY);
         CHECK(zyntax_sleep(rt, &op, 0, &parked_waker) == POLL_READY);
         if (zyntax_sleep(rt, &op, 3'600'000 * ms, &parked_waker) == POLL_PENDING) zyntax_op_cancel(&op);
-        zyntax_sleep(rt, &op, ms, &parked_waker); // and one that is forgotten
+        zyntax_sleep(rt, &op, ms, &parked_waker); // and a forgotten operation
         op = 0;
     }
     void the_rest() {

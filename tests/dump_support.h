@@ -1,4 +1,4 @@
-// What the tests of zyntax_runtime_dump share.
+// Shared by the tests of zyntax_runtime_dump.
 #pragma once
 
 #include "await_support.h"

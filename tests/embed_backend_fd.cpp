@@ -1,4 +1,4 @@
-// Embedding in a host's loop: the descriptor is readable exactly when a turn has work; -1 where there is none.
+// Embedding in a host's loop: the descriptor is readable exactly when a turn has work. It is -1 on systems without one.
 #include "channel_support.h"
 #include "host_support.h"
 #include "io_support.h"

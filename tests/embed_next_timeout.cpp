@@ -1,4 +1,4 @@
-// zyntax_runtime_next_timeout_ns: how long a host may sleep.
+// zyntax_runtime_next_timeout_ns: the longest time that a host may sleep.
 #include "await_support.h"
 
 using namespace support;

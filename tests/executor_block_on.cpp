@@ -1,4 +1,4 @@
-// block_on drives everything until one task has ended; run until none is left.
+// block_on drives all tasks until one task has ended. run drives until no task is left.
 #include "support.h"
 
 #include <vector>

@@ -1,4 +1,4 @@
-// Destroying a runtime drops every task exactly once, whatever it was doing, and always succeeds.
+// Destroying a runtime always succeeds, and drops each task exactly once, in every state of the task.
 #include "support.h"
 
 #include <vector>
@@ -176,7 +176,7 @@ TEST_CASE("owned_states_are_freed_by_destroy") {
         void *state = zyntax_state_alloc(rt, 200);
         REQUIRE(zyntax_runtime_spawn_with(rt, state, ends_at_once, nullptr, 200) != nullptr);
     }
-    REQUIRE(zyntax_state_alloc(rt, 300) != nullptr); // and one that nobody owns
+    REQUIRE(zyntax_state_alloc(rt, 300) != nullptr); // and a state without an owner
     rt.destroy();
     CHECK(heap.balanced());
 }

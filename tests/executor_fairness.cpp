@@ -1,4 +1,4 @@
-// Nobody starves: not the tasks behind busy tasks, not I/O, not timers, not posted calls, not remote wakes.
+// Nothing starves: neither the tasks behind busy tasks, nor I/O, timers, posted calls and remote wakes.
 #include "support.h"
 
 #include <algorithm>

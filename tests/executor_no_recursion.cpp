@@ -1,4 +1,4 @@
-// However long a chain of tasks that set each other off, the stack stays flat.
+// The stack does not grow with the length of a chain of tasks that wake each other.
 #include "support.h"
 
 #include <vector>

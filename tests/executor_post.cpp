@@ -1,4 +1,4 @@
-// Posted calls run once each, in order, on the runtime's thread and outside any poll.
+// Posted calls run once each, in order, on the runtime's thread and outside polls.
 #include "support.h"
 
 #include <vector>

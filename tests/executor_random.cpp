@@ -1,5 +1,5 @@
-// Everything at once, at random: tasks that spawn, sleep, join, select, wake, cancel and end, under fixed seeds.
-// Whatever happens, each state is dropped exactly once, nothing is polled after its end, and all memory goes back.
+// Random programs with fixed seeds: tasks that spawn, sleep, join, select, wake, cancel and end. Each state is dropped
+// exactly once, no ended task is polled, and all memory is given back.
 #include "support.h"
 
 #include <random>
@@ -69,7 +69,7 @@ class World {
         after_end += self.drops;
         if (chance(4)) wakers.push_back(*waker);
         if (await(self, waker) == POLL_PENDING && !chance(16)) return POLL_PENDING;
-        zyntax_op_cancel(&self.op); // for those who lost patience
+        zyntax_op_cancel(&self.op); // in case it is still pending
         if (self.op != 0) bad_ops++;
         for (int i = 0; i < 2; i++) {
             if (chance(6) && actors.size() < 3000) spawn();
@@ -98,7 +98,7 @@ public:
         actor.handle = zyntax_runtime_spawn_with(rt, &actor, poll, drop, 0);
         refused += actor.handle == nullptr && actor.drops == 0;
     }
-    // Turns, lets time pass, and compares what the runtime counts with what is true.
+    // Turns, lets time pass, and compares the runtime's counts with the model.
     bool live(int turns) {
         for (int i = 0; i < turns; i++) {
             zyntax_runtime_turn(rt, 0);

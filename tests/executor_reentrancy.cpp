@@ -1,4 +1,4 @@
-// A runtime is not driven from inside itself; another runtime may be.
+// A runtime cannot be driven from inside itself. Another runtime can.
 #include "channel_support.h"
 #include "host_support.h"
 

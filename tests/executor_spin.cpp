@@ -1,4 +1,4 @@
-// config.spin_us: looking for work for a while before sleeping misses nothing, neither threads nor timers.
+// config.spin_us: a loop that spins before it sleeps misses neither wakes of threads nor timers.
 #include "support.h"
 
 #include <ctime>

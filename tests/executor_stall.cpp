@@ -1,4 +1,4 @@
-// ZYNTAX_DETECT_STALL: tasks that nothing can ever wake end run and block_on, and only those do.
+// ZYNTAX_DETECT_STALL: run and block_on end when all tasks that are left can never be woken, and only then.
 #include "channel_support.h"
 #include "host_support.h"
 

@@ -1,4 +1,4 @@
-// zyntax_runtime_stop ends the call that drives, or the next one, and nothing else.
+// zyntax_runtime_stop ends the call that drives, or the next one, and no other.
 #include "support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// What a wake causes: exactly one poll, never more, never less, never inline, never after the end.
+// A wake causes exactly one poll. The poll never runs inside the wake, and never after the task's end.
 #include "support.h"
 
 using namespace support;

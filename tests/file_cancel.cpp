@@ -1,4 +1,4 @@
-// Operations of files that end before their result is taken: cancelled, forgotten, closed; and hosts that wait.
+// Operations of files that end before their result is taken: by a cancel, a forgotten op, a close. And hosts that wait.
 #include "file_support.h"
 #include "host_support.h"
 

@@ -1,5 +1,5 @@
-// Operations that are running in a thread when their caller is cancelled, their file closed, given back, or its runtime
-// destroyed. An executable of its own, as its system calls on files wait until the test lets them go.
+// Operations that run in a thread while their caller is cancelled, or their file is closed or detached, or their
+// runtime is destroyed. An executable of its own, because its system calls on files wait for a permit of the test.
 #include "file_support.h"
 
 #include <sys/syscall.h>

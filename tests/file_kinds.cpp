@@ -1,4 +1,4 @@
-// Files of every kind on Unix: pipes, FIFOs, terminals, sockets, devices, /proc; and what the system limits.
+// Files of every kind on Unix: pipes, FIFOs, terminals, sockets, devices, /proc. And the limits of the system.
 #include "file_support.h"
 
 #include <sys/stat.h>

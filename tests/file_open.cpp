@@ -1,4 +1,4 @@
-// zyntax_file_open: its flags, its errors, and opens that nobody takes.
+// zyntax_file_open: flags, errors, and opened files that no task takes.
 #include "file_support.h"
 
 using namespace support;

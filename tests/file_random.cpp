@@ -1,5 +1,5 @@
-// Tasks at random on files whose system calls fail at random: they are interrupted, short, late, or an error. An
-// executable of its own, as these calls are its own. A model beside it knows which bytes must be where.
+// Random tasks on files whose system calls are interrupted, short, late or failing at random. A model knows the right
+// bytes. An executable of its own, because it replaces these calls.
 #include "file_support.h"
 
 #include <sys/syscall.h>

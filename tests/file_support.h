@@ -1,4 +1,4 @@
-// What the tests of files share: names in a folder of their own, and the operations.
+// Shared by the tests of files: names in a folder of their own, and the operations.
 #pragma once
 
 #include "blocking_support.h"

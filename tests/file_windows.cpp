@@ -1,4 +1,4 @@
-// Files from Windows' own handles: pipes and consoles have no position, and are read by threads.
+// Files from handles of Windows: pipes and consoles have no position, and threads read them.
 #include "file_support.h"
 
 #include <windows.h>

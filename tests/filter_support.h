@@ -1,4 +1,4 @@
-// A sandbox for tests: a process that is refused a system call, as by a filter or an older kernel. Only Linux has it.
+// A sandbox for tests: a process to which a system call is refused, as by a filter or an older kernel. Linux only.
 #pragma once
 
 #include "support.h"

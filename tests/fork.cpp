@@ -1,4 +1,4 @@
-// After a fork the child may destroy its copy of a runtime, which takes nothing from the parent, and make its own.
+// After a fork the child may destroy its copy of a runtime, and may create its own. This takes nothing from the parent.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"
@@ -55,7 +55,7 @@ struct Parent {
         running = std::make_unique<Await>(rt, blocking(rt, Held::job, &held, 0));
         CHECK(rt.drive_until([&] { return held.begun == 1; }));
     }
-    // In the child: destroys the copy, which calls nobody and is no memory's end.
+    // In the child: destroys the copy. This calls no user code and frees no memory of the parent.
     int destroy_copy() {
         std::vector<bool> blocking_before;
         for (zyntax_io *io : ios) blocking_before.push_back(is_blocking(Descriptor(zyntax_io_fd(io))));
@@ -68,7 +68,7 @@ struct Parent {
         for (size_t i = 0; i < fds.size(); i++) EXPECT_IN_CHILD(is_blocking(fds[i]) == blocking_before[i], 3);
         return 0;
     }
-    // As check_goes_on, where nobody hears of a CHECK.
+    // As check_goes_on, in a process without doctest.
     bool still_reads() {
         for (Pair &pair : pairs) put(pair.far, "x");
         return rt.drive_until(

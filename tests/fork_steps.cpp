@@ -1,4 +1,4 @@
-// A fork by another thread may come at any step of the thread that drives a runtime; the child can destroy its copy.
+// Another thread may fork at each step of the thread that drives a runtime. The child can destroy its copy.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"
@@ -126,7 +126,7 @@ public:
     Runtime rt{heap.config()};
 
     static constexpr int steps = 630;
-    // Steps in which something is used again, and those that have other threads.
+    // Steps that reuse memory, and steps with other threads.
     static constexpr int reuses_begin = 570, reuses_end = 574, threads_begin = 620;
 
     void take_step(int step) {
@@ -139,7 +139,7 @@ public:
         if (step < threads_begin) return post();
         return run_job();
     }
-    // What the child does. One block may be lost: the one that was on its way when the fork came.
+    // The child's part. One block may be lost: the block in transit during the fork.
     int destroy_copy() {
         heap.on_step = nullptr;
         rt.destroy();
@@ -160,7 +160,7 @@ private:
         readers_.emplace_back(rt, reading(adopt(rt, pair.near), &byte_, 1));
         zyntax_runtime_turn(rt, 0);
     }
-    // A channel gets the number of an I/O handle, and another descriptor that of the one that is closed with it.
+    // A channel gets the number of an I/O handle, and a new descriptor the number of the closed one.
     void reuse_handle() {
         Pair pair = socket_pair();
         zyntax_io *io = adopt(rt, pair.near);

@@ -1,4 +1,4 @@
-// Tasks that each end when they are let, for what waits for several of them.
+// Tasks that end when the test permits it, for calls that wait for several tasks.
 #pragma once
 
 #include "support.h"

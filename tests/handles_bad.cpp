@@ -1,4 +1,4 @@
-// Null, stale, foreign, random and mixed-up arguments give the documented answer in every function, never a crash.
+// Null, stale, foreign, random and mixed-up arguments: every function gives the documented error and never crashes.
 #include "support.h"
 
 #include <vector>

@@ -1,5 +1,5 @@
-// Handles and ops that outlived their runtime are stale in whatever thread they are used, also while another thread
-// makes, drives and destroys runtimes that have the place of the one that is gone.
+// Handles and ops that outlived their runtime are stale in every thread, also while another thread creates, drives and
+// destroys runtimes in the same memory.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"
@@ -116,7 +116,7 @@ TEST_CASE("what_a_runtime_left_is_stale_beside_a_thread_that_drives_the_one_in_i
     Left left;
     std::atomic<bool> over{false}, runs{false};
     Thread other([&] {
-        Runtime rt; // in the place of the one that is gone, most likely
+        Runtime rt; // most likely in the memory of the old runtime
         Task busy{[&](Waker *waker) {
             runs = true;
             waker->wake(waker->data);

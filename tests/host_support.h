@@ -1,4 +1,4 @@
-// What the tests of hosts share: a host has wakers of its own, and calls await points outside any poll.
+// Shared by the tests of hosts: a host has wakers of its own, and calls await points outside polls.
 #pragma once
 
 #include "await_support.h"

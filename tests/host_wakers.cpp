@@ -1,5 +1,5 @@
-// A host's own waker is called by the loop and by nothing else, and never after its operation was cancelled or is over:
-// the host may have freed what it points to.
+// Only the loop calls a host's waker, and never after its operation was cancelled or has completed: the host may have
+// freed the waker's data.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"

@@ -1,4 +1,4 @@
-// zyntax_io_local and zyntax_io_peer: of TCP, datagrams, dual-stack sockets, Unix sockets, and other descriptors.
+// zyntax_io_local and zyntax_io_peer for TCP, datagrams, dual-stack sockets, Unix sockets and other descriptors.
 #include "address_support.h"
 #include "io_support.h"
 

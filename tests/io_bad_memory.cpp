@@ -1,4 +1,4 @@
-// Buffers that end where memory does. The kernel says so, or stops short before; nobody waits for what cannot come.
+// Buffers that reach beyond mapped memory. The kernel reports an error or transfers less, and no task waits for ever.
 #include "io_support.h"
 
 using namespace support;

@@ -1,5 +1,5 @@
-// A descriptor that was blocking when it was given is blocking again once its handle is gone, as others may have it,
-// too; one that was not stays as it was. Handles of one open file share the flag.
+// A descriptor that was blocking before its registration is blocking again after its handle has ended, because other
+// owners may use it. A non-blocking one stays so. Handles of one open file share the flag.
 #include "io_support.h"
 
 using namespace support;
@@ -175,7 +175,7 @@ TEST_CASE("another_open_file_of_the_same_terminal_is_left_alone") {
     CHECK_FALSE(is_blocking(other_apart));
 }
 
-// Who else has the socket may do as it likes.
+// Another owner of the socket may do anything with it.
 TEST_CASE("a_socket_that_a_stranger_makes_blocking_does_not_block_the_loop") {
     SKIP_WITHOUT_FLAGS;
     Runtime rt;

@@ -1,4 +1,4 @@
-// zyntax_io_close and zyntax_io_detach: waiters hear of it, handles go stale, and numbers may be used again.
+// zyntax_io_close and zyntax_io_detach: waiters get an error, handles become stale, and numbers may be reused.
 #include "io_support.h"
 
 using namespace support;
@@ -157,7 +157,7 @@ TEST_CASE("the_handles_of_a_destroyed_runtime_are_stale") {
 
 TEST_CASE("a_number_that_is_used_again_gets_no_event_of_its_former_owner") {
     Runtime rt;
-    // Both become readable in one batch; whoever is polled first replaces the other's descriptor.
+    // Both become readable in one batch; the task that is polled first replaces the other's descriptor.
     Pair pairs[2] = {socket_pair(), socket_pair()};
     Pair fresh = socket_pair();
     Fd replacement = std::move(fresh.near);

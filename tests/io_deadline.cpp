@@ -1,4 +1,5 @@
-// Deadlines of I/O handles: what would have to wait after them ends, whatever it is, and nothing else does.
+// Deadlines of I/O handles: every operation that would have to wait after the deadline ends, and no other operation
+// does.
 #include "host_support.h"
 #include "io_support.h"
 

@@ -1,4 +1,4 @@
-// zyntax_runtime_dump: which way a task waits for a descriptor.
+// zyntax_runtime_dump shows in which direction a task waits for a descriptor.
 #include "dump_support.h"
 #include "io_support.h"
 

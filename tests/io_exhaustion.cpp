@@ -1,4 +1,4 @@
-// When an allocation fails, the n-th or all from the n-th on: the documented error, nothing lost, nothing leaked.
+// Allocations that fail, the n-th or all from the n-th on: the documented error, nothing lost, nothing leaked.
 #include "channel_support.h"
 #include "udp_support.h"
 

@@ -1,4 +1,4 @@
-// Descriptors with high numbers work and cost no more memory than others.
+// Descriptors with high numbers work and need no more memory than others.
 #include "io_support.h"
 
 #include <deque>

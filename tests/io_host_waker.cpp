@@ -1,4 +1,4 @@
-// Operations take any waker, not only those of this library: combinators and hosts have their own.
+// Operations take every waker, not only those of this library: combinators and hosts have their own.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"

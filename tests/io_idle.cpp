@@ -1,4 +1,4 @@
-// A loop with nothing to do sleeps, whatever the descriptors that nobody waits on are up to.
+// A loop without work sleeps, even when descriptors without a waiter become ready.
 #include "io_support.h"
 
 #include <cstdlib>

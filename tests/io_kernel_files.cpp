@@ -1,4 +1,5 @@
-// What fstat calls a file and epoll may still watch, on Linux: zyntax_io_open takes what the poller takes, and no file.
+// Descriptors that fstat calls files and that epoll can watch, on Linux. zyntax_io_open takes what the poller takes,
+// and no regular file.
 #include "io_support.h"
 
 #include <linux/fuse.h>

@@ -1,5 +1,5 @@
-// Lengths beyond INT_MAX, where the system refuses them, as macOS does for pipes and terminals. An executable of its
-// own, as its `read` and `write` are such.
+// Lengths beyond INT_MAX on systems that refuse them, as macOS does for pipes and terminals. An executable of its own,
+// because it replaces `read` and `write`.
 #include "io_support.h"
 
 #include <climits>

@@ -1,4 +1,4 @@
-// Thousands of descriptors, all ready at once: each is served, and nobody starves.
+// Thousands of descriptors, all ready at once: each is served, and none starves.
 #include "io_support.h"
 
 #include <algorithm>
@@ -100,7 +100,7 @@ TEST_CASE("when_more_are_ready_than_one_wait_reports_the_others_come_next") {
     }
     settle(rt);
     for (int turns = 0; turns < 40; turns++) {
-        peers.send_to_all(); // whoever has just been served is ready again before the next wait
+        peers.send_to_all(); // each connection is ready again before the next wait
         zyntax_runtime_turn(rt, 0);
     }
     CHECK(*std::min_element(served.begin(), served.end()) >= 4);

@@ -1,4 +1,4 @@
-// Reads that the kernel ends early, at a line, a datagram or a mark in the stream: what is behind is read too.
+// Reads that the kernel ends early, at a line, a datagram or a mark in the stream. The data behind it is read, too.
 #include "io_support.h"
 
 #include <deque>

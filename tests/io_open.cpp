@@ -1,4 +1,4 @@
-// zyntax_io_open: what can be registered, what cannot, and that a refused descriptor is left as it was.
+// zyntax_io_open: descriptors that can be registered, and those that cannot. A refused descriptor does not change.
 #include "io_support.h"
 
 #include <climits>

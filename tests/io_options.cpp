@@ -1,4 +1,4 @@
-// zyntax_io_set: what the system then has, the range of each option, and sockets that lack it.
+// zyntax_io_set: the option's value in the system, the range of each option, and sockets without the option.
 #include "io_support.h"
 
 using namespace support;

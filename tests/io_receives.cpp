@@ -1,5 +1,5 @@
-// How often the kernel is asked for bytes: once a message, also where a read may end early. An executable of its own,
-// as its `recv` and `recvmsg` count.
+// The number of receive calls: one for each message, also where a read may end early. An executable of its own, because
+// its `recv` and `recvmsg` count.
 #include "io_support.h"
 
 #include <sys/syscall.h>

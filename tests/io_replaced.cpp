@@ -1,5 +1,5 @@
-// A descriptor that somebody else closed: its number may name another file by now. The handle that had it touches
-// neither that file nor the handle that has the number.
+// A descriptor that was closed behind the library: its number may name another file. The old handle touches neither
+// that file nor the handle that has the number now.
 #include "io_support.h"
 
 using namespace support;

@@ -1,5 +1,5 @@
-// An open file is shared: with other processes, which may change its flags, and with other runtimes, which may end. The
-// loop never waits in a call of the kernel because of them.
+// An open file is shared with other processes, which may change its flags, and with other runtimes, which may end. The
+// loop never blocks in a system call because of them.
 #include "io_support.h"
 
 using namespace support;

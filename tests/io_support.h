@@ -1,4 +1,4 @@
-// What the tests of real I/O share: raw peers, and tasks that read and write.
+// Shared by the tests of real I/O: raw peers, and tasks that read and write.
 #pragma once
 
 #include "await_support.h"

@@ -1,4 +1,4 @@
-// Datagrams: each read is one, and an error of the network does not end the socket.
+// Datagrams: each read returns one, and a network error does not end the socket.
 #include "io_support.h"
 
 using namespace support;
@@ -109,7 +109,7 @@ TEST_CASE("a_port_where_nobody_listens_is_an_error_once_and_then_the_socket_goes
     settle(rt);
     CHECK(again.alive());
     CHECK(rt.idle_waits() <= idle_budget);
-    Fd back(make_socket(AF_INET, SOCK_DGRAM)); // somebody takes the port after all
+    Fd back(make_socket(AF_INET, SOCK_DGRAM)); // another socket takes the port
     Address address = loopback(port), peer = loopback(mine);
     REQUIRE(bind(back, address.raw(), address.length) == 0);
     REQUIRE(sendto(back, "here", 4, 0, peer.raw(), peer.length) == 4);

@@ -1,4 +1,4 @@
-// Reads and writes of several slices: the bytes come in order, messages stay whole, and odd lists are no danger.
+// Reads and writes of several slices: the bytes come in order, messages stay whole, and unusual lists are safe.
 #include "host_support.h"
 #include "io_support.h"
 

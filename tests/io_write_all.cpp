@@ -1,4 +1,4 @@
-// zyntax_io_write_all: everything is written, and *done tells how much was, whatever ends it.
+// zyntax_io_write_all writes everything. *done is the number of written bytes, also when the call fails.
 #include "host_support.h"
 #include "io_support.h"
 

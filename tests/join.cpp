@@ -1,4 +1,4 @@
-// zyntax_task_join: ready once the task has ended, for everybody who asked.
+// zyntax_task_join: ready for every caller once the task has ended.
 #include "support.h"
 
 #include <vector>

@@ -1,4 +1,4 @@
-// zyntax_join_until: a join that gives up at a deadline; the task goes on.
+// zyntax_join_until: a join that gives up at a deadline. The task goes on.
 #include "support.h"
 
 using namespace support;

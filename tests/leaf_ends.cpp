@@ -1,5 +1,5 @@
-// How the promises that compiled code awaits end: cancelled at every moment, with their task, late polls, no memory.
-// What they held is given back once.
+// The ends of promises that compiled code awaits: cancelled at every moment, with their task, late polls, no memory.
+// Their resources are given back once.
 #include "channel_support.h"
 #include "compiled_support.h"
 #include "io_support.h"
@@ -220,7 +220,7 @@ TEST_CASE("a_late_poll_is_stale_and_so_is_one_from_elsewhere") {
     CHECK(rt.drain());
     CHECK(code.result == ZYNTAX_ESTALE);
     CHECK(leaf->poll(leaf->state) == ZYNTAX_ESTALE);
-    // However many come after it, a copy of the two words does not name one of them.
+    // A copy of the two words never names a later promise.
     std::vector<Maker> many(2000, [] { return zyntax_promise_yield(); });
     many.push_back([&] { return &copy; });
     Compiled after(many);

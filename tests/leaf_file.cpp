@@ -86,7 +86,7 @@ TEST_CASE("an_opened_file_that_no_poll_has_taken_is_closed_with_its_task") {
     int before = fd_count();
     std::string path = folder.path("a");
     Compiled code({[&] {
-        zyntax_promise_file_open(path.c_str(), ZYNTAX_FILE_READ); // which nobody awaits
+        zyntax_promise_file_open(path.c_str(), ZYNTAX_FILE_READ); // no code awaits it
         zyntax_promise *limit =
             zyntax_promise_timeout(zyntax_promise_file_open(path.c_str(), ZYNTAX_FILE_READ), 3600'000 * ms);
         zyntax_promise_cancel(limit);

@@ -1,5 +1,6 @@
-// Compiled code that runs in the poll of a promise of the library, under a limit or in a select, and there cancels that
-// promise, another one, or polls what is polling it. Nothing is freed under the feet of a poll, and each has its value.
+// Compiled code that runs in the poll of a promise of the library, under a limit or in a select. It cancels that
+// promise or another one, or polls the promise that polls it. No memory is freed during a poll that uses it, and each
+// promise has its value.
 #include "channel_support.h"
 #include "compiled_support.h"
 #include "io_support.h"
@@ -122,7 +123,7 @@ TEST_CASE("a_limit_and_a_select_around_each_other_are_cancelled_from_inside") {
                 return outer;
             }});
             int64_t value = run(rt, code);
-            CHECK(value == (select_is_outer && !cancels_outer ? 1 : ZYNTAX_ECANCELED)); // the one that is ready
+            CHECK(value == (select_is_outer && !cancels_outer ? 1 : ZYNTAX_ECANCELED)); // the promise that is ready
             CHECK(rt.stats().timers_pending == 0);
         }
     }
@@ -187,7 +188,7 @@ TEST_CASE("a_limit_that_is_cancelled_while_another_polls_what_is_under_both") {
         Runtime rt;
         zyntax_promise *shared = nullptr, *other = nullptr, *select = nullptr;
         Inside body([&] {
-            CHECK(zyntax_promise_cancel(other) == 0); // which ends `shared`, whose poll this is
+            CHECK(zyntax_promise_cancel(other) == 0); // it ends `shared`, which is being polled
             return int64_t(0);
         });
         Compiled code({[&] {

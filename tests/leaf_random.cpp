@@ -1,6 +1,6 @@
-// Random programs over every maker of promises, with limits and selects in each other, compiled code inside them that
-// cancels, polls and makes others, children and hooks. Each promise ends once, no value is 0, and what a program held
-// is given back when its tasks have ended.
+// Random programs over every maker of promises: nested limits and selects, compiled code inside them that cancels,
+// polls and makes others, children and hooks. Each promise ends once, no value is 0, and all resources are given back
+// when the tasks have ended.
 #include "channel_support.h"
 #include "compiled_support.h"
 #include "io_support.h"

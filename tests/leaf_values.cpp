@@ -1,4 +1,4 @@
-// What the promises that compiled code awaits give: at once, later, at the end of a stream, and when they fail.
+// The values of promises that compiled code awaits: at once, later, at the end of a stream, and on failure.
 #include "channel_support.h"
 #include "compiled_support.h"
 #include "io_support.h"

@@ -1,4 +1,4 @@
-// The promises of reads and writes of slices, and of a write that reports how far it came.
+// Promises of reads and writes of slices, and of a write that reports its progress.
 #include "compiled_support.h"
 #include "io_support.h"
 

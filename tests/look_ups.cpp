@@ -1,5 +1,5 @@
-// Name look-ups, which nobody can end early, leave half of the pool's threads to other jobs. An executable of its own,
-// whose look-ups take until the test lets them go.
+// Name look-ups, which cannot be ended early, leave half of the pool's threads to other jobs. An executable of its own,
+// whose look-ups wait for a permit of the test.
 #include "blocking_support.h"
 
 #include <netdb.h>

@@ -1,4 +1,4 @@
-// The arena, and the promise that nothing allocates once warm and that everything goes back.
+// The arena. A warm runtime allocates nothing, and all memory is given back.
 #include "support.h"
 
 #include <cstring>

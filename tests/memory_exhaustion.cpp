@@ -1,4 +1,4 @@
-// Every allocation fails once, and then for ever: the documented error, nothing changed, no leak, and life goes on.
+// Every allocation fails, once and then always: the documented error, no change, no leak, and the runtime goes on.
 #include "support.h"
 
 #include <vector>

@@ -1,4 +1,4 @@
-// A million parked tasks cost 64 bytes each, and little more. Alone in its file, as it needs a fresh process.
+// A million parked tasks cost 64 bytes each, and little more. A file of its own, because it needs a fresh process.
 #include "support.h"
 
 #ifdef __GLIBC__

@@ -1,4 +1,4 @@
-// The word behind an await point: cancelled, replaced, forgotten or made up, it does no harm.
+// The op word of an await point: cancelled, replaced, forgotten or invented, it does no harm.
 #include "support.h"
 
 #include <vector>

@@ -1,5 +1,5 @@
-// What the operations of an ended task still held is given back before the loop next sleeps. Only a plain sleep stays
-// until its time, and wakes nobody.
+// Resources that the operations of an ended task still hold are given back before the loop next sleeps. Only a plain
+// sleep stays until its time, and wakes no task.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"
@@ -129,7 +129,7 @@ TEST_CASE("forgotten_places_in_a_channel_are_given_back") {
     CHECK(at_once(sending(full, &item)) == 0);
     gives_all_back(rt, receiving(empty, &item));
     gives_all_back(rt, sending(full, &item));
-    CHECK(at_once(sending(empty, &item)) == 0); // and nobody stands before those who come
+    CHECK(at_once(sending(empty, &item)) == 0); // and no forgotten waiter is ahead of new ones
     CHECK(at_once(receiving(empty, &item)) == 1);
     CHECK(at_once(receiving(full, &item)) == 1);
     CHECK(at_once(sending(full, &item)) == 0);

@@ -1,5 +1,5 @@
-// An op that is alive but belongs to another await point, or to another object: the call gives it up and begins anew.
-// It never waits for the other's event. A job cannot be begun anew unasked: that is ZYNTAX_ECANCELED.
+// An op of another await point, or of another object: the call gives it up and begins anew. It never waits for the
+// other event. A job is not begun a second time: that is ZYNTAX_ECANCELED.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"

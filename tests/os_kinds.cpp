@@ -1,4 +1,4 @@
-// What os::kind_of takes for plain TCP, where a short read means that the buffer is empty: in doubt, nothing.
+// os::kind_of and plain TCP, where a short read means that the buffer is empty. In doubt it says no.
 #include "io_support.h"
 
 #include "../platform/os.h"

@@ -1,5 +1,5 @@
-// zyntax_async.zrtl under a model of Zyntax's own executor, which knows nothing of it: it polls every pending root in
-// turn, without a pause. An executable of its own, which is not linked with the library.
+// zyntax_async.zrtl under a model of Zyntax's own executor, which polls every pending root in turn, without a pause. An
+// executable of its own, which is not linked with the library.
 #include "compiled_support.h"
 
 #include <cstddef>
@@ -271,7 +271,7 @@ TEST_CASE("a_thousand_reads_at_once_wait_without_work") {
                                [&, i] { return plugin.write(roots[2 * i + 1]->values[0], "x", 1); }}));
     }
     for (auto &root : roots) all.push_back(root.get());
-    // Until all of them wait: what is measured is the waiting.
+    // Until all of them wait: only the waiting is measured.
     auto everybody_waits = [&] {
         for (auto &root : roots) {
             if (root->values.empty()) return false;

@@ -1,4 +1,4 @@
-// A poll function that returns neither POLL_READY nor POLL_PENDING: a debug build says whose it is, and aborts.
+// A poll function that returns neither POLL_READY nor POLL_PENDING: a debug build names the task, and aborts.
 #include "support.h"
 
 #include <cinttypes>

@@ -1,4 +1,4 @@
-// No wait returns without a cause: what nobody waits for costs nothing, whatever state it is in.
+// No wait returns without a cause: descriptors without interest cost nothing, in every state.
 #include "poller_support.h"
 
 using namespace support;
@@ -30,7 +30,7 @@ TEST_CASE("a_reset_that_nobody_waits_for_is_no_cause") {
     watched.settle();
     reset_connection(pair.far);
     CHECK(watched.idle_returns() <= int(idle_budget));
-    watched.want(pair.near, 1, readable); // once reported, it is only reported for who asks again
+    watched.want(pair.near, 1, readable); // after a report, only a new want brings another
     watched.wait(int64_t(ms));
     CHECK(watched.idle_returns() <= int(idle_budget));
     watched.remove(pair.near, 1);

@@ -1,4 +1,4 @@
-// Many descriptors: none is forgotten, however few events fit into one wait.
+// Many descriptors: each is reported, however few events fit into one wait.
 #include "poller_support.h"
 
 #include <random>

@@ -1,4 +1,4 @@
-// A poller takes every byte from the allocator it is given, gives it back, and survives when there is none.
+// A poller takes all memory from its allocator, gives it back, and survives a lack of memory.
 #include "poller_support.h"
 
 using namespace support;

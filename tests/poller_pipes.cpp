@@ -1,4 +1,4 @@
-// Pipes report as sockets do, where the system's poller takes them.
+// Pipes report as sockets do, on systems whose poller takes pipes.
 #include "poller_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// Each want is followed by a report once its direction is ready, with the word that was registered.
+// Each want is followed by one report when its direction is ready. The report has the registered word.
 #include "poller_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// After remove nothing is reported but, at most, the word that was removed.
+// After remove the poller reports nothing new: at most the removed word once more.
 #include "poller_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// A signal ends a wait with 0, and its handler may wake.
+// A signal ends a wait with 0, and its handler may call wake.
 #include "poller_support.h"
 
 using namespace support;

@@ -1,5 +1,5 @@
-// What the tests of the poller's contract (platform/io_poller.h) share. They drive the poller that was built in, and
-// nothing above it: the same files prove every backend.
+// Shared by the tests of the poller's contract (platform/io_poller.h). They drive the built-in poller without the
+// runtime: the same files test every backend.
 #pragma once
 
 #include "../platform/io_poller.h"

@@ -1,4 +1,4 @@
-// How long wait takes: no longer than it was told, and without spinning until then.
+// The duration of a wait: at most its timeout, and without spinning.
 #include "poller_support.h"
 
 #include <algorithm>

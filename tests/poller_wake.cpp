@@ -1,4 +1,4 @@
-// wake ends the wait that goes on, or the next one, and is nothing that wait reports.
+// wake ends the current wait or the next one. wait does not report it as an event.
 #include "poller_support.h"
 
 using namespace support;

@@ -1,5 +1,5 @@
-// The poller of Windows under what the kernel may do to it: no memory for a packet or for a poll, sockets that layered
-// providers made, polls that are cancelled. The functions of the system that it uses are replaced here.
+// The poller of Windows when the kernel fails: no memory for a packet or for a poll, sockets of layered providers,
+// cancelled polls. The system functions that it uses are replaced here.
 #include "poller_support.h"
 
 #include <mswsock.h>

@@ -212,7 +212,7 @@ TEST_CASE("a_waiter_whose_runtime_stands_still_does_not_stop_the_others") {
     CHECK(second.item == 1);
     CHECK_FALSE(first.has_item());
     CHECK(port.put(2) == 0); // the first receiver's turn again
-    CHECK(port.get() == 2);  // nobody waits who is driven
+    CHECK(port.get() == 2);  // no driven runtime waits
     settle(still);
     CHECK(first.await.alive());
     CHECK(port.put(3) == 0);

@@ -1,4 +1,4 @@
-// What the tests of ports share.
+// Shared by the tests of ports.
 #pragma once
 
 #include "await_support.h"

@@ -1,4 +1,4 @@
-// Child processes where something is short or missing: descriptors, memory, newer system calls; and many at once.
+// Child processes with a lack of descriptors, memory or newer system calls. And many children at once.
 #include "filter_support.h"
 #include "process_support.h"
 

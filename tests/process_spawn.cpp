@@ -1,4 +1,4 @@
-// zyntax_process_spawn: what the child gets, and the errors of a program that cannot begin.
+// zyntax_process_spawn: what the child receives, and the errors of programs that cannot start.
 #include "process_support.h"
 
 #include <csignal>
@@ -293,7 +293,7 @@ TEST_CASE("descriptors_0_to_2_can_be_exchanged_in_the_child") {
         make_nonblocking(one.near);
         make_nonblocking(two.near);
         if (take(one.near) != "err\n" || take(two.near) != "out\n") return 3;
-        command = shell("read line; echo $line >&0; echo err >&2"); // all three from one that is among them
+        command = shell("read line; echo $line >&0; echo err >&2"); // all three from one of these
         command.stdio[0] = command.stdio[1] = command.stdio[2] = 1;
         command.args[2] = "echo out; echo err >&2; echo in >&0";
         if (command.spawn(rt, nullptr, &process) != 0) return 4;

@@ -1,4 +1,4 @@
-// What the tests of child processes share: commands, their output, and a look at who is left.
+// Shared by the tests of child processes: commands, their output, and a search for remaining children.
 #pragma once
 
 #include "io_support.h"

@@ -1,4 +1,4 @@
-// The end of a child process: how it ended, for whom, and whose child it was.
+// The end of a child process: its status, its waiters, and its parent.
 #include "process_support.h"
 
 using namespace support;
@@ -61,7 +61,7 @@ TEST_CASE("any_number_of_tasks_may_wait_for_one_child") {
 TEST_CASE("a_child_that_ends_before_the_first_wait_is_reaped_and_told") {
     Runtime rt;
     zyntax_process *process = begin(rt, shell("exit 9"));
-    CHECK(rt.drive_until(has_no_child)); // while the runtime is driven, nobody waits
+    CHECK(rt.drive_until(has_no_child)); // the runtime is driven, but no task waits
     CHECK(await(rt, ending(process)) == 9);
     CHECK(zyntax_process_signal(process, 0) == ZYNTAX_ESRCH);
     process = begin(rt, shell("exit 8"));
@@ -110,7 +110,7 @@ TEST_CASE("run_and_block_on_wait_for_a_child_and_no_stall_is_seen") {
     Task stalled{[](Waker *) { return POLL_PENDING; }};
     zyntax_process *other = begin(rt, sleeper());
     stalled.spawn(rt);
-    CHECK(zyntax_runtime_run(rt) == ZYNTAX_EDEADLK); // nobody waits for the child
+    CHECK(zyntax_runtime_run(rt) == ZYNTAX_EDEADLK); // no task waits for the child
     end_now(other);
     CHECK(await(rt, ending(other)) == 256 + SIGKILL);
 }

@@ -1,5 +1,5 @@
-// A promise that returned 0 is polled again, unless an operation of its own task is pending then, or the host has kept
-// its waker. Whatever else happened in the poll does not matter.
+// A promise that returned 0 is polled again, unless an operation of its own task is pending, or the host has kept its
+// waker. Nothing else in the poll matters.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"
@@ -289,7 +289,7 @@ TEST_CASE("the_operations_of_other_tasks_are_no_reason_to_wait") {
     Runtime rt, other;
     zyntax_channel *channel = channel_of(rt, 1);
     int item = 1;
-    is_polled_again(rt, [&](Promise &) { // it drives another runtime, whose task waits with an op of this one's
+    is_polled_again(rt, [&](Promise &) { // it drives another runtime; a task there waits with an op of this runtime
         Await task(other, receiving(channel, &item));
         settle(other);
         CHECK(task.alive());

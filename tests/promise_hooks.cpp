@@ -1,5 +1,5 @@
-// What a host does around a promise's polls: its context is there at every poll and for nobody else, and what it gave
-// is dropped once.
+// The hooks of a host around a promise's polls: the context is there in every poll of its promise and in no other, and
+// it is dropped once.
 #include "compiled_support.h"
 
 using namespace support;

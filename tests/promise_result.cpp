@@ -1,4 +1,4 @@
-// Zyntax promises: 0 is pending, more is a value, less a failure.
+// Zyntax promises: 0 is pending, a positive number a value, a negative one a failure.
 #include "support.h"
 
 using namespace support;

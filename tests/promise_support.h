@@ -1,4 +1,4 @@
-// What the tests of promises share.
+// Shared by the tests of promises.
 #pragma once
 
 #include "await_support.h"

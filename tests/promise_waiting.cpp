@@ -1,4 +1,4 @@
-// When a promise that returned 0 is polled again: at once if it waits for nothing, else when it is woken.
+// The next poll of a promise that returned 0: at once if it waits for nothing, else after a wake.
 #include "channel_support.h"
 #include "promise_support.h"
 

@@ -1,4 +1,4 @@
-// Zyntax's exact shapes as hand-made state machines: awaits nested deep, in loops, negative values, void as 1, tasks of
+// Zyntax's exact shapes as hand-made state machines: deeply nested awaits, loops, negative values, void as 1, tasks of
 // the language, and a host's scheduler that is driven as a promise.
 #include "channel_support.h"
 #include "compiled_support.h"
@@ -68,7 +68,7 @@ TEST_CASE("a_state_machine_of_eight_byte_slots_behind_a_pair") {
     zyntax_promise_hooks hooks{};
     hooks.size = sizeof hooks;
     hooks.ctx = &freed;
-    hooks.drop = [](void *ctx, int32_t) { // nobody else frees the state machine
+    hooks.drop = [](void *ctx, int32_t) { // the only place that frees the state machine
         auto *f = static_cast<Freed *>(ctx);
         std::free(f->slots);
         f->times++;
@@ -289,7 +289,7 @@ TEST_CASE("path_c_parks_outside_this_runtime_and_returns_at_once") {
     bridge.returns = [](Compiled &self) { return int64_t(self.polls == 1 ? 0 : 1); };
     uint64_t begin = zyntax_now_ns(rt);
     CHECK(zyntax_promise_block_on(rt, &bridge.entry) == 1);
-    CHECK(zyntax_now_ns(rt) - begin < 10'000 * ms); // at once, whatever it was to wait for
+    CHECK(zyntax_now_ns(rt) - begin < 10'000 * ms); // at once, in spite of the duration
     CHECK(bridge.polls == 2);
     begin = zyntax_now_ns(rt);
     Limit limit(rt);

@@ -81,7 +81,7 @@ TEXT = b'one\ntwo\nthree\n' * 1000
 
 
 def count(program, how, stdin, feed=None, text=TEXT):
-    """Runs the program on `stdin`; `feed` is then given what it shall read."""
+    """Runs the program on `stdin`; `feed` then receives its input."""
     with subprocess.Popen([program], stdin=stdin, stdout=subprocess.PIPE, text=True) as run:
         if feed is not None:
             feed(text)

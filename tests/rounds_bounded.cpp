@@ -1,5 +1,5 @@
-// One round handles what was there when it began. What user code brings about meanwhile is for the next, so that
-// timers, I/O and the caller of turn get their turn however eagerly hosts' wakers, drops and posted functions go on.
+// One round handles the work that was there when it began. Work that user code adds meanwhile waits for the next round.
+// So timers, I/O and the caller of turn are served, however much work hosts' wakers, drops and posted functions add.
 #include "channel_support.h"
 #include "host_support.h"
 #include "io_support.h"

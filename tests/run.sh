@@ -19,7 +19,7 @@ case ${1:-} in
     ;;
 esac
 
-echo 'Looking for compilers and tools; installing those that are missing.'
+echo 'Looking for compilers and tools; installing missing ones.'
 path=$(sh tools/setup.sh build test ${native:+native} ${cross:+cross})
 PATH=${path:+$path:}$PATH
 summary=$(mktemp)

@@ -1,4 +1,4 @@
-// A sandbox, or a kernel of before a call, refuses a system call that has an older form: the older one does the work.
+// A sandbox, or an older kernel, refuses a system call that has an older form. The older form does the work.
 #include "filter_support.h"
 #include "io_support.h"
 

@@ -1,4 +1,4 @@
-// A poller that fails: the error reaches whoever drives or registers, and everything else is as it was.
+// A poller that fails: the caller that drives or registers gets the error, and nothing else changes.
 #include "scripted_world.h"
 
 using namespace support;

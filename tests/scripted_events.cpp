@@ -1,5 +1,5 @@
-// What the loop makes of reports: it believes the word and nothing else, so that stale, spurious,
-// repeated and reordered ones are harmless, and a poller that keeps its contract and does no more is enough.
+// The loop and the poller's reports. The loop relies on the word alone, so that stale, spurious, repeated and reordered
+// reports are harmless. A poller that does no more than its contract is enough.
 #include "scripted_world.h"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ TEST_CASE("a_stale_report_is_counted_and_wakes_nobody") {
     zyntax_io *closed = sim.adopt(), *elsewhere = nullptr;
     uintptr_t of_closed = sim.world.registered.at(zyntax_io_fd(closed)).word;
     CHECK(zyntax_io_close(closed) == 0);
-    BothWays both(sim); // in the place of the one that was closed
+    BothWays both(sim); // in the place of the closed handle
     REQUIRE(zyntax_io_open(other, intptr_t(sim.world.open()), &elsewhere) == 0);
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(sim.rt, 1, 1, &channel) == 0);
@@ -240,7 +240,7 @@ TEST_CASE("what_comes_between_a_try_and_its_wait_is_not_lost") {
             if (status == POLL_PENDING && all.size() < 5) sim.of(io).in += "b"; // as soon as it waits
             if (status == POLL_PENDING) return POLL_PENDING;
             all.append(bytes, size_t(n));
-            if (all.size() < 5) sim.of(io).in += "a"; // a short read has just said that there is no more
+            if (all.size() < 5) sim.of(io).in += "a"; // after a short read, which means an empty buffer
         }
     };
     reader.spawn(sim.rt);

@@ -1,4 +1,4 @@
-// A busy queue hides neither reports nor timers, and no task another.
+// A busy queue hides neither reports nor timers, and no task hides another.
 #include "scripted_world.h"
 
 #include <algorithm>

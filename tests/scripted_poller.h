@@ -1,4 +1,4 @@
-// A poller without a kernel: what it reports, and when, is scripted by a test (scripted_world.h).
+// A poller without a kernel. A test scripts its reports and their times (scripted_world.h).
 #pragma once
 
 #include "../platform/io_poller.h"

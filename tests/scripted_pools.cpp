@@ -1,4 +1,4 @@
-// A pool of what all runtimes share gives each block to one thread.
+// A pool that all runtimes share gives each block to one thread.
 #include "../runtime/pool.h"
 #include "scripted_world.h"
 

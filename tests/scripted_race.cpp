@@ -1,4 +1,4 @@
-// The race of connects, RFC 8305, in virtual time: when each attempt begins, which one wins, and what is left behind.
+// The race of connects (RFC 8305) in virtual time: the start of each attempt, the winner, and the cleanup.
 #include "dump_support.h"
 #include "host_support.h"
 #include "scripted_world.h"

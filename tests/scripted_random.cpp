@@ -1,6 +1,6 @@
-// Everything at once, at random, under fixed seeds: tasks that sleep, read, write, accept, connect, join and run jobs,
-// that open, close, spawn, wake and cancel; peers that send, take, end and reset; a poller that reports more than
-// there is, twice, in any order, too late and to nobody, and fails. The same seed lives the same life.
+// Random programs with fixed seeds: tasks that sleep, read, write, accept, connect, join and run jobs, that open,
+// close, spawn, wake and cancel; peers that send, take, end and reset; a poller that reports too much, twice, in any
+// order, late, for unknown words, and that fails. The same seed gives the same run.
 #include "scripted_world.h"
 
 #include <algorithm>
@@ -40,7 +40,7 @@ class Life {
     Heap heap_;
     std::vector<Handle> handles_;
     std::vector<std::unique_ptr<Actor>> actors_;
-    bool quiet_ = false; // nobody begins anything
+    bool quiet_ = false; // nothing new begins
     World world_;
     Runtime rt_{heap_.config(with_budget())};
 
@@ -57,7 +57,7 @@ class Life {
     Actor &any_actor() { return *actors_[below(actors_.size())]; }
     Handle any_handle() { return handles_.empty() ? Handle{} : handles_[below(handles_.size())]; }
 
-    // ---- what is noted ----
+    // ---- notes ----
 
     void note(uint64_t what) { trace = (trace ^ what) * 0x100000001b3 ^ trace >> 29; }
     void expect(bool holds, const char *promise) {
@@ -243,7 +243,7 @@ class Life {
             std::advance(it, below(world_.registered.size()));
             constexpr uintptr_t generation = uintptr_t(1) << (sizeof(uintptr_t) == 8 ? 32 : 20);
             uintptr_t word = it->second.word - generation * below(3);
-            if (chance(8)) word = ~word; // nobody's, whatever the other runtimes of the process have
+            if (chance(8)) word = ~word; // a word that no runtime of the process has
             reports.push_back({word, uint32_t(below(32))});
         }
         if (chance(4) && !reports.empty()) reports.push_back(reports[below(reports.size())]);
@@ -286,7 +286,7 @@ class Life {
         }
     }
 
-    // Once nobody begins anything new, whoever can go on has gone on.
+    // Without new work, every task that can go on has gone on.
     void check_rest() {
         quiet_ = true;
         world_.before_reports = nullptr;

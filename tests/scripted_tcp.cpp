@@ -1,4 +1,4 @@
-// Accepting and connecting, with every answer that a system may give, in virtual time.
+// Accepting and connecting with every answer of a system, in virtual time.
 #include "scripted_world.h"
 
 #include <algorithm>

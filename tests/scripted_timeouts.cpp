@@ -1,5 +1,5 @@
-// How long the loop sleeps: not at all while there is work, to the next deadline exactly, for ever when nothing is
-// timed. The poller keeps a record of what it was told.
+// The loop's timeouts: none while there is work, else exactly to the next deadline, else infinite. The poller records
+// them.
 #include "scripted_world.h"
 
 #include <algorithm>

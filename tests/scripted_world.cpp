@@ -1,4 +1,4 @@
-// The scripted poller, and the functions of platform/os.h as its world has them.
+// The scripted poller, and the functions of platform/os.h in its world.
 #include "scripted_world.h"
 
 #include "../platform/addresses.h"

@@ -1,9 +1,9 @@
-// A world that exists only in a test: time, descriptors and their peers, threads, and the poller that reports on them.
-// The runtime is compiled a second time against it, with no system underneath. Everything happens in the test's own
-// thread and in an order that the script alone decides.
+// A world inside a test: time, descriptors and their peers, threads, and the poller that reports them. The runtime is
+// compiled a second time against it, without a system underneath. Everything happens in the test's own thread, in an
+// order that the script alone decides.
 //
-// The poller keeps its contract and does no more: each direction that is wanted is reported once, in order of the
-// descriptors. Whatever else a real one may do (stale, spurious, repeated, reordered reports) is added by the script.
+// The poller does exactly what its contract says: it reports each wanted direction once, in order of the descriptors.
+// The script adds what a real poller may do beyond that: stale, spurious, repeated and reordered reports.
 #pragma once
 
 #include "../platform/io_poller.h"
@@ -28,7 +28,7 @@ constexpr uint32_t every_bit = readable | writable | read_closed | write_closed;
 struct Endpoint {
     zyntax::os::Kind kind = zyntax::os::Kind::socket;
     bool nonblocking = false;
-    intptr_t duplicate_of = -1; // another number of the same open file, whose `nonblocking` counts for both
+    intptr_t duplicate_of = -1; // another number of the same open file; its `nonblocking` is valid for both
     bool listening = false;
     std::string in{};              // what reads give
     bool ended = false;            // and the end of the stream after that
@@ -54,7 +54,7 @@ public:
     World(const World &) = delete;
     World &operator=(const World &) = delete;
 
-    // ---- time: moves only while the poller waits, and where a script says so ----
+    // ---- time: moves only while the poller waits, and by the script ----
     uint64_t now_ns;
     uint64_t late_ns = 0;     // added to every wait that times out
     uint32_t early_waits = 0; // of the next waits that time out: after half of their time
@@ -62,7 +62,7 @@ public:
     // Runs `act` once the time has come, while the loop sleeps or when it looks: another thread's deed.
     void at(uint64_t time_ns, std::function<void()> act);
     void after(uint64_t duration_ns, std::function<void()> act) { at(now_ns + duration_ns, std::move(act)); }
-    void run_deeds(); // whose time has come
+    void run_deeds(); // the deeds that are due
 
     // ---- descriptors ----
     std::map<intptr_t, Endpoint> descriptors;
@@ -87,7 +87,7 @@ public:
     std::function<void()> before_reports;                  // in each wait, whenever `reports` may have grown
 
     std::vector<int64_t> timeouts;    // of every wait
-    uint64_t reported = 0, stale = 0; // events that were returned; of these, for nobody who is registered
+    uint64_t reported = 0, stale = 0; // returned events; those of unregistered words
     uint64_t wakes = 0;
     bool woken = false;
     uint64_t exhausted_ns = 0; // the last time that a descriptor was refused
@@ -96,10 +96,10 @@ public:
     void collect();
     int32_t wait(Event *events, uint32_t max, int64_t timeout_ns);
 
-    uint32_t process = 1; // the number of the one that runs
+    uint32_t process = 1; // the number of the running process
 
     // ---- what the system is asked for ----
-    std::function<void()> before_commit, before_yield; // in whatever thread
+    std::function<void()> before_commit, before_yield; // in any thread
 
     // ---- threads: run to their end, in order, when the loop sleeps or waits for them ----
     std::deque<zyntax::os::Thread *> threads; // started, and not run yet

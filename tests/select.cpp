@@ -1,4 +1,4 @@
-// zyntax_select: ready once one of a set of tasks has ended, and says which.
+// zyntax_select: ready once one of a set of tasks has ended, with its index.
 #include "gates_support.h"
 
 #include <vector>

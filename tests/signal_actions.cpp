@@ -1,4 +1,4 @@
-// What signals change in the process, and what they leave alone: actions, masks, system calls.
+// What signals change in the process, and what they do not change: actions, masks, system calls.
 #include "io_support.h"
 #include "signal_support.h"
 

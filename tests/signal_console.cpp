@@ -1,4 +1,4 @@
-// The console's events on Windows as signals: Ctrl-C is 2, Ctrl-Break 15. The close of the console would end the tests.
+// Console events of Windows as signals: Ctrl-C is 2, Ctrl-Break 15. The close of the console would end the tests.
 #include "await_support.h"
 
 #include <windows.h>
@@ -18,7 +18,7 @@ BOOL WINAPI hosts_handler(DWORD) {
 struct HostHandler {
     HostHandler() {
         hosts_calls = 0;
-        SetConsoleCtrlHandler(nullptr, FALSE); // Ctrl-C may have been ignored by whoever started this process
+        SetConsoleCtrlHandler(nullptr, FALSE); // the parent process may have ignored Ctrl-C
         REQUIRE(SetConsoleCtrlHandler(hosts_handler, TRUE));
     }
     ~HostHandler() { SetConsoleCtrlHandler(hosts_handler, FALSE); }

@@ -1,4 +1,4 @@
-// A forked child has its parent's handler, which does nothing there, until the child opens a signal of its own.
+// A forked child inherits its parent's handler. It does nothing there until the child opens a signal of its own.
 #include "signal_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// Signals that come from all sides, while handles are opened and closed: none is lost, and nothing is disturbed.
+// Signals from several threads while handles are opened and closed: none is lost, and nothing is disturbed.
 #include "blocking_support.h"
 #include "signal_support.h"
 
@@ -186,7 +186,7 @@ TEST_CASE("a_signal_that_comes_during_open_is_counted_or_reaches_the_host") {
         begun = true;
         zyntax_signal *signal = signal_of(rt, SIGUSR1);
         other.join();
-        getpid(); // what is pending is handled when a system call returns
+        getpid(); // pending signals are handled when a system call returns
         int64_t n = 0;
         zyntax_op op = 0;
         Waker waker{nullptr, [](void *) {}};

@@ -1,4 +1,4 @@
-// What the tests of signals share. Only for systems with POSIX signals.
+// Shared by the tests of signals. Only for systems with POSIX signals.
 #pragma once
 
 #include "await_support.h"

@@ -1,4 +1,4 @@
-// Which numbers a task can wait for, on each system.
+// The signal numbers that a task can wait for, on each system.
 #include "await_support.h"
 
 #include <csignal>

@@ -1,4 +1,4 @@
-// Tasks wait for signals: what is counted, who gets the count, and what ends a wait.
+// Tasks wait for signals: the counts, their receivers, and the ends of a wait.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "compiled_support.h"
@@ -287,7 +287,7 @@ TEST_CASE("a_task_that_waits_for_a_signal_is_no_stall") {
     CHECK(zyntax_runtime_run(rt) == 0);
     CHECK(a.result == 1);
     other.join();
-    // The count of holds is what it was, however a wait ended.
+    // The count of holds is the same after every kind of end.
     Await canceled(rt, waiting_for(signal)), closed(rt, waiting_for(signal));
     settle(rt);
     canceled.cancel();

@@ -1,4 +1,4 @@
-// zyntax_runtime_get_stats: counters that move when something happens, and gauges that come back.
+// zyntax_runtime_get_stats: counters that move with their events, and gauges that come back.
 #include "channel_support.h"
 
 #include <cstddef>
@@ -152,8 +152,8 @@ TEST_CASE("bytes_in_use_come_back_and_never_exceed_what_is_reserved") {
         CHECK(zyntax_channel_destroy(channel) == 0);
         CHECK(zyntax_io_close(io) == 0);
     };
-    everything(); // what is kept for the next time
-    everything(); // and beside a poll that was cancelled, and whose end nobody has looked at
+    everything(); // fills the caches
+    everything(); // also beside a cancelled poll whose end was not looked at
     uint64_t in_use = rt.stats().bytes_in_use, reserved = rt.stats().bytes_reserved;
     everything();
     CHECK(rt.stats().bytes_in_use == in_use);

@@ -1,4 +1,4 @@
-// zyntax_runtime_dump: one line for every live task, with what it waits for.
+// zyntax_runtime_dump: one line for each live task, with the object that it waits for.
 #include "channel_support.h"
 #include "dump_support.h"
 
@@ -63,7 +63,7 @@ TEST_CASE("a_task_that_was_woken_is_queued") {
     settle(rt);
     CHECK(woken == ZYNTAX_WAIT_QUEUED);
     CHECK(dump(rt)[task.handle].waits == ZYNTAX_WAIT_TIMER);
-    waker.wake(waker.data); // while nobody drives
+    waker.wake(waker.data); // while no thread drives
     CHECK(dump(rt)[task.handle].waits == ZYNTAX_WAIT_QUEUED);
     settle(rt);
     CHECK(dump(rt)[task.handle].waits == ZYNTAX_WAIT_TIMER);

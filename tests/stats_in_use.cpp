@@ -1,5 +1,5 @@
-// zyntax_runtime_get_stats: bytes_in_use is what live tasks, states, operations, handles and channels have, and nothing
-// that the library keeps for itself.
+// zyntax_runtime_get_stats: bytes_in_use counts live tasks, states, operations, handles and channels. It does not count
+// the library's own memory.
 #include "blocking_support.h"
 #include "channel_support.h"
 

@@ -1,4 +1,4 @@
-// What the library's code calls at the beginning of each basic block, as it is compiled for these tests.
+// The function that the library's code, as compiled for these tests, calls at the start of each basic block.
 #include "steps_support.h"
 
 namespace {

@@ -1,4 +1,4 @@
-// How much the library does, counted: the same on a busy machine, in an emulator and under a sanitizer.
+// The library's work as a count: the same on a busy machine, in an emulator and under a sanitizer.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What the tests share: a runtime that cleans up after itself, tasks written as lambdas, and waits with a deadline.
+// Shared by all tests: a runtime that cleans up after itself, tasks written as lambdas, and waits with a deadline.
 #pragma once
 
 #include "system.h"
@@ -210,7 +210,7 @@ struct Clock {
 // An allocator that counts, checks what it gets back, and fails on demand.
 struct Heap {
     Mutex mutex;
-    std::unordered_map<void *, std::pair<size_t, size_t>> blocks; // size and alignment of what is out
+    std::unordered_map<void *, std::pair<size_t, size_t>> blocks; // size and alignment of the blocks in use
     size_t bytes = 0;                                             // of these
     uint64_t allocations = 0;
     uint64_t failures = 0;
@@ -230,7 +230,7 @@ struct Heap {
         align = align < sizeof(void *) ? sizeof(void *) : align;
         void *block = aligned_allocate(size, align);
         if (block == nullptr) return nullptr;
-        std::memset(block, 0xa5, size); // nobody may count on zeroes
+        std::memset(block, 0xa5, size); // not zeroed memory
         heap.allocations++;
         heap.bytes += size;
         heap.blocks[block] = {size, align};

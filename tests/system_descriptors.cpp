@@ -1,4 +1,4 @@
-// The runtime opens few descriptors, none of them survives exec, and all are closed at the end.
+// The runtime opens few descriptors. None survives exec, and all are closed at the end.
 #include "io_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// errno is never the channel: whatever a call does, it leaves errno as it was.
+// No call changes errno.
 #include "channel_support.h"
 #include "io_support.h"
 
@@ -87,7 +87,7 @@ TEST_CASE("waking_and_cancelling_keep_errno_in_any_thread") {
     };
     task.start();
     settle(rt);
-    // Without doctest's macros, whose memory of a thread is not freed in order on Windows.
+    // Without doctest's macros: on Windows their thread-local memory is not freed in order.
     auto lost = [&] {
         std::string names;
         auto keeps = [&](const char *name, auto call) {
@@ -164,7 +164,7 @@ TEST_CASE("tcp_keeps_errno") {
     Waker nobody{nullptr, [](void *) {}};
     zyntax_op op = 0;
     int64_t unused;
-    kept("connect that is given up", [&] { // and whose socket is closed
+    kept("connect that is given up", [&] { // with its socket closed
         return zyntax_tcp_connect(rt, &op, "127.0.0.1", port, &nobody, &client, &unused);
     });
     kept("cancel", [&] { zyntax_op_cancel(&op); });

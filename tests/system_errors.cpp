@@ -1,4 +1,4 @@
-// Every error has its code of Linux, its name and a text.
+// Every error has Linux's number, a name and a text.
 #include "support.h"
 
 #include <set>

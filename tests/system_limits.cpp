@@ -1,4 +1,4 @@
-// What a system cannot have is said by a code, and everything else goes on.
+// A missing facility of a system is reported by an error code, and everything else works.
 #include "await_support.h"
 
 using namespace support;

@@ -85,7 +85,7 @@ constexpr bool has_address_space_limit = true;
 constexpr bool has_sequenced_packets = true;
 #endif
 #ifdef __linux__
-constexpr bool tells_datagram_lengths = true; // also of those that were cut off
+constexpr bool tells_datagram_lengths = true; // also of truncated ones
 #else
 constexpr bool tells_datagram_lengths = false;
 #endif

@@ -1,4 +1,4 @@
-// The runtime installs no signal handler and changes no mask, whatever it does.
+// The runtime installs no signal handler and changes no signal mask.
 #include "blocking_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// Threads, where the tests' system has them: names that a system without them can give a meaning too.
+// Threads, on systems whose tests have them. A system without threads can give these names another meaning.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// The tests' system layer on WASI: memory and time, but no thread, no socket that a program could make, no signal.
+// The tests' system layer on WASI: memory and time, but no threads, no sockets that a program can make, no signals.
 #pragma once
 
 #include <cerrno>

@@ -1,4 +1,4 @@
-// zyntax_tcp_connect: numeric addresses and names, the errors of the peer, and cancelling half-way.
+// zyntax_tcp_connect: numeric addresses and names, the peer's errors, and a cancel half-way.
 #include "io_support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// Fifty connections that echo 64 bytes many times: the whole of TCP at work, and what it costs.
+// Fifty connections echo 64 bytes many times: all of TCP together, and its cost.
 #include "io_support.h"
 
 #include <deque>

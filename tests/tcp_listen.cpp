@@ -1,4 +1,4 @@
-// zyntax_tcp_listen and zyntax_tcp_port: numeric addresses, and what goes wrong with them.
+// zyntax_tcp_listen and zyntax_tcp_port: numeric addresses and their errors.
 #include "io_support.h"
 
 using namespace support;

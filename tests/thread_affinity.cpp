@@ -1,4 +1,4 @@
-// A debug build says so, and aborts, when a function that is bound to the runtime's thread is called from another.
+// A debug build names the function, and aborts, when another thread calls a function of the runtime's thread.
 #include "io_support.h"
 
 using namespace support;

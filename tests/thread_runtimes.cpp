@@ -1,4 +1,4 @@
-// Runtimes are independent of each other, and none is tied to the thread that created it.
+// Runtimes are independent of each other, and none is bound to the thread that created it.
 #include "io_support.h"
 
 #include <deque>

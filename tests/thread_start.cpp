@@ -1,4 +1,4 @@
-// There is no thread but the host's before the first blocking call, and none of the pool's after the end.
+// Before the first blocking call the host's threads are the only ones, and after the end no pool thread is left.
 #include "blocking_support.h"
 
 using namespace support;
@@ -31,7 +31,7 @@ TEST_CASE("threads_start_on_demand_and_end_with_the_runtime") {
         CHECK(usage().threads > before);
         CHECK(usage().threads <= before + 8);
     }
-    CHECK(eventually([&] { return usage().threads <= before; })); // one that was joined may have been counted before
+    CHECK(eventually([&] { return usage().threads <= before; })); // a joined thread may have been counted before
 }
 
 TEST_CASE("one_job_after_the_other_needs_one_thread") {

@@ -379,7 +379,7 @@ def poller_functions(text):
 
 
 def check_pollers(files):
-    """Backends have the same functions in the same order: those that the concept in io_poller.h names."""
+    """Backends have the same functions in the same order: the functions of the concept in io_poller.h."""
     concept = re.findall(r'\bp\.(\w+)\(', bare_code(files.get('platform/io_poller.h', '')))
     for path, text in sorted(files.items()):
         names = poller_functions(text) if path.startswith(('platform/', 'tests/')) and path.endswith('.h') else []

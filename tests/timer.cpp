@@ -1,4 +1,4 @@
-// Timers against a clock that only the test moves: never early, in order, and no arithmetic goes wrong.
+// Timers on a clock that only the test moves: never early, in order, and without arithmetic errors.
 #include "support.h"
 
 #include <algorithm>

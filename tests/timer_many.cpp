@@ -1,5 +1,5 @@
-// A million timers at once (a fifth of them on WASI, whose limit that is close to): each fires once, in its time, and
-// arming them is no work for the loop.
+// A million timers at once (a fifth of them on WASI, close to its limit). Each fires once and in its time, and an armed
+// timer costs the loop nothing.
 #include "support.h"
 
 #include <random>

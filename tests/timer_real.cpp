@@ -1,4 +1,4 @@
-// Timers against the system's clock: never early, no spinning until they are due, no sleeping past them.
+// Timers on the system's clock: never early, without spinning before the deadline, without sleeping past it.
 #include "support.h"
 
 #include <random>

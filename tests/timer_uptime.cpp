@@ -1,4 +1,4 @@
-// However long the process has run, and whatever else is timed, an interval keeps its cadence to the nanosecond.
+// An interval keeps its period to the nanosecond, independent of the process's uptime and of other timers.
 #include "support.h"
 
 using namespace support;

@@ -1,4 +1,4 @@
-// zyntax_udp_connect: the peer of a socket, another one, none, and what the network reports about it.
+// zyntax_udp_connect: a peer, another peer, no peer, and errors that the network reports.
 #include "udp_support.h"
 
 using namespace support;
@@ -133,7 +133,7 @@ TEST_CASE("a_port_without_a_receiver_is_econnrefused_once_in_a_receive_and_the_s
     CHECK(waits.result == ZYNTAX_ECONNREFUSED);
     CHECK(hears_nothing(rt, left.io));
     CHECK(rt.idle_waits() <= idle_budget);
-    zyntax_address local = on_loopback(left.port); // somebody takes the port after all
+    zyntax_address local = on_loopback(left.port); // another socket takes the port
     zyntax_io *back = open_udp(rt, &local);
     CHECK(await(rt, sending(left.io, "here?", 5)) == 5);
     CHECK(receive_from(rt, back) == "here?");

@@ -1,4 +1,4 @@
-// zyntax_udp_send and zyntax_udp_recv: each datagram arrives whole, alone, with its length and its sender.
+// zyntax_udp_send and zyntax_udp_recv: each datagram arrives whole, with its length and its sender.
 #include "udp_support.h"
 
 using namespace support;

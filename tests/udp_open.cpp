@@ -1,4 +1,4 @@
-// zyntax_udp_open: addresses and ports, what is refused, and what a failure leaves.
+// zyntax_udp_open: addresses, ports, refused arguments, and the state after a failure.
 #include "udp_support.h"
 
 using namespace support;

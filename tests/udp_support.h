@@ -1,4 +1,4 @@
-// What the tests of datagrams share.
+// Shared by the tests of datagrams.
 #pragma once
 
 #include "address_support.h"

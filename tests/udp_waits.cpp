@@ -1,4 +1,4 @@
-// Calls for datagrams that wait: several at once, cancelled, forgotten, and when the handle or the runtime ends.
+// Datagram calls that wait: several at once, cancelled, forgotten, and when the handle or the runtime ends.
 #include "compiled_support.h"
 #include "udp_support.h"
 

@@ -1,4 +1,4 @@
-// zyntax_unix_connect while the listener's queue is full: it waits without an event, and can be given up at any moment.
+// zyntax_unix_connect while the listener's queue is full: it waits without an event, and can be cancelled at any time.
 #include "dump_support.h"
 #include "host_support.h"
 #include "unix_support.h"

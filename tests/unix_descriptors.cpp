@@ -1,5 +1,4 @@
-// zyntax_unix_send_fd and zyntax_unix_recv_fd: each descriptor arrives once or is closed, and none is lost or left
-// open.
+// zyntax_unix_send_fd and zyntax_unix_recv_fd: each descriptor arrives once or is closed. None is lost or left open.
 #include "unix_support.h"
 
 using namespace support;
@@ -330,7 +329,7 @@ TEST_CASE("a_receive_that_is_given_up_loses_nothing") {
         settle(rt);
         if (step == 2) send_descriptors(rt.far, "x", {pipe.near});
         if (step == 2) CHECK(wait_for(rt.fd(rt.near), POLLIN));
-        receive.cancel(); // in step 2 with an event that nobody has seen
+        receive.cancel(); // in step 2 with an event that the loop has not seen
         if (step == 3) CHECK(receive.result == 1);
         CHECK(rt.drain());
         if (step == 2) send_descriptors(rt.far, "y", {pipe.far});
@@ -350,7 +349,7 @@ TEST_CASE("closing_a_handle_closes_the_descriptors_on_their_way_to_it") {
     for (int i = 0; i < 10; i++) CHECK(rt.send(rt.one, pipe.far) == 1);
     pipe.far.reset(); // the pipe's writing ends are all on their way
     CHECK_FALSE(wait_for(pipe.near, POLLIN, 0));
-    Await other(rt, reading(rt.one, &got, 1)); // somebody waits on the other end
+    Await other(rt, reading(rt.one, &got, 1)); // a task waits on the other end
     settle(rt);
     CHECK(zyntax_io_close(rt.other) == 0);
     CHECK(wait_for(pipe.near, POLLHUP)); // they are closed

@@ -1,5 +1,4 @@
-// The promises of Unix-domain sockets: the values that compiled code gets, and what becomes of those that it never
-// takes.
+// The promises of Unix-domain sockets: the values for compiled code, and the fate of values that it never takes.
 #include "compiled_support.h"
 #include "unix_support.h"
 

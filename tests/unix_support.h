@@ -1,4 +1,4 @@
-// What the tests of Unix-domain sockets share: names for them, plain sockets as peers, and plain passed descriptors.
+// Shared by the tests of Unix-domain sockets: names, plain sockets as peers, and plain passed descriptors.
 #pragma once
 
 #include "io_support.h"
@@ -108,7 +108,7 @@ inline bool is_socket_file(const std::string &path) {
 
 inline bool is_privileged() { return geteuid() == 0; }
 
-// Each message tells who sent it.
+// Each message names its sender.
 inline void ask_for_credentials([[maybe_unused]] Descriptor fd) {
 #ifdef SO_PASSCRED
     set_option(fd, SOL_SOCKET, SO_PASSCRED, 1);

@@ -1,5 +1,5 @@
-// A host may unload the library as soon as its runtimes are destroyed: nothing of it runs any more. An executable of
-// its own, which is not linked with the library.
+// A host may unload the library once its runtimes are destroyed: none of its code runs any more. An executable of its
+// own, which is not linked with the library.
 #include "support.h"
 
 #include <csignal>

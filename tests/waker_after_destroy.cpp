@@ -1,4 +1,4 @@
-// Wakers and task handles outlive their runtime: they then do nothing, in whatever thread, for ever.
+// Wakers and task handles that outlive their runtime do nothing, in every thread, for ever.
 #include "support.h"
 
 #include <vector>

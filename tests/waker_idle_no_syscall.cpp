@@ -1,4 +1,5 @@
-// The kernel is poked only for a loop that sleeps; a busy loop finds its wakes by itself, an idle loop stays asleep.
+// Only a wake of a sleeping loop calls the kernel. A busy loop finds its wakes by itself, and an idle loop stays
+// asleep.
 #include "support.h"
 
 #include <fstream>

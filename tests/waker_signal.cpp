@@ -1,4 +1,4 @@
-// zyntax_wake_from_signal is async-signal-safe: whatever it interrupts, nothing is lost, locked up or spoiled.
+// zyntax_wake_from_signal is async-signal-safe: wherever it interrupts, nothing is lost, locked or corrupted.
 #include "support.h"
 
 #include <cerrno>

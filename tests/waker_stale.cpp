@@ -1,4 +1,4 @@
-// Wakers and handles of dead tasks do nothing to the tasks that took their slots.
+// Wakers and handles of ended tasks do nothing to the tasks that reuse their memory.
 #include "support.h"
 
 #include <vector>

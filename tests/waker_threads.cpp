@@ -1,4 +1,4 @@
-// Wakes from other threads: none is lost, whatever the loop is doing, and none outlives its runtime.
+// Wakes from other threads: none is lost in any state of the loop, and none outlives its runtime.
 #include "support.h"
 
 #include <array>

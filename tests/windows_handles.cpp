@@ -1,4 +1,4 @@
-// What only Windows has: handles that are no sockets, handles that leak, and the thread's last error.
+// Windows only: handles that are no sockets, leaked handles, and the thread's last error.
 #include "io_support.h"
 
 using namespace support;

@@ -1,5 +1,5 @@
 // The one signal handler of the process: it counts the delivery, and sends a message to each runtime that wants the
-// number. All that it touches is atomic or constant, and is never freed. The lock is for those who open and close, so a
+// number. All that it touches is atomic or constant, and is never freed. The lock is for open and close, so a
 // handler may interrupt its holder.
 #include "signal_listener.h"
 #include "../lock.h"

@@ -1,4 +1,4 @@
-// What a task, a drop, a host, a callback or the main thread may do at any moment: one action each.
+// The actions of tasks, drops, hosts, callbacks and the main thread: one function each.
 #include "program.h"
 
 #include <cstring>
@@ -176,7 +176,7 @@ void Program::choose_args(Word &word, uint32_t r) {
         Io &io = ios_[args.object];
         args.object_id = io.id;
         args.handle = io.handle;
-        if (io.listens && args.kind <= Kind::write) args.kind = Kind::accept; // who reads a listener asks for trouble
+        if (io.listens && args.kind <= Kind::write) args.kind = Kind::accept; // a listener cannot be read
         args.value = args.kind == Kind::ready ? 1 + below(3) : below(8);
         if constexpr (!outside::scripted) {
             args.datagram = args.kind <= Kind::write && (io.datagrams || chance(16)) && below(4);
@@ -663,7 +663,7 @@ void Program::use_stale() {
     if (waker.wake) {
         waker.wake(waker.data);
         zyntax_wake_from_signal(&waker);
-        for (Actor &actor : actors_) { // it may be the waker of one that lives
+        for (Actor &actor : actors_) { // it may be the waker of a live task
             if (actor.waker.data == waker.data && is_live(actor) && !actor.canceled) actor.must_poll = true;
         }
     }

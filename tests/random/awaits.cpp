@@ -1,4 +1,4 @@
-// The await points: calls them with what a word says, and compares what they return with what is known.
+// The await points: calls them as a word of the program says, and compares their results with the model.
 #include "program.h"
 
 #include <algorithm>
@@ -554,7 +554,7 @@ void Program::check_io(Word &word, const Reg *reg, PollStatus status, bool was_f
         if (status == POLL_READY && result == 0 && a.kind == Kind::accept) new_io(word.made, io->rt, false);
         return;
     }
-    if (io && rts_[io->rt].ending) return; // it may be closed already, and its number somebody else's
+    if (io && rts_[io->rt].ending) return; // it may be closed already, and its number in use again
     if (!io) {
         int64_t expected = was_fresh ? ZYNTAX_ESTALE : ZYNTAX_ECANCELED;
         expect(status == POLL_READY && result == expected, "io_stale",
@@ -597,7 +597,7 @@ void Program::check_blocking(Word &word, const Reg *reg, PollStatus status, bool
     }
     if (status == POLL_PENDING) return;
     if (result == ZYNTAX_ENOMEM) expect(oom, "enomem", "ENOMEM though no allocation failed");
-    else if (result == ZYNTAX_ECANCELED) // or whose waker it had has ended: it was given up
+    else if (result == ZYNTAX_ECANCELED) // or the task of its waker has ended: it was canceled
         expect(rts_[a.rt].ending || (reg && !can_call(*reg)), "blocking_result", "ECANCELED without a destroy");
     else if (result != ZYNTAX_EAGAIN) {
         expect(result == int64_t(a.object_id), "blocking_result", "what the job returned");

@@ -1,5 +1,5 @@
-// Where a random program's decisions come from: a seed or given bytes. What a seed gives is recorded, so that the same
-// program can be replayed, and shrunk, as bytes. A choice of 0 is always the tamest one; when the bytes are used up,
+// The source of a random program's decisions: a seed or given bytes. Decisions of a seed are recorded, so that the
+// program can be replayed and shrunk as bytes. A choice of 0 is always the simplest one. After the end of the bytes
 // every choice is 0.
 #pragma once
 

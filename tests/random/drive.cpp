@@ -1,4 +1,4 @@
-// Driving runtimes, and what must hold in a turn, before the loop sleeps, between turns, and at rest.
+// Driving runtimes, and the checks in a turn, before the loop sleeps, between turns, and at rest.
 #include "program.h"
 
 namespace random_test {

@@ -1,6 +1,5 @@
-// What a random program sees of the world outside the runtime: time, descriptors and their peers, threads, and what of
-// it may fail. outside_scripted.cpp is one without a kernel (the runtime is compiled against it), outside_real.cpp is
-// the system's own.
+// The world outside the runtime, for random programs: time, descriptors and their peers, threads, and their failures.
+// outside_scripted.cpp has no kernel (the runtime is compiled against it), outside_real.cpp is the real system.
 #pragma once
 
 #include "choices.h"
@@ -37,20 +36,20 @@ void pass(uint64_t ns); // lets time go by
 intptr_t make(uint32_t kind);             // an end of something that has a peer; < 0: none left
 void close(intptr_t fd);                  // an end that is the program's
 void deed(intptr_t fd, Deed what);        // of its peer
-void answer(uint32_t which, bool refuse); // to one of those that try to connect
+void answer(uint32_t which, bool refuse); // a pending connect
 void adopt(intptr_t fd, bool listens);    // a descriptor that the runtime made: its peer is made up where it can be
 bool is_open(intptr_t fd);
 uint32_t readiness(intptr_t fd);
 bool has_backlog(intptr_t fd); // of a listener
 bool hung_up(intptr_t fd);     // everything ends at once on it
 uint32_t open_ends();          // descriptors that are open, of the program or of the runtime
-uint32_t connecting();         // of these, whose connection nobody has answered yet
+uint32_t connecting();         // the pending connects without an answer
 uint64_t refused_ns();         // when a descriptor was refused last
 
 void refuse_descriptors(bool);
 void refuse_threads(bool);
 void fail_next(uint32_t what); // an error of the poller's or the system's next call; real: of a call for datagrams
-void run_threads();            // those that have not run yet, scripted only
+void run_threads();            // the threads that have not run yet; scripted only
 
 // Whether a host's descriptor of a runtime (zyntax_runtime_backend_fd) is readable, or soon is: another thread that has
 // begun to make it so may not have come to the end of that.
@@ -64,8 +63,8 @@ void edge_over(intptr_t fd);  // the host's descriptor goes
 
 // Descriptors that others share, real only. A duplicate: < 0: none.
 intptr_t duplicate(intptr_t fd);
-void make_blocking(intptr_t fd); // for all who share the open file
-void lose(intptr_t fd);          // closes it, whoever it belongs to
+void make_blocking(intptr_t fd); // for all users of the open file
+void lose(intptr_t fd);          // closes it without asking its owner
 
 // A peer for a datagram socket that the runtime made, real only. The peer's port; 0: there is none.
 uint16_t meet(intptr_t fd);

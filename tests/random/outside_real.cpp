@@ -1,4 +1,4 @@
-// The system's own world, for random programs over the real poller: socket pairs, TCP on the loopback, real time, and a
+// The real system for random programs over the real poller: socket pairs, TCP on the loopback, real time, and a
 // companion thread that wakes, cancels, posts and stops while the loop runs.
 #include "outside.h"
 #include "zyntax_async_runtime.h"
@@ -37,7 +37,7 @@ struct World {
     int peers[max_fds];     // of our descriptors, + 1
     int guests[max_guests]; // connections that we began, and that we accepted
     int next_guest;
-    int listener; // who connects, connects to this
+    int listener; // the listener of all connects
     uint16_t port;
     int unix_listener; // the same, with a short queue
     int open_at_begin;

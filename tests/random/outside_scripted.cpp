@@ -1,5 +1,5 @@
-// A world without a kernel, for random programs: the poller, and the functions of platform/os.h. Made to be fast: fixed
-// tables, and nothing that allocates. What is late, early, doubled, spurious or failing is the program's choice.
+// A world without a kernel, for random programs: the poller, and the functions of platform/os.h. It is fast: fixed
+// tables, and no allocation. The program chooses which reports are late, early, doubled, spurious or failing.
 #include "../../platform/addresses.h"
 #include "../../platform/io_poller.h"
 #include "outside.h"
@@ -121,7 +121,7 @@ uint32_t collect(uint32_t poller, Event *events, uint32_t max) {
         if (ready != every_bit) ready &= directions | (directions & readable_only ? read_closed : 0);
         events[n++] = {end.word, ready};
     }
-    if (n < max && world.ends_used && chance(8)) { // spurious, or for one that is gone
+    if (n < max && world.ends_used && chance(8)) { // spurious, or for a removed descriptor
         End &end = world.ends[world.choices->below(world.ends_used)];
         uint32_t bits = world.choices->below(32);
         constexpr uintptr_t generation = uintptr_t(1) << (sizeof(uintptr_t) == 8 ? 32 : 20);

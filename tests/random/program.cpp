@@ -1,4 +1,4 @@
-// A program's life: runtimes are made, driven and destroyed, in between somebody acts, and at the end nothing is left.
+// A program's life: it creates, drives and destroys runtimes, acts in between, and leaves nothing.
 #include "program.h"
 
 #include <cerrno>
@@ -38,7 +38,7 @@ void *Heap::alloc(void *self, size_t size, size_t align) {
     if (!at) return nullptr;
     auto *header = static_cast<Header *>(at);
     *header = {size, align, mark};
-    std::memset(header + 1, 0xa5, size < 512 ? size : 512); // nobody may count on zeroes
+    std::memset(header + 1, 0xa5, size < 512 ? size : 512); // not zeroed memory
     heap.bytes += size;
     heap.blocks++;
     return header + 1;
@@ -83,7 +83,7 @@ void Program::choose_moods() {
     moods_.fork = below(outside::scripted ? 16 : 4) == 1 ? 16 : 0;
     moods_.share = below(2) ? 8 : 0;
     if (is_without("forks")) moods_.fork = 0;
-    bool tells = !std::strcmp(zyntax_runtime_backend(), "epoll"); // whose registration a number's is, and of edges
+    bool tells = !std::strcmp(zyntax_runtime_backend(), "epoll"); // the owner of a number's registration, and edges
     if (is_without("sharing") || outside::scripted || !tells) moods_.share = 0;
     moods_.thread = below(16) == 15 ? 32 : 0;
     if (moods_.oom) moods_.oom = 2;

@@ -1,7 +1,7 @@
-// One random program: runtimes, tasks, hosts, channels and descriptors, what is known of each, and what must hold.
+// One random program: runtimes, tasks, hosts, channels and descriptors, the model of each, and the checks.
 //
-// The model beside the runtime is small: a Reg for each op that is pending as far as we know, a Channel's items, a
-// task's state. Where the contract leaves something open, the model does not say (Reg::murky, Reg::lapsed).
+// The model is small: a Reg for each op that is pending in the model, a Channel's items, a task's state. Where the
+// contract leaves something open, the model does so, too (Reg::murky, Reg::lapsed).
 #pragma once
 
 #include "outside.h"
@@ -39,7 +39,7 @@ struct Job {
     bool canceled; // before it began
     bool drops;    // it was given a function that has to be called once it is over
     bool begun;
-    bool over, due; // nobody waits for it any more; and so it was when the turn began
+    bool over, due; // no task waits for it any more; the same when the turn began
     uint8_t rt;
 };
 
@@ -65,7 +65,7 @@ struct Args {
     Target targets[4];
 };
 
-// Who is woken: a task, or a host by its own waker. And neither, when the waker is of a task that is gone.
+// The target of a waker: a task, or a host with its own waker, or neither when the task has ended.
 struct Wakee {
     enum Kind : uint8_t { nobody, task, host } kind;
     uint8_t actor;
@@ -167,7 +167,7 @@ struct Actor {
     uint32_t id;
     uint8_t rt;
     bool alive, dropping, promise, no_drop, owned, in_poll, canceled, must_poll, finishing;
-    bool silent;                  // nobody tells of its end
+    bool silent;                  // its end is not reported
     bool hooked, child, refused;  // a promise: with hooks; spawned by another; its spawn fails
     bool leaf_told, leaf_pending; // promises, in this poll: of a leaf
     uint8_t inside;               // the code that runs, as a set
@@ -208,7 +208,7 @@ struct Io {
     intptr_t fd;
     uint8_t rt;
     bool listens;
-    bool is_lost;   // somebody closed the descriptor behind the handle's back: its number may be another's
+    bool is_lost;   // the descriptor was closed behind the library: its number may name another file
     bool shared;    // its open file is, and a duplicate with the lost number could not be told from it
     bool datagrams; // it was made by zyntax_udp_open
     uint64_t reads_until_ns, writes_until_ns; // the deadlines; 0: none
@@ -267,10 +267,10 @@ private:
     uint64_t order_ = 0;
     uint32_t last_id_ = 0, last_item_ = 0;
     uint64_t progress_ = 0;  // counts every callback
-    bool quiet_ = false;     // nobody begins anything
+    bool quiet_ = false;     // nothing new begins
     bool is_copy_ = false;   // of a forked child, in which nothing of its parent's is called
     uint64_t called_ns_ = 0; // when the latest call of an await point began
-    uint64_t rest_ns_ = 0;   // at rest: when that began; what is due later may wait
+    uint64_t rest_ns_ = 0;   // the start of the rest; later deadlines may wait
     bool in_call_ = false;   // inside a call that does not drive
     uint32_t depth_ = 0;     // of callbacks in callbacks
     uint8_t stack_[max_runtimes + 1] = {};
@@ -365,7 +365,7 @@ private:
     PollStatus call(Word &, Waker *, Wakee);
     PollStatus call_api(Word &, Waker *);
     Actor *polled_actor();
-    // At most, in this poll: what is inside of a promise that is being polled is counted when that has been.
+    // An upper bound in this poll: the inside of a promise that is being polled is counted after its poll.
     uint32_t spent_at_most(const Actor &actor) const { return actor.spent_most + (actor.inside ? 8 : 0); }
     void spent(Wakee);
     void returned(Word &, Reg *, Wakee, PollStatus, bool was_fresh, bool was_stale, uint64_t op, bool oom);
@@ -459,7 +459,7 @@ private:
     void note_sent(const Args &);
     bool note_received(const Args &, const unsigned char *buffer);
     bool is_failing(const zyntax_promise *promise) const { return promise->poll == static_poll_; }
-    template <class Visit> void each_leaf(uint32_t r, Visit visit) { // those that live, of tasks of the runtime
+    template <class Visit> void each_leaf(uint32_t r, Visit visit) { // the live promises of the runtime's tasks
         for (Actor &actor : actors_) {
             if (actor.rt != r || !is_live(actor)) continue;
             for (Leaf &leaf : actor.leaves) {

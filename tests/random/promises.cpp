@@ -1,8 +1,9 @@
-// Promises of section 10: tasks that make and poll them as compiled code does, with compiled code of their own inside
-// of limits and selects, which makes, polls and cancels others meanwhile; children, and hooks.
+// Promises of section 10: tasks that make and poll them as compiled code does. Compiled code of the program runs inside
+// limits and selects, and makes, polls and cancels other promises; children, and hooks.
 //
-// What a promise comes to is known when it tells. What happens to one inside of another is known when that tells
-// (Leaf::limited), or not at all when code has polled or cancelled what it runs inside of (Leaf::unsure).
+// The model knows a promise's result when the promise is ready. It knows the result of a promise inside another one
+// when that one is ready (Leaf::limited). It does not know it when code has polled or cancelled the promise around it
+// (Leaf::unsure).
 #include "program.h"
 
 #include <cstring>
@@ -113,7 +114,7 @@ void Program::choose_inner(Actor &actor, Leaf &leaf) {
         Inner &inner = leaf.inner[i];
         uint32_t how = below(4), k = below(max_codes);
         Leaf *other = how < 2 ? make_leaf(actor, below(2)) : how == 2 ? &actor.leaves[below(max_leaves)] : nullptr;
-        // Whoever ends a limit cancels a child below it: of some nobody would tell.
+        // The end of a limit cancels a child below it, and the ends of some children are not reported.
         Leaf *end = leaf.type == Leaf::timeout ? end_of_limits(actor, other) : nullptr;
         bool untold = end && end->type == Leaf::child && actors_[end->args.object].silent;
         if (other && other != &leaf && other->id && other->at && !other->failing && !untold) {
@@ -334,12 +335,12 @@ void Program::polled_inside(Actor &actor, const Leaf &leaf, int depth) {
 // Polls one as the code that awaits it does. Late: it may be gone.
 void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     if (!leaf.id || !leaf.at || (leaf.gone && !late)) return;
-    // Through the pointer it is good until 64 more have been freed: those that lived then, and were made since, may be.
+    // The pointer is valid until 64 more promises have been freed: promises that lived then, or were made since.
     bool by_copy = leaf.failing ? false : leaf.gone ? leaf.gone_at + 64 <= made_ || below(2) : below(4) == 3;
     zyntax_promise promise = by_copy ? leaf.copy : *leaf.at;
     bool was_on_stack = leaf.polling || (is_group(leaf) && reaches_running(actor, leaf, 0));
     if (was_on_stack) leaf.unsure = true;
-    bool has_ended = false; // one that a select waits for
+    bool has_ended = false; // a promise inside a select
     for (uint32_t i = 0; i < leaf.count && leaf.type == Leaf::select; i++) {
         const Leaf *inner = inner_leaf(actor, leaf.inner[i]);
         has_ended |= !leaf.inner[i].is_code && (!inner || inner->gone);
@@ -558,7 +559,7 @@ void Program::cancel_leaf(Actor &actor, Leaf &leaf) {
     if (!leaf.id || !leaf.at) return;
     const RuntimeModel &rt = rts_[actor.rt];
     if (!rt.rt || (rt.driving && inner() != actor.rt)) return;
-    if (leaf.type == Leaf::child && !leaf.gone && actors_[leaf.args.object].silent) return; // nobody would tell
+    if (leaf.type == Leaf::child && !leaf.gone && actors_[leaf.args.object].silent) return; // its end is not reported
     if (rt.ending && actor.silent && !actor.task) return;                                   // has it been dropped?
     zyntax_promise words = leaf.copy;
     bool on_stack = leaf.polling || reaches_running(actor, leaf, 0);
@@ -753,7 +754,7 @@ void Program::check_leaves_at_rest() {
 
 // Of a loose channel's promises on a side: those that have surely done nothing and wait, and those that may have.
 void Program::count_on_channel(const Channel &channel, Kind side, uint32_t *waiting, uint32_t *maybe) {
-    for (const Actor &actor : actors_) { // also of those that have just ended
+    for (const Actor &actor : actors_) { // also of actors that have just ended
         for (const Leaf &leaf : actor.leaves) {
             if (!leaf.id || leaf.gone || leaf.args.kind != side || leaf.args.object_id != channel.id) continue;
             if (is_live(actor) && claims(actor, leaf) && !leaf.limited) ++*waiting;
@@ -762,7 +763,7 @@ void Program::count_on_channel(const Channel &channel, Kind side, uint32_t *wait
     }
 }
 
-// Room, or items, of a loose channel that are there whatever its promises have done and not told.
+// Room, or items, of a loose channel that no unreported result of its promises can have used.
 uint32_t Program::surely_available(const Channel &channel, Kind side) {
     uint32_t waiting = 0, maybe = 0;
     count_on_channel(channel, side == Kind::send ? Kind::send : Kind::recv, &waiting, &maybe);

@@ -1,5 +1,5 @@
-// What the runtime calls: polls, drops, hosts' wakers, posted functions and jobs. Each checks that it may be called
-// now, and then does what chance says.
+// The functions that the runtime calls: polls, drops, hosts' wakers, posted functions and jobs. Each checks that the
+// call is allowed now, and then acts at random.
 #include "program.h"
 
 #include <cstring>
@@ -135,7 +135,7 @@ void Program::end_long_drive(RuntimeModel &rt) {
     rt.drive_polls = 0;
 }
 
-// Whoever was waited for with this task's waker, and was not called in this poll, has had its turn.
+// An operation with this task's waker that was not called in this poll has lost its turn.
 void Program::leave_poll(Actor &actor, bool ready) {
     actor.in_poll = false;
     rts_[actor.rt].current = 0;

@@ -1,4 +1,4 @@
-// The runtime's own equations (zyntax_runtime::is_valid), where the program was built with them.
+// The runtime's own equations (zyntax_runtime::is_valid), in programs that are built with them.
 #include "program.h"
 
 #if !defined(RANDOM_REAL) && !defined(NDEBUG)

@@ -44,7 +44,7 @@ struct World {
     scopes: usize,
     /// The number of the task that is polled, or 0.
     current: usize,
-    /// Whoever waits for a task's end or for a channel: all are woken at each change, and look again.
+    /// The wakers of all waits for a task's end or for a channel. Each change wakes all of them, and they look again.
     waiting: Vec<AnyThread>,
 }
 
@@ -124,7 +124,7 @@ pub fn create(backend: &str) -> Result<*mut c_void, String> {
     Ok(runtime)
 }
 
-/// Wakes whoever is due.
+/// Wakes the waiters that are due.
 fn timer_thread(start: Instant, due: Receiver<(u64, AnyThread)>) {
     let mut pending: BTreeMap<u64, Vec<AnyThread>> = BTreeMap::new();
     loop {
@@ -348,7 +348,7 @@ extern "C" fn join_until(task: *mut c_void, op: &mut u64, deadline: u64, waker: 
 }
 
 extern "C" fn op_cancel(op: &mut u64) {
-    *op = 0; // whoever is still woken finds nothing to do
+    *op = 0; // a later wake finds nothing to do
 }
 
 // ---- Memory ----

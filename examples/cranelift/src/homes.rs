@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where a value is when its function waits, and how it gets there and back.
 //!
-//! A value that lives across await points is one of two kinds. Whatever there is to store and to load is written once
+//! A value that lives across await points is one of two kinds. Each store and each load is written once
 //! for a value, not once for each await point that it lives across:
 //!
 //! - A passing one is held by a single await point, and set anew on every way that leads there. It stays in a register;

@@ -129,7 +129,7 @@ impl Program {
     }
 }
 
-/// A line on standard error; if nobody reads that, so be it.
+/// A line on standard error. A failure is ignored.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The leak check: stands between compiled code and the runtime, and keeps book of every frame outside of another and
+//! The leak check: stands between compiled code and the runtime, and records every frame outside of another and
 //! of every task's drop. What is left when the runtime is gone, or given back twice, is a mistake of the compiler's.
 
 use std::cell::RefCell;

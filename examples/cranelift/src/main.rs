@@ -9,7 +9,7 @@
 //!     homes         what is stored and loaded around an await
 //!     layout        the state struct: what lies where
 //!     codegen, body, ops    poll and drop functions, in Cranelift IR
-//!     runtime, host         what compiled code calls, and who drives it
+//!     runtime, host         the functions that compiled code calls, and the driver
 
 mod body;
 mod builtins;

@@ -92,7 +92,7 @@ const LEVELS: [&[(&str, Op)]; 6] = [
     &[("*", Op::Mul), ("/", Op::Div), ("%", Op::Rem)],
 ];
 
-/// How deep a tree may be: whatever walks it recurses as deep.
+/// The greatest depth of a tree: each walk over it recurses as deep.
 const DEPTH_MAX: usize = 1000;
 
 struct Parser<'a> {

@@ -136,7 +136,8 @@ impl Driver {
         }
     }
 
-    /// Runs a task with a zeroed state of that size to its end, or for that many polls, and drops whatever lives then.
+    /// Runs a task with a zeroed state of that size to its end, or for that many polls. Then it drops everything that
+    /// is alive.
     pub fn run(&self, poll: PollFn, drop: DropFn, size: usize, polls: Option<u64>) -> Result<(), Stop> {
         let state = (self.alloc)(self.runtime, size);
         let task = if state.is_null() { state } else { (self.spawn)(self.runtime, state, poll, drop, size) };

@@ -156,7 +156,7 @@ fn waits_that_never_end() {
     assert_eq!((ran.code, ran.err.as_str()), (1, "stall.zy:3: deadlock: nothing can end the wait of `main`\n"));
 }
 
-/// Whoever waits for the task that it is: join, timeout and select say the same, on every backend.
+/// A task that waits for itself: join, timeout and select give the same message, on every backend.
 #[test]
 fn a_task_that_waits_for_itself() {
     for backend in backends() {

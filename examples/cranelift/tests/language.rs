@@ -343,7 +343,7 @@ fn awaits_that_are_ready_at_once() {
     );
 }
 
-/// A program's functions have names of their own, whatever the runtime, the host, the compiler and the C library call
+/// A program's functions have names of their own, also when the runtime, the host, the compiler and the C library call
 /// theirs: here they have all of these, in each color, and all that is built in still works.
 #[test]
 fn names_of_the_runtime() {
@@ -416,7 +416,7 @@ async fn main() {
     }
 }
 
-/// What an await point costs in code does not grow with what lives across it, on whatever way it is reached.
+/// The code of an await point does not grow with the number of values that live across it.
 #[test]
 fn code_for_an_await_among_many_variables() {
     let bytes = |name: &str, variables: usize, begin: &str, end: &str| {
@@ -519,7 +519,8 @@ fn finally() {
     );
     prints(
         "finally_after_return",
-        "async fn f() { try { return loud(1).await; } finally { loud(2).await; } } async fn main() { print(f().await); }",
+        "async fn f() { try { return loud(1).await; } finally { loud(2).await; } } \
+         async fn main() { print(f().await); }",
         &[1, 2, 1],
     );
     prints(

@@ -24,7 +24,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     Ok(response)
 }
 
-/// Serves whoever connects, for ever.
+/// Serves every connection, for ever.
 pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
     loop {
         let stream = listener.accept().await?;

@@ -172,7 +172,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         AsyncFd::with_interest(inner, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// As [`AsyncFd::new`]. The interest is for Tokio's users: both directions can be awaited, whatever it is.
+    /// As [`AsyncFd::new`]. The interest is for Tokio's users: both directions can be awaited with each.
     ///
     /// # Panics
     /// Outside of a runtime.

@@ -92,7 +92,7 @@ struct Task<F: Future> {
 }
 
 impl<F: Future> Task<F> {
-    /// Drops the future where it is, and then tells whoever waits.
+    /// Drops the future in place, and then wakes the waiters.
     fn end(&self, result: Result<F::Output, JoinError>) {
         // SAFETY: not done yet, so that nobody else looks at the stage; dropping the future in place keeps its pin.
         quietly(|| unsafe { *self.stage.get() = Stage::Empty });
@@ -137,7 +137,7 @@ unsafe extern "C" fn drop_task<F: Future>(state: *mut c_void, _outcome: i32) {
     });
 }
 
-/// What a handle asks of its task, whatever the future's type.
+/// The interface of a task to its handle, for every type of future.
 trait Join<T> {
     fn poll_join(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>>;
     fn number(&self) -> *mut sys::zyntax_task;
