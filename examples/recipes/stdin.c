@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Standard input, whatever it is: a terminal, a pipe or a socket is waited for; a regular file, which cannot be, is
- * read in a thread.
+ * Standard input of any kind: the task waits for a terminal, a pipe or a socket; a thread reads a regular file.
  *
  * Rules it relies on: zyntax_io_open says ZYNTAX_EPERM where a wait is not possible. Detaching gives the descriptor
  * back as it was, blocking again, as the shell shares it. A blocking job works on a copy of its argument, so a task
