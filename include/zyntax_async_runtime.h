@@ -711,7 +711,7 @@ ZYNTAX_API int64_t zyntax_promise_block_on(zyntax_runtime *runtime, const zyntax
 /* A host's hooks around a promise's polls. All are called on the runtime's thread; NULL: no hook. */
 typedef struct zyntax_promise_hooks {
     size_t size;                              /* sizeof(zyntax_promise_hooks) */
-    void (*enter)(void *ctx);                 /* before each poll */
+    void (*enter)(void *ctx);                 /* before each poll; see zyntax_task_local, too */
     void (*leave)(void *ctx);                 /* after each poll */
     void (*drop)(void *ctx, int32_t outcome); /* once, at the end, as a DropFn: frees the promise's state */
     void *ctx;
@@ -861,11 +861,12 @@ typedef struct zyntax_task_info {
     /* Since 0.2: of these polls, those followed by another at once, as a promise answered 0 and had advanced, or
      * nothing that it polled was pending. If it grows without end, the code awaits a value of 0. */
     uint64_t polls_again;
+    const char *name; /* Since 0.3: as zyntax_task_name gave it; NULL: none */
 } zyntax_task_info;
 
 /* Calls visit for every live task. [rt] `visit` may call of this API only zyntax_error_name, zyntax_strerror and
- * zyntax_task_alive; *info is valid during the call. Returns the number of live tasks (at most INT32_MAX) or
- * ZYNTAX_EINVAL. Since 0.1. */
+ * zyntax_task_alive; *info and its name are valid during the call. Returns the number of live tasks (at most INT32_MAX)
+ * or ZYNTAX_EINVAL. Since 0.1. */
 ZYNTAX_API int32_t zyntax_runtime_dump(zyntax_runtime *runtime, void (*visit)(void *user, const zyntax_task_info *info),
                                        void *user) ZYNTAX_NOEXCEPT;
 
@@ -1433,6 +1434,28 @@ ZYNTAX_API zyntax_promise *zyntax_promise_scope_next(zyntax_scope *scope) ZYNTAX
 
 /* 1, or an error, as zyntax_scope_join. [rt] Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_scope_join(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
+
+/* The local word of the task whose poll or drop function this thread is running, innermost first; NULL elsewhere. [any]
+ * A compiler keeps there what belongs to a task and to no single function: a context, a current span, a dynamic scope.
+ * A task begins with its spawner's word, a copy: children that zyntax_runtime_spawn, zyntax_scope_spawn or
+ * zyntax_promise_spawn_child begins inside a task's poll or drop function, in any runtime. It begins with NULL when the
+ * host or a posted function spawns it. The drop function of a task has the task's word. The drop function of a spawn
+ * that was refused is a part of its caller: it has the caller's word, and what it sets holds until it returns.
+ * Hooks of section 9 may use the word instead of `enter` and `leave`: the code that a promise polls, and `drop`, find
+ * their context here, and children begin with it. Since 0.3. */
+ZYNTAX_API void *zyntax_task_local(void) ZYNTAX_NOEXCEPT;
+
+/* Sets the local word of the task whose poll or drop function this thread is running; elsewhere it does nothing. [any]
+ * The library copies the word and never reads what it points to. Tasks that exist keep theirs. A task's first word that
+ * is not NULL takes 32 bytes until the task's end; when memory for them is short, the task keeps NULL. In a drop
+ * function, and for a task that began with a word, it never fails. Since 0.3. */
+ZYNTAX_API void zyntax_task_set_local(void *word) ZYNTAX_NOEXCEPT;
+
+/* Names a live task, for zyntax_runtime_dump and traces. [rt] The UTF-8 text is copied, and is cut after 31 bytes at
+ * the end of a character. A name takes 64 bytes until the task's end. NULL removes it. Children have no name.
+ * Returns 0, ZYNTAX_ESTALE (also once the task's drop function runs), or ZYNTAX_ENOMEM, which changes nothing.
+ * Since 0.3. */
+ZYNTAX_API int32_t zyntax_task_name(zyntax_task *task, const char *name) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
  * 16. Between threads

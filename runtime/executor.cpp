@@ -212,11 +212,7 @@ bool is_over(const Runtime *runtime, uintptr_t task) {
     return task ? !find_alive(task_pool, task) : runtime->tasks.used() == 0;
 }
 
-int32_t drive(Runtime *runtime, uintptr_t task) {
-    if (runtime->is_driving) return ZYNTAX_EBUSY;
-    Driving scope(runtime);
-    runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
-    runtime->block_on_task = task ? task_pool.at(handle_index(task)) : nullptr;
+int32_t drive_until_over(Runtime *runtime, uintptr_t task) {
     take_inbox_work(runtime);
     drop_canceled(runtime);
     for (;;) {
@@ -227,6 +223,17 @@ int32_t drive(Runtime *runtime, uintptr_t task) {
         if (!is_over(runtime, task)) poll_tasks(runtime);
         drop_canceled(runtime);
     }
+}
+
+int32_t drive(Runtime *runtime, uintptr_t task) {
+    if (runtime->is_driving) return ZYNTAX_EBUSY;
+    Driving scope(runtime);
+    runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
+    if (task) task_pool.at(handle_index(task))->flags |= Task::ends_round;
+    int32_t error = drive_until_over(runtime, task);
+    Task *alive = error && task ? find_alive(task_pool, task) : nullptr;
+    if (alive) alive->flags &= static_cast<uint8_t>(~Task::ends_round);
+    return error;
 }
 
 } // namespace

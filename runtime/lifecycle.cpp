@@ -143,6 +143,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
         runtime->host_waits = false;
         take_inbox_work(runtime); // once: a function that posts itself again must not keep destroy from ending
         runtime->is_ending = true;
+        count_rare_spawns(+1);
         drop_all(runtime);
         runtime->handles.each([runtime](uint32_t, Handle *handle) { handle->kind->destroy(runtime, handle->object); });
         for (Part *part = runtime->parts, *next; part; part = next) {
@@ -153,6 +154,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
         cancel_all_ops(runtime);
         wait_for_visitors(runtime);
         run_the_rest(runtime);
+        count_rare_spawns(-1);
         assert(runtime->is_valid());
     }
     runtime->poller.close();

@@ -104,7 +104,7 @@ public:
     Cells(const Cells &) = delete;
     Cells &operator=(const Cells &) = delete;
 
-    bool has_free() const { return free_ > 0; }
+    bool has_free(uint32_t more_than = 0) const { return free_ > more_than; }
 
     // A new object, its number and its odd generation. `object` is null without memory.
     struct Taken {

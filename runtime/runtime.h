@@ -21,6 +21,14 @@ struct Part {
     uint64_t (*count_waiting)(const Part *); // operations in its rings, for is_valid. Null: it has none
 };
 
+// What the part of words and names does for the heart: see parts/task_words.cpp.
+struct RecordCalls {
+    // As spawn_plainly, for a task that begins with a word.
+    zyntax_task *(*spawn)(Runtime *, FutureState, PollFn, DropFn, size_t owned, void *word);
+    // The end of a task that had this record: frees the record and calls the task's drop function.
+    void (*end)(Runtime *, TaskRecord *, void *state, size_t owned, int32_t outcome);
+};
+
 } // namespace zyntax
 
 // Equations that always hold on the runtime's thread (is_valid recounts them in debug builds):
@@ -48,11 +56,15 @@ struct zyntax_runtime {
 
     uint32_t canceled_first = 0, canceled_last = 0; // the list of tasks that wait for their drop: see next_canceled
     uint32_t polls_left = 0;                        // of this round
-    const zyntax::Task *block_on_task = nullptr;    // the task of block_on: its end ends the round
+    void *drop_word = nullptr;                      // see `dropping`
+    const zyntax::RecordCalls *records = nullptr;   // set with the first word or name, never cleared
     zyntax_runtime *outer = nullptr;                // the runtime that the driving thread was driving before
     bool is_driving = false;                        // set and cleared by Driving
     bool is_ending = false;                         // set by destroy, never cleared
     bool host_waits = false; // the host sleeps on backend_fd between turns. Set by that call, cleared by destroy
+    // A drop function is running: without a word of its own, or with `drop_word`. Set and cleared around each, also by
+    // zyntax_task_set_local.
+    enum Dropping : uint8_t { no_drop, without_word, with_word } dropping = no_drop;
 
     zyntax::Memory memory;
     zyntax::GrowingBlock queue_block;
@@ -111,6 +123,14 @@ void cancel_task(Runtime *, uint32_t index, Task *);
 void finish(Runtime *, uint32_t index, Task *, int32_t outcome);
 void drop_canceled(Runtime *); // those that were there when it began, and calls what run_later was given
 void poll_tasks(Runtime *);    // at most poll_budget tasks, none after the awaited one has ended
+
+// The body of zyntax_runtime_spawn_with: the task begins without a word.
+zyntax_task *spawn_plainly(Runtime *, FutureState, PollFn, DropFn, size_t owned);
+
+// The end of a task that has begun, or of one that a call refuses to begin: then `drop` is a part of the caller, which
+// has the caller's word, and sets another for itself only; returns null. Both free an owned state.
+void drop_with_word(Runtime *, void *state, DropFn, size_t owned, int32_t outcome, void *word);
+zyntax_task *drop_refused(Runtime *, void *state, DropFn, size_t owned);
 
 // User code for the loop to call: after the polls of this round, outside everything. The message does not move.
 void run_later(Runtime *, Message *);
@@ -203,6 +223,19 @@ inline void check_status([[maybe_unused]] const Runtime *runtime, [[maybe_unused
 inline Runtime *driven() {
     Inbox *inbox = driving;
     return inbox ? inbox->runtime.load(std::memory_order_relaxed) : nullptr;
+}
+
+// The word of the task that this runtime is polling or dropping, or null.
+inline void *running_word(const Runtime *runtime) {
+    if (runtime->dropping) return runtime->dropping == Runtime::with_word ? runtime->drop_word : nullptr;
+    const Task *task = runtime->current;
+    return task && (task->flags & Task::has_record) ? task->record->word : nullptr;
+}
+
+// The name of a live task of this runtime, or null.
+inline const char *task_name_of(const Runtime *, uint32_t index) {
+    const Task *task = task_pool.at(index);
+    return task->flags & Task::has_record ? task->record->name : nullptr;
 }
 
 // Begins every await point. The answer ends the call: POLL_READY with ZYNTAX_EINVAL (where there is a result) for

@@ -11,6 +11,14 @@ struct Ring {
     bool empty() const { return first == 0; }
 };
 
+// What a few tasks have beside. It lies in the owner's arena. parts/task_words.cpp makes it.
+struct TaskRecord {
+    DropFn drop; // the task's
+    void *word;  // see zyntax_task_local
+    char *name;  // name_bytes in the arena, ended by a NUL; null: none
+    static constexpr size_t name_bytes = 32;
+};
+
 // A task. Its owner is the runtime that owns its block; "owner only" fields are plain.
 //
 // Life: free (even generation) -> spawn -> alive (odd generation) -> finish -> free.
@@ -18,10 +26,12 @@ struct alignas(64) Task {
     static constexpr uint32_t first_block = 256;
 
     enum Flag : uint8_t {
-        queued = 1,   // in the ready queue. Set by spawn and enqueue, cleared by poll_task; survives the task's end
-        canceled = 2, // poll is not called again. Set by cancel_task, cleared by finish
-        tracked = 4,  // polls a promise: `ops` holds its plain sleeps too. Set after spawn, cleared by finish
-        has_turn = 8  // an operation of `ops` may have a turn. Set by give_turn, cleared by end_turns and finish
+        queued = 1,      // in the ready queue. Set by spawn and enqueue, cleared by poll_task; survives the task's end
+        canceled = 2,    // poll is not called again. Set by cancel_task, cleared by finish
+        tracked = 4,     // polls a promise: `ops` holds its plain sleeps too. Set after spawn, cleared by finish
+        has_turn = 8,    // an operation of `ops` may have a turn. Set by give_turn, cleared by end_turns and finish
+        has_record = 32, // `record` is there in place of `drop`. Set by record_of, cleared by finish
+        ends_round = 64  // block_on waits for its end, which ends the round. Set and cleared by drive
     };
 
     void *state;                // owner only
@@ -29,7 +39,10 @@ struct alignas(64) Task {
         PollFn poll;            //   until the task enters the list of canceled tasks
         uint32_t next_canceled; //   then: the next task of that list
     };
-    DropFn drop;                      // owner only
+    union {                 // owner only
+        DropFn drop;        //   may be null
+        TaskRecord *record; //   with has_record
+    };
     std::atomic<uint32_t> generation; // written by the owner, read by any thread
     std::atomic<uint32_t> owner;      // the number of the owner's inbox, set when a runtime first takes the task
     enum Elsewhere : uint32_t {
@@ -58,6 +71,11 @@ inline TaskPool &pool_of(Task *) { return task_pool; }
 
 // Counts the ends of tasks that were awaited elsewhere. A change makes other runtimes look for orphans.
 ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> awaited_elsewhere_ended;
+
+// A spawn takes the rare path unless its runtime has more free tasks than this: 0, or, while a runtime of the process
+// is ending and once a task of the process has had a word, UINT32_MAX.
+ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> spawn_threshold;
+void count_rare_spawns(int32_t change); // of what makes spawns rare. Any thread
 
 inline Task *find_task(const void *handle) { return find_alive(task_pool, to_bits(handle)); }
 

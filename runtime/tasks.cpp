@@ -2,19 +2,49 @@
 //
 // User code runs from poll_tasks (poll) and finish (drop), never while a list is being walked, so it may call
 // everything.
+#include "lock.h"
 #include "runtime.h"
 
 #include <string.h>
 
 namespace zyntax {
 
+constinit std::atomic<uint32_t> spawn_threshold;
+
+void count_rare_spawns(int32_t change) {
+    static constinit std::atomic<uint32_t> held_by;
+    static constinit int32_t count;
+    Lock lock(&held_by);
+    count += change;
+    spawn_threshold.store(count ? UINT32_MAX : 0, std::memory_order_relaxed);
+}
+
 // ---- ends ----
 
 namespace {
 
 [[gnu::noinline]] void drop_state(Runtime *runtime, void *state, DropFn drop, size_t owned, int32_t outcome) {
+    runtime->dropping = Runtime::without_word;
     drop(state, outcome);
+    runtime->dropping = Runtime::no_drop;
     if (owned) runtime->arena.give(state, owned);
+}
+
+inline void drop_plainly(Runtime *runtime, const Task *task, size_t owned, int32_t outcome) {
+    if (task->drop) drop_state(runtime, task->state, task->drop, owned, outcome);
+    else if (owned) runtime->arena.give(task->state, owned);
+}
+
+// A task that is still in the ready queue, has a record, or is the task of block_on.
+[[gnu::noinline]] void drop_marked(Runtime *runtime, uint32_t index, Task *task, size_t owned, int32_t outcome) {
+    if (task->flags == Task::queued) return drop_plainly(runtime, task, owned, outcome);
+    TaskRecord *record = task->flags & Task::has_record ? task->record : nullptr;
+    void *state = task->state;
+    if (task->flags & Task::ends_round) runtime->polls_left = 0;
+    task->flags &= Task::queued;
+    if (!task->flags) runtime->tasks.recycle(task, index);
+    if (record) runtime->records->end(runtime, record, state, owned, outcome);
+    else drop_plainly(runtime, task, owned, outcome);
 }
 
 // The handle is stale and the task is free before the drop function runs, so that it may call everything. A task that
@@ -22,11 +52,10 @@ namespace {
 inline void drop_task(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
     assert(task->joiners.empty() && task->ops.empty());
     size_t owned = size_t{task->owned} * Arena::unit;
-    task->flags &= Task::queued;
-    if (!task->flags) runtime->tasks.recycle(task, index);
-    if (task == runtime->block_on_task) runtime->polls_left = 0;
-    if (task->drop) drop_state(runtime, task->state, task->drop, owned, outcome);
-    else if (owned) runtime->arena.give(task->state, owned);
+    task->flags &= Task::queued | Task::has_record | Task::ends_round;
+    if (task->flags) return drop_marked(runtime, index, task, owned, outcome);
+    runtime->tasks.recycle(task, index);
+    drop_plainly(runtime, task, owned, outcome);
 }
 
 [[gnu::noinline]] void finish_waited(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
@@ -48,6 +77,25 @@ void finish(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
     uint32_t awaited = task->elsewhere.load(std::memory_order_relaxed) & Task::is_awaited;
     if (task->joiners.first | task->ops.first | awaited) finish_waited(runtime, index, task, outcome);
     else drop_task(runtime, index, task, outcome);
+}
+
+void drop_with_word(Runtime *runtime, void *state, DropFn drop, size_t owned, int32_t outcome, void *word) {
+    Runtime::Dropping outer = runtime->dropping;
+    void *outer_word = runtime->drop_word;
+    runtime->dropping = word ? Runtime::with_word : Runtime::without_word;
+    runtime->drop_word = word;
+    if (drop) drop(state, outcome);
+    runtime->dropping = outer;
+    runtime->drop_word = outer_word;
+    if (owned) runtime->arena.give(state, owned);
+}
+
+zyntax_task *drop_refused(Runtime *runtime, void *state, DropFn drop, size_t owned) {
+    Runtime *caller = driven();
+    if (caller) drop_with_word(caller, state, drop, 0, ZYNTAX_ECANCELED, running_word(caller));
+    else if (drop) drop(state, ZYNTAX_ECANCELED);
+    if (owned) runtime->arena.give(state, owned);
+    return nullptr;
 }
 
 void run_later(Runtime *runtime, Message *message) {
@@ -143,36 +191,12 @@ bool reserve_queue(Runtime *runtime, uint32_t needed) {
     return true;
 }
 
-[[gnu::noinline]] zyntax_task *spawn_in_fresh_block(Runtime *runtime, FutureState state, PollFn poll, DropFn drop,
-                                                    size_t owned) {
-    auto reserve = [runtime](uint32_t tasks_needed) { return reserve_queue(runtime, tasks_needed); };
-    bool has_free = runtime->tasks.refill(runtime->inbox->id, reserve);
-    return has_free ? zyntax_runtime_spawn_with(runtime, state, poll, drop, owned) : nullptr;
-}
-
 [[gnu::noinline]] zyntax_task *poke_host(Runtime *runtime, zyntax_task *handle) {
     poke(runtime->inbox);
     return handle;
 }
 
-[[gnu::noinline]] zyntax_task *refuse(Runtime *runtime, FutureState state, DropFn drop, size_t owned) {
-    if (drop) drop(state, ZYNTAX_ECANCELED);
-    if (owned) runtime->arena.give(state, owned);
-    return nullptr;
-}
-
-} // namespace
-
-} // namespace zyntax
-
-using namespace zyntax;
-
-zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState state, PollFn poll, DropFn drop,
-                                       size_t owned) noexcept {
-    if (!runtime || !poll || (owned && (!state || owned > Arena::max_size))) return nullptr;
-    check_thread(runtime);
-    if (runtime->is_ending) return refuse(runtime, state, drop, owned);
-    if (!runtime->tasks.has_free()) return spawn_in_fresh_block(runtime, state, poll, drop, owned);
+inline zyntax_task *spawn_task(Runtime *runtime, FutureState state, PollFn poll, DropFn drop, size_t owned) {
     auto [task, index, generation] = runtime->tasks.take_free();
     assert(task->ops.empty() && runtime->queue_end - runtime->queue_begin <= runtime->queue_mask);
     task->state = state;
@@ -187,6 +211,37 @@ zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState stat
     runtime->queue[runtime->queue_end++ & runtime->queue_mask] = index;
     auto *handle = static_cast<zyntax_task *>(to_pointer(handle_bits(index, generation)));
     return runtime->host_waits && !runtime->is_driving ? poke_host(runtime, handle) : handle;
+}
+
+// A task begins with the word of its spawner, whose runtime may be another one.
+[[gnu::noinline]] zyntax_task *spawn_rarely(Runtime *runtime, FutureState state, PollFn poll, DropFn drop,
+                                            size_t owned) {
+    const Runtime *spawner = driven();
+    void *word = spawner ? running_word(spawner) : nullptr;
+    if (runtime->is_ending) return drop_refused(runtime, state, drop, owned);
+    if (word) return spawner->records->spawn(runtime, state, poll, drop, owned, word);
+    return spawn_plainly(runtime, state, poll, drop, owned);
+}
+
+} // namespace
+
+zyntax_task *spawn_plainly(Runtime *runtime, FutureState state, PollFn poll, DropFn drop, size_t owned) {
+    auto reserve = [runtime](uint32_t tasks_needed) { return reserve_queue(runtime, tasks_needed); };
+    bool has_free = runtime->tasks.has_free() || runtime->tasks.refill(runtime->inbox->id, reserve);
+    return has_free ? spawn_task(runtime, state, poll, drop, owned) : nullptr;
+}
+
+} // namespace zyntax
+
+using namespace zyntax;
+
+zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, FutureState state, PollFn poll, DropFn drop,
+                                       size_t owned) noexcept {
+    if (!runtime || !poll || (owned && (!state || owned > Arena::max_size))) return nullptr;
+    check_thread(runtime);
+    uint32_t threshold = spawn_threshold.load(std::memory_order_relaxed);
+    if (!runtime->tasks.has_free(threshold)) return spawn_rarely(runtime, state, poll, drop, owned);
+    return spawn_task(runtime, state, poll, drop, owned);
 }
 
 zyntax_task *zyntax_runtime_spawn(zyntax_runtime *runtime, FutureState state, PollFn poll) noexcept {

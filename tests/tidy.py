@@ -73,6 +73,7 @@ STANDARD = {
     'runtime/parts/signal.cpp',
     'runtime/parts/signal_listener.cpp', 'runtime/parts/signal_listener.h',
     'runtime/parts/socket_options.cpp',
+    'runtime/parts/task_words.cpp',
     'runtime/parts/turns.h',
     'runtime/parts/udp.cpp',
     'runtime/parts/unix_descriptors.cpp',
@@ -80,7 +81,7 @@ STANDARD = {
 }
 STANDARD_LINES_MAX = 165
 CODE_LINES_MAX = {
-    'runtime/*': 2040,
+    'runtime/*': 2090,
     'platform/poller_iocp.*': 315,
     'each platform/poller_*': 140,
     'platform/posix.* platform/unix.*': 570,

@@ -15,7 +15,6 @@ int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcep
         runtime->is_batch_full |= runtime->host_waits;
         return ZYNTAX_ECANCELED;
     }
-    runtime->block_on_task = nullptr;
     int32_t error = look_around(runtime, timeout_ns);
     if (error) return error;
     poll_tasks(runtime);

@@ -57,6 +57,7 @@ int32_t zyntax_runtime_dump(zyntax_runtime *runtime, void (*visit)(void *user, c
         info.polls = uint64_t{task->polls_high} << 32 | task->polls_low;
         info.waits = doing(runtime, task);
         if (task->flags & Task::tracked) info.polls_again = static_cast<PromiseTask *>(task->state)->polls_again;
+        info.name = task_name_of(runtime, index);
         visit(user, &info);
     });
     return to_count(runtime->tasks.used());

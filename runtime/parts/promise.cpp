@@ -122,8 +122,7 @@ zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const zyntax_pro
     check_thread(runtime);
     if (!runtime->is_ending) return spawn_promise(runtime, *promise, result, hooks, 0);
     if (result) *result = ZYNTAX_ECANCELED;
-    if (hooks.drop) hooks.drop(hooks.ctx, ZYNTAX_ECANCELED);
-    return nullptr;
+    return drop_refused(runtime, hooks.ctx, hooks.drop, 0);
 }
 
 zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise, int64_t *result) noexcept {

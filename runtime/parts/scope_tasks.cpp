@@ -87,11 +87,6 @@ void fire_waits_of(Runtime *runtime, const ScopeTask *last, Ring *ring) {
     }
 }
 
-zyntax_task *refuse_task(Runtime *runtime, void *state, DropFn drop, size_t owned) {
-    drop_user_state(runtime, state, drop, owned, ZYNTAX_ECANCELED);
-    return nullptr;
-}
-
 } // namespace
 
 zyntax_task *take_ended(Runtime *runtime, Scope *scope) {
@@ -124,7 +119,7 @@ zyntax_task *zyntax_scope_spawn(zyntax_scope *handle, FutureState state, PollFn 
                                 size_t owned) noexcept {
     auto [runtime, scope] = find_scope(handle);
     if (!scope || !poll || (owned && (!state || owned > Arena::max_size))) return nullptr;
-    if (scope->is_canceled() || runtime->is_ending) return refuse_task(runtime, state, drop, owned);
+    if (scope->is_canceled() || runtime->is_ending) return drop_refused(runtime, state, drop, owned);
     auto *task = static_cast<ScopeTask *>(runtime->arena.take(sizeof(ScopeTask)));
     void *memory = task ? runtime->arena.take(sizeof(ScopeState)) : nullptr;
     if (memory) {

@@ -134,6 +134,9 @@
     X(zyntax_task_alive, "ip") \
     X(zyntax_task_cancel, "ip") \
     X(zyntax_task_join, "ipppp") \
+    X(zyntax_task_local, "p") \
+    X(zyntax_task_name, "ipp") \
+    X(zyntax_task_set_local, "vp") \
     X(zyntax_tcp_accept, "ippppp") \
     X(zyntax_tcp_connect, "ippphppp") \
     X(zyntax_tcp_connect_to, "ipppzqppp") \

@@ -281,6 +281,7 @@ structs! {
         polls: u64,
         waits: zyntax_wait,
         polls_again: u64,
+        name: *const c_char,
     }
     /// A function's name and address.
     zyntax_symbol {
@@ -746,6 +747,9 @@ functions! {
     fn zyntax_scope_destroy(scope: *mut zyntax_scope) -> i32;
     fn zyntax_promise_scope_next(scope: *mut zyntax_scope) -> *mut zyntax_promise;
     fn zyntax_promise_scope_join(scope: *mut zyntax_scope) -> *mut zyntax_promise;
+    fn zyntax_task_local() -> *mut c_void;
+    fn zyntax_task_set_local(word: *mut c_void);
+    fn zyntax_task_name(task: *mut zyntax_task, name: *const c_char) -> i32;
     fn zyntax_port_create(capacity: usize, item_size: usize, out: *mut *mut zyntax_port) -> i32;
     fn zyntax_port_send(
         port: *mut zyntax_port,
