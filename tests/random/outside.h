@@ -61,6 +61,9 @@ bool edge_taken(intptr_t fd); // whether there was one
 void edge_back(intptr_t fd);  // it was taken, and no turn followed
 void edge_over(intptr_t fd);  // the host's descriptor goes
 
+// Names what the system knows of a host's descriptor, and of the one that watches it for edges, real only.
+void tell_host(intptr_t fd, void (*tell)(const char *name));
+
 // Descriptors that others share, real only. A duplicate: < 0: none.
 intptr_t duplicate(intptr_t fd);
 void make_blocking(intptr_t fd); // for all users of the open file

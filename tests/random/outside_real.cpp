@@ -345,6 +345,15 @@ void edge_over(intptr_t fd) {
     world.edge_seen[fd] = false;
 }
 
+void tell_host(intptr_t fd, void (*tell)(const char *name)) {
+    if (fd < 0 || fd >= max_fds) return;
+    char name[64];
+    snprintf(name, sizeof name, "/proc/self/fdinfo/%d", int(fd));
+    tell(name);
+    snprintf(name, sizeof name, "/proc/self/fdinfo/%d", world.edges[fd] - 1);
+    if (world.edges[fd]) tell(name);
+}
+
 intptr_t duplicate(intptr_t fd) {
     int other = fcntl(int(fd), F_DUPFD_CLOEXEC, 0);
     if (other >= max_fds) {

@@ -290,6 +290,7 @@ bool edge_seen(intptr_t, bool) { return true; }
 bool edge_taken(intptr_t) { return false; }
 void edge_back(intptr_t) {}
 void edge_over(intptr_t) {}
+void tell_host(intptr_t, void (*)(const char *)) {}
 intptr_t duplicate(intptr_t) { return -1; }
 void make_blocking(intptr_t) {}
 void lose(intptr_t) {}

@@ -312,6 +312,12 @@ private:
         void *at;
     } states_[8] = {};
 
+    // ---- tell.cpp ----
+    void tell();
+    void tell_runtime(uint32_t r);
+    void tell_actor(const Actor &);
+    void tell_reg(const Reg &);
+
     // ---- chance ----
     uint32_t below(uint32_t n) { return choices_->below(n); }
     bool chance(uint32_t n) { return choices_->chance(n); }
@@ -518,7 +524,7 @@ private:
 // ---- random.cpp ----
 
 bool is_without(const char *oracle); // switched off on the command line
-extern bool tracing;
+extern bool tracing; // what the programs do is told, or kept until something fails
 void flush_trace();
 [[noreturn]] void report_child(Program *, int status); // a forked child did not end well
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -12,6 +12,8 @@
 //                                     forgetting, hosts, memory, chains, stale, nesting, swapping, farewell
 //   ... --trace                       tells what the programs do (with --bytes or --corpus)
 //   ... --no-shrink                   says only what fails
+//   ... --history N                   so many lines of what the program did before it failed, random-real only (400)
+//   ... --abort                       a program from a seed that fails aborts, so that it leaves a core
 //   ... --keep FILE                   where a shrunk failure goes
 //
 // Programs run in a child, so that crashes and hangs are failures as broken promises are. What fails is shrunk while it
@@ -28,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include <csignal>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -53,9 +56,43 @@ struct Shared {
 Shared *shared;
 
 std::vector<std::string> without;
+bool aborts;
 bool in_child; // a promise that is broken ends this process; else it aborts, for a fuzzer
 
+bool printing; // what is traced
 int trace_depth;
+
+// What was traced last, a line each: a failure over the real poller may not come again.
+struct History {
+    static constexpr size_t size = 1 << 20;
+    char *text = nullptr; // null: nothing is kept
+    size_t end = 0;       // free-running
+    uint32_t lines = 400; // to be told
+
+    void begin() {
+        if (!text) text = static_cast<char *>(std::malloc(size));
+        end = 0;
+        tracing = true;
+    }
+    void add(const char *line, size_t length) {
+        for (size_t i = 0; i < length; i++) text[end++ % size] = line[i];
+    }
+    // Safe in a signal handler.
+    void tell() const {
+        if (!text) return;
+        size_t begin = end, first = end > size ? end - size : 0;
+        for (uint32_t n = 0; begin > first; begin--) {
+            if (text[(begin - 1) % size] == '\n' && n++ == lines) break;
+        }
+        while (begin < end) {
+            size_t until = std::min(end, (begin / size + 1) * size);
+            ssize_t n = ::write(1, text + begin % size, until - begin);
+            if (n <= 0) return;
+            begin += size_t(n);
+        }
+    }
+};
+History history;
 
 uint64_t scatter(uint64_t seed, uint64_t i) {
     uint64_t z = seed + (i + 1) * 0x9e3779b97f4a7c15;
@@ -74,13 +111,18 @@ bool is_without(const char *name) {
 }
 
 void trace(const char *format, ...) {
+    char line[512];
+    if (format[0] == '}') trace_depth--;
+    int indent = std::min(2 * trace_depth, 100);
+    std::memset(line, ' ', sizeof line);
     va_list args;
     va_start(args, format);
-    if (format[0] == '}') trace_depth--;
-    std::printf("%*s", 2 * trace_depth, "");
-    std::vprintf(format, args);
-    std::printf("\n");
+    int n = std::vsnprintf(line + indent, sizeof line - 200, format, args);
     va_end(args);
+    auto length = std::min(size_t(indent + n), sizeof line - 2);
+    line[length++] = '\n';
+    if (printing) std::fwrite(line, 1, length, stdout);
+    else history.add(line, length);
     if (format[std::strlen(format) - 1] == '{') trace_depth++;
 }
 
@@ -96,8 +138,8 @@ void broken(Program *program, const char *oracle, const char *text) {
     if (!is_without(oracle)) report(program, oracle, text);
 }
 
-void report(Program *, const char *oracle, const char *text) {
-    if (tracing) std::printf("%*sBROKEN: %s: %s\n", 2 * trace_depth, "", oracle, text);
+void report(Program *program, const char *oracle, const char *text) {
+    if (printing) std::printf("%*sBROKEN: %s: %s\n", 2 * trace_depth, "", oracle, text);
     std::fflush(stdout);
     if (!in_child) {
         std::fprintf(stderr, "broken promise: %s: %s\n", oracle, text);
@@ -105,12 +147,17 @@ void report(Program *, const char *oracle, const char *text) {
     }
     std::snprintf(shared->oracle, sizeof shared->oracle, "%s", oracle);
     std::snprintf(shared->text, sizeof shared->text, "%s", text);
+    history.tell();
+    if (program && !program->is_copy_ && (history.text || printing)) program->tell();
+    std::fflush(stdout);
+    if (aborts) std::abort();
     _exit(broken_promise);
 }
 
 namespace {
 
 void run_program(Choices &choices, uint32_t max_steps) {
+    trace_depth = 0;
     alignas(Program) static unsigned char memory[sizeof(Program)];
     auto *program = ::new (memory) Program(&choices, max_steps);
     program->run();
@@ -197,7 +244,7 @@ private:
 struct Options {
     uint64_t seed = 1, first = 0, steps = UINT64_MAX;
     double seconds = 0;
-    bool trace = false, shrink = true;
+    bool trace = false, shrink = true, aborts = false;
     const char *keep = nullptr, *corpus = nullptr, *only = nullptr;
     std::vector<const char *> files;
 };
@@ -218,7 +265,7 @@ void show(std::vector<uint8_t> bytes, const std::string &how, const Options &opt
         }
     }
     in_a_child(false, deadline_s, [&] {
-        tracing = true;
+        tracing = printing = true;
         run_bytes(bytes.data(), bytes.size());
     });
     std::fflush(stdout);
@@ -239,6 +286,7 @@ bool parse(int argc, char **argv, Options *options) {
         const char *value = i + 1 < argc ? argv[i + 1] : nullptr;
         if (arg == "--trace") options->trace = true;
         else if (arg == "--no-shrink") options->shrink = false;
+        else if (arg == "--abort") options->aborts = true;
         else if (arg == "--bytes") files = true;
         else if (files && arg[0] != '-') options->files.push_back(argv[i]);
         else if (!value) return false;
@@ -248,6 +296,7 @@ bool parse(int argc, char **argv, Options *options) {
             else if (arg == "--first") options->first = strtoull(value, nullptr, 0);
             else if (arg == "--steps") options->steps = strtoull(value, nullptr, 0);
             else if (arg == "--seconds") options->seconds = strtod(value, nullptr);
+            else if (arg == "--history") history.lines = uint32_t(strtoul(value, nullptr, 0));
             else if (arg == "--keep") options->keep = value;
             else if (arg == "--corpus") options->corpus = value;
             else if (arg == "--only") options->only = value;
@@ -293,7 +342,7 @@ bool parse_hexadecimal(const std::string &text, Bytes *bytes) {
 
 bool replay(const char *name, const Bytes &bytes, const Options &options) {
     std::string how = in_a_child(false, deadline_s, [&] {
-        tracing = options.trace;
+        tracing = printing = options.trace;
         run_bytes(bytes.data(), bytes.size());
     });
     if (how.empty()) return true;
@@ -339,13 +388,22 @@ int sum_up(size_t programs, size_t failed) {
     return sum_up(programs, failed);
 }
 
+void tell_hang(int signal) {
+    history.tell();
+    std::signal(aborts ? SIGABRT : signal, SIG_DFL);
+    std::raise(aborts ? SIGABRT : signal);
+}
+
 [[maybe_unused]] int run_seed(const Options &options) {
     std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
     uint64_t start = now_us();
     std::string how = in_a_child(false, 0, [&] {
+        if (!outside::scripted) std::signal(SIGALRM, tell_hang);
+        aborts = options.aborts;
         for (uint64_t i = options.first; shared->steps < options.steps; i++) {
             if (options.seconds > 0 && double(now_us() - start) > options.seconds * 1e6) break;
             shared->used = 0;
+            if (!outside::scripted) history.begin();
             alarm(deadline_s);
             Choices choices(scatter(options.seed, i), shared->bytes, max_bytes, &shared->used);
             run_program(choices, steps_a_program);
