@@ -98,6 +98,20 @@ TEST_CASE("operations_of_a_handle_that_lost_its_descriptor_end_with_ebadf") {
     CHECK(take(replaced.after.far) == "");
 }
 
+TEST_CASE("an_accept_whose_descriptor_names_a_socket_that_does_not_listen_ends") {
+    Runtime rt;
+    zyntax_io *listener = nullptr, *made = nullptr;
+    REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
+    auto number = Descriptor(zyntax_io_fd(listener));
+    REQUIRE(duplicate_as(Fd(socket(AF_INET, SOCK_DGRAM, 0)), number));
+    Await accept(rt, accepting(listener, &made));
+    CHECK(rt.drive_until([&] { return !accept.alive(); }));
+    CHECK(accept.result < 0);
+    CHECK(rt.idle_waits() <= idle_budget);
+    zyntax_io_close(listener);
+    if (is_open(number)) close_descriptor(number);
+}
+
 TEST_CASE("many_handles_that_lose_their_descriptors_leave_all_others_as_they_are") {
     NEEDS_A_POLLER_THAT_KNOWS;
     Runtime rt;

@@ -187,6 +187,7 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op_id, Waker *waker
     unreserve_io(runtime, made);
     if (fd == ZYNTAX_EAGAIN) return wait_for_client(call);
     if (os::accept_exhausted(fd)) return rest(call);
-    if (os::accept_passes(fd)) return try_again(call);
+    // A descriptor that was closed elsewhere may name a socket that never listens, whose every accept is EOPNOTSUPP.
+    if (os::accept_passes(fd) && os::listens(io->fd)) return try_again(call);
     return complete(op_id, result, fd);
 }
