@@ -101,10 +101,8 @@ bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
     uint64_t limit = uint64_t{runtime->config.spin_us} * 1000;
     if (*timeout_ns >= 0 && static_cast<uint64_t>(*timeout_ns) < limit) limit = static_cast<uint64_t>(*timeout_ns);
     do {
-        for (int i = 0; i < 32; i++) {
-            if (has_work(runtime)) return true;
-            os::relax();
-        }
+        for (int i = 0; i < 32 && !has_work(runtime); i++) os::relax();
+        // Asked even if there is work: a host that hears of edges alone has none left for the events of this turn.
         if ((*error = ask_kernel(runtime, 0)) != 0 || has_work(runtime)) return true;
     } while (os::clock_ns() - start < limit);
     runtime->spun_at = runtime->counts.polls;

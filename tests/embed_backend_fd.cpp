@@ -467,3 +467,42 @@ TEST_CASE("a_host_that_hears_edges_only_hears_another_one_after_a_turn_that_was_
     while (watch.has_edge(0)) zyntax_runtime_turn(rt, 0);
     CHECK_FALSE(readable(rt));
 }
+
+// With a timer the clock is read for the second time between the loop's decision to wait and its spinning.
+TEST_CASE("a_host_that_hears_edges_only_hears_of_all_events_when_work_comes_while_a_turn_spins") {
+    NEEDS_DESCRIPTOR
+    SKIP_WHEN(!EdgeWatch::exists, "there are no hosts of that kind");
+    struct Clock {
+        zyntax_runtime *posts_to = nullptr;
+        int reads_before = 0;
+        static uint64_t read(void *clock) {
+            auto *self = static_cast<Clock *>(clock);
+            if (!self->posts_to || self->reads_before-- > 0) return 1;
+            zyntax_runtime *rt = std::exchange(self->posts_to, nullptr);
+            Thread([rt] {
+                CHECK(zyntax_runtime_post(
+                          rt, [](void *) {}, nullptr) == 0);
+            }).join();
+            return 1;
+        }
+    } clock;
+    auto c = config();
+    c.spin_us = 1'000'000;
+    c.clock_ns = Clock::read;
+    c.clock_ctx = &clock;
+    Embedded rt(c);
+    Pair pair = socket_pair();
+    zyntax_io *io = adopt(rt, pair.near);
+    char byte = 0;
+    Await reader(rt, reading(io, &byte, 1)), timer(rt, sleeping(rt, 3'600'000 * ms));
+    EdgeWatch watch(Descriptor(zyntax_runtime_backend_fd(rt)));
+    while (watch.has_edge(0)) zyntax_runtime_turn(rt, 0);
+    put(pair.far, "x");
+    CHECK(watch.has_edge(deadline_ms));
+    clock.posts_to = rt;
+    clock.reads_before = 1;
+    zyntax_runtime_turn(rt, int64_t(ms));
+    CHECK_FALSE(clock.posts_to);
+    while (reader.alive() && watch.has_edge(0)) zyntax_runtime_turn(rt, 0);
+    CHECK(reader.result == 1);
+}
