@@ -44,6 +44,16 @@ void remove_from_holder(Runtime *runtime, Op *op) {
     op->holder = Op::nobody;
 }
 
+// The waker of another runtime's task, or of none. That the task ends is noticed by its mark, if it has not ended yet.
+void hold_foreign(Runtime *runtime, Op *op, Task *task) {
+    note_elsewhere(runtime, op->waker, 1);
+    if (!runtime->is_ending) runtime->inbox->awaits.store(1, std::memory_order_seq_cst);
+    if (runtime->foreign.empty()) runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_seq_cst);
+    if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_acq_rel);
+    if (is_orphan(op)) runtime->has_foreign_orphan = true;
+    add_to_holder(runtime, op, Op::foreign);
+}
+
 // Chooses the holder by the waker. A plain sleep holds no resource: it has a holder only in tasks that poll promises,
 // which have to know what they wait for.
 void choose_holder(Runtime *runtime, Op *op) {
@@ -55,12 +65,8 @@ void choose_holder(Runtime *runtime, Op *op) {
         runtime->waker_stores++;
     } else {
         task = find_task(op->waker.data);
-        if (!task || task->owner.load(std::memory_order_relaxed) != runtime->inbox->id) {
-            note_elsewhere(runtime, op->waker, 1);
-            if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_acq_rel);
-            if (is_orphan(op)) runtime->has_foreign_orphan = true;
-            return add_to_holder(runtime, op, Op::foreign);
-        }
+        if (!task || task->owner.load(std::memory_order_relaxed) != runtime->inbox->id)
+            return hold_foreign(runtime, op, task);
     }
     if (!is_sleep(op) || (task->flags & Task::tracked)) add_to_holder(runtime, op, Op::task);
 }
@@ -310,11 +316,14 @@ void orphan_ops(Runtime *runtime, Task *task) {
     }
 }
 
+bool has_new_foreign_orphans(const Runtime *runtime) {
+    return awaited_elsewhere_ended.load(std::memory_order_seq_cst) != runtime->foreign_seen;
+}
+
 // The search goes through all foreign operations, but only after a task that was awaited elsewhere has ended.
 static void find_foreign_orphans(Runtime *runtime) {
-    uint32_t ended = awaited_elsewhere_ended.load(std::memory_order_acquire);
-    if (ended == runtime->foreign_seen && !runtime->has_foreign_orphan) return;
-    runtime->foreign_seen = ended;
+    if (!has_new_foreign_orphans(runtime) && !runtime->has_foreign_orphan) return;
+    runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_acquire);
     runtime->has_foreign_orphan = false;
     for (Op *op = first_of(runtime->foreign); op;) {
         Op *foreign_op = op;

@@ -19,7 +19,8 @@ static bool has_inbox_work(const Inbox *inbox) {
 bool has_work(const Runtime *runtime) {
     return runtime->has_queued() || runtime->canceled_first || runtime->calls || runtime->later ||
            has_inbox_work(runtime->inbox) || runtime->is_batch_full ||
-           runtime->inbox->stop.load(std::memory_order_seq_cst);
+           runtime->inbox->stop.load(std::memory_order_seq_cst) ||
+           (!runtime->foreign.empty() && has_new_foreign_orphans(runtime));
 }
 
 namespace {
@@ -188,8 +189,10 @@ Driving::Driving(Runtime *runtime) : runtime_(runtime), outer_(driving) {
     driving = runtime->inbox;
 }
 
-// A host that sleeps on the backend's descriptor hears of later work through that descriptor only.
+// A host that sleeps on the backend's descriptor hears of later work through that descriptor only. Meanwhile no
+// operation of a dead task keeps from others what it was given.
 Driving::~Driving() {
+    if (runtime_->host_waits) cancel_orphans(runtime_);
     assert(driving == runtime_->inbox && runtime_->is_valid_by_and_by());
     driving = outer_;
     runtime_->is_driving = false;

@@ -6,6 +6,9 @@ namespace zyntax {
 
 constinit InboxPool inbox_pool;
 
+// No inbox has a greater number. Only grows.
+static constinit std::atomic<uint32_t> last_inbox;
+
 ZYNTAX_TLS constinit ZYNTAX_THREAD_LOCAL os::ThreadPointer<Inbox> driving = {};
 
 Inbox *take_inbox(Runtime *runtime) {
@@ -16,6 +19,10 @@ Inbox *take_inbox(Runtime *runtime) {
     inbox->stop.store(0, std::memory_order_relaxed);
     inbox->holds.store(0, std::memory_order_relaxed);
     inbox->sleeping.store(0, std::memory_order_relaxed);
+    inbox->awaits.store(0, std::memory_order_relaxed);
+    uint32_t last = last_inbox.load(std::memory_order_relaxed);
+    while (last < id && !last_inbox.compare_exchange_weak(last, id, std::memory_order_release)) {
+    }
     inbox->runtime.store(runtime, std::memory_order_release);
     return inbox;
 }
@@ -31,6 +38,16 @@ void poke(Inbox *inbox) {
     if (inbox->sleeping.exchange(0, std::memory_order_seq_cst) == 0) return; // another thread wakes it
     os::KeepErrors keep;
     inbox->runtime.load(std::memory_order_relaxed)->poller.wake();
+}
+
+void poke_awaiting() {
+    uint32_t last = last_inbox.load(std::memory_order_acquire);
+    for (uint32_t id = Inbox::first_block; id <= last; id++) {
+        Inbox *inbox = inbox_pool.at(id);
+        if (!inbox->awaits.load(std::memory_order_seq_cst)) continue;
+        Visit visit(inbox);
+        if (inbox->awaits.load(std::memory_order_acquire)) poke(inbox);
+    }
 }
 
 void send(Inbox *inbox, Message *message) {

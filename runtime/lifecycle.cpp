@@ -77,6 +77,7 @@ void forget_copy(Runtime *runtime) {
         next = part->next;
         if (part->forget) part->forget(part);
     }
+    runtime->inbox->awaits.store(0, std::memory_order_relaxed);
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
     discard_messages(runtime);
     runtime->poller.close(true);
@@ -152,6 +153,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
         }
         run_the_rest(runtime);
         cancel_all_ops(runtime);
+        runtime->inbox->awaits.store(0, std::memory_order_relaxed);
         wait_for_visitors(runtime);
         run_the_rest(runtime);
         count_rare_spawns(-1);

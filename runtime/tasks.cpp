@@ -61,7 +61,8 @@ inline void drop_task(Runtime *runtime, uint32_t index, Task *task, int32_t outc
 [[gnu::noinline]] void finish_waited(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
     if (task->elsewhere.load(std::memory_order_relaxed) & Task::is_awaited) {
         task->elsewhere.fetch_and(~uint32_t{Task::is_awaited}, std::memory_order_relaxed);
-        awaited_elsewhere_ended.fetch_add(1, std::memory_order_release);
+        awaited_elsewhere_ended.fetch_add(1, std::memory_order_seq_cst);
+        poke_awaiting();
     }
     fire_all(runtime, &task->joiners);
     orphan_ops(runtime, task);

@@ -370,6 +370,77 @@ TEST_CASE("a_task_of_another_runtime_that_ended_with_it_passes_its_turn_on") {
     }
 }
 
+namespace {
+
+// Somebody in a task of another runtime waits first in the queue, and is given a turn.
+struct Stranger {
+    Runtime other;
+    Operation waiting;
+    int item = 7;
+    zyntax_op forgotten = 0;
+    Task task;
+
+    explicit Stranger(const Queue &queue) : waiting(queue.waiting(&item)) {
+        task.on_poll = [this](Waker *waker) {
+            int64_t result = unfinished;
+            return waiting(&forgotten, waker, &result);
+        };
+        task.spawn(other);
+        settle(other);
+    }
+    // In its runtime, which alone is driven.
+    void end() {
+        CHECK(zyntax_task_cancel(task.handle) == 0);
+        settle(other);
+        CHECK_FALSE(task.alive());
+    }
+};
+
+} // namespace
+
+TEST_CASE("a_host_that_waits_hears_that_a_task_of_another_runtime_has_ended_with_its_turn") {
+    for (bool receivers : {true, false}) {
+        CAPTURE(receivers);
+        Runtime rt;
+        Queue queue(rt, receivers);
+        intptr_t watched = zyntax_runtime_backend_fd(rt);
+        Stranger first(queue);
+        Waiter next(queue, 1);
+        settle(rt);
+        queue.come();
+        while (zyntax_runtime_next_timeout_ns(rt) == 0) zyntax_runtime_turn(rt, 0);
+        CHECK(next.await.alive());
+        if (watched >= 0) CHECK_FALSE(wait_for(Descriptor(watched), POLLIN, 0));
+        first.end();
+        if (watched >= 0) CHECK(wait_for(Descriptor(watched), POLLIN, 0));
+        CHECK(zyntax_runtime_next_timeout_ns(rt) == 0);
+        while (zyntax_runtime_next_timeout_ns(rt) == 0) zyntax_runtime_turn(rt, 0);
+        CHECK(next.served(queue));
+    }
+}
+
+TEST_CASE("a_loop_that_sleeps_hears_that_a_task_of_another_runtime_has_ended_with_its_turn") {
+    SKIP_WHEN(!has_threads, "WASI has no threads");
+    for (bool receivers : {true, false}) {
+        CAPTURE(receivers);
+        Runtime rt;
+        Queue queue(rt, receivers);
+        Stranger first(queue);
+        Waiter next(queue, 1);
+        settle(rt);
+        queue.come();
+        int32_t error = 1;
+        Thread sleeper([&] {
+            Limit limit(rt);
+            error = zyntax_runtime_block_on(rt, next.await.task.handle);
+        });
+        first.end();
+        sleeper.join();
+        CHECK(error == 0);
+        CHECK(next.served(queue));
+    }
+}
+
 TEST_CASE("the_end_of_a_channel_reaches_everybody_behind_those_that_leave") {
     for (Leaving way : {ends, ends_after_cancelling, is_cancelled, is_cancelled_forgetting, stays_away}) {
         in_every_way([&](bool receivers, Drive how) {

@@ -251,6 +251,23 @@ TEST_CASE("what_was_forgotten_can_be_cancelled_late_and_touches_nobody") {
     CHECK(item == 4);
 }
 
+TEST_CASE("before_a_host_sleeps_what_an_ended_task_forgot_was_given_back") {
+    for (End end : {returns, is_cancelled_outside, is_cancelled_by_its_own_poll}) {
+        CAPTURE(end);
+        Runtime rt;
+        zyntax_channel *channel = channel_of(rt, 1);
+        int item = 0;
+        zyntax_runtime_backend_fd(rt);
+        uint64_t before = rt.stats().bytes_in_use;
+        Forgetful task(rt, receiving(channel, &item), end);
+        zyntax_runtime_turn(rt, 0);
+        task.leave();
+        if (end == is_cancelled_outside) zyntax_runtime_turn(rt, 0);
+        CHECK(rt.stats().tasks_alive == 0);
+        CHECK(rt.stats().bytes_in_use == before);
+    }
+}
+
 TEST_CASE("what_the_tasks_of_a_destroyed_runtime_forgot_elsewhere_is_given_back") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt;
