@@ -524,7 +524,7 @@ private:
 // ---- random.cpp ----
 
 bool is_without(const char *oracle); // switched off on the command line
-extern bool tracing; // what the programs do is told, or kept until something fails
+extern bool tracing;                 // what the programs do is told, or kept until something fails
 void flush_trace();
 [[noreturn]] void report_child(Program *, int status); // a forked child did not end well
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -29,9 +29,10 @@ unsigned long long wide(uint64_t n) { return n; }
 
 void Program::tell_runtime(uint32_t r) {
     const RuntimeModel &rt = rts_[r];
-    std::printf("runtime %u: driving %d, one_round %d, stop %u, holds %d, posted %u, budgets %u %u, stall %d, spin %llu\n",
-                r, rt.driving, rt.one_round, rt.stop, rt.holds, rt.posted, rt.budget, rt.await_budget, rt.stall,
-                wide(rt.slack_ns));
+    std::printf(
+        "runtime %u: driving %d, one_round %d, stop %u, holds %d, posted %u, budgets %u %u, stall %d, spin %llu\n", r,
+        rt.driving, rt.one_round, rt.stop, rt.holds, rt.posted, rt.budget, rt.await_budget, rt.stall,
+        wide(rt.slack_ns));
     zyntax_runtime_stats stats = {};
     stats.size = sizeof stats;
     zyntax_runtime_get_stats(rt.rt, &stats);
@@ -61,8 +62,7 @@ void Program::tell_actor(const Actor &actor) {
                     unsigned(&leaf - actor.leaves), unsigned(leaf.type), leaf.args.object, leaf.args.object_id,
                     wide(leaf.touched), wide(actor.poll_began), leaf.failing ? " failing" : "",
                     leaf.unsure ? " unsure" : "", leaf.canceled ? " canceled" : "", leaf.cut ? " cut" : "",
-                    leaf.limited ? " limited" : "", leaf.passed ? " passed" : "",
-                    is_held(actor, leaf) ? " held" : "");
+                    leaf.limited ? " limited" : "", leaf.passed ? " passed" : "", is_held(actor, leaf) ? " held" : "");
         for (uint32_t i = 0; i < leaf.count; i++)
             std::printf("    of %s %u (%u)\n", leaf.inner[i].is_code ? "code" : "leaf", leaf.inner[i].index,
                         leaf.inner[i].id);
@@ -77,16 +77,17 @@ void Program::tell_actor(const Actor &actor) {
 
 void Program::tell_reg(const Reg &reg) {
     const Args &a = reg.args;
-    std::printf("reg %u: %s on %u, object %u (%u), value %u, op %llx, armed %llu, touched %llu, due in %lld us,%s%s%s%s "
-                "for %s %u (%u)%s\n",
-                unsigned(&reg - regs_), name_of(a.kind), a.rt, a.object, a.object_id, a.value, wide(reg.op),
-                wide(reg.armed), wide(reg.touched), static_cast<long long>(reg.deadline_ns - now(a.rt)) / 1000,
-                reg.forgotten ? " forgotten" : "", reg.lapsed ? " lapsed" : "", reg.murky ? " murky" : "",
-                reg.called ? " called" : "",
-                reg.wakee.kind == Wakee::host   ? "host"
-                : reg.wakee.kind == Wakee::task ? "task"
-                                                : "nobody",
-                reg.wakee.actor, reg.wakee.id, can_call(reg) ? "" : ", which is gone");
+    std::printf(
+        "reg %u: %s on %u, object %u (%u), value %u, op %llx, armed %llu, touched %llu, due in %lld us,%s%s%s%s "
+        "for %s %u (%u)%s\n",
+        unsigned(&reg - regs_), name_of(a.kind), a.rt, a.object, a.object_id, a.value, wide(reg.op), wide(reg.armed),
+        wide(reg.touched), static_cast<long long>(reg.deadline_ns - now(a.rt)) / 1000,
+        reg.forgotten ? " forgotten" : "", reg.lapsed ? " lapsed" : "", reg.murky ? " murky" : "",
+        reg.called ? " called" : "",
+        reg.wakee.kind == Wakee::host   ? "host"
+        : reg.wakee.kind == Wakee::task ? "task"
+                                        : "nobody",
+        reg.wakee.actor, reg.wakee.id, can_call(reg) ? "" : ", which is gone");
 }
 
 void Program::tell() {
