@@ -310,9 +310,24 @@ void run_threads() {
     nanosleep(&time, nullptr);
 }
 
+namespace {
+
+constexpr int soon_ms = 8000; // a thread of a loaded machine may rest in the middle of a wake
+
+// A process that is stopped and goes on is interrupted in a wait.
+template <class Wait> bool waits_for(bool soon, Wait wait) {
+    uint64_t until_ns = outside::now_ns() + uint64_t(soon_ms) * 1'000'000;
+    for (;;) {
+        int n = wait(soon ? soon_ms : 0);
+        if (n >= 0 || errno != EINTR || outside::now_ns() > until_ns) return n > 0;
+    }
+}
+
+} // namespace
+
 bool host_readable(intptr_t fd, bool soon) {
     pollfd look = {int(fd), POLLIN, 0};
-    return poll(&look, 1, soon ? 1000 : 0) > 0;
+    return waits_for(soon, [&](int limit_ms) { return poll(&look, 1, limit_ms); });
 }
 
 bool edge_seen(intptr_t fd, bool soon) {
@@ -323,8 +338,11 @@ bool edge_seen(intptr_t fd, bool soon) {
         epoll_event interest = {EPOLLIN | EPOLLET, {}};
         if (!edges || epoll_ctl(edges - 1, EPOLL_CTL_ADD, int(fd), &interest) != 0) return true;
     }
-    epoll_event event;
-    if (!world.edge_seen[fd] && epoll_wait(edges - 1, &event, 1, soon ? 1000 : 0) > 0) world.edge_seen[fd] = true;
+    auto wait = [&](int limit_ms) {
+        epoll_event event;
+        return epoll_wait(edges - 1, &event, 1, limit_ms);
+    };
+    if (!world.edge_seen[fd] && waits_for(soon, wait)) world.edge_seen[fd] = true;
     return world.edge_seen[fd];
 }
 
