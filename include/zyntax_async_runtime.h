@@ -1507,6 +1507,37 @@ ZYNTAX_API zyntax_promise *zyntax_promise_port_send(zyntax_port *port, const voi
 /* 1 with an item, ZYNTAX_EOF when the port is closed and empty, or an error. [rt] As in section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_port_recv(zyntax_port *port, void *item) ZYNTAX_NOEXCEPT;
 
+/* ------------------------------------------------------------------------------------------------------------------
+ * 17. Traces
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Starts a trace of what the runtime does, or ends it with a NULL `write`. [rt] A second call replaces the trace.
+ * The trace is text in Chrome's trace event format, which Perfetto opens and tools/trace_view.py turns into a page. It
+ * is an array of JSON, and can be opened while it grows: the format allows an array without an end.
+ *  - Each task has a track. The track's number is the index in the handle (its low 32 bits); its name is the task's
+ *    name, or the handle in hex. Each poll is a complete event of the category "poll", with the handle, the number of
+ *    the poll and what the task waits for then (as zyntax_wait), or with "ended". Instants "spawn" and "end" stand at
+ *    the end of the poll in which they happened. The drop of a cancelled task is a complete event of the category
+ *    "drop". Tasks that exist already get their track at their next poll.
+ *  - An arrow (a flow event named "wake") leads from each poll to the polls of the tasks that it woke or spawned.
+ *  - Further tracks: the kernel's wait (a look without sleep only if it found events) with what woke tasks "outside
+ *    polls" (events, timers, the host); posted calls; jobs of the blocking pool, as the loop sees them begin and end;
+ *    wakes of other threads, when the loop takes them. Counters are at least half a millisecond apart.
+ *  - `ts` and `dur` are microseconds of the runtime's clock with three decimals. Handles and other numbers of 64 bits
+ *    are strings in hex. Slices and instants come in the order in which they end; an arrow's end follows its slice.
+ * `write` gets whole events, at most 64 KiB at a time. It is called on the runtime's thread, outside polls: before each
+ * sleep in the kernel (also of a host, see zyntax_runtime_backend_fd), when half of 64 KiB has collected, at the end of
+ * the trace and in destroy. It may not call this API. With a negative result the trace ends, and `write` is not called
+ * again. Events that a single poll makes beyond 64 KiB are lost, which an event named "lost events" tells.
+ * A call inside a poll takes effect when that poll has returned: `write` and `ctx` of a trace that it ends or replaces
+ * must live until then. A trace that it starts begins with the rest of that poll. A forked child's copy writes nothing.
+ * Without a trace, the polls cost what they cost without this function.
+ * Returns 0, ZYNTAX_EINVAL, ZYNTAX_ENOMEM (no trace has begun), or ZYNTAX_ECANCELED (a start while the runtime is being
+ * destroyed). Since 0.3. */
+ZYNTAX_API int32_t zyntax_runtime_trace(zyntax_runtime *runtime,
+                                        int32_t (*write)(void *ctx, const char *bytes, size_t len),
+                                        void *ctx) ZYNTAX_NOEXCEPT;
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

@@ -43,11 +43,8 @@ Message *&next_message(Message *message) { return message->next; }
 
 } // namespace
 
-void take_inbox_work(Runtime *runtime) {
-    Inbox *inbox = runtime->inbox;
-    assert(driving == inbox && !runtime->current);
-    bool any = inbox->woken.load(std::memory_order_relaxed);
-    for (uint32_t index = any ? take_all(&inbox->woken, next_woken) : 0; index;) {
+void take_woken(Runtime *runtime) {
+    for (uint32_t index = take_all(&runtime->inbox->woken, next_woken); index;) {
         Task *task = task_pool.at(index);
         uint32_t woken = index;
         index = task->next_in_inbox; // before others may push it again
@@ -57,6 +54,15 @@ void take_inbox_work(Runtime *runtime) {
         if (!(generation & 1)) continue;
         if (task->cancel_generation.load(std::memory_order_relaxed) == generation) cancel_task(runtime, woken, task);
         else enqueue(runtime, woken, task);
+    }
+}
+
+void take_inbox_work(Runtime *runtime) {
+    Inbox *inbox = runtime->inbox;
+    assert(driving == inbox && !runtime->current);
+    if (inbox->woken.load(std::memory_order_relaxed)) {
+        if (runtime->tracer) runtime->tracer->take_woken(runtime);
+        else take_woken(runtime);
     }
     if (!inbox->messages.load(std::memory_order_relaxed)) return;
     for (Message *message = take_all(&inbox->messages, next_message); message;) {
@@ -86,7 +92,8 @@ int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
     Event events[batch];
     os::KeepErrors keep;
     runtime->counts.kernel_waits++;
-    int32_t n = runtime->poller.wait(events, batch, timeout_ns);
+    int32_t n = runtime->tracer ? runtime->tracer->wait(runtime, events, timeout_ns)
+                                : runtime->poller.wait(events, batch, timeout_ns);
     runtime->is_batch_full = n >= static_cast<int32_t>(full_batch);
     if (n < 0) return n;
     runtime->counts.kernel_events += static_cast<uint64_t>(n);
@@ -221,7 +228,7 @@ int32_t drive_until_over(Runtime *runtime, uintptr_t task) {
         if (is_over(runtime, task)) return 0;
         int32_t error = look_around(runtime, -1);
         if (error) return error;
-        if (!is_over(runtime, task)) poll_tasks(runtime);
+        if (!is_over(runtime, task)) runtime->poll_round(runtime, runtime->config.poll_budget);
         drop_canceled(runtime);
     }
 }

@@ -40,7 +40,7 @@ void drop_all(Runtime *runtime) {
     drop_whom_they_cancel();
     runtime->tasks.each([&](uint32_t index, Task *task) {
         if (task->flags & Task::canceled) return;
-        finish(runtime, index, task, ZYNTAX_ECANCELED);
+        finish_canceled(runtime, index, task);
         drop_whom_they_cancel();
     });
     assert(runtime->tasks.used() == 0);
@@ -104,6 +104,7 @@ Runtime *zyntax::create(zyntax_runtime_config config, int32_t *error) {
     runtime->memory.ctx = config.alloc_ctx;
     runtime->memory.reserved.store(sizeof(Runtime), std::memory_order_relaxed);
     runtime->waker.wake = wake;
+    runtime->poll_round = poll_tasks;
     runtime->await_budget = config.await_budget == UINT32_MAX ? INT64_MAX : config.await_budget;
     runtime->process = os::process_mark();
     *error = runtime->poller.open(runtime->memory);

@@ -29,6 +29,15 @@ struct RecordCalls {
     void (*end)(Runtime *, TaskRecord *, void *state, size_t owned, int32_t outcome);
 };
 
+// What a trace does instead of the function of that name, which it calls, or is told of. See parts/trace.h.
+struct Tracer {
+    int32_t (*wait)(Runtime *, Event *events, int64_t timeout_ns); // of the poller
+    void (*take_woken)(Runtime *);
+    void (*drop)(Runtime *, uint32_t index, Task *);        // finish, for a task that does not end in its poll
+    void (*call)(Runtime *, void (*fn)(void *), void *arg); // of a function that was posted
+    void (*job)(Runtime *, const Message *, const char *name, bool begins); // work of the blocking pool
+};
+
 } // namespace zyntax
 
 // Equations that always hold on the runtime's thread (is_valid recounts them in debug builds):
@@ -58,9 +67,11 @@ struct zyntax_runtime {
     uint32_t polls_left = 0;                        // of this round
     void *drop_word = nullptr;                      // see `dropping`
     const zyntax::RecordCalls *records = nullptr;   // set with the first word or name, never cleared
-    zyntax_runtime *outer = nullptr;                // the runtime that the driving thread was driving before
-    bool is_driving = false;                        // set and cleared by Driving
-    bool is_ending = false;                         // set by destroy, never cleared
+    zyntax::Tracer *tracer = nullptr;               // null: there is no trace
+    void (*poll_round)(zyntax_runtime *, uint32_t most) = nullptr; // poll_tasks, or a trace's function instead
+    zyntax_runtime *outer = nullptr; // the runtime that the driving thread was driving before
+    bool is_driving = false;         // set and cleared by Driving
+    bool is_ending = false;          // set by destroy, never cleared
     bool host_waits = false; // the host sleeps on backend_fd between turns. Set by that call, cleared by destroy
     // A drop function is running: without a word of its own, or with `drop_word`. Set and cleared around each, also by
     // zyntax_task_set_local.
@@ -121,8 +132,9 @@ void cancel_task(Runtime *, uint32_t index, Task *);
 // ---- tasks.cpp ----
 
 void finish(Runtime *, uint32_t index, Task *, int32_t outcome);
-void drop_canceled(Runtime *); // those that were there when it began, and calls what run_later was given
-void poll_tasks(Runtime *);    // at most poll_budget tasks, none after the awaited one has ended
+void finish_canceled(Runtime *, uint32_t index, Task *); // finish with ZYNTAX_ECANCELED, outside polls
+void drop_canceled(Runtime *);             // those that were there when it began, and calls what run_later was given
+void poll_tasks(Runtime *, uint32_t most); // none after the awaited one has ended
 
 // The body of zyntax_runtime_spawn_with: the task begins without a word.
 zyntax_task *spawn_plainly(Runtime *, FutureState, PollFn, DropFn, size_t owned);
@@ -140,6 +152,7 @@ void run_what_is_later(Runtime *); // what was there when it began
 
 int32_t look_around(Runtime *, int64_t timeout_ns); // I/O, timers, other threads; 0 or an error of the kernel's wait
 void take_inbox_work(Runtime *);
+void take_woken(Runtime *);     // wakes and cancels of other threads
 void wait_for_inbox(Runtime *); // sleeps until another thread has sent something
 bool has_work(const Runtime *);
 bool take_stop(Runtime *); // whether a stop was asked for, which is then done
@@ -194,7 +207,9 @@ template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtim
 // ---- valid.cpp ----
 
 #ifndef NDEBUG
-[[noreturn]] void panic_for_thread(const char *function);
+[[noreturn]] void panic_for_thread(const void *driver, const char *function);
+// Stands for the thread that drives while a trace is being written, so that no function may be called.
+ZYNTAX_INTERNAL extern const void *const trace_is_written;
 [[noreturn]] void panic_for_status(const Runtime *, const Task *, int32_t status);
 #endif
 
@@ -206,7 +221,7 @@ inline void check_thread([[maybe_unused]] const Runtime *runtime,
                          [[maybe_unused]] const char *function = __builtin_FUNCTION()) {
 #ifndef NDEBUG
     const void *driver = runtime ? runtime->inbox->driver.load(std::memory_order_relaxed) : nullptr;
-    if (driver && driver != this_thread()) panic_for_thread(function);
+    if (driver && driver != this_thread()) panic_for_thread(driver, function);
 #endif
 }
 

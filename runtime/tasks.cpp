@@ -121,13 +121,18 @@ void run_what_is_later(Runtime *runtime) {
     }
 }
 
+void finish_canceled(Runtime *runtime, uint32_t index, Task *task) {
+    if (runtime->tracer) runtime->tracer->drop(runtime, index, task);
+    else finish(runtime, index, task, ZYNTAX_ECANCELED);
+}
+
 // Tasks cancelled by a drop are dropped in the next round.
 void drop_canceled(Runtime *runtime) {
     uint32_t last = runtime->canceled_last;
     for (uint32_t index = runtime->canceled_first; index;) {
         Task *task = task_pool.at(index);
         runtime->canceled_first = task->next_canceled;
-        finish(runtime, index, task, ZYNTAX_ECANCELED);
+        finish_canceled(runtime, index, task);
         index = index == last ? 0 : runtime->canceled_first;
     }
     run_what_is_later(runtime);
@@ -156,10 +161,10 @@ static inline void poll_task(Runtime *runtime, uint32_t index, Task *task) {
     else if (task->flags & Task::has_turn) end_turns(runtime, task);
 }
 
-void poll_tasks(Runtime *runtime) {
+void poll_tasks(Runtime *runtime, uint32_t most) {
     assert(runtime->is_driving && !runtime->current);
     constexpr uint32_t ahead = 8; // a task is prefetched this many polls before its own
-    runtime->polls_left = runtime->config.poll_budget;
+    runtime->polls_left = most;
     while (runtime->has_queued() && runtime->polls_left-- > 0) {
         uint32_t begin = runtime->queue_begin++;
         uint32_t index = runtime->queue[begin & runtime->queue_mask];

@@ -72,10 +72,13 @@ bool zyntax_runtime::is_valid_by_and_by() {
     return is_valid();
 }
 
-void zyntax::panic_for_thread(const char *function) {
+static const char trace_mark = 0;
+const void *const zyntax::trace_is_written = &trace_mark;
+
+void zyntax::panic_for_thread(const void *driver, const char *function) {
+    const char *meanwhile = driver == trace_is_written ? "a trace was written" : "another thread drives the runtime";
     char text[200];
-    snprintf(text, sizeof text,
-             "zyntax: %s was called while another thread drives the runtime, but is not marked [any]\n", function);
+    snprintf(text, sizeof text, "zyntax: %s was called while %s, but is not marked [any]\n", function, meanwhile);
     os::panic(text);
 }
 

@@ -74,6 +74,10 @@ STANDARD = {
     'runtime/parts/signal_listener.cpp', 'runtime/parts/signal_listener.h',
     'runtime/parts/socket_options.cpp',
     'runtime/parts/task_words.cpp',
+    'runtime/parts/trace.cpp', 'runtime/parts/trace.h',
+    'runtime/parts/trace_draw.cpp',
+    'runtime/parts/trace_events.cpp',
+    'runtime/parts/trace_text.cpp',
     'runtime/parts/turns.h',
     'runtime/parts/udp.cpp',
     'runtime/parts/unix_descriptors.cpp',
@@ -81,7 +85,7 @@ STANDARD = {
 }
 STANDARD_LINES_MAX = 165
 CODE_LINES_MAX = {
-    'runtime/*': 2110,
+    'runtime/*': 2150,
     'platform/poller_iocp.*': 315,
     'each platform/poller_*': 140,
     'platform/posix.* platform/unix.*': 570,

@@ -42,8 +42,8 @@ void end_job(Runtime *runtime, Job *job) {
 
 void job_arrived(Runtime *runtime, Message *message) {
     Job *job = static_cast<Job *>(message);
-    assert(job->state != Job::done && runtime->counts.blocking_pending > 0);
-    runtime->counts.blocking_pending--;
+    assert(job->state != Job::done);
+    count_end(runtime, job);
     if (job->state == Job::unheard) return end_job(runtime, job);
     assert(job->op->source == job && !job->op->woken);
     job->state = Job::done;

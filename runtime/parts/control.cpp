@@ -15,7 +15,8 @@ void run_post(Runtime *runtime, Message *message) {
     assert(message->size == sizeof(Post) && !runtime->current);
     Post post = *static_cast<Post *>(message);
     runtime->memory.give(message, sizeof(Post));
-    post.fn(post.arg);
+    if (runtime->tracer) runtime->tracer->call(runtime, post.fn, post.arg);
+    else post.fn(post.arg);
 }
 
 } // namespace

@@ -17,7 +17,7 @@ int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcep
     }
     int32_t error = look_around(runtime, timeout_ns);
     if (error) return error;
-    poll_tasks(runtime);
+    runtime->poll_round(runtime, runtime->config.poll_budget);
     drop_canceled(runtime);
     if (take_stop(runtime)) return ZYNTAX_ECANCELED;
     uint64_t alive = runtime->tasks.used();

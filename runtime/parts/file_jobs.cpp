@@ -89,8 +89,7 @@ void abandon_open(Runtime *runtime, FileJob *job) {
 void file_job_arrived(Runtime *runtime, Message *message) {
     auto *job = static_cast<FileJob *>(message);
     os::KeepErrors keep;
-    assert(runtime->counts.blocking_pending > 0);
-    runtime->counts.blocking_pending--;
+    count_end(runtime, job);
     if (job->state == FileJob::unheard) return end_file_job(runtime, job);
     assert(job->state == FileJob::submitted);
     File *file = job->file;

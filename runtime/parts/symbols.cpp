@@ -114,6 +114,7 @@
     X(zyntax_runtime_spawn_with, "pppppz") \
     X(zyntax_runtime_stop, "vp") \
     X(zyntax_runtime_symbols, "pp") \
+    X(zyntax_runtime_trace, "ippp") \
     X(zyntax_runtime_turn, "ipl") \
     X(zyntax_runtime_version, "u") \
     X(zyntax_scope_cancel, "ip") \

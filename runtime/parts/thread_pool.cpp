@@ -148,7 +148,7 @@ void end_pool(Runtime *runtime, Part *part) {
     for (Queue &queue : queues) {
         while (Work *work = queue.oldest) {
             queue.take_out(work);
-            runtime->counts.blocking_pending--;
+            count_end(runtime, work);
             work->discard(runtime, work);
         }
     }
@@ -183,7 +183,15 @@ int32_t start_worker(Runtime *runtime, ThreadPool *pool) {
     return ZYNTAX_EAGAIN;
 }
 
+const char *name_of(const Work *work) { return work->is_look_up ? "look-up" : "job"; }
+
 } // namespace
+
+void count_end(Runtime *runtime, const Work *work) {
+    assert(runtime->counts.blocking_pending > 0);
+    runtime->counts.blocking_pending--;
+    if (runtime->tracer) runtime->tracer->job(runtime, work, name_of(work), false);
+}
 
 int32_t submit(Runtime *runtime, Work *work) {
     ThreadPool *pool = pool_of(runtime);
@@ -202,6 +210,7 @@ int32_t submit(Runtime *runtime, Work *work) {
     }
     pool->monitor.signal();
     runtime->counts.blocking_pending++;
+    if (runtime->tracer) runtime->tracer->job(runtime, work, name_of(work), true);
     return 0;
 }
 
@@ -209,9 +218,8 @@ bool withdraw(Runtime *runtime, Work *work) {
     ThreadPool *pool = pool_of(runtime);
     os::Locked lock(&pool->monitor);
     if (!work->is_queued) return false;
-    assert(runtime->counts.blocking_pending > 0);
     pool->queue_of(work)->take_out(work);
-    runtime->counts.blocking_pending--;
+    count_end(runtime, work);
     return true;
 }
 

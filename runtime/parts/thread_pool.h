@@ -18,12 +18,15 @@ struct Work : Message {
     Work *next_queued, *prev_queued;
 };
 
-// Counts the work in blocking_pending until its message, withdrawal or discard. An error without memory, or when there
-// is no thread and none can be started: the work is still the caller's.
+// Counts the work in blocking_pending until its message (see count_end), withdrawal or discard. An error without
+// memory, or when there is no thread and none can be started: the work is still the caller's.
 int32_t submit(Runtime *, Work *);
 
 // Takes work back that has not begun: it is the caller's again. False if it has begun.
 bool withdraw(Runtime *, Work *);
+
+// The work is done, and its message has arrived: to be called by `run`.
+void count_end(Runtime *, const Work *);
 
 // As zyntax_blocking, for look-ups of names.
 PollStatus look_up_in_pool(Runtime *, zyntax_op *, int64_t (*fn)(void *), void *arg, size_t arg_size, Waker *,

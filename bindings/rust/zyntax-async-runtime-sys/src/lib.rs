@@ -771,6 +771,11 @@ functions! {
     fn zyntax_port_destroy(port: *mut zyntax_port) -> i32;
     fn zyntax_promise_port_send(port: *mut zyntax_port, item: *const c_void) -> *mut zyntax_promise;
     fn zyntax_promise_port_recv(port: *mut zyntax_port, item: *mut c_void) -> *mut zyntax_promise;
+    fn zyntax_runtime_trace(
+        runtime: *mut zyntax_runtime,
+        write: Option<unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> i32>,
+        ctx: *mut c_void,
+    ) -> i32;
     fn zyntax_io_deadline(io: *mut zyntax_io, directions: u32, deadline_ns: u64) -> i32;
     fn zyntax_io_readv(
         io: *mut zyntax_io,
