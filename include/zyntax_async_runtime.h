@@ -1522,7 +1522,7 @@ ZYNTAX_API zyntax_promise *zyntax_promise_port_recv(zyntax_port *port, void *ite
  *  - An arrow (a flow event named "wake") leads from each poll to the polls of the tasks that it woke or spawned.
  *  - Further tracks: the kernel's wait (a look without sleep only if it found events) with what woke tasks "outside
  *    polls" (events, timers, the host); posted calls; jobs of the blocking pool, as the loop sees them begin and end;
- *    wakes of other threads, when the loop takes them. Counters are at least half a millisecond apart.
+ *    wakes of other threads and of the host, when the loop takes them. Counters are at least half a millisecond apart.
  *  - `ts` and `dur` are microseconds of the runtime's clock with three decimals. Handles and other numbers of 64 bits
  *    are strings in hex. Slices and instants come in the order in which they end; an arrow's end follows its slice.
  * `write` gets whole events, at most 64 KiB at a time. It is called on the runtime's thread, outside polls: before each

@@ -556,7 +556,7 @@ END
 carries_no_unused_part() {
     ./"$1"
     for function in blocking channel_create tcp_connect promise_spawn runtime_symbols udp_open unix_listen signal_open \
-        process_spawn file_open scope_create port_create io_deadline io_readv resolve address_parse; do
+        process_spawn file_open scope_create port_create io_deadline io_readv resolve address_parse runtime_trace; do
         ! nm "$1" | grep " T zyntax_$function\$" || fail "zyntax_$function is linked in although unused"
     done
     size "$1"

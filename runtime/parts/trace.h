@@ -67,7 +67,7 @@ public:
     TraceLine &hex(uint64_t n);                           // in quotes: a number of JSON may lose bits above the 53rd
     TraceLine &micros(uint64_t ns);                       // microseconds with three decimals
     TraceLine &escaped(const char *);                     // any bytes, as the inside of a string
-    TraceLine &named(uintptr_t handle, const char *name); // ,"name":… of a task; the handle where `name` is empty
+    TraceLine &named(uintptr_t handle, const char *name); // "name":… of a task; the handle where `name` is empty
 
 private:
     void put_char(char c) { *at_++ = c; }

@@ -86,7 +86,7 @@ void draw_entries(Trace *trace, const Slice &slice) {
 void draw_poll(Trace *trace, const Slice &slice, const Traced &traced, uint64_t polls) {
     name_track_of(trace, traced);
     TraceLine line(trace, 'X', slice.track, slice.begin_ns, "poll");
-    line.put(",\"dur\":").micros(slice.end_ns - slice.begin_ns).named(traced.handle, traced.name);
+    line.put(",\"dur\":").micros(slice.end_ns - slice.begin_ns).put(",").named(traced.handle, traced.name);
     line.put(",\"args\":{\"task\":").hex(traced.handle).put(",\"polls\":").number(polls);
     if (!traced.is_alive()) {
         line.put(",\"ended\":true}");

@@ -123,7 +123,7 @@ TraceLine &TraceLine::escaped(const char *text) {
 }
 
 TraceLine &TraceLine::named(uintptr_t handle, const char *name) {
-    put(",\"name\":");
+    put("\"name\":");
     if (!*name) return hex(handle);
     return put("\"").escaped(name).put("\"");
 }
