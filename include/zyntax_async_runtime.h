@@ -41,6 +41,8 @@
  *     operation's resources (a connection being made, a job's memory, a place in a channel's queue) are released before
  *     the loop next sleeps. A plain sleep keeps its record of 64 bytes until its deadline and wakes nothing. An op that
  *     a live task has forgotten keeps these resources until it completes or the task ends.
+ *     Any call with an op, and any promise of this library, may also end with ZYNTAX_EINTR: in the poll of a task that
+ *     zyntax_task_interrupt has interrupted, and never elsewhere. The functions' lists of errors do not repeat it.
  *  6. Await budget. After `await_budget` await points of one poll were ready at once (128 unless configured), the next
  *     call that would begin an operation wakes its waker and returns POLL_PENDING with nothing begun and *op zero.
  *     Timers, I/O and other tasks then get their turn. An operation that has begun may still complete. Calls outside
@@ -1428,6 +1430,23 @@ ZYNTAX_API int32_t zyntax_scope_cancel(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
  * ZYNTAX_ECANCELED. When the poll of a task of the scope calls it, that poll decides about its own task, as with
  * zyntax_task_cancel. Returns 0 or ZYNTAX_ESTALE. The runtime destroys the scopes that are left. Since 0.3. */
 ZYNTAX_API int32_t zyntax_scope_destroy(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
+
+/* Interrupts a task: one of its await points ends with ZYNTAX_EINTR, and the task goes on, unlike a cancelled one.
+ * [any] It is the await point where the task waits, or else the next one that would have to wait. An await point tries
+ * first: a result that is there is given, and the interrupt stays for the next one. Two interrupts before one is seen
+ * are one. A task that waits for a waker of its own is polled once, and the interrupt stays.
+ * What was waited for is given up as by zyntax_op_cancel: no byte, item or connection is lost, *done of
+ * zyntax_io_write_all says what was written, a job that runs finishes unheard, a joined task is not interrupted. A job
+ * that has not begun does not begin.
+ * This holds for every call that takes an op and for the promises of this library; of nested ones the innermost ends.
+ * zyntax_sleep, zyntax_sleep_until and zyntax_join_all have no result and end with POLL_READY: see
+ * zyntax_task_interrupted.
+ * Returns 0, also for a cancelled task, to which nothing happens, or ZYNTAX_ESTALE once it has ended. Since 0.3. */
+ZYNTAX_API int32_t zyntax_task_interrupt(zyntax_task *task) ZYNTAX_NOEXCEPT;
+
+/* Inside a poll: 1 if an interrupt has ended the last await point that ended in this poll. 0 otherwise, after the
+ * answer 1, and outside of polls. [any] Since 0.3. */
+ZYNTAX_API int32_t zyntax_task_interrupted(void) ZYNTAX_NOEXCEPT;
 
 /* The ended task as a number, ZYNTAX_EOF when no task is left, or an error, as zyntax_scope_next. [rt] Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_scope_next(zyntax_scope *scope) ZYNTAX_NOEXCEPT;

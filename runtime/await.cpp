@@ -15,6 +15,7 @@ void note_elsewhere(const Runtime *runtime, const Waker &waker, int change) {
     if (!polling || polling == runtime || polling->waker.data != waker.data) return;
     polling->stored_elsewhere += change;
     polling->waker_stores++;
+    if (change > 0 && polling->ends_wait()) wake(waker.data); // the next poll's still_pending ends it
 }
 
 Ring *holder_ring(Runtime *runtime, const Op *op) {
@@ -117,10 +118,21 @@ void cancel_op(Runtime *runtime, Op *op) {
     free_op(runtime, op);
 }
 
-constexpr uint32_t spare_ops = 16; // for call_again
+// The polling runtime if its interrupted poll makes this call.
+Runtime *interrupted_by(const zyntax_op *op_id) {
+    Runtime *polling = driven();
+    return polling && polling->ends_wait() && polling->call_op == op_id ? polling : nullptr;
+}
+
+// Whether a call with that op id may take one of the last operations, or the interrupted task's call one at all.
+[[gnu::noinline]] bool may_arm(Runtime *runtime, const zyntax_op *op_id) {
+    if (op_id && interrupted_by(op_id)) return false;
+    return runtime->ops.available() > Runtime::few_ops || runtime->ops.grow(runtime->inbox->id);
+}
 
 Op *take_op(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *waker, uint32_t spare) {
-    auto [op, index, generation] = runtime->ops.take(runtime->inbox->id, spare);
+    auto may_take = [runtime, op_id] { return may_arm(runtime, op_id); };
+    auto [op, index, generation] = runtime->ops.take(runtime->inbox->id, spare, may_take);
     if (!op) return nullptr;
     op->waker = *waker;
     op->source = nullptr;
@@ -141,7 +153,7 @@ constinit Source starved = {nullptr, host_was_called};
 bool is_sleep(const Op *op) { return op->waits == ZYNTAX_WAIT_TIMER && !op->source; }
 
 Op *arm(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *waker) {
-    Op *op = take_op(runtime, op_id, waits, waker, spare_ops);
+    Op *op = take_op(runtime, op_id, waits, waker, runtime->spare_ops);
     if (op && op_id) choose_holder(runtime, op);
     return op;
 }
@@ -166,27 +178,54 @@ Op *pending_op(Runtime *runtime, zyntax_op *op_id) {
     return op;
 }
 
-PollStatus still_pending(Runtime *runtime, Op *op, const Waker *waker) {
-    assert(is_in_use(op) && is_mine(runtime, op));
+// The await point of the newest call ends, and the interrupt has been seen.
+static PollStatus end_by_interrupt(Runtime *polling) {
+    assert(polling->ends_wait() && (polling->current->flags & Task::interrupted));
+    polling->current->flags &= static_cast<uint8_t>(~Task::interrupted);
+    polling->awaits_left -= Runtime::interrupt_mark;
+    polling->spare_ops = Runtime::few_ops;
+    zyntax_op_cancel(polling->call_op);
+    complete(polling->call_op, polling->call_result, ZYNTAX_EINTR);
+    polling->interrupted_at = polling->awaits_left;
+    return POLL_READY;
+}
+
+// The calls that are not of the task that is being polled, have another waker than before, or are interrupted. In a
+// call of several steps the operation of a step may wait; the interrupt ends the operation of the call.
+[[gnu::noinline]] static PollStatus still_pending_elsewhere(Runtime *runtime, Op *op, const Waker *waker) {
+    Runtime *polling = driven();
+    if (polling && polling->ends_wait() && find_op(*polling->call_op) == op) return end_by_interrupt(polling);
     if (op->place == Op::to_call) stop_waiting(runtime, op); // the host that would be called is calling
     bool same = op->waker.data == waker->data && op->waker.wake == waker->wake;
-    if (!same) {
+    if (same && op->holder == Op::foreign) {
+        note_elsewhere(runtime, *waker, 1);
+    } else {
         remove_from_holder(runtime, op);
         op->waker = *waker;
         choose_holder(runtime, op);
-    } else if (runtime->current && waker->data == runtime->waker.data) {
-        runtime->current->waits = op->waits;
-        runtime->waker_stores++;
-    } else if (op->holder == Op::foreign) {
-        note_elsewhere(runtime, *waker, 1);
     }
     return POLL_PENDING;
+}
+
+PollStatus still_pending(Runtime *runtime, Op *op, const Waker *waker) {
+    assert(is_in_use(op) && is_mine(runtime, op));
+    bool is_polled = waker->data == runtime->waker.data && waker->wake == wake && runtime->current;
+    bool is_same = op->waker.data == waker->data && op->waker.wake == wake;
+    if (!is_polled || !is_same || runtime->ends_wait()) return still_pending_elsewhere(runtime, op, waker);
+    runtime->current->waits = op->waits;
+    runtime->waker_stores++;
+    return POLL_PENDING;
+}
+
+PollStatus not_armed(zyntax_op *op_id, int64_t *result) {
+    Runtime *polling = interrupted_by(op_id);
+    return polling ? end_by_interrupt(polling) : complete(op_id, result, ZYNTAX_ENOMEM);
 }
 
 // A task of this library is queued again. A host's waker is called by the loop, through one of the spare operations.
 // The operation stays until then, so that the next call knows that nothing has begun. After the runtime has dropped its
 // tasks no waker is called: a host that begins anew in each call would keep destroy from ending.
-PollStatus call_again(Runtime *runtime, zyntax_op *op_id, const Waker *waker) {
+static PollStatus call_again(Runtime *runtime, zyntax_op *op_id, const Waker *waker) {
     *op_id = 0;
     if (runtime->is_ending && !runtime->tasks.used()) return POLL_PENDING;
     if (waker->wake == wake) {
@@ -198,6 +237,13 @@ PollStatus call_again(Runtime *runtime, zyntax_op *op_id, const Waker *waker) {
         waker->wake(waker->data);
     }
     return POLL_PENDING;
+}
+
+PollStatus not_armed(Runtime *runtime, zyntax_op *op_id, const Waker *waker) {
+    Runtime *polling = interrupted_by(op_id);
+    if (!polling) return call_again(runtime, op_id, waker);
+    polling->call_result = nullptr; // it may be gone
+    return end_by_interrupt(polling);
 }
 
 void cancel_unbegun(zyntax_op *op_id) {
@@ -213,10 +259,15 @@ Answer refuse_arguments(zyntax_op *op_id, int64_t *result) {
     return {POLL_READY};
 }
 
-// A poll that has spent its budget takes longer than others, so it counts as several polls of the round.
-Answer end_poll(Runtime *polling, zyntax_op *op_id, const Waker *waker) {
+// A poll that has spent its budget takes longer than others, so it counts as several polls of the round. An operation
+// that has begun may always end: it could hold a result.
+Answer answer_at_end(Runtime *polling, zyntax_op *op_id, const Waker *waker, int64_t *result) {
     constexpr uint32_t weight = 32;
-    assert(polling->current && !*op_id);
+    if (!polling->current) return {};
+    bool is_interrupted = polling->ends_wait();
+    polling->call_op = op_id;
+    polling->call_result = result;
+    if (*op_id || (is_interrupted && polling->awaits_left > Runtime::interrupt_mark)) return {};
     polling->polls_left = polling->polls_left < weight ? 0 : polling->polls_left - weight;
     return {call_again(polling, op_id, waker)};
 }

@@ -25,18 +25,21 @@ template <class IsIt> Op *my_op(Runtime *runtime, zyntax_op *op_id, IsIt is_it) 
     return nullptr;
 }
 
-// A new operation with this waker, in its task's ring and in no other; *op_id is its number. Null without memory. With
-// a null `op_id` the operation has no name, and is in no task's ring.
+// A new operation with this waker, in its task's ring and in no other; *op_id is its number. With a null `op_id` the
+// operation has no name, and is in no task's ring. Null without memory, and for the op id of a call that ends by an
+// interrupt: the call then ends with not_armed.
 Op *arm(Runtime *, zyntax_op *op_id, zyntax_wait waits, const Waker *waker);
 
 // As arm, and in the timer wheel. The deadline is after every time that the wheel has seen.
 Op *arm_timer(Runtime *, zyntax_op *op_id, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker);
 
-// Ends a call of an await point that goes on waiting.
+// Ends a call of an await point that goes on waiting. POLL_READY: an interrupt has ended the operation and the call.
 PollStatus still_pending(Runtime *, Op *, const Waker *waker);
 
-// Ends a call of an await point that has no memory to arm and no result for an error: the task is polled again.
-PollStatus call_again(Runtime *, zyntax_op *op_id, const Waker *waker);
+// Ends a call of an await point that could not arm: with ZYNTAX_ENOMEM or ZYNTAX_EINTR; without a result for an error
+// the task is polled again.
+PollStatus not_armed(zyntax_op *op_id, int64_t *result);
+PollStatus not_armed(Runtime *, zyntax_op *op_id, const Waker *waker);
 
 // The status of a call of an await point that ends before it looks at its object; false when the call goes on.
 struct Answer {
@@ -48,8 +51,9 @@ struct Answer {
 // Answers a call whose arguments cannot be used.
 Answer refuse_arguments(zyntax_op *op_id, int64_t *result);
 
-// Answers a call in a poll that has spent its budget: nothing begins, and the task is polled again.
-Answer end_poll(Runtime *polling, zyntax_op *op_id, const Waker *waker);
+// Answers a call in a poll that has spent its budget: nothing begins, and the task is polled again. A call in a poll of
+// an interrupted task goes on within the budget, and is noted.
+Answer answer_at_end(Runtime *polling, zyntax_op *op_id, const Waker *waker, int64_t *result);
 
 // Zeroes an op id that call_again has made for a host's waker: its operation waits for nothing.
 void cancel_unbegun(zyntax_op *op_id);

@@ -52,7 +52,10 @@ void take_woken(Runtime *runtime) {
         runtime->counts.wakes_remote++;
         uint32_t generation = task->generation.load(std::memory_order_relaxed);
         if (!(generation & 1)) continue;
-        if (task->cancel_generation.load(std::memory_order_relaxed) == generation) cancel_task(runtime, woken, task);
+        uint32_t asked = task->cancel_generation.load(std::memory_order_relaxed), interrupt = generation + 1;
+        if (asked == interrupt && task->cancel_generation.compare_exchange_strong(asked, generation - 1))
+            interrupt_task(runtime, woken, task);
+        else if (asked == generation) cancel_task(runtime, woken, task);
         else enqueue(runtime, woken, task);
     }
 }

@@ -124,12 +124,16 @@ public:
         return {object, index, generation};
     }
 
-    // Grows if necessary. Fails when that fails and at most `spare` objects are available.
-    Taken take(uint32_t owner, uint32_t spare = 0) {
-        uint32_t available = free_ + (fresh_end_ - fresh_);
-        if ((available <= spare && !grow(owner)) || !(free_ || refill(owner))) return {};
+    uint32_t available() const { return free_ + (fresh_end_ - fresh_); }
+
+    // Grows if necessary. With at most `spare` objects available, may_take decides and may grow.
+    template <class MayTake> Taken take(uint32_t owner, uint32_t spare, MayTake may_take) {
+        if ((available() <= spare && !may_take()) || !(free_ || refill(owner))) return {};
         os::prefetch(pool().at(stack_[free_ - 1]));
         return take_free();
+    }
+    Taken take(uint32_t owner) {
+        return take(owner, 0, [this, owner] { return grow(owner); });
     }
 
     // Makes has_free() true; may_grow agrees to each new block, given the new most(). False without memory.
@@ -142,6 +146,31 @@ public:
     }
     bool refill(uint32_t owner) {
         return refill(owner, [](uint32_t) { return true; });
+    }
+
+    // Adds a block. False without memory.
+    [[gnu::noinline]] bool grow(uint32_t owner) {
+        uint32_t needed = most() + block_size;
+        if (needed > capacity_) {
+            uint32_t doubled = capacity_ ? capacity_ * 2 : block_size;
+            auto *stack = static_cast<uint32_t *>(memory_.take(stack_bytes(doubled)));
+            if (!stack) return false;
+            for (uint32_t i = 0; i < ahead + free_; i++) stack[i] = stack_ ? stack_[i] : 0;
+            stack_ = stack;
+            capacity_ = doubled;
+            stack_block_.replace(memory_, stack, stack_bytes(doubled));
+        }
+        uint32_t block = pool().take_block();
+        if (!block) return false;
+        while (fresh_ != fresh_end_) add_fresh(owner); // take keeps spare numbers
+        pool().at(block)->link = blocks_;
+        store_in_order();
+        blocks_ = block;
+        block_count_++;
+        assert(most() <= capacity_);
+        fresh_ = block + 1;
+        fresh_end_ = block + block_size;
+        return true;
     }
 
     // Ends an object: its number becomes stale.
@@ -187,7 +216,7 @@ public:
     bool is_valid() const {
         uint64_t alive = 0;
         each([&](uint32_t, const Object *) { alive++; });
-        return alive == used() && used() + free_ + (fresh_end_ - fresh_) <= most() && most() <= capacity_;
+        return alive == used() && used() + available() <= most() && most() <= capacity_;
     }
 #endif
 
@@ -215,31 +244,6 @@ private:
         Object *object = pool().at(index);
         object->owner.store(owner, std::memory_order_release);
         recycle(object, index);
-    }
-
-    // Adds a block.
-    [[gnu::noinline]] bool grow(uint32_t owner) {
-        uint32_t needed = most() + block_size;
-        if (needed > capacity_) {
-            uint32_t doubled = capacity_ ? capacity_ * 2 : block_size;
-            auto *stack = static_cast<uint32_t *>(memory_.take(stack_bytes(doubled)));
-            if (!stack) return false;
-            for (uint32_t i = 0; i < ahead + free_; i++) stack[i] = stack_ ? stack_[i] : 0;
-            stack_ = stack;
-            capacity_ = doubled;
-            stack_block_.replace(memory_, stack, stack_bytes(doubled));
-        }
-        uint32_t block = pool().take_block();
-        if (!block) return false;
-        while (fresh_ != fresh_end_) add_fresh(owner); // take keeps spare numbers
-        pool().at(block)->link = blocks_;
-        store_in_order();
-        blocks_ = block;
-        block_count_++;
-        assert(most() <= capacity_);
-        fresh_ = block + 1;
-        fresh_end_ = block + block_size;
-        return true;
     }
 
     Memory &memory_;

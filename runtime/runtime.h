@@ -58,10 +58,15 @@ struct zyntax_runtime {
     // The poll function of a promise returns no status, so the runtime counts the uses of the polled task's waker:
     uint64_t wakers_taken = 0;    // calls of zyntax_current_waker
     uint64_t waker_stores = 0;    // calls of await points that stored it
-    int64_t awaits_left = 0;      // await points that this poll may still complete
+    int64_t awaits_left = 0;      // await points that this poll may still complete; see ends_wait
     int64_t await_budget = 0;     // awaits_left when a poll begins
     int64_t stored_elsewhere = 0; // operations of other runtimes that store it, begun minus ended
     bool is_polling_leaf = false; // operations that begin now belong to a leaf. Set and cleared around its poll
+    // Of a poll of an interrupted task:
+    zyntax_op *call_op = nullptr;    // of the newest call of an await point
+    int64_t *call_result = nullptr;  // the same
+    int64_t interrupted_at = no_end; // awaits_left when the interrupt ended an await point
+    uint32_t spare_ops = few_ops;    // arm asks may_arm before it takes these: all, until the interrupt is seen
 
     uint32_t canceled_first = 0, canceled_last = 0; // the list of tasks that wait for their drop: see next_canceled
     uint32_t polls_left = 0;                        // of this round
@@ -101,6 +106,13 @@ struct zyntax_runtime {
     uint64_t io_waiting = 0, calls = 0;
     bool is_batch_full = false; // the kernel may have more events than the last wait took. Set and cleared by each wait
 
+    // Whether the next await point of this poll that would have to wait ends by an interrupt. Then awaits_left is lower
+    // by the mark, so that each call takes the cold path of answer_at_once. begin_leaf suspends this.
+    static constexpr int64_t interrupt_mark = INT64_MIN / 2, most_awaits = INT64_MAX / 4, no_end = INT64_MIN;
+    static constexpr uint32_t few_ops = 16; // for call_again
+    bool ends_wait() const { return current && awaits_left < INT32_MIN; }
+    bool was_interrupted() const { return interrupted_at == awaits_left; }
+
     bool has_queued() const { return queue_begin != queue_end; }
 
     // The time in nanoseconds. It never goes back.
@@ -128,6 +140,11 @@ void poke(Inbox *);            // any thread, as a visitor: wakes the loop if it
 void wake(void *data);                           // the wake function of every waker of this library
 void enqueue(Runtime *, uint32_t index, Task *); // no-op when queued already
 void cancel_task(Runtime *, uint32_t index, Task *);
+void interrupt_task(Runtime *, uint32_t index, Task *);
+
+// What a thread that does not drive the runtime may ask of a task, beside a poll.
+enum class Push : uint8_t { wake, cancel, interrupt };
+bool push_remote(Task *, uint32_t index, uint32_t generation, Push); // false: the task has ended
 
 // ---- tasks.cpp ----
 
@@ -259,7 +276,7 @@ inline const char *task_name_of(const Runtime *, uint32_t index) {
 inline Answer answer_at_once(zyntax_op *op_id, const Waker *waker, int64_t *result) {
     Runtime *polling = driven();
     if (!op_id || !waker || !waker->wake || !result) return refuse_arguments(op_id, result);
-    if (polling && polling->awaits_left <= 0 && polling->current && !*op_id) return end_poll(polling, op_id, waker);
+    if (polling && polling->awaits_left <= 0) return answer_at_end(polling, op_id, waker, result);
     return {};
 }
 

@@ -26,12 +26,14 @@ struct alignas(64) Task {
     static constexpr uint32_t first_block = 256;
 
     enum Flag : uint8_t {
-        queued = 1,      // in the ready queue. Set by spawn and enqueue, cleared by poll_task; survives the task's end
-        canceled = 2,    // poll is not called again. Set by cancel_task, cleared by finish
-        tracked = 4,     // polls a promise: `ops` holds its plain sleeps too. Set after spawn, cleared by finish
-        has_turn = 8,    // an operation of `ops` may have a turn. Set by give_turn, cleared by end_turns and finish
-        has_record = 32, // `record` is there in place of `drop`. Set by record_of, cleared by finish
-        ends_round = 64  // block_on waits for its end, which ends the round. Set and cleared by drive
+        queued = 1,       // in the ready queue. Set by spawn and enqueue, cleared by poll_task; survives the task's end
+        canceled = 2,     // poll is not called again. Set by cancel_task, cleared by finish
+        tracked = 4,      // polls a promise: `ops` holds its plain sleeps too. Set after spawn, cleared by finish
+        has_turn = 8,     // an operation of `ops` may have a turn. Set by give_turn, cleared by end_turns and finish
+        interrupted = 16, // the next await point that would have to wait ends. Set by interrupt_task, cleared by
+                          // end_by_interrupt and finish
+        has_record = 32,  // `record` is there in place of `drop`. Set by record_of, cleared by finish
+        ends_round = 64   // block_on waits for its end, which ends the round. Set and cleared by drive
     };
 
     void *state;                // owner only
@@ -50,11 +52,13 @@ struct alignas(64) Task {
         is_awaited = 2, // an operation of another runtime stores the waker. Set by choose_holder, cleared by finish
     };
     std::atomic<uint32_t> elsewhere;
-    uint32_t next_in_inbox;                  // of the thread that set in_inbox; then of the owner
-    std::atomic<uint32_t> cancel_generation; // the newest generation that another thread canceled; only grows
-    union {                                  // owner only
-        Ring joiners;                        //   alive: operations that wait for the task's end
-        uint32_t link;                       //   in a block's header: see Pool
+    uint32_t next_in_inbox; // of the thread that set in_inbox; then of the owner
+    // The newest generation that another thread canceled; or that + 1: interrupted. Set by the thread, which puts the
+    // task into the inbox then. An interrupt is cleared by take_inbox_work.
+    std::atomic<uint32_t> cancel_generation;
+    union {            // owner only
+        Ring joiners;  //   alive: operations that wait for the task's end
+        uint32_t link; //   in a block's header: see Pool
     };
     Ring ops;            // owner only. Operations that store this task's waker: orphans at its end
     uint32_t owned;      // owner only. Size of the owned state in units of 16 bytes, or 0

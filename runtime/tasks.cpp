@@ -140,18 +140,13 @@ void drop_canceled(Runtime *runtime) {
 
 // ---- polling ----
 
-static inline void poll_task(Runtime *runtime, uint32_t index, Task *task) {
-    assert(task->flags & Task::queued);
-    uint32_t generation = task->generation.load(std::memory_order_relaxed);
-    task->flags &= static_cast<uint8_t>(~Task::queued); // a later wake queues it again
-    if (!(generation & 1)) return runtime->tasks.recycle(task, index);
-    if (task->flags & Task::canceled) return;                                          // drop_canceled has it
+static inline void poll_alive(Runtime *runtime, uint32_t index, Task *task, uint32_t generation, int64_t awaits) {
     if (task->cancel_generation.load(std::memory_order_acquire) == generation) return; // the inbox has it
     task->waits = ZYNTAX_WAIT_UNKNOWN;
     if (++task->polls_low == 0) task->polls_high++;
     runtime->counts.polls++;
     runtime->waker.data = to_pointer(handle_bits(index, generation));
-    runtime->awaits_left = runtime->await_budget;
+    runtime->awaits_left = awaits;
     runtime->current = task;
     PollStatus status = task->poll(task->state, &runtime->waker);
     runtime->current = nullptr;
@@ -159,6 +154,27 @@ static inline void poll_task(Runtime *runtime, uint32_t index, Task *task) {
     if (status == POLL_READY) finish(runtime, index, task, 0);
     else if (task->flags & Task::canceled) finish(runtime, index, task, ZYNTAX_ECANCELED);
     else if (task->flags & Task::has_turn) end_turns(runtime, task);
+}
+
+// See ends_wait.
+[[gnu::noinline]] static void poll_interrupted(Runtime *runtime, uint32_t index, Task *task, uint32_t generation) {
+    int64_t budget = runtime->await_budget < Runtime::most_awaits ? runtime->await_budget : Runtime::most_awaits - 1;
+    runtime->spare_ops = UINT32_MAX;
+    poll_alive(runtime, index, task, generation, budget + Runtime::interrupt_mark);
+    runtime->spare_ops = Runtime::few_ops;
+    runtime->interrupted_at = Runtime::no_end;
+}
+
+static inline void poll_task(Runtime *runtime, uint32_t index, Task *task) {
+    assert(task->flags & Task::queued);
+    uint32_t generation = task->generation.load(std::memory_order_relaxed);
+    task->flags &= static_cast<uint8_t>(~Task::queued); // a later wake queues it again
+    if (!(generation & 1)) return runtime->tasks.recycle(task, index);
+    if (task->flags & (Task::canceled | Task::interrupted)) {
+        if (task->flags & Task::canceled) return; // drop_canceled has it
+        return poll_interrupted(runtime, index, task, generation);
+    }
+    poll_alive(runtime, index, task, generation, runtime->await_budget);
 }
 
 void poll_tasks(Runtime *runtime, uint32_t most) {

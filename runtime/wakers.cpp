@@ -7,6 +7,16 @@ namespace zyntax {
 constinit TaskPool task_pool;
 constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 
+// A cancel replaces an interrupt of the same task. Nothing replaces what a later task in this place was asked.
+static void note(Task *task, uint32_t generation, Push push) {
+    if (push == Push::wake) return;
+    bool cancels = push == Push::cancel;
+    uint32_t asked = task->cancel_generation.load(std::memory_order_relaxed);
+    while ((asked < generation || (cancels && asked == generation + 1)) &&
+           !task->cancel_generation.compare_exchange_weak(asked, generation + !cancels)) {
+    }
+}
+
 // Puts a task of another thread's runtime, or of one that nobody drives, into its inbox.
 //
 // Why this is safe although nothing keeps the runtime alive: the caller is a visitor before it reads the generation.
@@ -15,10 +25,10 @@ constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 //
 // Why no wake is lost: the thread that sets in_inbox pushes the task. The owner clears the bit with a read-modify-write
 // before it queues the task, and so it sees all writes of the wakers that found the bit set.
-static bool push_remote(Task *task, uint32_t index, uint32_t generation, bool cancel) {
+bool push_remote(Task *task, uint32_t index, uint32_t generation, Push push) {
     // The task is in the inbox already: a read-modify-write without a change publishes our writes to the owner.
     uint32_t seen = task->elsewhere.load(std::memory_order_relaxed);
-    if (!cancel && (seen & Task::in_inbox) &&
+    if (push == Push::wake && (seen & Task::in_inbox) &&
         task->elsewhere.compare_exchange_strong(seen, seen, std::memory_order_acq_rel)) {
         return true;
     }
@@ -29,11 +39,7 @@ static bool push_remote(Task *task, uint32_t index, uint32_t generation, bool ca
     uint32_t current = task->generation.load(std::memory_order_acquire);
     bool alive =
         names(generation, handle_generation_mask, current) && task->owner.load(std::memory_order_relaxed) == owner;
-    if (alive && cancel) {
-        uint32_t newest = task->cancel_generation.load(std::memory_order_relaxed);
-        while (newest < current && !task->cancel_generation.compare_exchange_weak(newest, current)) {
-        }
-    }
+    if (alive) note(task, current, push);
     if (alive && !(task->elsewhere.fetch_or(Task::in_inbox, std::memory_order_acq_rel) & Task::in_inbox)) {
         uint32_t head = inbox->woken.load(std::memory_order_relaxed);
         do {
@@ -55,7 +61,7 @@ void wake(void *data) {
         runtime->counts.wakes++;
         enqueue(runtime, index, task);
     } else {
-        push_remote(task, index, handle_generation(handle), false);
+        push_remote(task, index, handle_generation(handle), Push::wake);
     }
 }
 
@@ -75,6 +81,12 @@ void cancel_task(Runtime *runtime, uint32_t index, Task *task) {
     if (runtime->canceled_first) task_pool.at(runtime->canceled_last)->next_canceled = index;
     else runtime->canceled_first = index;
     runtime->canceled_last = index;
+}
+
+void interrupt_task(Runtime *runtime, uint32_t index, Task *task) {
+    if (task->flags & Task::canceled) return;
+    task->flags |= Task::interrupted;
+    enqueue(runtime, index, task);
 }
 
 } // namespace zyntax
@@ -99,7 +111,7 @@ void zyntax_wake_from_signal(const Waker *waker) noexcept {
     if (!waker || waker->wake != wake) return;
     uintptr_t handle = to_bits(waker->data);
     Task *task = task_pool.find(handle_index(handle));
-    if (task) push_remote(task, handle_index(handle), handle_generation(handle), false);
+    if (task) push_remote(task, handle_index(handle), handle_generation(handle), Push::wake);
 }
 
 int32_t zyntax_task_alive(zyntax_task *task) noexcept { return find_task(task) != nullptr; }
@@ -112,5 +124,5 @@ int32_t zyntax_task_cancel(zyntax_task *handle) noexcept {
         cancel_task(driving->runtime.load(std::memory_order_relaxed), index, task);
         return 0;
     }
-    return push_remote(task, index, handle_generation(to_bits(handle)), true) ? 0 : ZYNTAX_ESTALE;
+    return push_remote(task, index, handle_generation(to_bits(handle)), Push::cancel) ? 0 : ZYNTAX_ESTALE;
 }

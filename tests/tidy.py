@@ -85,7 +85,7 @@ STANDARD = {
 }
 STANDARD_LINES_MAX = 165
 CODE_LINES_MAX = {
-    'runtime/*': 2150,
+    'runtime/*': 2210,
     'platform/poller_iocp.*': 315,
     'each platform/poller_*': 140,
     'platform/posix.* platform/unix.*': 570,

@@ -97,7 +97,7 @@ PollStatus begin_job(Runtime *runtime, zyntax_op *op_id, Job *job, Waker *waker,
     Op *op = job ? arm(runtime, op_id, ZYNTAX_WAIT_BLOCKING, waker) : nullptr;
     if (!op) {
         if (job) free_job(runtime, job);
-        return complete(op_id, result, ZYNTAX_ENOMEM);
+        return not_armed(op_id, result);
     }
     op->source = job;
     job->op = op;
@@ -113,8 +113,6 @@ bool is_job(const Op *op, int64_t (*fn)(void *)) {
 }
 
 PollStatus run(Runtime *runtime, zyntax_op *op_id, const Request &request, Waker *waker, int64_t *result) {
-    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
-    if (!runtime || !request.fn || (!request.arg && request.arg_size)) return refuse(op_id, result, ZYNTAX_EINVAL);
     if (runtime->is_ending) return refuse(op_id, result, ZYNTAX_ECANCELED);
     cancel_unbegun(op_id);
     if (!*op_id) return begin_job(runtime, op_id, make_job(runtime, request), waker, result);
@@ -132,6 +130,12 @@ PollStatus run(Runtime *runtime, zyntax_op *op_id, const Request &request, Waker
     return complete(op_id, result, outcome);
 }
 
+PollStatus check_and_run(Runtime *runtime, zyntax_op *op_id, const Request &request, Waker *waker, int64_t *result) {
+    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
+    if (!runtime || !request.fn || (!request.arg && request.arg_size)) return refuse(op_id, result, ZYNTAX_EINVAL);
+    return run(runtime, op_id, request, waker, result);
+}
+
 } // namespace
 
 PollStatus zyntax::look_up_in_pool(Runtime *runtime, zyntax_op *op_id, int64_t (*fn)(void *), void *arg,
@@ -142,11 +146,11 @@ PollStatus zyntax::look_up_in_pool(Runtime *runtime, zyntax_op *op_id, int64_t (
 PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op_id, int64_t (*fn)(void *), void *arg, size_t arg_size,
                            Waker *waker, int64_t *result) noexcept {
     check_thread(runtime);
-    return run(runtime, op_id, {fn, nullptr, arg, arg_size, false}, waker, result);
+    return check_and_run(runtime, op_id, {fn, nullptr, arg, arg_size, false}, waker, result);
 }
 
 PollStatus zyntax_blocking_with(zyntax_runtime *runtime, zyntax_op *op_id, int64_t (*fn)(void *), void (*drop)(void *),
                                 void *arg, size_t arg_size, Waker *waker, int64_t *result) noexcept {
     check_thread(runtime);
-    return run(runtime, op_id, {fn, drop, arg, arg_size, false}, waker, result);
+    return check_and_run(runtime, op_id, {fn, drop, arg, arg_size, false}, waker, result);
 }

@@ -24,7 +24,7 @@ PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op_id, const c
     if (!race) {
         if (!is_host(host)) return complete(op_id, result, ZYNTAX_EINVAL);
         race = begin_connect(runtime, op_id, host, port, waker);
-        if (!race) return complete(op_id, result, ZYNTAX_ENOMEM);
+        if (!race) return not_armed(op_id, result);
     }
     if (!race->look_up.count) {
         race->op->woken = true; // the task waits for the job's operation

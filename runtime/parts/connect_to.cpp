@@ -42,7 +42,7 @@ PollStatus zyntax_tcp_connect_to(zyntax_runtime *runtime, zyntax_op *op_id, cons
         if (deadline_ns <= runtime->now_ns() && deadline_ns != never_ns)
             return complete(op_id, result, ZYNTAX_ETIMEDOUT);
         race = begin_connect_to(runtime, op_id, addresses, n, waker);
-        if (!race) return complete(op_id, result, ZYNTAX_ENOMEM);
+        if (!race) return not_armed(op_id, result);
         race->deadline_ns = deadline_ns;
     }
     return go_on(runtime, race, op_id, waker, out, result);

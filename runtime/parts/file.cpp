@@ -75,7 +75,7 @@ PollStatus begin_open(Runtime *runtime, const char *path, uint32_t flags, const 
     size_t size = strlen(path) + 1, scratch = size * os::path_scratch;
     if (size > longest_file_path) return complete(to.op_id, to.result, ZYNTAX_ENAMETOOLONG);
     File *file = make_file(runtime);
-    if (!file) return complete(to.op_id, to.result, ZYNTAX_ENOMEM);
+    if (!file) return not_armed(to.op_id, to.result);
     FileJob *job = make_file_job(runtime, file, FileJob::open, scratch + size);
     if (job) {
         job->flags = flags;

@@ -160,7 +160,7 @@ void end_file(Runtime *runtime, File *file) {
 }
 
 PollStatus begin_file_job(Runtime *runtime, FileJob *job, bool is_ordered, const FileRequest &to) {
-    if (!job) return complete(to.op_id, to.result, ZYNTAX_ENOMEM);
+    if (!job) return not_armed(to.op_id, to.result);
     assert(!*to.op_id);
     job->run = file_job_arrived;
     job->discard = file_job_discarded;
@@ -168,11 +168,11 @@ PollStatus begin_file_job(Runtime *runtime, FileJob *job, bool is_ordered, const
     File *file = job->file;
     Op *op = arm(runtime, to.op_id, ZYNTAX_WAIT_BLOCKING, to.waker);
     bool waits = is_ordered && file->ordered.first;
-    int32_t error = !op ? int32_t{ZYNTAX_ENOMEM} : waits ? 0 : submit_file_job(runtime, job);
-    if (error) {
+    int32_t error = op && !waits ? submit_file_job(runtime, job) : 0;
+    if (!op || error) {
         if (op) free_op(runtime, op);
         free_file_job(runtime, job);
-        return complete(to.op_id, to.result, error);
+        return op ? complete(to.op_id, to.result, error) : not_armed(to.op_id, to.result);
     }
     op->source = job;
     job->op = op;

@@ -102,13 +102,14 @@ bool wait_for_tasks(Runtime *runtime, const Purpose &purpose, zyntax_task *const
     return true;
 }
 
-// Whether the group of an earlier call is still pending. Then it stores the new waker; else *op_id is 0.
-bool still_waits(const Purpose &purpose, zyntax_op *op_id, const Waker *waker) {
+// The status of a call with the group of an earlier call, which is still pending; or *op_id is 0.
+Answer answer_of_group(const Purpose &purpose, zyntax_op *op_id, const Waker *waker) {
     Op *op = *op_id ? find_op(*op_id) : nullptr;
     Runtime *runtime = op ? usable_runtime(op->owner.load(std::memory_order_relaxed)) : nullptr;
     op = runtime ? my_op(runtime, op_id, [&](const Op *n) { return is_group(n, purpose); }) : nullptr;
-    if (!op) *op_id = 0;
-    return op && still_pending(runtime, op, waker) == POLL_PENDING;
+    if (op) return {still_pending(runtime, op, waker)};
+    *op_id = 0;
+    return {};
 }
 
 } // namespace
@@ -118,12 +119,12 @@ PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op_id
     if (Answer answer = answer_at_once(op_id, waker, &unused)) return *answer;
     if (!tasks && n) return POLL_READY;
     const Purpose purpose{Purpose::join_all, n, n ? tasks[0] : nullptr};
-    if (still_waits(purpose, op_id, waker)) return POLL_PENDING;
+    if (Answer answer = answer_of_group(purpose, op_id, waker)) return *answer;
     for (size_t i = 0; i < n; i++) {
         Awaitable target = seen_from_here(tasks[i]);
         if (!target.runtime) continue;
         bool waits = wait_for_tasks(target.runtime, purpose, tasks + i, n - i, 0, op_id, waker);
-        return waits ? POLL_PENDING : call_again(target.runtime, op_id, waker);
+        return waits ? POLL_PENDING : not_armed(target.runtime, op_id, waker);
     }
     return complete(op_id, nullptr, 0);
 }
@@ -133,7 +134,7 @@ PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op_id, 
     if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
     if (!n || !tasks) return refuse(op_id, result, ZYNTAX_EINVAL);
     const Purpose purpose{Purpose::select, n, tasks[0]};
-    if (still_waits(purpose, op_id, waker)) return POLL_PENDING;
+    if (Answer answer = answer_of_group(purpose, op_id, waker)) return *answer;
     Runtime *first = nullptr; // the runtime of the first task that can be awaited
     int64_t ended = -1;
     for (size_t i = 0; i < n; i++) {
@@ -144,8 +145,8 @@ PollStatus zyntax_select(zyntax_task *const *tasks, size_t n, zyntax_op *op_id, 
     }
     if (ended >= 0) return complete(op_id, result, ended);
     if (!first) return complete(op_id, result, ZYNTAX_EDEADLK);
-    if (!wait_for_tasks(first, purpose, tasks, n, 1, op_id, waker)) return complete(op_id, result, ZYNTAX_ENOMEM);
-    return POLL_PENDING;
+    bool waits = wait_for_tasks(first, purpose, tasks, n, 1, op_id, waker);
+    return waits ? POLL_PENDING : not_armed(op_id, result);
 }
 
 PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op_id, uint64_t deadline_ns, Waker *waker,
@@ -155,7 +156,7 @@ PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op_id, uint64_t dea
     Runtime *runtime = target.runtime;
     if (!runtime) return refuse(op_id, result, target.result);
     const Purpose purpose{Purpose::join_until, 1, handle};
-    if (still_waits(purpose, op_id, waker)) return POLL_PENDING;
+    if (Answer answer = answer_of_group(purpose, op_id, waker)) return *answer;
     if (deadline_ns <= runtime->now_ns()) return complete(op_id, result, ZYNTAX_ETIMEDOUT);
 
     Group *group = make_group(runtime, purpose, op_id, waker);
@@ -163,7 +164,7 @@ PollStatus zyntax_join_until(zyntax_task *handle, zyntax_op *op_id, uint64_t dea
     Op *timer = end ? add_member(runtime, group) : nullptr;
     if (!timer) {
         if (group) zyntax_op_cancel(op_id);
-        return complete(op_id, result, ZYNTAX_ENOMEM);
+        return not_armed(op_id, result);
     }
     runtime->timers.insert(timer, deadline_ns);
     group->remaining = 1;

@@ -217,7 +217,7 @@ Op *add_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id, Waker *w
 PollStatus wait_io(const IoRef &ref, uint32_t directions, zyntax_op *op_id, Waker *waker, int64_t *result) {
     if (ref.object->fd < 0) return complete(op_id, result, ZYNTAX_EBADF);
     if (ref.object->overdue & directions) return complete(op_id, result, ZYNTAX_ETIMEDOUT);
-    if (!add_waiter(ref, directions, op_id, waker)) return complete(op_id, result, ZYNTAX_ENOMEM);
+    if (!add_waiter(ref, directions, op_id, waker)) return not_armed(op_id, result);
     ref.runtime->poller.want(ref.object->fd, ref.object->registration, directions);
     return POLL_PENDING;
 }

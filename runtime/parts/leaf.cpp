@@ -185,19 +185,37 @@ Leaf *leaf_of(const PromiseTask *task, const zyntax_promise &promise) {
     return leaf && leaf->task == task ? leaf : nullptr;
 }
 
-// ZYNTAX_ESTALE advances the compiled code like any other value.
+// From here on compiled code owns the value. ZYNTAX_ESTALE advances it like any other value.
+static inline int64_t value_of(PromiseTask *task, void *number) {
+    Leaf *leaf = find_leaf(to_bits(number));
+    void (*discard)(int64_t);
+    return leaf && leaf->task == task ? collect(leaf, &discard) : int64_t{ZYNTAX_ESTALE};
+}
+
+// The budget of this poll is spent, or the task is interrupted. An interrupt that is seen in this call ends this leaf,
+// or another leaf that the polled promise awaits.
+[[gnu::noinline]] static int64_t poll_leaf_at_end(PromiseTask *task, void *number) {
+    Runtime *runtime = task->runtime;
+    int64_t left = runtime->awaits_left;
+    if (!runtime->ends_wait() || left <= Runtime::interrupt_mark) {
+        wake(task->self);
+        return answer(task, 0);
+    }
+    int64_t value = value_of(task, number);
+    bool was_interrupted = value ? value == ZYNTAX_EINTR : runtime->was_interrupted();
+    if (!runtime->ends_wait()) left -= Runtime::interrupt_mark;
+    runtime->awaits_left = value ? left - 1 : left;
+    runtime->interrupted_at = was_interrupted ? runtime->awaits_left : Runtime::no_end;
+    return answer(task, value);
+}
+
 int64_t poll_leaf(void *number) {
     PromiseTask *task = polled_promise_task();
     if (!task) return ZYNTAX_ESTALE;
     Runtime *runtime = task->runtime;
     int64_t left = runtime->awaits_left;
-    if (left <= 0) {
-        wake(task->self); // the budget of this poll is spent
-        return answer(task, 0);
-    }
-    Leaf *leaf = find_leaf(to_bits(number));
-    void (*discard)(int64_t); // from here on compiled code owns the value
-    int64_t value = leaf && leaf->task == task ? collect(leaf, &discard) : int64_t{ZYNTAX_ESTALE};
+    if (left <= 0) return poll_leaf_at_end(task, number);
+    int64_t value = value_of(task, number);
     runtime->awaits_left = value ? left - 1 : left;
     return answer(task, value);
 }

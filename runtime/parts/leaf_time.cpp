@@ -21,7 +21,7 @@ int64_t poll_timeout(Leaf *leaf, Runtime *runtime, Waker *waker) {
     if (value || leaf->value) return value;
     if (zyntax_sleep_until(runtime, &leaf->op_id, timeout->deadline_ns, waker) == POLL_PENDING) return 0;
     end_leaf(under(leaf));
-    return ZYNTAX_ETIMEDOUT;
+    return runtime->was_interrupted() ? ZYNTAX_EINTR : ZYNTAX_ETIMEDOUT;
 }
 constexpr LeafKind timeout_kind = {poll_timeout, nullptr, nullptr, under};
 
@@ -36,7 +36,9 @@ uint64_t after(uint64_t duration_ns) {
 
 zyntax_promise *zyntax_promise_sleep(uint64_t duration_ns) noexcept {
     return promise_of(make_leaf_of([deadline_ns = after(duration_ns)](Leaf *leaf, Waker *waker) -> int64_t {
-        return zyntax_sleep_until(leaf->task->runtime, &leaf->op_id, deadline_ns, waker) == POLL_READY;
+        Runtime *runtime = leaf->task->runtime;
+        if (zyntax_sleep_until(runtime, &leaf->op_id, deadline_ns, waker) == POLL_PENDING) return 0;
+        return runtime->was_interrupted() ? int64_t{ZYNTAX_EINTR} : 1;
     }));
 }
 

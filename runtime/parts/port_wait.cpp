@@ -95,7 +95,11 @@ PollStatus call_port(const PortCall &call, zyntax_op *op_id, Waker *waker, int64
         value = ZYNTAX_ENOMEM; // another caller has taken the turn over, and there is no memory to wait again
     }
     if (value == ZYNTAX_EAGAIN) return still_pending(runtime, waiter->op, waker);
-    if (value == ZYNTAX_EINVAL || value == ZYNTAX_ENOMEM) return refuse(op_id, result, value);
+    if (value == ZYNTAX_EINVAL) return refuse(op_id, result, value);
+    if (value == ZYNTAX_ENOMEM) {
+        zyntax_op_cancel(op_id);
+        return not_armed(op_id, result);
+    }
     if (waiter) {
         free_op(runtime, waiter->op);
         forget_port_waiter(runtime, waiter);

@@ -113,7 +113,7 @@ PollStatus zyntax_process_wait(zyntax_process *handle, zyntax_op *op_id, Waker *
     if (op) return still_pending(runtime, op, waker);
     if (look(runtime, process)) return complete(op_id, result, process->outcome);
     op = arm(runtime, op_id, ZYNTAX_WAIT_READABLE, waker);
-    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+    if (!op) return not_armed(op_id, result);
     wait_in(ring, op, Op::io_waiting);
     runtime->io_waiting++;
     return POLL_PENDING;

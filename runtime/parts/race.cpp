@@ -117,7 +117,9 @@ Race *begin_race(Runtime *runtime, zyntax_op *op_id, bool is_by_name, Waker *wak
     race->is_by_name = is_by_name;
     race->after_next[0] = 1; // the first address is next
     race->deadline_ns = never_ns;
-    race->op = arm(runtime, op_id, ZYNTAX_WAIT_WRITABLE, waker);
+    zyntax_op first_try = 0; // not the call's op id: an interrupt ends the call after a try
+    race->op = arm(runtime, &first_try, ZYNTAX_WAIT_WRITABLE, waker);
+    *op_id = first_try;
     if (race->op) {
         race->op->source = race;
         return race;

@@ -11,7 +11,7 @@ namespace {
 // A pending call. The caller's op id names an operation whose source it is and which is in no ring.
 struct Resolve : Source {
     LookUp look_up;
-    Op *op;
+    Op *op; // null: the host is numeric
 };
 
 void free_resolve(Runtime *runtime, Resolve *call) {
@@ -31,6 +31,7 @@ Resolve *begin_resolve(Runtime *runtime, zyntax_op *op_id, const char *host, Wak
     auto *call = ::new (memory) Resolve();
     call->canceled = resolve_canceled;
     bool begun = begin_look_up(runtime, &call->look_up, host, 0);
+    if (begun && call->look_up.count) return call;
     call->op = begun ? arm(runtime, op_id, ZYNTAX_WAIT_BLOCKING, waker) : nullptr;
     if (!call->op) {
         free_resolve(runtime, call);
@@ -70,7 +71,7 @@ PollStatus zyntax_resolve(zyntax_runtime *runtime, zyntax_op *op_id, const char 
     if (!call) {
         if (!is_host(host)) return complete(op_id, result, ZYNTAX_EINVAL);
         call = begin_resolve(runtime, op_id, host, waker);
-        if (!call) return complete(op_id, result, ZYNTAX_ENOMEM);
+        if (!call) return not_armed(op_id, result);
     }
     int32_t error = 0;
     if (find_addresses(runtime, &call->look_up, waker, &error) == POLL_PENDING)
@@ -78,6 +79,6 @@ PollStatus zyntax_resolve(zyntax_runtime *runtime, zyntax_op *op_id, const char 
     int64_t count = error ? error : collect_addresses(call->look_up, out, room);
     op = call->op;
     free_resolve(runtime, call);
-    free_op(runtime, op);
+    if (op) free_op(runtime, op);
     return complete(op_id, result, count);
 }

@@ -42,7 +42,7 @@ PollStatus zyntax_scope_join(zyntax_scope *handle, zyntax_op *op_id, Waker *wake
     if (is_last_polled(runtime, scope)) return refuse(op_id, result, ZYNTAX_EDEADLK);
     if (op) return still_pending(runtime, op, waker);
     op = arm(runtime, op_id, ZYNTAX_WAIT_JOIN, waker);
-    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+    if (!op) return not_armed(op_id, result);
     wait_in(&scope->joins, op, Op::waiting);
     return POLL_PENDING;
 }

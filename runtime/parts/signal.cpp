@@ -159,7 +159,7 @@ PollStatus zyntax_signal_wait(zyntax_signal *handle, zyntax_op *op_id, Waker *wa
     if (!count && op) return still_pending(runtime, op, waker);
     if (!count) {
         op = arm(runtime, op_id, ZYNTAX_WAIT_SIGNAL, waker);
-        if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+        if (!op) return not_armed(op_id, result);
         op->source = watch;
         wait_in(&watch->queue, op, Op::waiting);
         runtime->inbox->holds.fetch_add(1, std::memory_order_relaxed);

@@ -30,7 +30,7 @@ PollStatus sleep_to(Runtime *runtime, zyntax_op *op_id, uint64_t deadline_ns, Wa
     assert(!*op_id);
     if (deadline_ns <= runtime->seen_ns) return complete(op_id, nullptr, 0);
     bool armed = arm_timer(runtime, op_id, ZYNTAX_WAIT_TIMER, deadline_ns, waker);
-    return armed ? POLL_PENDING : call_again(runtime, op_id, waker);
+    return armed ? POLL_PENDING : not_armed(runtime, op_id, waker);
 }
 
 } // namespace

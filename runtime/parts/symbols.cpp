@@ -134,6 +134,8 @@
     X(zyntax_strerror, "pl") \
     X(zyntax_task_alive, "ip") \
     X(zyntax_task_cancel, "ip") \
+    X(zyntax_task_interrupt, "ip") \
+    X(zyntax_task_interrupted, "i") \
     X(zyntax_task_join, "ipppp") \
     X(zyntax_task_local, "p") \
     X(zyntax_task_name, "ipp") \

@@ -24,7 +24,7 @@ PollStatus zyntax_task_join(zyntax_task *handle, zyntax_op *op_id, Waker *waker,
     if (op) return still_pending(target.runtime, op, waker);
     assert(!*op_id && target.task != target.runtime->current);
     op = arm(target.runtime, op_id, ZYNTAX_WAIT_JOIN, waker);
-    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+    if (!op) return not_armed(op_id, result);
     wait_in(&target.task->joiners, op, Op::waiting);
     return POLL_PENDING;
 }

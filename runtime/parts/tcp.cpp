@@ -52,7 +52,7 @@ struct Accept {
 PollStatus try_again(const Accept &call) {
     Runtime *runtime = call.listener.runtime;
     Op *op = arm(runtime, call.op_id, ZYNTAX_WAIT_READABLE, call.waker);
-    if (!op) return complete(call.op_id, call.result, ZYNTAX_ENOMEM);
+    if (!op) return not_armed(call.op_id, call.result);
     fire(runtime, op);
     return POLL_PENDING;
 }
@@ -79,7 +79,7 @@ PollStatus rest(const Accept &call) {
     }
     io->readiness &= ~readable;
     Op *op = add_waiter(call.listener, readable, call.op_id, call.waker);
-    if (!op) return complete(call.op_id, call.result, ZYNTAX_ENOMEM);
+    if (!op) return not_armed(call.op_id, call.result);
     op->source = &resting_source;
     op->source_word = handle_index(to_bits(io->handle));
     return POLL_PENDING;

@@ -48,7 +48,7 @@ inline PollStatus wait_for_turn(Runtime *runtime, Turns *side, zyntax_wait waits
     if (op) return still_pending(runtime, op, waker);
     assert(!*op_id);
     op = arm(runtime, op_id, waits, waker);
-    if (!op) return complete(op_id, result, ZYNTAX_ENOMEM);
+    if (!op) return not_armed(op_id, result);
     op->source = side;
     wait_in(&side->queue, op, Op::waiting);
     return POLL_PENDING;

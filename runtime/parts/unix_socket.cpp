@@ -129,7 +129,8 @@ PollStatus zyntax_unix_connect(zyntax_runtime *runtime, zyntax_op *op_id, const 
     if (error != ZYNTAX_EAGAIN) return complete(op_id, result, finish_unix_socket(runtime, io, error, out));
     op = begin_unix_wait(runtime, op_id, address, io, waker);
     if (op) return wait_for_queue(runtime, op, waker);
-    return complete(op_id, result, finish_unix_socket(runtime, io, ZYNTAX_ENOMEM, out));
+    finish_unix_socket(runtime, io, ZYNTAX_ENOMEM, out);
+    return not_armed(op_id, result);
 }
 
 int32_t zyntax_unix_pair(zyntax_runtime *runtime, zyntax_io **one, zyntax_io **other) noexcept {

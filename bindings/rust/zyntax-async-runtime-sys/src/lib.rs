@@ -364,6 +364,8 @@ functions! {
         owned: usize,
     ) -> *mut zyntax_task;
     fn zyntax_task_cancel(task: *mut zyntax_task) -> i32;
+    fn zyntax_task_interrupt(task: *mut zyntax_task) -> i32;
+    fn zyntax_task_interrupted() -> i32;
     fn zyntax_task_alive(task: *mut zyntax_task) -> i32;
     fn zyntax_task_join(
         task: *mut zyntax_task,

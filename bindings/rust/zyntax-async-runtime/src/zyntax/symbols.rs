@@ -261,7 +261,7 @@ macro_rules! words {
 pub fn symbols() -> Vec<Symbol> {
     let mut symbols = words! {
         () zyntax_current_runtime zyntax_promise_yield zyntax_runtime_backend zyntax_runtime_create
-            zyntax_runtime_version;
+            zyntax_runtime_version zyntax_task_interrupted;
         (a) zyntax_channel_close zyntax_channel_destroy zyntax_current_waker zyntax_error_name zyntax_file_close
             zyntax_io_close zyntax_io_fd zyntax_now_ns zyntax_op_cancel zyntax_port_close zyntax_port_destroy
             zyntax_process_close zyntax_process_id zyntax_promise_accept zyntax_promise_cancel zyntax_promise_file_size
@@ -270,7 +270,8 @@ pub fn symbols() -> Vec<Symbol> {
             zyntax_runtime_backend_fd zyntax_runtime_destroy zyntax_runtime_hold zyntax_runtime_next_timeout_ns
             zyntax_runtime_release zyntax_runtime_run zyntax_runtime_signatures zyntax_runtime_stop
             zyntax_runtime_symbols zyntax_scope_cancel zyntax_scope_destroy zyntax_signal_close zyntax_strerror
-            zyntax_task_alive zyntax_task_cancel zyntax_tcp_port zyntax_tcp_shutdown zyntax_wake_from_signal;
+            zyntax_task_alive zyntax_task_cancel zyntax_task_interrupt zyntax_tcp_port zyntax_tcp_shutdown
+            zyntax_wake_from_signal;
         (a b) zyntax_address_parse zyntax_channel_try_recv zyntax_channel_try_send zyntax_file_detach zyntax_io_detach
             zyntax_io_local zyntax_io_peer zyntax_port_try_recv zyntax_port_try_send zyntax_process_signal
             zyntax_promise_block_on zyntax_promise_connect zyntax_promise_file_open zyntax_promise_port_recv
