@@ -20,6 +20,16 @@ struct Registered {
     Registered &operator=(const Registered &) = delete;
 };
 
+// Whether room is reported to a writer once its peer reads. TCP hands over in parts.
+bool room_is_reported(Watched &watched, Descriptor far) {
+    Stopwatch watch;
+    while (!(watched.bits(1) & writable) && watch.ns() < deadline_ms * int64_t(ms)) {
+        take(far);
+        watched.wait(int64_t(ms));
+    }
+    return (watched.bits(1) & writable) != 0;
+}
+
 } // namespace
 
 TEST_CASE("a_report_has_the_word_that_was_registered") {
@@ -75,6 +85,7 @@ TEST_CASE("a_direction_that_is_wanted_twice_is_reported") {
 // A datagram that leaves the buffer of its socket is an event of room for more, and so costs a wait.
 TEST_CASE("where_every_write_is_an_event_room_is_reported_once_a_writer_waits") {
     for (int type : {SOCK_STREAM, SOCK_DGRAM}) {
+        if (type == SOCK_DGRAM && !has_local_sockets) continue; // UDP has always room
         Watched watched;
         Pair pair = socket_pair(type);
         make_nonblocking(pair.near);
@@ -87,14 +98,17 @@ TEST_CASE("where_every_write_is_an_event_room_is_reported_once_a_writer_waits") 
             if (std::string(zyntax_runtime_backend()) == "epoll") CHECK(watched.wait(0) == 0);
         }
         for (int round = 0; round < 3; round++) {
-            while (send_some(pair.near, "x", 1) == 1) continue;
-            REQUIRE(would_block());
+            fill(pair.near);
+            REQUIRE_FALSE(wait_for(pair.near, POLLOUT, 0));
             watched.settle();
             bool late = round == 1; // the room is there before the writer asks
-            if (late) take(pair.far);
+            auto has_room = [&] {
+                take(pair.far);
+                return wait_for(pair.near, POLLOUT, 0);
+            };
+            if (late) REQUIRE(eventually(has_room));
             watched.want(pair.near, 1, writable);
-            if (!late) take(pair.far);
-            CHECK(watched.reported(1, writable));
+            CHECK((late ? watched.reported(1, writable) : room_is_reported(watched, pair.far)));
             watched.forget();
         }
         watched.remove(pair.near, 1);
@@ -110,13 +124,7 @@ TEST_CASE("room_to_write_is_reported") {
             fill(r.pair.near);
             watched.settle();
             watched.want(r.pair.near, 1, writable);
-            take(r.pair.far);
-            Stopwatch watch;
-            while (!(watched.bits(1) & writable) && watch.ns() < deadline_ms * int64_t(ms)) {
-                take(r.pair.far); // TCP hands over in parts
-                watched.wait(int64_t(ms));
-            }
-            REQUIRE((watched.bits(1) & writable) != 0);
+            REQUIRE(room_is_reported(watched, r.pair.far));
         }
     }
 }
