@@ -137,7 +137,10 @@ void Program::choose_target(Target &target, uint32_t r, bool same_runtime) {
 void Program::choose_args(Word &word, uint32_t r) {
     Args &args = word.args;
     args = {};
-    args.kind = static_cast<Kind>(1 + below(uint32_t(Kind::count) - 1));
+    if (moods_.scopes && below(4) == 3 && choose_scope(args)) return;
+    constexpr uint32_t of_scopes = 2; // kinds
+    uint32_t kind = 1 + below(uint32_t(Kind::count) - 1 - of_scopes);
+    args.kind = static_cast<Kind>(kind < uint32_t(Kind::scope_next) ? kind : kind + of_scopes);
     args.rt = uint8_t(r);
     args.rt_id = rts_[r].id;
     static constexpr uint64_t times[] = {0, 1, 1000, ms, 3 * ms, 50 * ms, 3600'000 * ms, UINT64_MAX};
@@ -571,7 +574,79 @@ void Program::act_on_runtime() {
     }
 }
 
+void Program::scope_canceled(const Scope &scope) {
+    for (Actor &actor : actors_) {
+        if (actor.scope_id == scope.id && is_live(actor)) actor.canceled = true;
+    }
+}
+
+void Program::cancel_scope(Scope &scope) {
+    struct Errand {
+        zyntax_scope *handle;
+        int32_t error;
+        static void run(void *at) {
+            auto *self = static_cast<Errand *>(at);
+            self->error = zyntax_scope_cancel(self->handle);
+        }
+    } errand{scope.handle, 1};
+    TRACE("cancel scope %u", unsigned(&scope - scopes_));
+    in_call_ = true;
+    if (!outside::scripted && below(4) == 3) outside::on_other_thread(Errand::run, &errand);
+    else Errand::run(&errand);
+    in_call_ = false;
+    expect(errand.error == 0 || errand.error == 1, "scope_cancel", "cancel of a scope gives 0"); // 1: no thread
+    if (errand.error) return;
+    scope.canceled = true;
+    scope_canceled(scope);
+}
+
+void Program::act_on_scopes() {
+    uint32_t s = below(max_scopes);
+    Scope &scope = scopes_[s];
+    uint32_t r = scope.id ? scope.rt : any_runtime();
+    if (r == max_runtimes || rts_[r].ending || (rts_[r].driving && r != inner())) return;
+    if (!scope.id) {
+        uint64_t failures = rts_[r].heap.failures;
+        zyntax_scope *handle = nullptr;
+        in_call_ = true;
+        int32_t error = zyntax_scope_create(rts_[r].rt, &handle);
+        in_call_ = false;
+        TRACE("scope %u on %u: %d", s, r, error);
+        if (error) expect(error == ZYNTAX_ENOMEM && failures != rts_[r].heap.failures, "enomem", "scope_create");
+        if (error) return;
+        scope = {};
+        scope.id = new_id();
+        scope.handle = handle;
+        scope.rt = uint8_t(r);
+        return;
+    }
+    uint32_t what = below(8);
+    if (what == 0) return cancel_scope(scope);
+    if (what > 1) return spawn(r);
+    TRACE("destroy scope %u", s);
+    in_call_ = true;
+    int32_t error = zyntax_scope_destroy(scope.handle);
+    in_call_ = false;
+    expect(error == 0, "scope_destroy", "destroy of a scope gives 0");
+    scope_canceled(scope);
+    scope.id = 0;
+    expect(zyntax_scope_destroy(scope.handle) == ZYNTAX_ESTALE, "stale", "scope_destroy of a stale handle");
+}
+
+// Whether a wait is on a scope.
+bool Program::choose_scope(Args &args) {
+    const Scope &scope = scopes_[args.object = uint8_t(below(max_scopes))];
+    if (!scope.id || (rts_[scope.rt].driving && scope.rt != inner())) return false;
+    args.kind = below(2) ? Kind::scope_next : Kind::scope_join;
+    args.object_id = scope.id;
+    args.handle = scope.handle;
+    args.rt = scope.rt;
+    args.rt_id = rts_[scope.rt].id;
+    return true;
+}
+
 void Program::act_on_states() {
+    if (moods_.scopes && below(4)) return act_on_scopes();
     auto &state = states_[below(8)];
     if (state.at) {
         if (rts_[state.rt].driving && state.rt != inner()) return;

@@ -79,6 +79,11 @@ Channel *Program::channel_of(const Args &args) {
     return channel.id && channel.id == args.object_id ? &channel : nullptr;
 }
 
+Scope *Program::scope_of(const Args &args) {
+    Scope &scope = scopes_[args.object % max_scopes];
+    return scope.id && scope.id == args.object_id ? &scope : nullptr;
+}
+
 Io *Program::io_of(const Args &args) {
     Io &io = ios_[args.object % max_ios];
     return io.id && io.id == args.object_id ? &io : nullptr;
@@ -133,6 +138,8 @@ bool Program::same_point(const Args &a, const Args &b) const {
         return a.targets[0].task == b.targets[0].task;
     case Kind::send:
     case Kind::recv:
+    case Kind::scope_next:
+    case Kind::scope_join:
     case Kind::read:
     case Kind::write:
     case Kind::ready:
@@ -154,6 +161,7 @@ PollStatus Program::call_api(Word &word, Waker *waker) {
     zyntax_task *tasks[4];
     for (int i = 0; i < 4; i++) tasks[i] = a.targets[i].task;
     auto *channel = static_cast<zyntax_channel *>(a.handle);
+    auto *scope = static_cast<zyntax_scope *>(a.handle);
     auto *io = static_cast<zyntax_io *>(a.handle);
     PollStatus status = POLL_READY;
     word.result = 0;
@@ -174,6 +182,10 @@ PollStatus Program::call_api(Word &word, Waker *waker) {
         return zyntax_channel_send(channel, &word.op, word.buffer, waker, &word.result);
     case Kind::recv:
         return zyntax_channel_recv(channel, &word.op, word.buffer, waker, &word.result);
+    case Kind::scope_next:
+        return zyntax_scope_next(scope, &word.op, waker, &word.ended, &word.result);
+    case Kind::scope_join:
+        return zyntax_scope_join(scope, &word.op, waker, &word.result);
     case Kind::read:
         if constexpr (!outside::scripted) {
             zyntax_address from;
@@ -312,6 +324,10 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     case Kind::recv:
         check_channel_call(word, known, status, oom);
         break;
+    case Kind::scope_next:
+    case Kind::scope_join:
+        check_scope_call(word, known, status, oom);
+        break;
     case Kind::connect:
     case Kind::accept:
     case Kind::read:
@@ -337,7 +353,8 @@ void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, boo
         return;
     }
     if (word.op == 0) { // without memory: the waker was woken to try again
-        expect(oom && word.args.kind != Kind::send && word.args.kind != Kind::recv, "op_zero", "pending without an op");
+        bool has_result = word.args.kind >= Kind::send && word.args.kind <= Kind::scope_join;
+        expect(oom && !has_result, "op_zero", "pending without an op");
         if (reg) free_reg(reg, HostWaker::ended);
         if (wakee.kind == Wakee::task && actors_[wakee.actor].id == wakee.id && !actors_[wakee.actor].canceled)
             actors_[wakee.actor].must_poll = true;
@@ -534,6 +551,65 @@ void Program::check_loose_call(Word &word, const Channel &channel, PollStatus st
     } else {
         expect(result == 1 || (result == 0 && channel.closed), "channel_result", "an item, or the end once closed");
         if (result == 1) note_received(word.args, word.buffer);
+    }
+}
+
+// Whether the only task left calls.
+bool Program::is_last_polled(const Scope &scope) const {
+    uint8_t current = inner() == scope.rt ? rts_[scope.rt].current : uint8_t{0};
+    return current && scope.alive == 1 && actors_[current - 1].scope_id == scope.id;
+}
+
+// As the library wakes those that wait.
+void Program::settle_scope(Scope &scope) {
+    if (!scope.alive && !scope.count) scope.was_empty = true;
+    if (scope.alive == 1) scope.alone = ++order_;
+}
+
+void Program::check_scope_call(Word &word, const Reg *reg, PollStatus status, bool oom) {
+    const Args &a = word.args;
+    int64_t result = word.result;
+    Scope *scope = scope_of(a);
+    if (status == POLL_READY && result == ZYNTAX_ENOMEM) {
+        if (scope && a.kind == Kind::scope_next) scope->tells = true;
+        expect(oom, "enomem", "ENOMEM though no allocation failed");
+        return;
+    }
+    if (rts_[a.rt].ending) return;
+    if (!scope) {
+        bool stale = status == POLL_READY && (result == ZYNTAX_ESTALE || result == ZYNTAX_ECANCELED);
+        expect(stale, "scope_stale", "a dead scope is ESTALE or ECANCELED");
+        return;
+    }
+    if (a.kind == Kind::scope_next) return check_next(word, reg, status, *scope);
+    if (status == POLL_PENDING) {
+        expect(scope->alive && !is_last_polled(*scope), "scope_vain", "a join of a scope waits for nothing");
+    } else if (result == ZYNTAX_EDEADLK) {
+        expect(is_last_polled(*scope), "scope_deadlock", "EDEADLK is for the only task left");
+    } else if (expect(result == 0 && !scope->alive, "scope_early", "a join of a scope is ready though a task lives")) {
+        if (!scope->tells) scope->count = 0;
+    }
+}
+
+void Program::check_next(Word &word, const Reg *reg, PollStatus status, Scope &scope) {
+    int64_t result = word.result;
+    scope.tells = true;
+    uint32_t holders, ahead = ahead_of(word, reg, &holders);
+    if (status == POLL_PENDING) {
+        expect(scope.alive || scope.count, "scope_vain", "a wait for the next task of none");
+        expect(scope.count || !is_last_polled(scope), "scope_vain", "the only task left waits for itself");
+        expect(scope.count <= ahead + holders, "scope_vain", "a wait though more have ended than others wait for");
+    } else if (result == ZYNTAX_EDEADLK) {
+        expect(is_last_polled(scope) && !scope.count, "scope_deadlock", "EDEADLK is for the only task left");
+    } else if (result == 0) {
+        expect(!scope.alive && !scope.count && !word.ended, "scope_end", "the end of a scope that has tasks");
+    } else if (expect(result == 1 && scope.count, "scope_result", "next tells of a task that has ended")) {
+        bool unknown = scope.was_empty || (reg && (reg->murky || reg->lapsed));
+        expect(scope.count > ahead || unknown, "overtaken", "a caller overtook one that waited longer");
+        expect(word.ended == scope.ended[scope.first], "scope_order", "tasks are told in the order of their ends");
+        scope.first = (scope.first + 1) % max_ended;
+        scope.count--;
+        settle_scope(scope);
     }
 }
 

@@ -277,6 +277,9 @@ void Program::check_deadlock(uint32_t r) {
     for (uint32_t c = 0; c < max_channels; c++) {
         if (channels_[c].id && channels_[c].rt == r) check_channel(c);
     }
+    for (const Scope &scope : scopes_) {
+        if (scope.id && scope.rt == r) check_scope(scope);
+    }
 }
 
 // What dead tasks have forgotten is given back before the loop sleeps, but for timers.
@@ -407,6 +410,15 @@ bool Program::is_due(const Reg &reg) {
     case Kind::send:
     case Kind::recv:
         return !channel_of(a);
+    case Kind::scope_next:
+    case Kind::scope_join: {
+        const Scope *scope = scope_of(a);
+        if (!scope || !scope->alive) return !scope || a.kind == Kind::scope_join;
+        const Actor &woken = actors_[reg.wakee.actor];
+        bool is_own = reg.wakee.kind == Wakee::task && woken.id == reg.wakee.id && woken.scope_id == scope->id;
+        bool is_alone = scope->alive == 1 && is_own && reg.touched && reg.touched < scope->alone;
+        return is_alone && (a.kind == Kind::scope_join || !scope->count);
+    }
     case Kind::read:
     case Kind::write:
     case Kind::ready:
@@ -425,6 +437,26 @@ bool Program::is_due(const Reg &reg) {
     }
 }
 
+// Those that wait for an object of a runtime, and that nobody told that it is there; and those that may know.
+void Program::count_waiters(Kind kind, uint32_t object_id, uint32_t rt, uint32_t *untold, uint32_t *told) {
+    for (uint32_t i = 0; i < regs_used_; i++) {
+        const Reg &reg = regs_[i];
+        if (!reg.id || reg.args.kind != kind || reg.args.object_id != object_id) continue;
+        bool local = reg.wakee.kind == Wakee::task && actors_[reg.wakee.actor].rt == rt;
+        bool claims = can_call(reg) && !reg.lapsed && !reg.called && !reg.forgotten;
+        if (reg.wakee.kind == Wakee::task && (!local || actors_[reg.wakee.actor].in_poll)) claims = false;
+        if (claims) ++*untold;
+        else if (reg.called || (can_call(reg) && !(local && reg.lapsed))) ++*told;
+    }
+}
+
+void Program::check_scope(const Scope &scope) {
+    uint32_t untold = 0, told = 0;
+    count_waiters(Kind::scope_next, scope.id, scope.rt, &untold, &told);
+    if (!scope.alive && !scope.count) expect(untold == 0, "vain_scope", "a task waits for the next task of none");
+    else expect(!untold || told >= scope.count, "vain_scope", "a task waits though another has ended");
+}
+
 // No waiter that nobody told of it stands beside an item, or room, that nobody else was told of.
 void Program::check_channel(uint32_t c) {
     Channel &channel = channels_[c];
@@ -436,15 +468,7 @@ void Program::check_channel(uint32_t c) {
             available = surely_available(channel, side);
             count_on_channel(channel, side, &untold, &told);
         }
-        for (uint32_t i = 0; i < regs_used_; i++) {
-            const Reg &reg = regs_[i];
-            if (!reg.id || reg.args.kind != side || reg.args.object_id != channel.id) continue;
-            bool local = reg.wakee.kind == Wakee::task && actors_[reg.wakee.actor].rt == channel.rt;
-            bool claims = can_call(reg) && !reg.lapsed && !reg.called && !reg.forgotten;
-            if (reg.wakee.kind == Wakee::task && (!local || actors_[reg.wakee.actor].in_poll)) claims = false;
-            if (claims) untold++;
-            else if (reg.called || (can_call(reg) && !(local && reg.lapsed))) told++;
-        }
+        count_waiters(side, channel.id, channel.rt, &untold, &told);
         bool is_empty = channel.loose ? surely_available(channel, Kind::send) == channel.capacity : channel.count == 0;
         if (channel.closed && (side == Kind::send || is_empty))
             expect(untold == 0, "vain_closed", "a task waits on a channel that is closed");
@@ -463,9 +487,10 @@ void Program::check_rest() {
         TRACE("in vain: %s on %u, %s %u, deadline %llu, at rest since %llu", name_of(reg.args.kind), reg.args.rt,
               reg.wakee.kind == Wakee::host ? "host" : "task", unsigned(reg.wakee.actor),
               static_cast<unsigned long long>(reg.deadline_ns), static_cast<unsigned long long>(now(reg.args.rt)));
-        static constexpr const char *names[] = {"",          "vain_sleep", "vain_sleep",  "vain_join",    "vain_join",
-                                                "vain_join", "vain_join",  "vain_dead",   "vain_dead",    "vain_read",
-                                                "vain_read", "vain_ready", "vain_accept", "vain_connect", "vain_job"};
+        static constexpr const char *names[] = {
+            "",          "vain_sleep", "vain_sleep",  "vain_join",    "vain_join",  "vain_join",
+            "vain_join", "vain_dead",  "vain_dead",   "vain_scope",   "vain_scope", "vain_read",
+            "vain_read", "vain_ready", "vain_accept", "vain_connect", "vain_job"};
         expect(false, names[int(reg.args.kind)], "somebody waits for what is there");
     }
     uint32_t connects = 0;
@@ -482,6 +507,9 @@ void Program::check_rest() {
     check_leaves_at_rest();
     for (uint32_t c = 0; c < max_channels; c++) {
         if (channels_[c].id) check_channel(c);
+    }
+    for (const Scope &scope : scopes_) {
+        if (scope.id) check_scope(scope);
     }
     for (uint32_t r = 0; r < max_runtimes; r++) {
         if (rts_[r].rt) check_counts(r);

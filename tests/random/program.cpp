@@ -85,7 +85,9 @@ void Program::choose_moods() {
     if (is_without("forks")) moods_.fork = 0;
     bool tells = !std::strcmp(zyntax_runtime_backend(), "epoll"); // the owner of a number's registration, and edges
     if (is_without("sharing") || outside::scripted || !tells) moods_.share = 0;
-    moods_.thread = below(16) == 15 ? 32 : 0;
+    uint32_t rare = below(16);
+    moods_.thread = rare == 15 ? 32 : 0;
+    moods_.scopes = rare >= 11 && rare < 15 && !is_without("scopes");
     if (moods_.oom) moods_.oom = 2;
     if (is_without("forgetting")) moods_.forget = 0;
     if (is_without("hosts")) moods_.host = 0;
@@ -223,6 +225,9 @@ void Program::destroy_runtime(uint32_t r) {
             keep_old(nullptr, nullptr, 0, channel.handle);
             channel.id = 0;
         }
+    }
+    for (Scope &scope : scopes_) {
+        if (scope.rt == r) scope.id = 0;
     }
     for (Io &io : ios_) {
         if (io.id && io.rt == r) {

@@ -13,6 +13,7 @@ namespace random_test {
 
 constexpr uint32_t max_runtimes = 3, max_actors = 40, max_words = 3, max_hosts = 24, max_channels = 6, max_ios = 24;
 constexpr uint32_t max_regs = 512, max_wakers = 512, max_posts = 64, max_jobs = 64, max_items = 8, max_old = 32;
+constexpr uint32_t max_scopes = 4, max_ended = 64;
 constexpr uint64_t ms = 1'000'000;
 
 enum class Kind : uint8_t {
@@ -25,6 +26,8 @@ enum class Kind : uint8_t {
     select,
     send,
     recv,
+    scope_next,
+    scope_join,
     read,
     write,
     ready,
@@ -96,6 +99,7 @@ struct Word {
     Args args; // kind none: unused
     int64_t result;
     zyntax_io *made;
+    zyntax_task *ended; // of scope_next
     unsigned char buffer[32];
 };
 
@@ -171,6 +175,8 @@ struct Actor {
     bool hooked, child, refused;  // a promise: with hooks; spawned by another; its spawn fails
     bool leaf_told, leaf_pending; // promises, in this poll: of a leaf
     uint8_t inside;               // the code that runs, as a set
+    uint8_t scope;                // it was spawned in
+    uint32_t scope_id;            // 0: in none
     uint32_t entered, left;       // hooks
     // In this poll, as await points count that were ready at once: surely, and at most.
     uint32_t spent_least, spent_most;
@@ -200,6 +206,19 @@ struct Channel {
     uint32_t items[max_items];
     bool loose; // promises of section 10 use it, too: what they have done is known when they tell, and perhaps never
     uint32_t sent, received, maybe_sent, maybe_received; // loose
+};
+
+struct Scope {
+    uint32_t id; // 0: none
+    zyntax_scope *handle;
+    uint8_t rt;
+    bool canceled;
+    bool tells;            // scope_next was called
+    bool was_empty;        // all who waited for an ended task were told that there is none, and may be late
+    uint32_t alive;        // tasks whose drops have not ended
+    uint64_t alone;        // order, when it was last settled with one task alive
+    uint32_t first, count; // of those that ended, and that nobody was told of
+    zyntax_task *ended[max_ended];
 };
 
 struct Io {
@@ -242,7 +261,7 @@ struct RuntimeModel {
 };
 
 struct Moods { // of a whole program; each is a chance of one in so many, 0: never
-    uint8_t forget, host, oom, chain, stale, nest, swap, thread, leaf, fork, share;
+    uint8_t forget, host, oom, chain, stale, nest, swap, thread, leaf, fork, share, scopes;
 };
 
 class Program {
@@ -281,6 +300,7 @@ private:
     Actor actors_[max_actors] = {};
     Host hosts_[max_hosts] = {};
     Channel channels_[max_channels] = {};
+    Scope scopes_[max_scopes] = {};
     Io ios_[max_ios] = {};
     Reg regs_[max_regs] = {};
     uint32_t regs_used_ = 0;
@@ -359,6 +379,8 @@ private:
     void say_farewell(uint32_t r);
     void check_rest();
     void check_channel(uint32_t c);
+    void check_scope(const Scope &);
+    void count_waiters(Kind, uint32_t object_id, uint32_t rt, uint32_t *untold, uint32_t *told);
     uint32_t surely_available(const Channel &, Kind side);
     bool is_due(const Reg &);
     uint64_t deadline_of(const Io &, const Args &) const; // UINT64_MAX: none
@@ -394,6 +416,11 @@ private:
     void cancel_word(Word &);
     void forget_word(Word &);
     Channel *channel_of(const Args &);
+    Scope *scope_of(const Args &);
+    bool is_last_polled(const Scope &) const;
+    void settle_scope(Scope &);
+    void check_scope_call(Word &, const Reg *, PollStatus, bool oom);
+    void check_next(Word &, const Reg *, PollStatus, Scope &);
     Io *io_of(const Args &);
     Io *new_io(zyntax_io *, uint32_t rt, bool listens);
 
@@ -421,6 +448,9 @@ private:
     void use_channel(Word &, Kind, const Channel &);
     void end_words(Actor &);
     void spawn(uint32_t r, bool plain = false);
+    zyntax_task *call_spawn(Actor &, Scope *);
+    Scope *scope_for(uint32_t r);
+    void leave_scope(Actor &);
     uint32_t free_actor();
     void promise_waits(Actor &);
 
@@ -497,6 +527,10 @@ private:
     void listen();
     void act_on_runtime();
     void act_on_states();
+    void act_on_scopes();
+    void cancel_scope(Scope &);
+    void scope_canceled(const Scope &);
+    bool choose_scope(Args &);
     void look_inside();
     void use_stale();
     void disturb_words(Actor &);
@@ -535,9 +569,9 @@ void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool is_valid(zyntax_runtime *); // the runtime's own equations, in debug builds over the scripted world
 
 constexpr const char *name_of(Kind kind) {
-    constexpr const char *names[] = {"none",     "sleep",  "sleep_until", "join",    "join_until",
-                                     "join_all", "select", "send",        "recv",    "read",
-                                     "write",    "ready",  "accept",      "connect", "blocking"};
+    constexpr const char *names[] = {"none",   "sleep", "sleep_until", "join",       "join_until", "join_all",
+                                     "select", "send",  "recv",        "scope_next", "scope_join", "read",
+                                     "write",  "ready", "accept",      "connect",    "blocking"};
     return names[static_cast<int>(kind)];
 }
 

@@ -9,7 +9,8 @@
 //   ... --only NAME                   the corpus's program of that name alone
 //   ... --without NAME,NAME           leaves out oracles or actions by name: what `fail` and `expect` are given, and
 //                                     section10, hooks, blocking_with, await_budget, forks, edges, sharing, losing,
-//                                     forgetting, hosts, memory, chains, stale, nesting, swapping, farewell
+//                                     forgetting, hosts, memory, chains, stale, nesting, swapping, farewell,
+//                                     scopes
 //   ... --trace                       tells what the programs do (with --bytes or --corpus)
 //   ... --no-shrink                   says only what fails
 //   ... --history N                   so many lines of what the program did before it failed, random-real only (400)

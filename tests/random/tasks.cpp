@@ -43,6 +43,36 @@ uint32_t Program::free_actor() {
     return max_actors;
 }
 
+// The scope that a new task of the runtime begins in, if any.
+Scope *Program::scope_for(uint32_t r) {
+    uint32_t s = below(max_scopes);
+    if (rts_[r].ending || below(4) == 0) return nullptr;
+    for (uint32_t i = 0; i < max_scopes; i++) {
+        Scope &scope = scopes_[(s + i) % max_scopes];
+        if (scope.id && scope.rt == r) return &scope;
+    }
+    return nullptr;
+}
+
+zyntax_task *Program::call_spawn(Actor &actor, Scope *scope) {
+    void *state = as_pointer(state_of(uint32_t(&actor - actors_), actor.id));
+    zyntax_runtime *rt = rts_[actor.rt].rt;
+    if (actor.no_drop) return zyntax_runtime_spawn(rt, state, poll_plain);
+    if (!scope) return zyntax_runtime_spawn_with(rt, state, poll_plain, drop_plain, 0);
+    actor.refused = scope->canceled;
+    return zyntax_scope_spawn(scope->handle, state, poll_plain, drop_plain, 0);
+}
+
+// Its drop has ended.
+void Program::leave_scope(Actor &actor) {
+    Scope &scope = scopes_[actor.scope];
+    if (!actor.scope_id || scope.id != actor.scope_id) return;
+    scope.alive--;
+    if (scope.count == max_ended) return choices_->end(), scope.id = 0, void(); // too many to know them all
+    scope.ended[(scope.first + scope.count++) % max_ended] = actor.task;
+    settle_scope(scope);
+}
+
 void Program::spawn(uint32_t r, bool plain) {
     RuntimeModel &rt = rts_[r];
     uint32_t i = free_actor();
@@ -57,6 +87,7 @@ void Program::spawn(uint32_t r, bool plain) {
     actor.no_drop = !actor.promise && !actor.owned && !plain && below(8) == 7;
     actor.hooked = actor.promise && below(4) > 0 && !is_without("hooks");
     actor.silent = actor.no_drop || (actor.promise && !actor.hooked);
+    Scope *scope = moods_.scopes && !plain && !actor.promise && !actor.owned && !actor.no_drop ? scope_for(r) : nullptr;
     uintptr_t state = state_of(i, actor.id);
     uint32_t size = 16 + below(200);
     uint64_t failures = rt.heap.failures;
@@ -73,17 +104,26 @@ void Program::spawn(uint32_t r, bool plain) {
             actor.task = zyntax_runtime_spawn_with(rt.rt, memory, poll_owned, drop_owned, size);
             if (!actor.task && !rt.ending) zyntax_state_free(rt.rt, memory, size);
         }
-    } else if (actor.no_drop) {
-        actor.task = zyntax_runtime_spawn(rt.rt, as_pointer(state), poll_plain);
     } else {
-        actor.task = zyntax_runtime_spawn_with(rt.rt, as_pointer(state), poll_plain, drop_plain, 0);
+        actor.task = call_spawn(actor, scope);
     }
     in_call_ = false;
+    if (scope && actor.task) {
+        actor.scope = uint8_t(scope - scopes_);
+        actor.scope_id = scope->id;
+        scope->alive++;
+    }
     TRACE("spawn %s%u on %u%s",
           actor.promise ? "promise "
           : actor.owned ? "owned "
                         : "",
           i, r, actor.task ? "" : ": refused");
+    if (scope && scope->canceled) {
+        expect(!actor.task, "scope_canceled", "a spawn into a cancelled scope is refused");
+        expect(actor.drops == 1, "spawn_drop", "a spawn that is refused runs its drop");
+        actor.alive = false;
+        return;
+    }
     if (actor.task) {
         expect(!rt.refuses, "spawn_ending", "a spawn on a runtime that is being destroyed is refused");
         return;
@@ -296,6 +336,7 @@ void Program::drop(uintptr_t state, int32_t outcome) {
     end_words(actor);
     if (!quiet_ && depth_ < 6 && below(3) == 2) side_action();
     chain(actor.rt);
+    leave_scope(actor);
     actor.dropping = false;
     in_call_ = was_in_call;
     TRACE("}");

@@ -110,6 +110,11 @@ void Program::tell() {
                     channel.loose ? "loose, " : "", channel.sent, channel.received, channel.maybe_sent,
                     channel.maybe_received);
     }
+    for (const Scope &scope : scopes_) {
+        if (scope.id)
+            std::printf("scope %u (%u) of %u: %u alive, %u ended%s\n", unsigned(&scope - scopes_), scope.id, scope.rt,
+                        scope.alive, scope.count, scope.canceled ? ", canceled" : "");
+    }
     for (const Io &io : ios_) {
         if (!io.id) continue;
         std::printf("io %u (%u) of %u: descriptor %d, ready %u%s%s%s%s\n", unsigned(&io - ios_), io.id, io.rt,
