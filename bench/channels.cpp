@@ -1,4 +1,4 @@
-// Items from a producer task to a consumer task.
+// Items from a producer task to a consumer task of the same runtime.
 #include "executors.h"
 
 namespace bench {
@@ -84,6 +84,32 @@ private:
     zyntax_channel *channel = nullptr;
 };
 
+class PortOnRuntime : public OnRuntime {
+public:
+    explicit PortOnRuntime(size_t capacity) {
+        expect(zyntax_port_create(capacity, sizeof(uint64_t), &port) == 0, "create a port");
+    }
+    ~PortOnRuntime() { zyntax_port_destroy(port); }
+    PortOnRuntime(const PortOnRuntime &) = delete;
+    PortOnRuntime &operator=(const PortOnRuntime &) = delete;
+
+    bool send(zyntax_op *op, const uint64_t &item, Waker *waker) {
+        int64_t result = 0;
+        if (zyntax_port_send(port, op, &item, waker, &result) == POLL_PENDING) return false;
+        expect(result == 0, "send an item");
+        return true;
+    }
+    bool receive(zyntax_op *op, uint64_t &item, Waker *waker) {
+        int64_t result = 0;
+        if (zyntax_port_recv(port, op, &item, waker, &result) == POLL_PENDING) return false;
+        expect(result == 1, "receive an item");
+        return true;
+    }
+
+private:
+    zyntax_port *port = nullptr;
+};
+
 template <class Executor> class ChannelHop : public Side {
 public:
     explicit ChannelHop(size_t capacity) : executor(capacity) {}
@@ -143,6 +169,8 @@ void add_channels(std::vector<Workload> &all) {
                    make<ChannelHop<ChannelOnRuntime>, 1>, make<ChannelHop<ChannelOnBareLoop>, 1>});
     all.push_back({"channel_64", "producer task to consumer task, capacity 64; per item", 3'000'000, 500'000,
                    make<ChannelHop<ChannelOnRuntime>, 64>, make<ChannelHop<ChannelOnBareLoop>, 64>});
+    all.push_back({"port_64", "the same through a port, which threads could share; per item", 2'000'000, 300'000,
+                   make<ChannelHop<PortOnRuntime>, 64>, make<ChannelHop<ChannelOnBareLoop>, 64>});
 }
 
 } // namespace bench

@@ -1398,8 +1398,7 @@ typedef struct zyntax_scope zyntax_scope;
 ZYNTAX_API int32_t zyntax_scope_create(zyntax_runtime *runtime, zyntax_scope **out) ZYNTAX_NOEXCEPT;
 
 /* Starts a task in the scope, as zyntax_runtime_spawn_with. [rt] It takes 80 bytes more than such a task; 32 of them
- * are kept after its end until zyntax_scope_next tells of it or the scope ends. zyntax_runtime_dump shows functions of
- * this library as its state and poll.
+ * are kept after its end until zyntax_scope_next tells of it or the scope ends.
  * Returns NULL, after `drop` was called with ZYNTAX_ECANCELED and an owned state was freed, when the scope was
  * cancelled or the runtime is being destroyed. Returns NULL with nothing changed when memory is short, `poll` is NULL
  * or the scope is stale. Since 0.3. */

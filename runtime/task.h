@@ -19,6 +19,12 @@ struct TaskRecord {
     static constexpr size_t name_bytes = 32;
 };
 
+// What the user of a part gave for a task that the part polls by a function of its own.
+struct Wrapped {
+    void *state;
+    PollFn poll;
+};
+
 // A task. Its owner is the runtime that owns its block; "owner only" fields are plain.
 //
 // Life: free (even generation) -> spawn -> alive (odd generation) -> finish -> free.
@@ -33,7 +39,8 @@ struct alignas(64) Task {
         interrupted = 16, // the next await point that would have to wait ends. Set by interrupt_task, cleared by
                           // end_by_interrupt and finish
         has_record = 32,  // `record` is there in place of `drop`. Set by record_of, cleared by finish
-        ends_round = 64   // block_on waits for its end, which ends the round. Set and cleared by drive
+        ends_round = 64,  // block_on waits for its end, which ends the round. Set and cleared by drive
+        is_wrapped = 128  // `state` begins with a Wrapped, for the dump. Set after spawn, cleared by finish
     };
 
     void *state;                // owner only

@@ -1,4 +1,5 @@
 // Ports, bounded queues between threads: what one thread sees of them.
+#include "dump_support.h"
 #include "port_support.h"
 #include "promise_support.h"
 
@@ -467,4 +468,18 @@ TEST_CASE("promises_of_ports_fail_for_what_cannot_be_used") {
     CHECK(promise.result == 1);
     zyntax_promise *outside = zyntax_promise_port_recv(port, &item);
     CHECK(outside->poll(outside->state) == ZYNTAX_EPERM);
+}
+
+TEST_CASE("the_dump_shows_what_waits_at_a_port") {
+    Runtime rt;
+    Port port(1);
+    static int item;
+    CHECK(waits_for(rt, port_receiving(port, &item)) == ZYNTAX_WAIT_CHANNEL);
+    REQUIRE(port.put(1) == 0);
+    CHECK(waits_for(rt, port_sending(port, &item)) == ZYNTAX_WAIT_CHANNEL);
+    Await waiting(rt, port_sending(port, &item));
+    settle(rt);
+    CHECK(port.get() == 1);
+    for (int i = 0; i < 2; i++) zyntax_runtime_turn(rt, 0);
+    CHECK(!waiting.alive()); // its turn came
 }

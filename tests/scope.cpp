@@ -1,4 +1,5 @@
 // Scopes: tasks that are awaited and cancelled together.
+#include "dump_support.h"
 #include "promise_support.h"
 
 #include <deque>
@@ -619,4 +620,46 @@ TEST_CASE("a_forked_child_may_destroy_its_copy_of_a_runtime_with_scopes") {
     CHECK(child.end() == 0);
     task.end();
     CHECK(await(rt, join_of(scope)) == 0);
+}
+
+TEST_CASE("the_dump_shows_a_task_of_a_scope_as_it_was_spawned") {
+    Runtime rt;
+    Scope scope(rt);
+    Member child, canceled;
+    child.spawn(scope);
+    canceled.spawn(scope);
+    settle(rt);
+    std::map<zyntax_task *, zyntax_task_info> shown;
+    Task canceler{[&](Waker *) {
+        zyntax_task_cancel(canceled.handle);
+        shown = dump(rt);
+        return POLL_READY;
+    }};
+    canceler.spawn(rt);
+    settle(rt);
+    CHECK(shown[child.handle].state == &child);
+    CHECK((shown[child.handle].poll == Member::poll));
+    CHECK(shown[child.handle].polls == 1);
+    CHECK(shown[canceled.handle].state == &canceled);
+    CHECK((shown[canceled.handle].poll == nullptr));
+    CHECK(shown[canceled.handle].waits == ZYNTAX_WAIT_QUEUED);
+}
+
+TEST_CASE("the_dump_shows_what_waits_for_a_scope") {
+    Runtime rt;
+    Scope scope(rt);
+    Member child, asker;
+    zyntax_task *ended = nullptr;
+    asker.on_poll = [&](Waker *waker) { // from inside of the scope
+        int64_t result;
+        return zyntax_scope_next(scope, &asker.op, waker, &ended, &result);
+    };
+    child.spawn(scope);
+    asker.spawn(scope);
+    CHECK(waits_for(rt, next_of(scope, &ended)) == ZYNTAX_WAIT_JOIN);
+    CHECK(waits_for(rt, join_of(scope)) == ZYNTAX_WAIT_JOIN);
+    auto shown = dump(rt);
+    CHECK(shown[asker.handle].waits == ZYNTAX_WAIT_JOIN);
+    CHECK(shown[asker.handle].state == &asker);
+    CHECK(shown[child.handle].waits == ZYNTAX_WAIT_UNKNOWN);
 }

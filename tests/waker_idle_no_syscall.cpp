@@ -1,8 +1,9 @@
 // Only a wake of a sleeping loop calls the kernel. A busy loop finds its wakes by itself, and an idle loop stays
 // asleep.
-#include "support.h"
+#include "port_support.h"
 
 #include <fstream>
+#include <vector>
 
 using namespace support;
 
@@ -123,4 +124,74 @@ TEST_CASE("a_remote_wake_between_two_turns_makes_the_backend_descriptor_readable
     REQUIRE(rt.drive_until([&] { return task.polls == 2; }));
     zyntax_runtime_turn(rt, 0);
     CHECK_FALSE(readable(fd));
+}
+
+// A host that sleeps on the backend's descriptor is woken as a loop that sleeps in the kernel is.
+TEST_CASE("an_item_for_a_sleeping_loop_costs_one_system_call_and_the_next_items_none") {
+    Runtime rt;
+    SKIP_WHEN(zyntax_runtime_backend_fd(rt) == -1, "this poller has no descriptor for a host to watch");
+    SKIP_WHEN(write_calls() == 0, "the system does not count calls");
+    Port port(10);
+    std::vector<int> got;
+    int item = 0;
+    Task receiver;
+    receiver.on_poll = [&](Waker *waker) {
+        int64_t result;
+        while (zyntax_port_recv(port, &receiver.op, &item, waker, &result) == POLL_READY) got.push_back(item);
+        return POLL_PENDING;
+    };
+    receiver.spawn(rt);
+    for (int round = 0; round < 20; round++) {
+        zyntax_runtime_turn(rt, 0);
+        zyntax_runtime_turn(rt, 0);
+        uint64_t before = write_calls();
+        CHECK(port.put(2 * round) == 0);
+        CHECK(write_calls() - before == 1);
+        CHECK(port.put(2 * round + 1) == 0);
+        CHECK(write_calls() - before == 1);
+    }
+    REQUIRE(rt.drive_until([&] { return got.size() == 40; }));
+    for (int i = 0; i < 40; i++) CHECK(got[size_t(i)] == i);
+}
+
+TEST_CASE("items_for_a_busy_loop_cost_no_system_call") {
+    SKIP_WHEN(write_calls() == 0, "the system does not count calls");
+    Runtime rt;
+    Port port(16); // the receiver waits again and again
+    const int items = scaled(2'000);
+    std::atomic<bool> busy{false}, over{false};
+    int got = 0, item = 0;
+    uint64_t writes = 0;
+    Task receiver;
+    receiver.on_poll = [&](Waker *waker) {
+        int64_t result;
+        while (got < items) {
+            if (zyntax_port_recv(port, &receiver.op, &item, waker, &result) == POLL_PENDING) return POLL_PENDING;
+            got++;
+        }
+        writes = write_calls() - writes;
+        return POLL_READY;
+    };
+    Task spinner{[&](Waker *waker) {
+        if (!busy) writes = write_calls();
+        busy = true;
+        waker->wake(waker->data);
+        return got < items ? POLL_PENDING : POLL_READY;
+    }};
+    spinner.spawn(rt);
+    receiver.spawn(rt);
+    Thread sending([&] {
+        while (!busy) yield();
+        for (int i = 0; i < items; i++) {
+            while (port.put(i) == ZYNTAX_EAGAIN && !over) yield();
+        }
+    });
+    {
+        Limit limit(rt);
+        CHECK(zyntax_runtime_run(rt) == 0);
+    }
+    over = true;
+    sending.join();
+    CHECK(got == items);
+    CHECK(writes <= 10);
 }

@@ -14,9 +14,7 @@ ScopeRef find_scope(const zyntax_scope *handle) {
 namespace {
 
 // What a task of a scope has as its state.
-struct ScopeState {
-    void *state;
-    PollFn poll;
+struct ScopeState : Wrapped {
     DropFn drop; // may be null
     size_t owned;
     ScopeTask *task;
@@ -123,10 +121,11 @@ zyntax_task *zyntax_scope_spawn(zyntax_scope *handle, FutureState state, PollFn 
     auto *task = static_cast<ScopeTask *>(runtime->arena.take(sizeof(ScopeTask)));
     void *memory = task ? runtime->arena.take(sizeof(ScopeState)) : nullptr;
     if (memory) {
-        auto *wrapped = ::new (memory) ScopeState{state, poll, drop, owned, task};
+        auto *wrapped = ::new (memory) ScopeState{{state, poll}, drop, owned, task};
         task->handle = zyntax_runtime_spawn_with(runtime, wrapped, poll_in_scope, drop_in_scope, sizeof(ScopeState));
         task->scope = scope;
         if (task->handle) {
+            find_task(task->handle)->flags |= Task::is_wrapped;
             add_alive(scope, task);
             return task->handle;
         }
