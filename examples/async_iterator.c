@@ -24,6 +24,7 @@
  *     squares: 25
  *     squares: the end
  */
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <inttypes.h>
@@ -137,6 +138,7 @@ static int64_t print_channel(zyntax_runtime *runtime, int is_squared) {
 int main(void) {
     Countdown countdown = {.from = 3};
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     int64_t error = runtime != NULL ? print_all(runtime, "countdown", countdown_next, &countdown) : ZYNTAX_ENOMEM;
     if (error == 0) error = print_channel(runtime, 0);
     if (error == 0) error = print_channel(runtime, 1);

@@ -11,6 +11,7 @@
  *     the loop ticked meanwhile
  */
 #include "system.h"
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <stdio.h>
@@ -93,6 +94,7 @@ int main(int argc, char **argv) {
     snprintf(look_up.query.name, sizeof look_up.query.name, "%s", argc > 1 ? argv[1] : "localhost");
 
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     if (runtime == NULL || system_start() != 0) return EXIT_FAILURE;
     zyntax_task *asking = zyntax_runtime_spawn_with(runtime, &look_up, look_up_poll, look_up_drop, 0);
     zyntax_task *ticking = zyntax_runtime_spawn_with(runtime, &ticker, ticker_poll, ticker_drop, 0);

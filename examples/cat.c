@@ -11,6 +11,7 @@
  *     from a file: 120000 bytes, the same
  */
 #include "system.h"
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <inttypes.h>
@@ -161,6 +162,7 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     int64_t count = ZYNTAX_ENOMEM;
     if (runtime != NULL && strcmp(argv[1], "--self-test") == 0) {
         const char *first = "cat-self-test-1.tmp", *second = "cat-self-test-2.tmp";

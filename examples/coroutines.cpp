@@ -13,6 +13,7 @@
  *     cancelled: a pending sleep and its locals are gone
  */
 #include "system.h"
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <coroutine>
@@ -278,6 +279,7 @@ task<> program(zyntax_runtime *runtime) {
 
 int main() {
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     zyntax_task *main_task = runtime != nullptr ? spawn(runtime, program(runtime)) : nullptr;
     int32_t error = main_task != nullptr ? zyntax_runtime_block_on(runtime, main_task) : ZYNTAX_ENOMEM;
     if (error < 0) std::fprintf(stderr, "coroutines: %s\n", zyntax_strerror(error));

@@ -15,6 +15,7 @@
  *     client 2: 100 echoes
  *     interrupted after 3 connections
  */
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <signal.h>
@@ -61,6 +62,13 @@ static void connection_drop(FutureState state, int32_t outcome) {
 
 /* ---- the task that accepts ---- */
 
+/* Names are for the dump and for traces. A task without memory for its name has none. */
+static void name_task(zyntax_task *task, const char *what, int number) {
+    char name[32];
+    snprintf(name, sizeof name, "%s %d", what, number);
+    zyntax_task_name(task, name);
+}
+
 typedef struct Server {
     zyntax_io *listener;
     zyntax_op op;
@@ -68,12 +76,16 @@ typedef struct Server {
 } Server;
 
 /* Without memory for its task a connection is closed. */
-static void serve(zyntax_runtime *runtime, zyntax_io *io) {
+static void serve(zyntax_runtime *runtime, zyntax_io *io, int number) {
     Connection *connection = zyntax_state_alloc(runtime, sizeof *connection);
     if (connection != NULL) {
         connection->io = io;
-        if (zyntax_runtime_spawn_with(runtime, connection, connection_poll, connection_drop, sizeof *connection))
+        zyntax_task *task =
+            zyntax_runtime_spawn_with(runtime, connection, connection_poll, connection_drop, sizeof *connection);
+        if (task != NULL) {
+            name_task(task, "connection", number);
             return;
+        }
         zyntax_state_free(runtime, connection, sizeof *connection);
     }
     zyntax_io_close(io);
@@ -86,8 +98,7 @@ static PollStatus server_poll(FutureState state, Waker *waker) {
     for (;;) {
         if (zyntax_tcp_accept(s->listener, &s->op, waker, &io, &result) == POLL_PENDING) return POLL_PENDING;
         if (result < 0) return POLL_READY;
-        s->connections++;
-        serve(zyntax_current_runtime(), io);
+        serve(zyntax_current_runtime(), io, s->connections++);
     }
 }
 
@@ -192,8 +203,11 @@ static zyntax_task *self_test_start(zyntax_runtime *runtime, SelfTest *test, uin
     for (int i = 0; i < CLIENTS; i++) {
         test->clients[i] = (Client){.number = i, .port = port};
         test->tasks[i] = zyntax_runtime_spawn_with(runtime, &test->clients[i], client_poll, client_drop, 0);
+        name_task(test->tasks[i], "client", i);
     }
-    return zyntax_runtime_spawn(runtime, test, self_test_poll);
+    zyntax_task *task = zyntax_runtime_spawn(runtime, test, self_test_poll);
+    zyntax_task_name(task, "self-test");
+    return task;
 }
 
 /* ---- main ---- */
@@ -205,12 +219,15 @@ int main(int argc, char **argv) {
     SelfTest test = {0};
     zyntax_task *interrupt = NULL;
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     int32_t error = runtime != NULL ? zyntax_tcp_listen(runtime, NULL, port, &server.listener) : ZYNTAX_ENOMEM;
     if (error == 0) {
         port = (uint16_t)zyntax_tcp_port(server.listener);
         zyntax_task *accepting = zyntax_runtime_spawn_with(runtime, &server, server_poll, server_drop, 0);
         interrupt = zyntax_runtime_spawn(runtime, NULL, interrupt_poll);
         if (accepting == NULL || interrupt == NULL) error = ZYNTAX_ENOMEM;
+        zyntax_task_name(accepting, "accept");
+        zyntax_task_name(interrupt, "interrupt");
     }
     if (error == 0 && is_self_test && self_test_start(runtime, &test, port) == NULL) error = ZYNTAX_ENOMEM;
     if (error == 0 && !is_self_test) printf("listening on port %d\n", port), fflush(stdout);

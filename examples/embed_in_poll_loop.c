@@ -19,6 +19,7 @@
  *     host: slept in between
  */
 #include "system.h"
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <errno.h>
@@ -134,6 +135,7 @@ int main(void) {
     Ticker ticker = {0};
     Reader reader = {0};
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     if (runtime == NULL || system_stream_pair(to_host) != 0 || system_stream_pair(to_task) != 0) return EXIT_FAILURE;
     if (zyntax_io_open(runtime, to_task[0], &reader.io) < 0) return EXIT_FAILURE;
     if (zyntax_runtime_spawn(runtime, &ticker, ticker_poll) == NULL) return EXIT_FAILURE;

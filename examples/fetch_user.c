@@ -20,6 +20,7 @@
  *     user 123: Ada Lovelace <ada@example.org>
  */
 #include "http.h"
+#include "trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -118,6 +119,7 @@ int main(int argc, char **argv) {
     FetchUser fetch = {.id = argc > 1 ? strtoull(argv[1], NULL, 10) : 123};
     HttpServer server;
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     int32_t error = runtime != NULL ? http_server_start(runtime, &server) : ZYNTAX_ENOMEM;
     if (error == 0) {
         fetch.port = server.port;

@@ -17,6 +17,7 @@
  *     too late: the children ended with 271, 271 and 271
  *     interrupted: the children ended with 271, 271 and 271
  */
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <signal.h>
@@ -172,6 +173,7 @@ int main(void) {
     static const char *const slow[STAGES] = {"exec sleep 60", "exec cat", "exec cat"};
     static Pipeline pipelines[3];
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     int is_good = runtime != NULL;
     for (int i = 0; i < 3 && is_good; i++) {
         uint64_t duration_ns = i == 1 ? MILLISECONDS(50) : MILLISECONDS(10000);

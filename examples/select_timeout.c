@@ -11,6 +11,7 @@
  *     the oracle has said nothing for 30 ms: ETIMEDOUT
  *     the oracle ended: ECANCELED
  */
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <stdio.h>
@@ -104,6 +105,7 @@ static void race_drop(FutureState state, int32_t outcome) {
 int main(void) {
     Race race = {0};
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     zyntax_task *task = runtime != NULL ? zyntax_runtime_spawn_with(runtime, &race, race_poll, race_drop, 0) : NULL;
     int64_t error = task != NULL ? zyntax_runtime_block_on(runtime, task) : ZYNTAX_ENOMEM;
     if (error == 0) error = race.result;

@@ -14,6 +14,7 @@
  *     200 of 200 requests reported
  */
 #include "system.h"
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <stdio.h>
@@ -162,6 +163,7 @@ static void core_prepare(int number) {
     Core *core = &cores[number];
     core->number = (unsigned char)number;
     core->runtime = zyntax_runtime_create();
+    trace_start(core->runtime);
     check(core->runtime != NULL ? 0 : ZYNTAX_ENOMEM, "runtime");
     /* Core 0 takes a free port, the others the same if they can. */
     zyntax_io **listener = &core->listener;

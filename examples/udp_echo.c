@@ -14,6 +14,7 @@
  *     client 2: 100 echoes
  *     what was lost was sent again
  */
+#include "trace.h"
 #include "zyntax_async_runtime.h"
 
 #include <stdio.h>
@@ -139,6 +140,7 @@ int main(int argc, char **argv) {
     int is_self_test = argc > 1 && strcmp(argv[1], "--self-test") == 0, failed = 1;
     zyntax_address any; /* IPv4 here. NULL in its place is every interface, IPv6 and IPv4, and a free port */
     zyntax_runtime *runtime = zyntax_runtime_create();
+    trace_start(runtime);
     if (runtime == NULL || zyntax_address_parse("0.0.0.0", &any) != 0) return EXIT_FAILURE;
     any.port = (uint16_t)(argc > 1 ? atoi(argv[1]) : 7007);
     int32_t error = zyntax_udp_open(runtime, is_self_test ? NULL : &any, 0, &server.io);
