@@ -21,6 +21,7 @@ script() {
 # Each line is a package and the commands in it.
 cat >"$machine/packages" <<'END'
 binutils readelf
+chromium chromium
 clang clang clang++
 clang-format clang-format
 clang-tidy clang-tidy
@@ -48,6 +49,7 @@ python3 python3
 python3-venv
 qemu-user qemu-aarch64
 util-linux setarch
+valgrind valgrind
 wasi-libc
 wine64 wine64
 END

@@ -3,7 +3,7 @@
 #
 #   setup.sh build         a compiler, Meson, Ninja
 #   setup.sh build test    also what the tests with g++ need
-#   setup.sh ... native    also clang and its tools, and what the tests of the package and of the recipes need
+#   setup.sh ... native    also clang and its tools, and what the tests of the package, recipes and traces need
 #   setup.sh ... fuzz      also libFuzzer and the sanitizers of clang
 #   setup.sh ... cross     also compilers for the other systems, and what runs their programs
 #
@@ -74,6 +74,12 @@ for purpose in "$@"; do
         want pkg-config pkg-config
         want binutils readelf
         want util-linux setarch
+        want valgrind valgrind
+        # Ubuntu has no package of it that is not a snap, which cannot read other programs' files.
+        case $(cat /etc/os-release 2>/dev/null) in
+        *ID=ubuntu*) ;;
+        *) want chromium chromium ;;
+        esac
         want gcc cc
         install_wanted
         printf '#include <openssl/ssl.h>\n' | cc -x c -fsyntax-only - 2>/dev/null || packages="$packages libssl-dev"
