@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The pages, checked: links lead somewhere, figures are those of bench/figures.json, README has at most 250 lines, and
+"""The pages, checked: links lead somewhere, figures are those of bench/figures.json, README has at most 265 lines, and
 docs/internals.md names each source file. Reads files only; needs nothing but Python's own library.
 
     tests/pages.py              check the tree this file stands in; print every violation; exit 1 if there is one
@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / 'bench'))
 sys.dont_write_bytecode = True
 import figures as figures_file  # noqa: E402
 
-README_LINES_MAX = 250
+README_LINES_MAX = 265
 
 CODE_BLOCK = re.compile(r'^```.*?^```', re.DOTALL | re.MULTILINE)
 CODE_SPAN = re.compile(r'`[^`\n]*`')
@@ -145,7 +145,7 @@ def self_test():
         ('a limit', 'At most 100 ms, and 64 bytes.\n', None),
         ('the table', table, None),
         ('another table', table.replace('1.25', '1.24'), 'the table differs'),
-        ('a long README', '\n' * (README_LINES_MAX + 1), '251 lines'),
+        ('a long README', '\n' * (README_LINES_MAX + 1), f'{README_LINES_MAX + 1} lines'),
         ('a README that fits', '\n' * README_LINES_MAX, None),
     ]
     failed = False
