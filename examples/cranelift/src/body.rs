@@ -194,6 +194,11 @@ impl<'b, 'u> Body<'b, 'u> {
         self.builder.ins().call_indirect(types, pointer, args)
     }
 
+    /// Whether the program interrupts tasks.
+    pub fn has_interrupts(&self) -> bool {
+        self.unit.has_interrupts
+    }
+
     /// Calls a function of the runtime's or of the host's that has no result.
     pub fn run(&mut self, name: &str, args: &[Value]) {
         self.call_code(self.unit.imports[name], args);

@@ -6,6 +6,7 @@ pub enum Builtin {
     // At once.
     Print,
     Cancel,
+    Interrupt,
     TcpListen,
     Close,
     Port,
@@ -48,9 +49,10 @@ const fn wait(name: &'static str, builtin: Builtin, params: usize, function: &'s
     Row { name, builtin, params, is_async: true, function, args }
 }
 
-const ROWS: [Row; 22] = [
+const ROWS: [Row; 23] = [
     now("print", Builtin::Print, 1, "zy_print", "h0"),
     now("cancel", Builtin::Cancel, 1, "zyntax_task_cancel", "T"),
+    now("interrupt", Builtin::Interrupt, 1, "zyntax_task_interrupt", "T"),
     now("tcp_listen", Builtin::TcpListen, 1, "zyntax_tcp_listen", "rLpI"),
     now("close", Builtin::Close, 1, "zyntax_io_close", "0"),
     now("port", Builtin::Port, 1, "zyntax_tcp_port", "0"),

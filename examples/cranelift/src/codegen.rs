@@ -27,7 +27,8 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, ModuleError};
 
 use crate::body::Body;
-use crate::flow::{is_async, Flow};
+use crate::builtins::Builtin;
+use crate::flow::{is_async, Flow, Inst as FlowInst};
 use crate::host::{kind, Import, Kind};
 use crate::layout::Layouts;
 use crate::lex::Error;
@@ -70,6 +71,7 @@ pub struct Unit<'a> {
     /// The Cranelift IR, if it is wanted.
     pub dump: Option<String>,
     pub code_bytes: usize,
+    pub has_interrupts: bool,
     /// Small functions that are compiled already: calls of them vanish.
     bodies: HashMap<u32, Function>,
     /// By function, the stack that a call needs before a check: its frame, and those below that do not check.
@@ -176,9 +178,14 @@ fn declare<'a>(
         localhost,
         dump,
         code_bytes: 0,
+        has_interrupts: flows.iter().flat_map(|flow| &flow.blocks).flat_map(|block| &block.insts).any(is_interrupt),
         bodies: HashMap::new(),
         stack: vec![0; flows.len()],
     })
+}
+
+fn is_interrupt(inst: &FlowInst) -> bool {
+    matches!(inst, FlowInst::Builtin(Builtin::Interrupt, ..))
 }
 
 /// A signature from the letters that zyntax_runtime_signatures uses: the result's, then those of the parameters.

@@ -600,7 +600,7 @@ impl Lower<'_> {
     /// Turns a builtin's arguments into what the runtime takes.
     fn convert(&mut self, builtin: Builtin, mut args: Vec<Reg>, line: u32) -> Vec<Reg> {
         let converts: &[Convert] = match builtin {
-            Builtin::Join | Builtin::Cancel => &[Convert::Task],
+            Builtin::Join | Builtin::Cancel | Builtin::Interrupt => &[Convert::Task],
             Builtin::Select => &[Convert::Task, Convert::Task],
             Builtin::Timeout => &[Convert::Task, Convert::Deadline],
             Builtin::SleepMs => &[Convert::Duration],

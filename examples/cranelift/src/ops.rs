@@ -13,6 +13,7 @@ use crate::host::{cell, Failure};
 const RESULT: i32 = 0;
 const ITEM: i32 = 8;
 
+const EINTR: i64 = -4;
 const EAGAIN: i64 = -11;
 const ENOMEM: i64 = -12;
 const EDEADLK: i64 = -35;
@@ -104,8 +105,30 @@ impl Body<'_, '_> {
         self.builder.ins().select(failed, code, item)
     }
 
-    /// The value of an operation that is ready.
+    /// The value of an operation that is ready. An interrupt is the runtime's code also for operations whose value is
+    /// not the runtime's result. Programs that never interrupt a task do not look for it.
     pub fn outcome(&mut self, builtin: Builtin, args: &[Reg], line: u32) -> Value {
+        let value = self.outcome_without_interrupts(builtin, args, line);
+        if !self.has_interrupts() {
+            return value;
+        }
+        let interrupted = match builtin {
+            Builtin::SleepMs => {
+                let interrupted = self.call("zyntax_task_interrupted", &[]);
+                self.builder.ins().icmp_imm_s(IntCC::NotEqual, interrupted, 0)
+            }
+            Builtin::Join | Builtin::Timeout | Builtin::BlockingAdd => {
+                let result = self.scratch(RESULT);
+                let result = self.load(result, 0);
+                self.builder.ins().icmp_imm_s(IntCC::Equal, result, EINTR)
+            }
+            _ => return value,
+        };
+        let code = self.constant(EINTR);
+        self.builder.ins().select(interrupted, code, value)
+    }
+
+    fn outcome_without_interrupts(&mut self, builtin: Builtin, args: &[Reg], line: u32) -> Value {
         if builtin == Builtin::SleepMs {
             return self.constant(0);
         }

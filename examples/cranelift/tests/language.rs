@@ -511,6 +511,56 @@ fn scopes() {
 }
 
 #[test]
+fn interrupts() {
+    main_prints(
+        "interrupt_before_the_first_poll",
+        "let f = async || { print(1); return sleep_ms(60000).await; }; let t = spawn f(); interrupt(t); \
+         print(join(t).await); print(interrupt(t));",
+        &[1, -4, -116],
+    );
+    prints(
+        "interrupt_reaches_the_innermost_await_and_finally_waits",
+        "async fn inner() { try { return sleep_ms(60000).await; } finally { print(sleep_ms(1).await); print(1); } } \
+         async fn outer() { let code = inner().await; print(2); return code; } \
+         async fn main() { let t = spawn outer(); yield_now().await; interrupt(t); print(join(t).await); }",
+        &[0, 1, 2, -4],
+    );
+    main_prints(
+        "interrupt_loses_no_item",
+        "let c = channel(1); let f = async || { print(recv(c).await); print(recv(c).await); }; let t = spawn f(); \
+         yield_now().await; interrupt(t); yield_now().await; send(c, 7).await; join(t).await;",
+        &[-4, 7],
+    );
+    main_prints(
+        "interrupt_leaves_the_task_that_is_joined",
+        "let work = async || { sleep_ms(5).await; return 3; }; let t = spawn work(); \
+         let wait = async || { print(join(t).await); print(timeout(t, 60000).await); return join(t).await; }; \
+         let w = spawn wait(); yield_now().await; interrupt(w); print(join(w).await);",
+        &[-4, 1, 3],
+    );
+    main_prints(
+        "interrupt_of_a_timeout_cancels_nothing",
+        "let work = async || { sleep_ms(5).await; return 3; }; let t = spawn work(); \
+         let wait = async || { print(timeout(t, 60000).await); return join(t).await; }; \
+         let w = spawn wait(); yield_now().await; interrupt(w); print(join(w).await);",
+        &[-4, 3],
+    );
+    main_prints(
+        "interrupt_of_a_scope_cancels_its_tasks",
+        "let nap = async || { sleep_ms(60000).await; print(0); }; \
+         let f = async || { scope { spawn nap(); } return 5; }; let t = spawn f(); yield_now().await; \
+         interrupt(t); print(join(t).await);",
+        &[5],
+    );
+    main_prints(
+        "interrupt_of_a_job",
+        "let f = async || { return blocking_add(1, 2).await; }; let t = spawn f(); yield_now().await; interrupt(t); \
+         print(join(t).await); print(blocking_add(3, 4).await);",
+        &[-4, 7],
+    );
+}
+
+#[test]
 fn finally() {
     main_prints(
         "finally_after_the_body",

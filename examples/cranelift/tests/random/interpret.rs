@@ -97,6 +97,9 @@ impl<'a> World<'a> {
                 let holds = self.expr(condition, frame)? != 0;
                 self.block(if holds { then } else { otherwise }, frame, to)?;
             }
+            Stmt::Interrupt(name, _) => {
+                frame.insert(name, Value::Number(-4));
+            }
             Stmt::Scope(body) => return self.block(body, frame, to),
             Stmt::Try(body, finally) => {
                 let mut to = to;

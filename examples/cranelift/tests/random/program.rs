@@ -42,6 +42,8 @@ pub enum Stmt {
     /// The name gets a number made of those that a task sends: from the value on, so many, through a channel of that
     /// capacity.
     Receive(String, Expr, i64, i64),
+    /// A task of that kind that is interrupted: the name gets its value, -4.
+    Interrupt(String, usize),
     Scope(Vec<Stmt>),
     Try(Vec<Stmt>, Vec<Stmt>),
 }
@@ -60,6 +62,13 @@ pub struct Program {
     pub functions: Vec<Function>,
     pub has_closures: bool,
 }
+
+/// Functions that wait until they are interrupted.
+const NAPS: [&str; 3] = [
+    "async fn nap0() { try { return sleep_ms(100000).await; } finally { yield_now().await; sleep_ms(0).await; } }",
+    "async fn nap1() { let c = channel(1); let v = recv(c).await; send(c, 1).await; return v * recv(c).await; }",
+    "async fn nap2() { let t = spawn nap0(); let v = join(t).await; cancel(t); return v; }",
+];
 
 pub const MAIN_ARGS: [i64; 2] = [2, 5];
 
@@ -244,6 +253,7 @@ impl Maker<'_> {
             }
             20 if waits && depth > 0 => return Stmt::Scope(self.block(4, depth - 1)),
             21 if depth > 0 => return self.try_finally(depth),
+            23 if waits => return Stmt::Interrupt(self.variable('n'), self.random.below(NAPS.len())),
             22 if !self.is_iter => {
                 let (condition, value) = (self.expr(2), self.expr(2));
                 return Stmt::If(condition, vec![Stmt::Return(value)], Vec::new());
@@ -356,6 +366,9 @@ pub fn text(program: &Program, plain: bool) -> String {
         writer.text +=
             "async fn feed(c, from, n) {\n    let i = 0;\n    while i < n { send(c, from + i).await; i = i + 1; }\n}\n";
     }
+    if !plain {
+        writer.text += &(NAPS.join("\n") + "\n");
+    }
     for (index, function) in program.functions.iter().enumerate() {
         let color = match (plain, function.is_iter) {
             (true, true) => continue,
@@ -415,6 +428,10 @@ impl<'a> Writer<'a> {
                     writeln!(self.text, "let {counter} = 0;\nwhile {counter} < {count} {{\n{counter} = {counter} + 1;");
                 self.block(body);
                 "}".into()
+            }
+            Stmt::Interrupt(name, _) if self.plain => format!("let {name} = -4;"),
+            Stmt::Interrupt(name, kind) => {
+                format!("let {name} = spawn nap{kind}(); yield_now().await; interrupt({name}); {name} = join({name}).await;")
             }
             Stmt::Scope(body) => {
                 self.text += if self.plain { "if 1 {\n" } else { "scope {\n" };
