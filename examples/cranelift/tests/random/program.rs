@@ -431,7 +431,8 @@ impl<'a> Writer<'a> {
             }
             Stmt::Interrupt(name, _) if self.plain => format!("let {name} = -4;"),
             Stmt::Interrupt(name, kind) => {
-                format!("let {name} = spawn nap{kind}(); yield_now().await; interrupt({name}); {name} = join({name}).await;")
+                let begin = format!("let {name} = spawn nap{kind}(); yield_now().await; interrupt({name});");
+                format!("{begin} {name} = join({name}).await;")
             }
             Stmt::Scope(body) => {
                 self.text += if self.plain { "if 1 {\n" } else { "scope {\n" };
