@@ -138,7 +138,8 @@ TEST_CASE("names_are_escaped_whatever_their_bytes_are") {
          nullptr},
         {"</script>", "</script>"},
     };
-    for (auto [name, written] : names) {
+    for (const auto &pair : names) {
+        const char *name = pair.first, *written = pair.second;
         CAPTURE(name);
         Traced rt;
         Await task(rt, sleeping(rt, 0));
