@@ -47,7 +47,7 @@ TEST_CASE("every_poll_is_a_complete_event_on_its_tasks_track_with_its_handle_and
         for (int n = 0; n <= i; n++) {
             const TraceEvent &poll = polls[size_t(n)];
             CHECK(poll.track == track_of(tasks[size_t(i)].handle));
-            CHECK(poll.name == in_hex(tasks[size_t(i)].handle));
+            CHECK(poll.name == hex_of(tasks[size_t(i)].handle));
             CHECK(poll.value("polls") == std::to_string(n + 1));
             CHECK(poll.ended == (n == i));
             CHECK(poll.waits == (n == i ? "" : "queued"));
@@ -81,7 +81,7 @@ TEST_CASE("tracks_are_named_by_handles_in_hex_with_every_bit") {
         handles.insert(task.task.handle);
         if (i % 100) continue;
         CHECK(zyntax_runtime_trace(rt, Recorder::write, &rt.recorder) == 0); // writes everything
-        CHECK(rt.recorder.text.find("\"name\":\"thread_name\",\"args\":{\"name\":\"" + in_hex(task.task.handle) +
+        CHECK(rt.recorder.text.find("\"name\":\"thread_name\",\"args\":{\"name\":\"" + hex_of(task.task.handle) +
                                     "\"}}") != std::string::npos);
         rt.recorder.text.clear();
     }
@@ -89,7 +89,7 @@ TEST_CASE("tracks_are_named_by_handles_in_hex_with_every_bit") {
     std::set<std::string> shown;
     for (TraceEvent &poll : rt.finish().polls()) shown.insert(poll.task);
     CHECK(shown.size() == 99);
-    for (zyntax_task *handle : handles) shown.erase(in_hex(handle));
+    for (zyntax_task *handle : handles) shown.erase(hex_of(handle));
     CHECK(shown.empty());
 }
 
@@ -114,10 +114,10 @@ TEST_CASE("a_named_task_has_its_name_as_the_name_of_its_track_and_its_polls") {
     CHECK(name_of_track(recorder, track_of(early.handle)) == "early");
     auto polls = recorder.polls_of(handle);
     REQUIRE(polls.size() == 4);
-    CHECK(polls[0].name == in_hex(handle));
+    CHECK(polls[0].name == hex_of(handle));
     CHECK(polls[1].name == "late");
-    CHECK(polls[2].name == in_hex(handle));
-    CHECK(polls[3].name == in_hex(handle));
+    CHECK(polls[2].name == hex_of(handle));
+    CHECK(polls[3].name == hex_of(handle));
     CHECK(recorder.text.find("\"args\":{\"name\":\"late\"}}") != std::string::npos);
 }
 
@@ -165,8 +165,8 @@ TEST_CASE("a_spawn_is_an_instant_and_an_arrow_leads_from_the_spawner_to_the_firs
     const Recorder &recorder = rt.finish();
     auto spawns = recorder.instants("spawn");
     REQUIRE(spawns.size() == 2);
-    CHECK(spawns[0].task == in_hex(parent.handle));
-    CHECK(spawns[1].task == in_hex(child.handle));
+    CHECK(spawns[0].task == hex_of(parent.handle));
+    CHECK(spawns[1].task == hex_of(child.handle));
     CHECK(spawns[1].track == track_of(child.handle));
     TraceEvent parents = recorder.polls_of(parent.handle)[0], childs = recorder.polls_of(child.handle)[0];
     CHECK(spawns[1].begin_ns == parents.end_ns);
@@ -195,7 +195,7 @@ TEST_CASE("an_arrow_leads_from_the_wakers_poll_to_the_woken_poll") {
     const Recorder &recorder = rt.finish();
     std::vector<std::string> woken;
     for (const Recorder::Arrow &arrow : recorder.arrows()) {
-        if (recorder.slice_at(arrow.from).task == in_hex(waking.handle))
+        if (recorder.slice_at(arrow.from).task == hex_of(waking.handle))
             woken.push_back(recorder.slice_at(arrow.to).line);
     }
     REQUIRE(woken.size() == 2);
@@ -310,7 +310,7 @@ TEST_CASE("the_end_of_a_task_is_an_instant_after_its_last_poll") {
     const Recorder &recorder = rt.finish();
     auto ends = recorder.instants("end");
     REQUIRE(ends.size() == 1);
-    CHECK(ends[0].task == in_hex(handle));
+    CHECK(ends[0].task == hex_of(handle));
     CHECK(ends[0].track == track_of(handle));
     CHECK(ends[0].begin_ns == recorder.polls()[0].end_ns);
     CHECK(recorder.polls()[0].ended);
@@ -339,9 +339,9 @@ TEST_CASE("a_canceled_task_shows_its_drop_what_it_woke_and_its_end") {
     CHECK(drops[0].value("woken") == "1");
     auto ends = recorder.instants("end");
     REQUIRE(ends.size() == 2);
-    CHECK(ends[0].task == in_hex(task.handle));
+    CHECK(ends[0].task == hex_of(task.handle));
     CHECK(ends[0].begin_ns == drops[0].end_ns);
-    CHECK(ends[1].task == in_hex(self_canceled.handle));
+    CHECK(ends[1].task == hex_of(self_canceled.handle));
     CHECK(recorder.polls_of(self_canceled.handle)[0].ended);
     bool from_drop = false;
     for (const Recorder::Arrow &arrow : recorder.arrows())
@@ -499,9 +499,9 @@ TEST_CASE("tasks_that_exist_already_get_their_track_at_their_next_poll") {
     tasks[1].wake();
     settle(rt);
     CHECK(zyntax_runtime_trace(rt, nullptr, nullptr) == 0);
-    CHECK(name_of_track(recorder, track_of(queued.handle)) == in_hex(queued.handle));
+    CHECK(name_of_track(recorder, track_of(queued.handle)) == hex_of(queued.handle));
     CHECK(name_of_track(recorder, track_of(tasks[0].handle)) == "");
-    CHECK(name_of_track(recorder, track_of(tasks[1].handle)) == in_hex(tasks[1].handle));
+    CHECK(name_of_track(recorder, track_of(tasks[1].handle)) == hex_of(tasks[1].handle));
     CHECK(name_of_track(recorder, track_of(tasks[2].handle)) == "");
     CHECK(recorder.polls().size() == 2);
     CHECK(recorder.polls()[1].value("polls") == "2");

@@ -10,9 +10,9 @@ using namespace support;
 namespace {
 
 #ifdef NDEBUG
-constexpr bool notices = false;
+constexpr bool notices_api_calls = false;
 #else
-constexpr bool notices = true;
+constexpr bool notices_api_calls = true;
 #endif
 
 int32_t write_nothing(void *, const char *, size_t) { return 0; }
@@ -168,11 +168,11 @@ TEST_CASE("a_trace_that_a_poll_starts_begins_with_the_rest_of_that_poll") {
     CHECK(zyntax_runtime_trace(rt, nullptr, nullptr) == 0);
     auto polls = recorder.polls();
     REQUIRE(polls.size() == 3);
-    CHECK(polls[0].task == in_hex(starter.handle));
+    CHECK(polls[0].task == hex_of(starter.handle));
     CHECK(polls[0].end_ns - polls[0].begin_ns == 2'000);
     CHECK(polls[0].ended);
-    CHECK(polls[1].task == in_hex(queued.handle));
-    CHECK(polls[2].task == in_hex(child.handle));
+    CHECK(polls[1].task == hex_of(queued.handle));
+    CHECK(polls[2].task == hex_of(child.handle));
     auto arrows = recorder.arrows();
     REQUIRE(arrows.size() == 1);
     CHECK(recorder.slice_at(arrows[0].from).line == polls[0].line);
@@ -400,7 +400,7 @@ TEST_CASE("a_long_write_does_not_make_timers_late") {
 
 TEST_CASE("a_debug_build_notices_that_write_calls_the_api") {
     SKIP_WHEN(!has_processes, "this system has no child processes that may abort");
-    if (!notices) return; // a release build trusts its host
+    if (!notices_api_calls) return; // a release build trusts its host
     Death death = death_of(call_while_writing);
     CHECK(death.aborted);
     CHECK(death.message.find("zyntax_runtime_next_timeout_ns was called while a trace was written") !=

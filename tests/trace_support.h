@@ -142,12 +142,12 @@ struct Recorder {
     }
 };
 
-inline std::string in_hex(uint64_t number) {
+inline std::string hex_of(uint64_t number) {
     char text[32];
     snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(number));
     return text;
 }
-inline std::string in_hex(zyntax_task *task) { return in_hex(uint64_t(reinterpret_cast<uintptr_t>(task))); }
+inline std::string hex_of(zyntax_task *task) { return hex_of(uint64_t(reinterpret_cast<uintptr_t>(task))); }
 inline uint32_t track_of(zyntax_task *task) {
     return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(task) & (sizeof(void *) == 8 ? UINT32_MAX : 0xfffff));
 }
@@ -155,7 +155,7 @@ inline uint32_t track_of(zyntax_task *task) {
 inline std::vector<TraceEvent> Recorder::polls_of(zyntax_task *task) const {
     std::vector<TraceEvent> found;
     for (TraceEvent &event : polls()) {
-        if (event.task == in_hex(task)) found.push_back(event);
+        if (event.task == hex_of(task)) found.push_back(event);
     }
     return found;
 }
