@@ -193,7 +193,8 @@ function_letters!(
     unsafe extern "C" fn(*mut c_void, *const zyntax_promise) -> *mut c_void,
     unsafe extern "C" fn(*mut c_void, usize, usize) -> *mut c_void,
     unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize),
-    unsafe extern "C" fn(*mut c_void, *const zyntax_task_info)
+    unsafe extern "C" fn(*mut c_void, *const zyntax_task_info),
+    unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> i32
 );
 
 /// A member of a struct: its name, its type's letter and its offset.
