@@ -298,14 +298,24 @@ check_header() {
     done
 }
 
-# Compiles every source file with COMPILER and FLAGS, which must not say a word, into ./lib.a: compile COMPILER FLAGS
+# Compiles SOURCE ... with COMPILER and FLAGS, which must not say a word, into ./lib.a: compile COMPILER FLAGS SOURCE ...
 compile() {
+    compiler=$1 flags=$2
+    shift 2
     rm -f ./*.o lib.a
     # shellcheck disable=SC2086 # the flags are several words
-    "$1" -std=c++20 $2 -Iinclude -c runtime/*.cpp runtime/parts/*.cpp platform/*.cpp 2>warnings.log ||
-        { cat warnings.log && exit 1; }
-    ! test -s warnings.log || { cat warnings.log && fail "warnings of $1 $2"; }
+    "$compiler" -std=c++20 $flags -Iinclude -c "$@" 2>warnings.log || { cat warnings.log && exit 1; }
+    ! test -s warnings.log || { cat warnings.log && fail "warnings of $compiler $flags"; }
     ar rcs lib.a ./*.o
+}
+
+# The same with all sources as one file, which takes a fifth of the time.
+compile_as_one() {
+    printf '#include "%s"\n' runtime/*.cpp runtime/parts/*.cpp platform/*.cpp >one.cpp
+    case $1 in
+    *clang*) compile "$1" "$2 -I." one.cpp ;;
+    *) compile "$1" "$2 -I. -Wno-subobject-linkage" one.cpp ;; # every source is an included file then
+    esac
 }
 
 # No build system: plain compiler calls, and the same with every warning an error.
@@ -313,15 +323,15 @@ plain_build() {
     needs "$1"
     write_consumer main.c
     vendor .
-    # Nothing but the language. With exceptions on, `noexcept` functions refer to the C++ library's personality
+    # Nothing but the language, and each file by itself. With exceptions on, `noexcept` functions refer to the C++ library's personality
     # routine, so the C++ compiler links.
     cc -Iinclude -c main.c -o main.obj
-    compile "$1" ''
+    compile "$1" '' runtime/*.cpp runtime/parts/*.cpp platform/*.cpp
     "$1" main.obj lib.a -pthread -o main
     ./main
     # Without exceptions `cc` links, optimised or not, with and without the library's own checks.
     for flags in '-O0' '-O2 -DNDEBUG' '-O1 -g'; do
-        compile "$1" "$flags -fno-exceptions -fno-rtti -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
+        compile_as_one "$1" "$flags -fno-exceptions -fno-rtti -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
         cc main.obj lib.a -pthread -o main
         ./main
         needs_no_cpp_library main
@@ -512,7 +522,7 @@ check_plain_symbols() {
     vendor .
     for compiler in g++ clang++; do
         command -v "$compiler" >/dev/null || continue
-        compile "$compiler" '-fno-exceptions -fno-rtti'
+        compile_as_one "$compiler" '-fno-exceptions -fno-rtti'
         echo "$compiler:"
         archive_is_clean lib.a
     done
