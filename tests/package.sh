@@ -298,7 +298,7 @@ check_header() {
     done
 }
 
-# Compiles SOURCE ... with COMPILER and FLAGS, which must not say a word, into ./lib.a: compile COMPILER FLAGS SOURCE ...
+# Compiles sources with a compiler and flags, which must not say a word, into ./lib.a: compile COMPILER FLAGS SOURCE ...
 compile() {
     compiler=$1 flags=$2
     shift 2
@@ -309,7 +309,7 @@ compile() {
     ar rcs lib.a ./*.o
 }
 
-# The same with all sources as one file, which takes a fifth of the time.
+# The same with all sources as one file, which takes a tenth of the time.
 compile_as_one() {
     printf '#include "%s"\n' runtime/*.cpp runtime/parts/*.cpp platform/*.cpp >one.cpp
     case $1 in
@@ -323,8 +323,8 @@ plain_build() {
     needs "$1"
     write_consumer main.c
     vendor .
-    # Nothing but the language, and each file by itself. With exceptions on, `noexcept` functions refer to the C++ library's personality
-    # routine, so the C++ compiler links.
+    # Nothing but the language; each file by itself. With exceptions on, `noexcept` functions refer to the C++
+    # library's personality routine, so the C++ compiler links.
     cc -Iinclude -c main.c -o main.obj
     compile "$1" '' runtime/*.cpp runtime/parts/*.cpp platform/*.cpp
     "$1" main.obj lib.a -pthread -o main
