@@ -10,7 +10,7 @@ use std::task::{ready, Context, Poll};
 
 use crate::op::OpSlot;
 use crate::runtime::{current, RawRuntime};
-use crate::task::{quietly, spawn_on, AbortHandle, JoinError, JoinHandle};
+use crate::task::{quietly, spawn_in, AbortHandle, JoinError, JoinHandle, Place, TaskId};
 use crate::{sys, Error};
 
 /// The argument of a job. The future owns it until the job begins, then the library owns it until `drop_job`. In
@@ -106,6 +106,16 @@ impl<T> BlockingHandle<T> {
     }
 }
 
+impl<T> BlockingHandle<T> {
+    pub(crate) fn id(&self) -> TaskId {
+        self.0.id()
+    }
+
+    pub(crate) fn result(&mut self) -> Option<Result<T, JoinError>> {
+        self.0.result().map(|result| result.and_then(|inner| inner))
+    }
+}
+
 impl<T> Future for BlockingHandle<T> {
     type Output = Result<T, JoinError>;
 
@@ -139,6 +149,15 @@ where
     T: Send + 'static,
 {
     let runtime = current("spawn_blocking");
+    spawn_blocking_in(runtime, Place::Runtime(runtime), work)
+}
+
+/// Work for the pool of a runtime of this thread, and the task in that place that waits for it.
+pub(crate) fn spawn_blocking_in<F, T>(runtime: RawRuntime, place: Place, work: F) -> BlockingHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     let job = Box::into_raw(Box::new(Job::Work(work)));
-    BlockingHandle(spawn_on(runtime, Blocking { runtime, slot: OpSlot::new(), job, begun: false }))
+    BlockingHandle(spawn_in(place, Blocking { runtime, slot: OpSlot::new(), job, begun: false }))
 }

@@ -1,53 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A set of tasks whose results come in the order of their ends.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::{poll_fn, Future};
 use std::mem;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
-use crate::{AbortHandle, BlockingHandle, JoinError, JoinHandle};
-
-/// What the set and the wakers of its tasks share.
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// The places of the tasks that have ended, in that order.
-    ended: VecDeque<usize>,
-    waiting: Option<Waker>,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Called when a task has ended.
-struct Ended {
-    shared: Arc<Shared>,
-    place: usize,
-}
-
-impl Wake for Ended {
-    fn wake(self: Arc<Self>) {
-        let waiting = {
-            let mut state = self.shared.lock();
-            state.ended.push_back(self.place);
-            state.waiting.take()
-        };
-        if let Some(waiting) = waiting {
-            waiting.wake();
-        }
-    }
-}
+use crate::blocking::spawn_blocking_in;
+use crate::op::OpSlot;
+use crate::runtime::{current, RawRuntime};
+use crate::task::{spawn_in, spawn_on, Place};
+use crate::{AbortHandle, BlockingHandle, Error, JoinError, JoinHandle, Scope, TaskId};
 
 enum Handle<T> {
     Task(JoinHandle<T>),
@@ -55,10 +19,17 @@ enum Handle<T> {
 }
 
 impl<T> Handle<T> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+    fn id(&self) -> TaskId {
         match self {
-            Handle::Task(handle) => Pin::new(handle).poll(cx),
-            Handle::Blocking(handle) => Pin::new(handle).poll(cx),
+            Handle::Task(handle) => handle.id(),
+            Handle::Blocking(handle) => handle.id(),
+        }
+    }
+
+    fn result(&mut self) -> Option<Result<T, JoinError>> {
+        match self {
+            Handle::Task(handle) => handle.result(),
+            Handle::Blocking(handle) => handle.result(),
         }
     }
 
@@ -77,13 +48,8 @@ impl<T> Handle<T> {
     }
 }
 
-struct Member<T> {
-    handle: Handle<T>,
-    waker: Waker,
-}
-
 /// A set of tasks with results of one type, as Tokio's type of this name. Results come in the order in which the tasks
-/// end. Dropping the set aborts its tasks.
+/// end. Dropping the set aborts its tasks. They belong to a [`Scope`].
 ///
 /// ```
 /// use zyntax_async_runtime::{yield_now, JoinSet, Runtime};
@@ -110,20 +76,26 @@ struct Member<T> {
 /// sent::<zyntax_async_runtime::JoinSet<()>>();
 /// ```
 pub struct JoinSet<T> {
-    members: Vec<Option<Member<T>>>,
-    free: Vec<usize>,
-    shared: Arc<Shared>,
+    /// Of the runtime that has the tasks; made by the first spawn.
+    scope: Option<Scope>,
+    /// Tasks that the scope has not told.
+    members: HashMap<TaskId, Handle<T>>,
+    /// Tasks that were told, or never began.
+    ended: VecDeque<Handle<T>>,
+    /// What `poll_join_next` waits with, and the waker of its last call that was pending.
+    slot: OpSlot,
+    waiting: Option<Waker>,
 }
 
 impl<T> JoinSet<T> {
     /// A set without tasks.
     pub fn new() -> JoinSet<T> {
-        JoinSet { members: Vec::new(), free: Vec::new(), shared: Arc::default() }
+        JoinSet { scope: None, members: HashMap::new(), ended: VecDeque::new(), slot: OpSlot::new(), waiting: None }
     }
 
     /// The number of tasks whose result was not taken.
     pub fn len(&self) -> usize {
-        self.members.len() - self.free.len()
+        self.members.len() + self.ended.len()
     }
 
     /// Whether there is no task whose result was not taken.
@@ -134,39 +106,60 @@ impl<T> JoinSet<T> {
     /// Starts a task on the current runtime. Its future need not be `Send`.
     ///
     /// # Panics
-    /// Outside of a runtime.
+    /// Outside of a runtime, and when tasks of another runtime in this set have not ended.
     #[track_caller]
     pub fn spawn<F: Future<Output = T> + 'static>(&mut self, future: F) -> AbortHandle {
-        self.insert(Handle::Task(crate::spawn(future)))
+        let place = self.place_on(current("JoinSet::spawn"));
+        self.insert(Handle::Task(spawn_in(place, future)))
+    }
+
+    /// As [`JoinSet::spawn`], with a name: see [`JoinHandle::set_name`].
+    #[track_caller]
+    pub fn spawn_named<F: Future<Output = T> + 'static>(&mut self, name: &str, future: F) -> AbortHandle {
+        let abort = self.spawn(future);
+        if let Some(Handle::Task(handle)) = self.members.get(&abort.id()) {
+            let _without_memory = handle.set_name(name);
+        }
+        abort
     }
 
     /// As [`crate::spawn_blocking`]. Aborting work that runs discards its result.
     ///
     /// # Panics
-    /// Outside of a runtime.
+    /// As [`JoinSet::spawn`].
     #[track_caller]
     pub fn spawn_blocking<F>(&mut self, work: F) -> AbortHandle
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.insert(Handle::Blocking(crate::spawn_blocking(work)))
+        let runtime = current("JoinSet::spawn_blocking");
+        let place = self.place_on(runtime);
+        self.insert(Handle::Blocking(spawn_blocking_in(runtime, place, work)))
     }
 
-    fn insert(&mut self, mut handle: Handle<T>) -> AbortHandle {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.members.push(None);
-            self.members.len() - 1
-        });
-        let waker = Waker::from(Arc::new(Ended { shared: self.shared.clone(), place }));
-        let abort = handle.abort_handle();
-        // Of a task that is not running the handle is ready, and nothing calls the waker.
-        if handle.is_finished() {
-            self.shared.lock().ended.push_back(place);
-        } else {
-            let _pending = handle.poll(&mut Context::from_waker(&waker));
+    /// The set's scope on this runtime; without memory, nowhere. The scope may be of another runtime, or of one that
+    /// has ended: if its tasks have all ended, another scope takes its place.
+    #[track_caller]
+    fn place_on(&mut self, runtime: RawRuntime) -> Place {
+        let may_be_stale = self.members.values().next().map_or(true, Handle::is_finished);
+        let is_usable = |scope: &Scope| scope.is_on(runtime) && (!may_be_stale || scope.is_alive());
+        if !self.scope.as_ref().is_some_and(is_usable) {
+            self.take_finished();
+            assert!(self.members.is_empty(), "a JoinSet has tasks of another runtime");
+            self.slot = OpSlot::new();
+            self.scope = Scope::on(runtime).ok();
         }
-        self.members[place] = Some(Member { handle, waker });
+        self.scope.as_ref().map_or(Place::NOWHERE, Scope::place)
+    }
+
+    fn insert(&mut self, handle: Handle<T>) -> AbortHandle {
+        let abort = handle.abort_handle();
+        if handle.is_finished() {
+            self.ended.push_back(handle);
+        } else {
+            self.members.insert(handle.id(), handle);
+        }
         abort
     }
 
@@ -177,31 +170,66 @@ impl<T> JoinSet<T> {
 
     /// The result of a task that has ended; `None` if there is none now.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        // A task may be reserved for a `poll_join_next` of this set.
+        if let Some(waker) = self.waiting.take() {
+            return match self.poll_join_next(&mut Context::from_waker(&waker)) {
+                Poll::Ready(result) => result,
+                Poll::Pending => None,
+            };
+        }
         loop {
-            let place = self.shared.lock().ended.pop_front()?;
-            let Some(member) = self.members.get_mut(place).and_then(Option::as_mut) else { continue };
-            if let Poll::Ready(result) = member.handle.poll(&mut Context::from_waker(&member.waker)) {
-                self.members[place] = None;
-                self.free.push(place);
+            if let Some(result) = self.ended.pop_front().and_then(|mut handle| handle.result()) {
                 return Some(result);
+            }
+            match self.scope.as_ref().filter(|_| !self.members.is_empty())?.try_next() {
+                Poll::Pending => return None,
+                Poll::Ready(told) => self.note(told),
+            }
+            if self.ended.is_empty() {
+                return None;
             }
         }
     }
 
     /// As [`JoinSet::join_next`]. If no task has ended, the caller of the last call is woken when one does.
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
-        if let Some(result) = self.try_join_next() {
-            return Poll::Ready(Some(result));
+        loop {
+            if let Some(result) = self.ended.pop_front().and_then(|mut handle| handle.result()) {
+                return Poll::Ready(Some(result));
+            }
+            let Some(scope) = self.scope.as_ref().filter(|_| !self.members.is_empty()) else {
+                return Poll::Ready(None);
+            };
+            let poll = scope.poll_next(&mut self.slot, cx);
+            let old = self.waiting.take_if(|old| poll.is_ready() || !old.will_wake(cx.waker()));
+            drop(old);
+            let Poll::Ready(told) = poll else {
+                self.waiting.get_or_insert_with(|| cx.waker().clone());
+                return Poll::Pending;
+            };
+            let is_interrupted = told.is_err_and(|error| error.code() == crate::sys::ZYNTAX_EINTR);
+            self.note(told);
+            // A task of the set that is alone in it waits for itself.
+            if self.ended.is_empty() && !is_interrupted {
+                return Poll::Pending;
+            }
         }
-        if self.is_empty() {
-            return Poll::Ready(None);
+    }
+
+    /// Notes what the scope has told. After an error (its runtime has ended), each task that has ended counts as told.
+    fn note(&mut self, told: Result<Option<TaskId>, Error>) {
+        assert_ne!(told, Err(Error::NO_MEMORY), "no memory for JoinSet::join_next");
+        match told {
+            Ok(Some(id)) => self.ended.extend(self.members.remove(&id)),
+            _ => self.take_finished(),
         }
-        // A waker's clone and drop are user code: not while the state is locked.
-        let waker = cx.waker().clone();
-        let old = self.shared.lock().waiting.replace(waker);
-        drop(old);
-        // It may have ended a task.
-        self.try_join_next().map_or(Poll::Pending, |result| Poll::Ready(Some(result)))
+    }
+
+    fn take_finished(&mut self) {
+        let (finished, others) = mem::take(&mut self.members).into_iter().partition(|(_, handle)| handle.is_finished());
+        self.members = others;
+        let finished: HashMap<_, _> = finished;
+        self.ended.extend(finished.into_values());
     }
 
     /// The values of all tasks, in the order in which they end.
@@ -218,8 +246,8 @@ impl<T> JoinSet<T> {
 
     /// Aborts all tasks; their results are still there to be taken.
     pub fn abort_all(&mut self) {
-        for member in self.members.iter().flatten() {
-            member.handle.abort_handle().abort();
+        for handle in self.members.values() {
+            handle.abort_handle().abort();
         }
     }
 
@@ -231,10 +259,18 @@ impl<T> JoinSet<T> {
 
     /// Removes all tasks, which continue.
     pub fn detach_all(&mut self) {
-        self.shared = Arc::default();
-        self.free.clear();
-        let members = mem::take(&mut self.members);
-        drop(members);
+        self.slot = OpSlot::new();
+        self.waiting = None;
+        self.ended.clear();
+        let is_running = self.members.values().any(|handle| !handle.is_finished());
+        self.members.clear();
+        let Some(scope) = self.scope.take().filter(|_| is_running) else { return };
+        // Dropping the scope would abort its tasks. While one runs, the runtime lives.
+        let (runtime, scope) = (scope.runtime(), mem::ManuallyDrop::new(scope));
+        drop(spawn_on(runtime, async move {
+            let _all_ended = scope.join().await;
+            drop(mem::ManuallyDrop::into_inner(scope));
+        }));
     }
 }
 
@@ -252,12 +288,6 @@ impl<T, F: Future<Output = T> + 'static> FromIterator<F> for JoinSet<T> {
             set.spawn(future);
         }
         set
-    }
-}
-
-impl<T> Drop for JoinSet<T> {
-    fn drop(&mut self) {
-        self.abort_all();
     }
 }
 

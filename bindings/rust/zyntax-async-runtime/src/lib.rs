@@ -9,11 +9,11 @@
 //!
 //! A runtime and its tasks stay in one thread, and the compiler checks this. The following types are neither `Send` nor
 //! `Sync`, and neither is a future that holds one across an `.await`: [`Runtime`], [`JoinHandle`], [`BlockingHandle`],
-//! [`JoinSet`], [`Sleep`], [`Interval`], [`Timeout`], [`Sender`], [`Receiver`], `AsyncFd`, the sockets of [`net`] with
-//! their halves, the handles of [`signal`], `fs` and `process`, and the futures of their methods. Other threads may
-//! use [`Remote`], [`Hold`], [`AbortHandle`] and wakers. A spawned future need not be `Send`; the work for
-//! [`spawn_blocking`] must be. Where an interface requires `Send` although one thread does all the work,
-//! [`ThreadBound`] makes a value `Send` and checks its thread at run time.
+//! [`JoinSet`], [`Scope`], [`Sleep`], [`Interval`], [`Timeout`], [`Sender`], [`Receiver`], `AsyncFd`, the sockets of
+//! [`net`] with their halves, the handles of [`signal`], `fs` and `process`, and the futures of their methods. Other
+//! threads may use [`Remote`], [`Hold`], [`AbortHandle`], [`ScopeCanceller`] and wakers. A spawned future need not be
+//! `Send`; the work for [`spawn_blocking`] must be. Where an interface requires `Send` although one thread does all the
+//! work, [`ThreadBound`] makes a value `Send` and checks its thread at run time.
 //!
 //! # Hyper and axum
 //!
@@ -89,6 +89,7 @@ mod op;
 #[cfg(any(unix, windows))]
 pub mod process;
 mod runtime;
+mod scope;
 pub mod signal;
 mod task;
 mod thread_bound;
@@ -110,7 +111,8 @@ pub use crate::join_set::JoinSet;
 pub use crate::net::tcp::{ReadHalf, WriteHalf};
 pub use crate::net::{TcpListener, TcpStream};
 pub use crate::runtime::{Builder, Hold, Remote, Runtime};
-pub use crate::task::{AbortHandle, JoinError, JoinHandle};
+pub use crate::scope::{Scope, ScopeCanceller};
+pub use crate::task::{AbortHandle, JoinError, JoinHandle, TaskId};
 pub use crate::thread_bound::ThreadBound;
 pub use crate::time::{sleep, sleep_until, timeout, Elapsed, Sleep, Timeout};
 

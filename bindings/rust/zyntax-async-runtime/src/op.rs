@@ -55,6 +55,26 @@ unsafe extern "C" fn wake_host(data: *mut c_void) {
     }
 }
 
+unsafe extern "C" fn wake_nobody(_: *mut c_void) {}
+
+static NOBODY: RawWakerVTable = RawWakerVTable::new(|data| RawWaker::new(data, &NOBODY), |_| (), |_| (), |_| ());
+
+/// A waker for the poll of a future that is ready.
+pub(crate) fn no_waker() -> Waker {
+    // SAFETY: the vtable's functions do nothing.
+    unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &NOBODY)) }
+}
+
+/// Calls an await point once, without waiting.
+pub(crate) fn call_once(await_point: impl FnOnce(*mut sys::zyntax_op, *mut sys::Waker) -> sys::PollStatus) -> Poll<()> {
+    let mut slot = OpSlot::new();
+    let mut nobody = sys::Waker { data: ptr::null_mut(), wake: Some(wake_nobody) };
+    match await_point(&mut slot.op, &mut nobody) {
+        sys::POLL_PENDING => Poll::Pending,
+        _ => Poll::Ready(()),
+    }
+}
+
 /// One await point's op word; dropping it cancels the operation. Never leaves its thread.
 pub(crate) struct OpSlot {
     op: sys::zyntax_op,

@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::c_void;
+use std::ffi::{c_void, CString};
 use std::fmt;
 use std::future::Future;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -12,7 +12,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use crate::op::task_waker;
+use crate::op::{no_waker, task_waker};
 use crate::runtime::RawRuntime;
 use crate::{sys, Error};
 
@@ -184,6 +184,40 @@ impl<F: Future> Join<F::Output> for Task<F> {
 pub struct JoinHandle<T>(Rc<dyn Join<T>>);
 
 impl<T> JoinHandle<T> {
+    /// The task, to compare it with what [`Scope::next`](crate::Scope::next) gives.
+    pub fn id(&self) -> TaskId {
+        TaskId(self.0.number())
+    }
+
+    /// Names the task, for the library's dump and traces. The text is cut after 31 bytes at the end of a character, and
+    /// before a NUL. [`Error::NO_RUNTIME`] when the task has ended.
+    ///
+    /// ```
+    /// use zyntax_async_runtime::{yield_now, Runtime};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let task = runtime.spawn(yield_now());
+    /// task.set_name("a reader")?;
+    /// # runtime.run()?;
+    /// # Ok::<(), zyntax_async_runtime::Error>(())
+    /// ```
+    pub fn set_name(&self, name: &str) -> Result<(), Error> {
+        let name = name.split('\0').next().unwrap_or_default();
+        let name = CString::new(name).unwrap_or_default();
+        // SAFETY: this is the task's thread, and the text ends with a NUL; for any handle.
+        Error::check(unsafe { sys::zyntax_task_name(self.0.number(), name.as_ptr()) }.into()).map(drop)
+    }
+
+    /// The result of a task that is finished, once.
+    pub(crate) fn result(&mut self) -> Option<Result<T, JoinError>> {
+        let waker = no_waker();
+        let poll = self.is_finished().then(|| Pin::new(self).poll(&mut Context::from_waker(&waker)));
+        match poll {
+            Some(Poll::Ready(result)) => Some(result),
+            _ => None,
+        }
+    }
+
     /// Ends the task: its future is dropped within the runtime's next turn. A finished task is not affected.
     pub fn abort(&self) {
         self.abort_handle().abort();
@@ -214,6 +248,10 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
+/// Identifies a task, also after its end. It stays unique.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TaskId(pub(crate) *mut sys::zyntax_task);
+
 /// Aborts a task from any thread.
 ///
 /// ```
@@ -235,6 +273,10 @@ impl AbortHandle {
         unsafe { sys::zyntax_task_cancel(self.0) };
     }
 
+    pub(crate) fn id(&self) -> TaskId {
+        TaskId(self.0)
+    }
+
     /// Whether the task has ended and its future was dropped.
     pub fn is_finished(&self) -> bool {
         // SAFETY: as before.
@@ -242,7 +284,27 @@ impl AbortHandle {
     }
 }
 
+/// Where a task is spawned.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    Runtime(RawRuntime),
+    Scope(*mut sys::zyntax_scope),
+}
+
+impl Place {
+    /// Where no task can begin, as without memory.
+    pub(crate) const NOWHERE: Place = Place::Scope(ptr::null_mut());
+}
+
 pub(crate) fn spawn_on<F>(runtime: RawRuntime, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    spawn_in(Place::Runtime(runtime), future)
+}
+
+/// A runtime lives, and this is its thread. A scope may be stale.
+pub(crate) fn spawn_in<F>(place: Place, future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
 {
@@ -252,16 +314,21 @@ where
         joiner: Cell::new(None),
         number: Cell::new(ptr::null_mut()),
     });
-    let state = Rc::into_raw(task.clone());
-    // SAFETY: the runtime lives and this is its thread. The state is a count of the task, which `drop_task` gives back.
+    let counted = Rc::into_raw(task.clone());
+    let state = counted.cast_mut().cast();
+    // SAFETY: as the caller promises. The state is a count of the task, which `drop_task` gives back.
     let number = unsafe {
-        let state = state.cast_mut().cast();
-        sys::zyntax_runtime_spawn_with(runtime.as_ptr(), state, Some(poll::<F>), Some(drop_task::<F>), 0)
+        match place {
+            Place::Runtime(runtime) => {
+                sys::zyntax_runtime_spawn_with(runtime.as_ptr(), state, Some(poll::<F>), Some(drop_task::<F>), 0)
+            }
+            Place::Scope(scope) => sys::zyntax_scope_spawn(scope, state, Some(poll::<F>), Some(drop_task::<F>), 0),
+        }
     };
     task.number.set(number);
     if number.is_null() && !task.is_done.get() {
-        // SAFETY: memory was short; had the runtime been ending, drop would have been called. So the count is ours.
-        drop(unsafe { Rc::from_raw(state) });
+        // SAFETY: memory was short, or the scope is stale; otherwise drop would have been called. So the count is ours.
+        drop(unsafe { Rc::from_raw(counted) });
         task.end(Err(JoinError::Failed(Error::NO_MEMORY)));
     }
     JoinHandle(task)
