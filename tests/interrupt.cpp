@@ -8,16 +8,16 @@ using namespace support;
 
 namespace {
 
-constexpr uint64_t an_hour = 3'600'000 * ms;
+constexpr uint64_t one_hour_ns = 3'600'000 * ms;
 
 // A task that awaits one operation after another, and notes how each ended.
-struct Steps : ScopedTask {
+struct AwaitSteps : ScopedTask {
     std::vector<Operation> steps;
     std::vector<int64_t> results;
     std::vector<int32_t> seen; // of zyntax_task_interrupted
     std::function<void(Waker *)> before = nullptr;
 
-    Steps(zyntax_runtime *rt, std::vector<Operation> operations) : ScopedTask(rt), steps(std::move(operations)) {
+    AwaitSteps(zyntax_runtime *rt, std::vector<Operation> operations) : ScopedTask(rt), steps(std::move(operations)) {
         on_poll = [this](Waker *waker) {
             if (before) before(waker);
             while (results.size() < steps.size()) {
@@ -48,7 +48,7 @@ TEST_CASE("an_interrupt_before_the_first_poll_ends_the_first_await_point_that_wo
     Runtime rt;
     zyntax_channel *channel = channel_of(rt, 1);
     int item = 0;
-    Steps task(rt, {receiving(channel, &item), sleeping(rt, 0)});
+    AwaitSteps task(rt, {receiving(channel, &item), sleeping(rt, 0)});
     CHECK(task.interrupt() == 0);
     settle(rt);
     CHECK(task.results == std::vector<int64_t>{ZYNTAX_EINTR, 0});
@@ -58,7 +58,7 @@ TEST_CASE("an_interrupt_before_the_first_poll_ends_the_first_await_point_that_wo
 
 TEST_CASE("an_interrupt_between_two_polls_ends_the_await_point_where_the_task_waits") {
     Runtime rt;
-    Steps task(rt, {sleeping(rt, an_hour), sleeping(rt, 1)});
+    AwaitSteps task(rt, {sleeping(rt, one_hour_ns), sleeping(rt, 1)});
     settle(rt);
     REQUIRE(task.alive());
     CHECK(rt.stats().timers_pending == 1);
@@ -71,7 +71,7 @@ TEST_CASE("an_interrupt_between_two_polls_ends_the_await_point_where_the_task_wa
 
 TEST_CASE("an_interrupt_of_a_task_by_its_own_poll_ends_an_await_point_of_it") {
     Runtime rt;
-    Steps task(rt, {sleeping(rt, an_hour)});
+    AwaitSteps task(rt, {sleeping(rt, one_hour_ns)});
     task.before = [&](Waker *) {
         if (task.polls == 1) CHECK(task.interrupt() == 0);
     };
@@ -81,10 +81,10 @@ TEST_CASE("an_interrupt_of_a_task_by_its_own_poll_ends_an_await_point_of_it") {
 
 TEST_CASE("an_interrupt_in_the_poll_that_has_seen_one_is_a_new_one") {
     Runtime rt;
-    Steps task(rt, {sleeping(rt, an_hour), sleeping(rt, an_hour), sleeping(rt, 1)});
+    AwaitSteps task(rt, {sleeping(rt, one_hour_ns), sleeping(rt, one_hour_ns), sleeping(rt, 1)});
     task.steps[1] = [&](zyntax_op *op, Waker *waker, int64_t *result) {
         if (*op == 0) CHECK(task.interrupt() == 0);
-        return sleeping(rt, an_hour)(op, waker, result);
+        return sleeping(rt, one_hour_ns)(op, waker, result);
     };
     task.interrupt();
     REQUIRE(rt.drain());
@@ -93,12 +93,12 @@ TEST_CASE("an_interrupt_in_the_poll_that_has_seen_one_is_a_new_one") {
 
 TEST_CASE("an_interrupt_by_the_poll_of_another_task_of_the_runtime_ends_an_await_point") {
     Runtime rt;
-    Steps task(rt, {sleeping(rt, an_hour)});
+    AwaitSteps task(rt, {sleeping(rt, one_hour_ns)});
     settle(rt);
-    Steps other(rt, {[&](zyntax_op *, Waker *, int64_t *result) {
-                    *result = task.interrupt();
-                    return POLL_READY;
-                }});
+    AwaitSteps other(rt, {[&](zyntax_op *, Waker *, int64_t *result) {
+                         *result = task.interrupt();
+                         return POLL_READY;
+                     }});
     REQUIRE(rt.drain());
     CHECK(other.results == std::vector<int64_t>{0});
     CHECK(task.seen == std::vector<int32_t>{1});
@@ -109,12 +109,12 @@ TEST_CASE("an_interrupt_after_the_end_is_stale_and_reaches_no_later_task") {
     CHECK(zyntax_task_interrupt(nullptr) == ZYNTAX_ESTALE);
     zyntax_task *ended;
     {
-        Steps task(rt, {});
+        AwaitSteps task(rt, {});
         REQUIRE(rt.drain());
         ended = task.handle;
     }
     CHECK(zyntax_task_interrupt(ended) == ZYNTAX_ESTALE);
-    Steps next(rt, {sleeping(rt, 1)});
+    AwaitSteps next(rt, {sleeping(rt, 1)});
     CHECK(zyntax_task_interrupt(ended) == ZYNTAX_ESTALE);
     REQUIRE(rt.drain());
     CHECK(next.seen == std::vector<int32_t>{0});
@@ -123,10 +123,10 @@ TEST_CASE("an_interrupt_after_the_end_is_stale_and_reaches_no_later_task") {
 TEST_CASE("a_task_that_ends_with_an_interrupt_unseen_leaves_none_to_the_next_task_in_its_place") {
     Runtime rt;
     for (int i = 0; i < 600; i++) {
-        Steps task(rt, {});
+        AwaitSteps task(rt, {});
         task.interrupt();
         REQUIRE(rt.drain());
-        Steps next(rt, {sleeping(rt, 1)});
+        AwaitSteps next(rt, {sleeping(rt, 1)});
         REQUIRE(rt.drain());
         REQUIRE(next.seen == std::vector<int32_t>{0});
     }
@@ -134,7 +134,7 @@ TEST_CASE("a_task_that_ends_with_an_interrupt_unseen_leaves_none_to_the_next_tas
 
 TEST_CASE("an_interrupt_of_a_cancelled_task_is_0_and_does_nothing") {
     Runtime rt;
-    Steps task(rt, {sleeping(rt, an_hour)});
+    AwaitSteps task(rt, {sleeping(rt, one_hour_ns)});
     settle(rt);
     int polls = task.polls;
     task.on_drop = [&](int32_t) { CHECK(task.interrupt() == ZYNTAX_ESTALE); };
@@ -149,7 +149,7 @@ TEST_CASE("an_interrupt_of_a_cancelled_task_is_0_and_does_nothing") {
 
 TEST_CASE("a_cancel_of_an_interrupted_task_ends_it_unpolled") {
     Runtime rt;
-    Steps task(rt, {sleeping(rt, an_hour)});
+    AwaitSteps task(rt, {sleeping(rt, one_hour_ns)});
     settle(rt);
     task.interrupt();
     zyntax_task_cancel(task.handle);
@@ -160,7 +160,7 @@ TEST_CASE("a_cancel_of_an_interrupted_task_ends_it_unpolled") {
 
 TEST_CASE("two_interrupts_before_one_is_seen_are_one") {
     Runtime rt;
-    Steps task(rt, {sleeping(rt, an_hour), sleeping(rt, 1)});
+    AwaitSteps task(rt, {sleeping(rt, one_hour_ns), sleeping(rt, 1)});
     task.interrupt();
     CHECK(task.interrupt() == 0);
     settle(rt);
@@ -176,7 +176,7 @@ TEST_CASE("an_interrupt_stays_while_await_points_find_their_results") {
     int items[4] = {};
     std::vector<Operation> receives;
     for (int &item : items) receives.push_back(receiving(channel, &item));
-    Steps task(rt, receives);
+    AwaitSteps task(rt, receives);
     task.interrupt();
     settle(rt);
     CHECK(task.results == std::vector<int64_t>{1, 1, 1, ZYNTAX_EINTR});
@@ -187,19 +187,19 @@ TEST_CASE("an_interrupt_that_meets_a_result_on_its_way_stays_for_the_next_await_
     Runtime rt;
     zyntax_channel *channel = channel_of(rt, 1);
     int item = 0;
-    Steps task(rt, {receiving(channel, &item), sleeping(rt, an_hour)});
+    AwaitSteps task(rt, {receiving(channel, &item), sleeping(rt, one_hour_ns)});
     settle(rt);
     send_now(rt, channel, 5);
     settle(rt);
     REQUIRE(task.results == std::vector<int64_t>{1});
-    Steps second(rt, {receiving(channel, &item), sleeping(rt, an_hour)});
+    AwaitSteps second(rt, {receiving(channel, &item), sleeping(rt, one_hour_ns)});
     settle(rt);
     int sent = 7;
-    Steps sender(rt, {[&](zyntax_op *op, Waker *waker, int64_t *result) {
-                     PollStatus status = zyntax_channel_send(channel, op, &sent, waker, result);
-                     second.interrupt(); // `second` has the turn already
-                     return status;
-                 }});
+    AwaitSteps sender(rt, {[&](zyntax_op *op, Waker *waker, int64_t *result) {
+                          PollStatus status = zyntax_channel_send(channel, op, &sent, waker, result);
+                          second.interrupt(); // `second` has the turn already
+                          return status;
+                      }});
     REQUIRE(rt.drive_until([&] { return !second.alive(); }));
     CHECK(second.results == std::vector<int64_t>{1, 0});
     CHECK(second.seen == std::vector<int32_t>{0, 1});
@@ -215,7 +215,7 @@ TEST_CASE("a_task_that_waits_for_a_waker_of_its_own_is_polled_once_and_the_inter
     task.on_poll = [&](Waker *waker) {
         task.kept = *waker;
         if (!sleeps) return POLL_PENDING;
-        PollStatus status = zyntax_sleep(rt, &op, an_hour, waker);
+        PollStatus status = zyntax_sleep(rt, &op, one_hour_ns, waker);
         seen = zyntax_task_interrupted();
         return status;
     };
@@ -241,7 +241,7 @@ TEST_CASE("interrupted_is_1_once_after_an_interrupt_and_0_outside_of_polls") {
     Task task;
     task.on_poll = [&](Waker *waker) {
         CHECK(zyntax_task_interrupted() == 0);
-        if (zyntax_sleep(rt, &task.op, an_hour, waker) == POLL_PENDING) return POLL_PENDING;
+        if (zyntax_sleep(rt, &task.op, one_hour_ns, waker) == POLL_PENDING) return POLL_PENDING;
         CHECK(zyntax_task_interrupted() == 1);
         CHECK(zyntax_task_interrupted() == 0);
         polled++;
@@ -262,8 +262,8 @@ TEST_CASE("interrupted_is_0_once_another_await_point_has_ended") {
     int32_t after_wait = -1, after_end = -1;
     task.on_poll = [&](Waker *waker) {
         zyntax_op other = 0;
-        CHECK(zyntax_sleep(rt, &task.op, an_hour, waker) == POLL_READY);
-        CHECK(zyntax_sleep(rt, &other, an_hour, waker) == POLL_PENDING);
+        CHECK(zyntax_sleep(rt, &task.op, one_hour_ns, waker) == POLL_READY);
+        CHECK(zyntax_sleep(rt, &other, one_hour_ns, waker) == POLL_PENDING);
         zyntax_op_cancel(&other);
         CHECK(zyntax_sleep(rt, &other, 0, waker) == POLL_READY);
         after_end = zyntax_task_interrupted();
@@ -276,8 +276,8 @@ TEST_CASE("interrupted_is_0_once_another_await_point_has_ended") {
     Task second;
     second.on_poll = [&](Waker *waker) {
         zyntax_op other = 0;
-        CHECK(zyntax_sleep(rt, &second.op, an_hour, waker) == POLL_READY);
-        CHECK(zyntax_sleep(rt, &other, an_hour, waker) == POLL_PENDING); // it has not ended
+        CHECK(zyntax_sleep(rt, &second.op, one_hour_ns, waker) == POLL_READY);
+        CHECK(zyntax_sleep(rt, &other, one_hour_ns, waker) == POLL_PENDING); // it has not ended
         after_wait = zyntax_task_interrupted();
         zyntax_op_cancel(&other);
         return POLL_READY;
@@ -293,7 +293,7 @@ TEST_CASE("interrupted_is_0_in_the_next_poll_however_many_await_points_it_ends")
     Task task;
     task.on_poll = [&](Waker *waker) {
         if (task.polls == 1) {
-            CHECK(zyntax_sleep(rt, &task.op, an_hour, waker) == POLL_READY);
+            CHECK(zyntax_sleep(rt, &task.op, one_hour_ns, waker) == POLL_READY);
             waker->wake(waker->data);
             return POLL_PENDING;
         }
@@ -311,9 +311,9 @@ TEST_CASE("interrupted_is_0_in_the_next_poll_however_many_await_points_it_ends")
 
 TEST_CASE("another_task_in_the_same_round_is_not_interrupted") {
     Runtime rt;
-    Steps first(rt, {sleeping(rt, 1)});
-    Steps task(rt, {sleeping(rt, an_hour)});
-    Steps last(rt, {sleeping(rt, 1)});
+    AwaitSteps first(rt, {sleeping(rt, 1)});
+    AwaitSteps task(rt, {sleeping(rt, one_hour_ns)});
+    AwaitSteps last(rt, {sleeping(rt, 1)});
     task.interrupt();
     REQUIRE(rt.drain());
     CHECK(first.seen == std::vector<int32_t>{0});
@@ -326,8 +326,8 @@ TEST_CASE("an_interrupted_poll_has_the_budget_of_any_other_poll") {
     limited.await_budget = 10;
     Runtime rt(limited);
     std::vector<Operation> steps(25, sleeping(rt, 0));
-    steps.push_back(sleeping(rt, an_hour));
-    Steps task(rt, steps);
+    steps.push_back(sleeping(rt, one_hour_ns));
+    AwaitSteps task(rt, steps);
     task.interrupt();
     REQUIRE(rt.drain());
     CHECK(task.polls == 3);
@@ -339,8 +339,8 @@ TEST_CASE("the_budget_counts_on_after_an_interrupt") {
     limited.await_budget = 10;
     Runtime rt(limited);
     std::vector<Operation> steps(15, sleeping(rt, 0));
-    steps[4] = sleeping(rt, an_hour);
-    Steps task(rt, steps);
+    steps[4] = sleeping(rt, one_hour_ns);
+    AwaitSteps task(rt, steps);
     std::vector<size_t> done;
     task.before = [&](Waker *) { done.push_back(task.results.size()); };
     task.interrupt();
@@ -353,8 +353,8 @@ TEST_CASE("a_poll_without_a_budget_can_be_interrupted") {
     unlimited.await_budget = UINT32_MAX;
     Runtime rt(unlimited);
     std::vector<Operation> steps(1000, sleeping(rt, 0));
-    steps.push_back(sleeping(rt, an_hour));
-    Steps task(rt, steps);
+    steps.push_back(sleeping(rt, one_hour_ns));
+    AwaitSteps task(rt, steps);
     task.interrupt();
     REQUIRE(rt.drain());
     CHECK(task.polls == 1);
@@ -365,7 +365,7 @@ TEST_CASE("a_host_waker_in_an_interrupted_poll_is_the_tasks_await_point_too") {
     Runtime rt;
     Waker host{nullptr, [](void *) {}};
     Task task;
-    task.on_poll = [&](Waker *) { return zyntax_sleep(rt, &task.op, an_hour, &host); };
+    task.on_poll = [&](Waker *) { return zyntax_sleep(rt, &task.op, one_hour_ns, &host); };
     task.spawn(rt);
     settle(rt);
     REQUIRE(task.alive());
@@ -378,18 +378,18 @@ TEST_CASE("a_hosts_own_await_points_are_not_interrupted") {
     Runtime rt;
     Waker host{nullptr, [](void *) {}};
     zyntax_op op = 0;
-    Steps task(rt, {sleeping(rt, an_hour)});
+    AwaitSteps task(rt, {sleeping(rt, one_hour_ns)});
     task.interrupt();
-    CHECK(zyntax_sleep(rt, &op, an_hour, &host) == POLL_PENDING);
+    CHECK(zyntax_sleep(rt, &op, one_hour_ns, &host) == POLL_PENDING);
     REQUIRE(rt.drain());
-    CHECK(zyntax_sleep(rt, &op, an_hour, &host) == POLL_PENDING);
+    CHECK(zyntax_sleep(rt, &op, one_hour_ns, &host) == POLL_PENDING);
     CHECK(rt.stats().timers_pending == 1);
     zyntax_op_cancel(&op);
 }
 
 TEST_CASE("an_operation_of_another_runtime_is_interrupted_with_the_task_that_awaits_it") {
     Runtime rt, other;
-    Steps task(rt, {sleeping(other, an_hour), sleeping(other, an_hour)});
+    AwaitSteps task(rt, {sleeping(other, one_hour_ns), sleeping(other, one_hour_ns)});
     task.interrupt(); // before the operation begins
     settle(rt);
     CHECK(task.seen == std::vector<int32_t>{1});
@@ -405,7 +405,7 @@ TEST_CASE("a_drop_of_an_interrupted_task_may_await_as_a_host_does") {
     zyntax_op op = 0;
     Task task;
     task.on_poll = [](Waker *) { return POLL_READY; };
-    task.on_drop = [&](int32_t) { CHECK(zyntax_sleep(rt, &op, an_hour, &host) == POLL_PENDING); };
+    task.on_drop = [&](int32_t) { CHECK(zyntax_sleep(rt, &op, one_hour_ns, &host) == POLL_PENDING); };
     task.spawn(rt);
     zyntax_task_interrupt(task.handle);
     REQUIRE(rt.drain());
@@ -416,24 +416,24 @@ TEST_CASE("a_drop_of_an_interrupted_task_may_await_as_a_host_does") {
 
 TEST_CASE("a_runtime_that_is_destroyed_forgets_its_interrupts") {
     Runtime rt;
-    std::deque<Steps> tasks;
-    for (int i = 0; i < 3; i++) tasks.emplace_back(rt, std::vector<Operation>{sleeping(rt, an_hour)});
+    std::deque<AwaitSteps> tasks;
+    for (int i = 0; i < 3; i++) tasks.emplace_back(rt, std::vector<Operation>{sleeping(rt, one_hour_ns)});
     settle(rt);
-    for (Steps &task : tasks) task.interrupt();
-    for (Steps &task : tasks) {
+    for (AwaitSteps &task : tasks) task.interrupt();
+    for (AwaitSteps &task : tasks) {
         task.on_drop = [&](int32_t outcome) {
             CHECK(outcome == ZYNTAX_ECANCELED);
-            for (Steps &each : tasks) each.interrupt();
+            for (AwaitSteps &each : tasks) each.interrupt();
         };
     }
     rt.destroy();
-    for (Steps &task : tasks) CHECK(task.drops == 1);
-    for (Steps &task : tasks) CHECK(task.interrupt() == ZYNTAX_ESTALE);
+    for (AwaitSteps &task : tasks) CHECK(task.drops == 1);
+    for (AwaitSteps &task : tasks) CHECK(task.interrupt() == ZYNTAX_ESTALE);
 }
 
 TEST_CASE("an_interrupt_wakes_a_loop_that_would_sleep_and_a_host_between_turns") {
     Runtime rt;
-    Steps task(rt, {sleeping_until(rt, UINT64_MAX)});
+    AwaitSteps task(rt, {sleeping_until(rt, UINT64_MAX)});
     settle(rt);
     CHECK(zyntax_runtime_next_timeout_ns(rt) == -1);
     task.interrupt();
@@ -449,7 +449,7 @@ TEST_CASE("a_task_of_a_scope_is_interrupted_like_any_other") {
     Task child;
     int32_t seen = -1;
     child.on_poll = [&](Waker *waker) {
-        if (zyntax_sleep(rt, &child.op, an_hour, waker) == POLL_PENDING) return POLL_PENDING;
+        if (zyntax_sleep(rt, &child.op, one_hour_ns, waker) == POLL_PENDING) return POLL_PENDING;
         seen = zyntax_task_interrupted();
         return POLL_READY;
     };

@@ -55,3 +55,10 @@ TEST_CASE("a_signal_that_came_between_two_interrupted_waits_is_told_by_the_next"
     CHECK(second.interrupted == 0);
     CHECK(world.rt.idle_waits() <= idle_budget);
 }
+
+TEST_CASE("promises_of_children_and_signals_have_the_value_eintr_after_an_interrupt") {
+    ChildWorld child;
+    check_interrupted_promise(child.rt, [&] { return zyntax_promise_process_wait(child.process); });
+    SignalWorld signal;
+    check_interrupted_promise(signal.rt, [&] { return zyntax_promise_signal_wait(signal.signal); });
+}

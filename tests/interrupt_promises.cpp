@@ -2,6 +2,7 @@
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "compiled_support.h"
+#include "port_support.h"
 #include "promise_support.h"
 
 using namespace support;
@@ -24,6 +25,8 @@ struct PromiseWorld {
     Compiled sleeper{{sleeping_for(an_hour_long)}};
     char buf[1] = {};
     zyntax_slice slice{buf, 1};
+    zyntax_address silent_address{};
+    Port empty_port{1}, crowded_port{1};
     size_t done = 0;
     int item = 1;
 
@@ -31,6 +34,9 @@ struct PromiseWorld {
         REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);
         send_now(rt, crowded, 1);
         fill(Descriptor(zyntax_io_fd(full_io)));
+        REQUIRE(zyntax_address_parse("127.0.0.1", &silent_address) == 0);
+        silent_address.port = port_of(silent.fd);
+        REQUIRE(crowded_port.put(1) == 0);
         REQUIRE(zyntax_scope_create(rt, &scope) == 0);
         child.runtime = rt;
         child.handle = zyntax_scope_spawn(scope, &child, Task::poll, Task::drop, 0);
@@ -51,6 +57,9 @@ struct PromiseWorld {
             [this] { return zyntax_promise_write_all(full_io, buf, 1, &done); },
             [this] { return zyntax_promise_accept(listener); },
             [this] { return zyntax_promise_connect("127.0.0.1", port_of(silent.fd)); },
+            [this] { return zyntax_promise_connect_to(&silent_address, 1, UINT64_MAX); },
+            [this] { return zyntax_promise_port_send(crowded_port, &item); },
+            [this] { return zyntax_promise_port_recv(empty_port, &item); },
             [this] { return zyntax_promise_send(crowded, &item); },
             [this] { return zyntax_promise_recv(empty, &item); },
             [this] { return zyntax_promise_scope_next(scope); },

@@ -1,7 +1,7 @@
 // What the tests of interrupts share: one await point, and what an interrupt of it must do at each moment.
 #pragma once
 
-#include "await_support.h"
+#include "compiled_support.h"
 
 namespace support {
 
@@ -103,6 +103,20 @@ inline void check_many_interrupts(Runtime &rt, const Wait &wait) {
         waiting.check_interrupted();
     }
     check_nothing_is_lost(rt, wait);
+}
+
+// The promise of an await point that waits, or would have to wait: its value is ZYNTAX_EINTR, and the code goes on.
+inline void check_interrupted_promise(Runtime &rt, const Maker &maker) {
+    for (bool waits : {false, true}) {
+        CAPTURE(waits);
+        Compiled code({maker, sleeping_for(1)});
+        code.spawn(rt);
+        if (waits) settle(rt);
+        REQUIRE(code.alive());
+        CHECK(zyntax_task_interrupt(code.task) == 0);
+        REQUIRE(rt.drive_until([&] { return !code.alive(); }));
+        CHECK(code.values == std::vector<int64_t>{ZYNTAX_EINTR, 1});
+    }
 }
 
 // Each moment of an interrupt, in a world of its own that has the await point.

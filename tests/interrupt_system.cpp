@@ -163,3 +163,30 @@ TEST_CASE("an_interrupted_read_of_a_pipe_by_a_file_keeps_the_bytes") {
     check_interrupt_while_it_waits(rt, wait);
     check_interrupt_before_it_begins(rt, wait);
 }
+
+TEST_CASE("promises_of_datagrams_descriptors_and_files_have_the_value_eintr_after_an_interrupt") {
+    if (has_sockets) {
+        UdpWorld world;
+        check_interrupted_promise(world.rt, [&] { return zyntax_promise_udp_recv(world.near, world.buf, 8, nullptr); });
+    }
+    if (has_local_sockets) {
+        UnixWorld world;
+        check_interrupted_promise(world.rt, [&] { return zyntax_promise_unix_recv_fd(world.ends.first); });
+        check_interrupted_promise(
+            world.rt, [&] { return zyntax_promise_unix_send_fd(world.full.first, world.rt.fd(world.ends.second)); });
+    }
+    if (has_local_sockets && full_queues_wait) {
+        FullUnixQueue world;
+        check_interrupted_promise(world.rt,
+                                  [&] { return zyntax_promise_unix_connect(world.path.data(), world.path.size()); });
+    }
+    if (has_threads) {
+        FileWorld world;
+        check_interrupted_promise(world.rt,
+                                  [&] { return zyntax_promise_file_open(world.path.c_str(), ZYNTAX_FILE_READ); });
+        check_interrupted_promise(world.rt, [&] { return zyntax_promise_file_read(world.file, world.buf, 4, here); });
+        check_interrupted_promise(world.rt, [&] { return zyntax_promise_file_write(world.file, "more", 4, 0); });
+        check_interrupted_promise(world.rt, [&] { return zyntax_promise_file_sync(world.file); });
+        check_interrupted_promise(world.rt, [&] { return zyntax_promise_file_size(world.file); });
+    }
+}

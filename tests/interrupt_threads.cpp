@@ -11,11 +11,11 @@ namespace {
 constexpr uint64_t hour_ns = 3'600'000 * ms;
 
 // A task that sleeps until it is interrupted, again and again, until it has seen `ends_after` interrupts.
-struct Sleeper : ScopedTask {
+struct InterruptedSleeper : ScopedTask {
     int interrupts = 0, ends_after;
     std::atomic<int> seen{0};
 
-    Sleeper(zyntax_runtime *rt, int count) : ScopedTask(rt), ends_after(count) {
+    InterruptedSleeper(zyntax_runtime *rt, int count) : ScopedTask(rt), ends_after(count) {
         on_poll = [this](Waker *waker) {
             while (interrupts < ends_after) {
                 if (zyntax_sleep(runtime, &op, hour_ns, waker) == POLL_PENDING) return POLL_PENDING;
@@ -33,7 +33,7 @@ struct Sleeper : ScopedTask {
 TEST_CASE("an_interrupt_from_another_thread_ends_the_await_point_of_a_sleeping_loop") {
     SKIP_WHEN(!has_threads, "this system has no threads");
     Runtime rt;
-    Sleeper task(rt, 3);
+    InterruptedSleeper task(rt, 3);
     Limit limit(rt);
     Thread other([&] {
         for (int i = 0; i < 3; i++) {
@@ -49,7 +49,7 @@ TEST_CASE("an_interrupt_from_another_thread_ends_the_await_point_of_a_sleeping_l
 
 TEST_CASE("an_interrupt_of_a_runtime_that_nobody_drives_counts_in_the_next_drive") {
     Runtime rt;
-    Sleeper task(rt, 1);
+    InterruptedSleeper task(rt, 1);
     settle(rt);
     CHECK(zyntax_task_interrupt(task.handle) == 0);
     CHECK(zyntax_task_interrupt(task.handle) == 0);
@@ -61,7 +61,7 @@ TEST_CASE("an_interrupt_of_a_runtime_that_nobody_drives_counts_in_the_next_drive
 TEST_CASE("a_cancel_wins_over_an_interrupt_before_it_and_after_it") {
     Runtime rt;
     for (bool interrupt_first : {false, true}) {
-        Sleeper task(rt, 1);
+        InterruptedSleeper task(rt, 1);
         settle(rt);
         if (interrupt_first) CHECK(zyntax_task_interrupt(task.handle) == 0);
         CHECK(zyntax_task_cancel(task.handle) == 0);
@@ -76,7 +76,7 @@ TEST_CASE("a_cancel_wins_over_an_interrupt_before_it_and_after_it") {
 TEST_CASE("an_interrupt_that_was_asked_for_once_is_seen_once_in_each_life_of_a_tasks_place") {
     Runtime rt;
     for (int life = 0; life < 50; life++) {
-        Sleeper task(rt, 2);
+        InterruptedSleeper task(rt, 2);
         if (life % 3) settle(rt);
         CHECK(zyntax_task_interrupt(task.handle) == 0);
         settle(rt);
@@ -109,7 +109,7 @@ TEST_CASE("interrupts_of_many_threads_race_with_wakes_cancels_and_ends_and_each_
     }
     int canceled = 0, interrupted = 0;
     for (int round = 0; round < scaled(2'000) && !over; round++) {
-        Sleeper task(rt, round % 3 + 1);
+        InterruptedSleeper task(rt, round % 3 + 1);
         target = reinterpret_cast<uintptr_t>(task.handle);
         REQUIRE(rt.drive_until([&] { return !task.alive(); }));
         CHECK(task.drops == 1);
@@ -126,7 +126,7 @@ TEST_CASE("an_interrupt_that_returns_0_is_never_lost") {
     SKIP_WHEN(!has_threads, "this system has no threads");
     Runtime rt;
     int rounds = scaled(5'000);
-    Sleeper task(rt, rounds);
+    InterruptedSleeper task(rt, rounds);
     Limit limit(rt);
     Thread other([&] {
         for (int i = 0; i < rounds; i++) {

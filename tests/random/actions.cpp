@@ -114,6 +114,23 @@ void Program::cancel(uint32_t a) {
     }
 }
 
+void Program::interrupt(uint32_t a) {
+    Actor &actor = actors_[a];
+    if (!actor.task) return;
+    bool alive = is_live(actor);
+    TRACE("interrupt %u", a);
+    in_call_ = true;
+    int32_t error = zyntax_task_interrupt(actor.task);
+    in_call_ = false;
+    if (!actor.finishing)
+        expect(error == (alive ? 0 : ZYNTAX_ESTALE), "interrupt", "0 for a live task, ESTALE for an ended one");
+    if (error || actor.canceled) return;
+    if (is_live(actor)) actor.must_poll = true;
+    actor.was_interrupted = true;
+    bool is_late = inner() != actor.rt && rts_[actor.rt].driving; // the runtime takes it later
+    (is_late ? actor.interrupted_later : actor.interrupted) = true;
+}
+
 // ---- what to wait for ----
 
 void Program::choose_target(Target &target, uint32_t r, bool same_runtime) {
@@ -853,7 +870,9 @@ void Program::remote_action(bool other_thread) {
 void Program::side_action() {
     if (depth_ > 8 || choices_->over()) return;
     steps_++;
-    action(below(24));
+    uint8_t what = choices_->byte();
+    if (what >= 252) interrupt(any_actor());
+    else action(what % 24);
 }
 
 void Program::action(uint32_t what) {

@@ -307,6 +307,7 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
         polled->spent_most++;
         polled->spent_least += polled->inside == 0;
     }
+    if (ended_by_interrupt(word, reg, wakee, status)) return status;
     const Reg *known = before.id ? &before : nullptr;
     Args args = word.args;
     switch (args.kind) {
@@ -341,6 +342,32 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     }
     returned(word, reg, wakee, status, was_fresh, was_stale, op, oom);
     return status;
+}
+
+// Whether an interrupt of the polled task has ended the call, so that what it was for is given up.
+bool Program::ended_by_interrupt(Word &word, Reg *reg, Wakee wakee, PollStatus status) {
+    Actor *polled = polled_actor();
+    Kind kind = word.args.kind;
+    bool has_result = kind != Kind::sleep && kind != Kind::sleep_until && kind != Kind::join_all;
+    bool tells = status == POLL_READY && has_result && word.result == ZYNTAX_EINTR;
+    bool told = polled && status == POLL_READY && zyntax_task_interrupted() == 1;
+    expect(told == tells || !has_result, "interrupt", "interrupted is 1 after EINTR, and only then");
+    if (!told) {
+        bool waits = status == POLL_PENDING && word.op && polled && polled->ends_wait;
+        expect(!waits || word.args.rt != polled->rt, "interrupt",
+               "an await point waits though its task was interrupted");
+        return false;
+    }
+    expect(polled->was_interrupted, "interrupt", "an await point ended by an interrupt that nobody asked for");
+    bool &which = polled->interrupted ? polled->interrupted : polled->interrupted_later;
+    expect(which || polled->promise, "interrupt", "one interrupt ends one await point");
+    expect(word.op == 0, "op_zero", "an op that is ready is zero");
+    which = polled->ends_wait = false;
+    if (reg) give_up(reg);
+    else if (kind == Kind::blocking) job_over(jobs_[word.args.value % max_jobs]);
+    if (wakee.kind == Wakee::host) end_waker(wakee, HostWaker::canceled);
+    word.args.kind = Kind::none;
+    return true;
 }
 
 // Notes what is pending now.

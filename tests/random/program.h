@@ -183,6 +183,10 @@ struct Actor {
     bool again;                    // must_poll for the reason alone that its promise returned 0
     bool due, due_drop;            // when the turn began
     bool took_waker, called_await; // promises, in this poll
+    bool interrupted;              // and no await point has told of it
+    bool interrupted_later;        // beside; it counts from an unknown moment on
+    bool ends_wait;                // this poll: the next await point that would have to wait
+    bool was_interrupted;          // ever
     uint32_t drops, polls, polls_then;
     uint64_t poll_began; // in the order of calls
     zyntax_task *task;
@@ -414,6 +418,7 @@ private:
     void end_waker(const Wakee &, HostWaker::State how);
     void give_up(Reg *);
     void cancel_word(Word &);
+    bool ended_by_interrupt(Word &, Reg *, Wakee, PollStatus);
     void forget_word(Word &);
     Channel *channel_of(const Args &);
     Scope *scope_of(const Args &);
@@ -514,6 +519,7 @@ private:
     void host_awaits();
     void wake(uint32_t actor);
     void cancel(uint32_t actor);
+    void interrupt(uint32_t actor);
     void act_on_channels();
     void try_channel(Channel &, uint32_t c);
     void limit_io(Io &);

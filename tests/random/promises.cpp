@@ -408,6 +408,8 @@ void Program::check_leaf_pending(const Leaf &leaf, bool has_ended) {
 void Program::check_value(Actor &actor, Leaf &leaf, int64_t value, bool oom) {
     expect(!leaf.cut || value == ZYNTAX_ECANCELED, "leaf_cancel", "a promise that was cancelled is ECANCELED");
     bool ending = rts_[actor.rt].ending;
+    if (value == ZYNTAX_EINTR)
+        return void(expect(actor.was_interrupted, "leaf_value", "EINTR though nobody has interrupted the task"));
     if (value == ZYNTAX_ENOMEM) {
         bool may =
             oom || !outside::scripted || leaf.type == Leaf::connect || leaf.count || rts_[actor.rt].heap.failures;
@@ -510,7 +512,7 @@ void Program::told(Actor &actor, Leaf &leaf, int64_t value) {
     if (value == 1 && source->type == Leaf::recv) note_received(source->args, source->buffer);
     if (leaf.type == Leaf::blocking && jobs_[a.value].id == a.object_id && (value < 0 || has_run(a.value)))
         jobs_[a.value].id = 0;
-    bool heard = source == &leaf || value != ZYNTAX_ETIMEDOUT;
+    bool heard = source == &leaf || (value != ZYNTAX_ETIMEDOUT && value != ZYNTAX_EINTR);
     leaf_ends(actor, leaf, heard);
     // What is under a limit ends with it; of a select's, nothing is known.
     bool unsure = leaf.unsure;

@@ -155,6 +155,7 @@ Actor &Program::enter_poll(uintptr_t state) {
     actor.in_poll = true;
     actor.must_poll = actor.again = actor.took_waker = actor.called_await = false;
     actor.leaf_told = actor.leaf_pending = false;
+    actor.ends_wait = actor.interrupted && !actor.promise; // which promise of another would end is not known
     actor.spent_least = actor.spent_most = 0;
     expect(!actor.hooked || (actor.entered == actor.left + 1 && actor.left == actor.polls), "hooks",
            "enter comes before each poll");
