@@ -41,7 +41,7 @@ struct ScopeCells : Part {
         uint64_t count = 0;
 #ifndef NDEBUG
         static_cast<const ScopeCells *>(part)->cells.each([&count](uint32_t, const Scope *scope) {
-            assert(scope->nexts.turns <= scope->available() || scope->alive);
+            assert(scope->nexts.queue.empty() || scope->nexts.turns >= scope->available());
             count += zyntax::count_waiting(scope->nexts.queue, Op::waiting);
             count += zyntax::count_waiting(scope->joins, Op::waiting);
         });
