@@ -365,6 +365,8 @@ bool Program::ended_by_interrupt(Word &word, Reg *reg, Wakee wakee, PollStatus s
     which = polled->ends_wait = false;
     if (reg) give_up(reg);
     else if (kind == Kind::blocking) job_over(jobs_[word.args.value % max_jobs]);
+    Scope *scope = kind == Kind::scope_next ? scope_of(word.args) : nullptr;
+    if (scope) scope->tells = true;
     if (wakee.kind == Wakee::host) end_waker(wakee, HostWaker::canceled);
     word.args.kind = Kind::none;
     return true;
