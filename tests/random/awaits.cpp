@@ -585,7 +585,7 @@ void Program::check_loose_call(Word &word, const Channel &channel, PollStatus st
 
 // Whether the only task left calls.
 bool Program::is_last_polled(const Scope &scope) const {
-    uint8_t current = inner() == scope.rt ? rts_[scope.rt].current : uint8_t{0};
+    uint8_t current = rts_[scope.rt].current; // perhaps it drives the runtime of the caller
     return current && scope.alive == 1 && actors_[current - 1].scope_id == scope.id;
 }
 
