@@ -6,7 +6,7 @@ using namespace support;
 
 namespace {
 
-#define SKIP_WITHOUT_FLAGS SKIP_WHEN(on_windows || !has_pipes, "open files are not shared here")
+#define SKIP_WITHOUT_SHARED_FILES SKIP_WHEN(on_windows || !has_pipes, "open files are not shared here")
 
 std::vector<MakePair> all_to_runtime() {
     std::vector<MakePair> all = pairs_to_runtime();
@@ -28,7 +28,7 @@ Fd shared_listener() {
 } // namespace
 
 TEST_CASE("a_read_waits_in_the_loop_when_another_process_has_cleared_the_flag") {
-    SKIP_WITHOUT_FLAGS;
+    SKIP_WITHOUT_SHARED_FILES;
     Runtime rt;
     for (MakePair make : all_to_runtime()) {
         Pair pair = make();
@@ -50,7 +50,7 @@ TEST_CASE("a_read_waits_in_the_loop_when_another_process_has_cleared_the_flag") 
 }
 
 TEST_CASE("a_write_waits_in_the_loop_when_another_process_has_cleared_the_flag") {
-    SKIP_WITHOUT_FLAGS;
+    SKIP_WITHOUT_SHARED_FILES;
     Runtime rt;
     for (MakePair make : all_from_runtime()) {
         Pair pair = make();
@@ -74,7 +74,7 @@ TEST_CASE("a_write_waits_in_the_loop_when_another_process_has_cleared_the_flag")
 }
 
 TEST_CASE("a_flag_that_is_cleared_between_two_calls_is_noticed_by_the_second") {
-    SKIP_WITHOUT_FLAGS;
+    SKIP_WITHOUT_SHARED_FILES;
     Runtime rt;
     Pair pair = terminal();
     Fd theirs{duplicate(pair.near)};
@@ -91,7 +91,7 @@ TEST_CASE("a_flag_that_is_cleared_between_two_calls_is_noticed_by_the_second") {
 }
 
 TEST_CASE("an_accept_waits_in_the_loop_when_another_process_has_cleared_the_flag") {
-    SKIP_WITHOUT_FLAGS;
+    SKIP_WITHOUT_SHARED_FILES;
     Runtime rt;
     Fd listener = shared_listener(), theirs{duplicate(listener)};
     uint16_t port = port_of(listener);
@@ -109,7 +109,7 @@ TEST_CASE("an_accept_waits_in_the_loop_when_another_process_has_cleared_the_flag
 }
 
 TEST_CASE("a_listener_stays_as_others_need_it_when_a_runtime_that_shared_it_ends") {
-    SKIP_WITHOUT_FLAGS;
+    SKIP_WITHOUT_SHARED_FILES;
     Fd listener = shared_listener(), one{duplicate(listener)}, two{duplicate(listener)};
     uint16_t port = port_of(listener);
     auto first = std::make_unique<Runtime>();
@@ -129,7 +129,7 @@ TEST_CASE("a_listener_stays_as_others_need_it_when_a_runtime_that_shared_it_ends
 }
 
 TEST_CASE("a_runtime_goes_on_without_waiting_when_another_makes_their_open_file_blocking_again") {
-    SKIP_WITHOUT_FLAGS;
+    SKIP_WITHOUT_SHARED_FILES;
     for (MakePair make : all_to_runtime()) {
         Pair pair = make();
         Fd copy{duplicate(pair.near)}, mine{duplicate(pair.near)};
