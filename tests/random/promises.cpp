@@ -484,8 +484,8 @@ void Program::check_limit(Actor &actor, Leaf &leaf, int64_t value, bool oom) {
     if (value == ZYNTAX_EDEADLK && is_group(*other)) return; // code in it has polled the limit
     if (other->passed) return;
     if (other->gone) return void(expect(value == ZYNTAX_ESTALE, "leaf_value", "a limit on what is gone is ESTALE"));
-    if (value == ZYNTAX_ESTALE && other->limited) {
-        other->passed = true; // another limit on it has its value
+    if (value == ZYNTAX_ESTALE && other->limited) { // another limit on it, or on one below it, has its value
+        for (Leaf *each = other; each; each = under(actor, *each)) each->passed = true;
         return;
     }
     check_value(actor, *other, value, oom);
