@@ -217,10 +217,10 @@ PollStatus poll_child(FutureState state, Waker *) {
 }
 
 zyntax_task *Crosser::spawn_child() {
-    zyntax_task *made = zyntax_runtime_spawn(rt, this, poll_child);
-    world->expect(made != nullptr, 15);
+    zyntax_task *task = zyntax_runtime_spawn(rt, this, poll_child);
+    world->expect(task != nullptr, 15);
     world->expect(zyntax_task_local() == this, 16);
-    return made;
+    return task;
 }
 
 // The items of a sender come to a receiver in their order.
