@@ -240,6 +240,29 @@ TEST_CASE("a_poll_may_start_and_end_a_trace") {
     CHECK(recorder.polls().size() == 1);
 }
 
+TEST_CASE("a_trace_that_a_drop_starts_draws_every_poll_after_it") {
+    Runtime rt;
+    Recorder recorder;
+    Task starter{[](Waker *) { return POLL_READY; }, [&](int32_t) { CHECK(recorder.start(rt) == 0); }};
+    starter.spawn(rt);
+    std::deque<Task> tasks;
+    for (int i = 0; i < 5; i++) {
+        Task &task = tasks.emplace_back();
+        task.on_poll = [&task](Waker *waker) {
+            if (task.polls == 3) return POLL_READY;
+            waker->wake(waker->data);
+            return POLL_PENDING;
+        };
+        task.spawn(rt);
+    }
+    settle(rt);
+    CHECK(zyntax_runtime_trace(rt, nullptr, nullptr) == 0);
+    CHECK(recorder.is_closed());
+    for (const Task &task : tasks) CHECK(recorder.polls_of(task.handle).size() == 3);
+    CHECK(recorder.arrows().size() == 10);
+    CHECK(recorder.events('X', "loop").empty());
+}
+
 TEST_CASE("drops_and_posted_calls_may_end_and_replace_the_trace") {
     for (bool restarts : {false, true}) {
         CAPTURE(restarts);

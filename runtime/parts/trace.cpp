@@ -40,10 +40,8 @@ Trace *make_trace(Runtime *runtime) {
     return trace;
 }
 
-// The rest of the round is left to the trace.
 void start_in_poll(Runtime *runtime, Trace *trace) {
     const Task *task = runtime->current;
-    runtime->polls_left = 0;
     trace->starter = to_bits(runtime->waker.data);
     trace->starter_polls = uint64_t{task->polls_high} << 32 | task->polls_low;
 }
@@ -72,6 +70,8 @@ int32_t zyntax_runtime_trace(zyntax_runtime *runtime, int32_t (*write)(void *ctx
         return 0;
     }
     int32_t error = begin_trace(trace, {write, ctx});
-    if (!error && runtime->current) start_in_poll(runtime, trace);
-    return error;
+    if (error) return error;
+    runtime->polls_left = 0; // the caller may be a poll or drop of a round, whose rest is left to the trace
+    if (runtime->current) start_in_poll(runtime, trace);
+    return 0;
 }
