@@ -1,5 +1,6 @@
 // Scopes: tasks that are awaited and cancelled together.
 #include "dump_support.h"
+#include "host_support.h"
 #include "promise_support.h"
 
 #include <deque>
@@ -662,4 +663,37 @@ TEST_CASE("the_dump_shows_what_waits_for_a_scope") {
     CHECK(shown[asker.handle].waits == ZYNTAX_WAIT_JOIN);
     CHECK(shown[asker.handle].state == &asker);
     CHECK(shown[child.handle].waits == ZYNTAX_WAIT_UNKNOWN);
+}
+
+// A host's waker runs while its runtime is destroyed. The memory of that runtime's scopes is used again by then.
+TEST_CASE("a_turn_of_a_host_at_a_destroyed_runtime_takes_none_from_another_scope") {
+    Runtime rt, later;
+    Scope scope(rt);
+    Member member, second;
+    REQUIRE(member.spawn(scope));
+    zyntax_task *ended = nullptr;
+    HostOp with_turn(next_of(scope, &ended)), waiting(next_of(scope, &ended));
+    CHECK(with_turn.call() == POLL_PENDING);
+    CHECK(waiting.call() == POLL_PENDING);
+    REQUIRE(second.spawn(scope));
+    zyntax_runtime_turn(rt, 0);
+    member.end();
+    CHECK(rt.drive_until([&] { return with_turn.host.wakes == 1; })); // and does not call again
+    CHECK(waiting.host.wakes == 0);
+    zyntax_scope *fresh = nullptr;
+    waiting.host.action = [&] { CHECK(zyntax_scope_create(later, &fresh) == 0); };
+    rt.destroy();
+    CHECK(waiting.host.wakes == 1);
+    REQUIRE(fresh != nullptr);
+    Member third;
+    REQUIRE((third.handle = zyntax_scope_spawn(fresh, &third, Member::poll, Member::drop, 0)) != nullptr);
+    HostOp next(next_of(fresh, &ended));
+    CHECK(next.call() == POLL_PENDING);
+    zyntax_runtime_turn(later, 0);
+    third.end();
+    CHECK(later.drive_until([&] { return next.host.wakes == 1; }));
+    CHECK(next.call() == POLL_READY);
+    CHECK(next.result == 1);
+    CHECK(ended == third.handle);
+    CHECK(zyntax_scope_destroy(fresh) == 0);
 }

@@ -52,9 +52,10 @@ int32_t zyntax_runtime_dump(zyntax_runtime *runtime, void (*visit)(void *user, c
         info.size = sizeof info;
         uintptr_t handle = handle_bits(index, task->generation.load(std::memory_order_relaxed));
         info.task = static_cast<zyntax_task *>(to_pointer(handle));
-        const Wrapped *wrapped = task->flags & Task::is_wrapped ? static_cast<Wrapped *>(task->state) : nullptr;
-        info.state = wrapped ? wrapped->state : task->state;
-        info.poll = !will_poll ? nullptr : wrapped ? wrapped->poll : task->poll;
+        bool is_wrapped = task->flags & Task::is_wrapped;
+        const auto *wrapped = static_cast<const Wrapped *>(task->state);
+        info.state = is_wrapped ? wrapped->state : task->state;
+        info.poll = !will_poll ? nullptr : is_wrapped ? wrapped->poll : task->poll;
         info.polls = uint64_t{task->polls_high} << 32 | task->polls_low;
         info.waits = doing(runtime, task);
         if (task->flags & Task::tracked) info.polls_again = static_cast<PromiseTask *>(task->state)->polls_again;

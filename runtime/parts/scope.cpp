@@ -72,10 +72,20 @@ void end_scope(Runtime *runtime, Scope *scope) {
     recycle_scope(runtime, scope);
 }
 
+void next_canceled(Runtime *, Op *);
+
+// The memory of the scopes goes to other runtimes: the hosts' operations that still have a turn forget their scope.
+void forget_turns(Runtime *runtime) {
+    runtime->ops.each([](uint32_t, Op *op) {
+        if (op->source && op->source->canceled == next_canceled) op->source = nullptr;
+    });
+}
+
 // Other threads may be in a cancel that began in time: their messages are in the memory of the scopes.
 void ScopeCells::destroy_cells(Runtime *runtime, Part *part) {
     auto *self = static_cast<ScopeCells *>(part);
     self->cells.each([runtime](uint32_t, Scope *scope) { end_scope(runtime, scope); });
+    forget_turns(runtime);
     while (runtime->inbox->visitors.fetch_add(0, std::memory_order_acq_rel) != 0) os::yield();
     take_inbox_work(runtime);
     self->cells.give_blocks();
