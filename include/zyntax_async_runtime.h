@@ -15,6 +15,7 @@
  *                                   14. Signals, child processes, files
  *                                   15. Tasks that belong together
  *                                   16. Between threads
+ *                                   17. Traces
  *
  * CONVENTIONS
  *
@@ -25,9 +26,9 @@
  *     borrowed for the call. A copy of the struct is valid for ever, in any thread; after the end of the task or the
  *     runtime it does nothing. Waking is idempotent, coalesces, never polls inline and takes no lock. A wake during the
  *     task's own poll causes exactly one more poll. A wake after the last poll began is always followed by a poll.
- *  3. Handles (zyntax_task, zyntax_io and the other types that say so, zyntax_op) are numbers with a generation, never
- *     memory to read. A null, stale, foreign or random handle gives ZYNTAX_ESTALE, or the answer documented for
- *     "already ended". It is never undefined behaviour.
+ *  3. Handles (zyntax_task, zyntax_io, zyntax_channel, zyntax_signal, zyntax_process, zyntax_file, zyntax_scope,
+ *     zyntax_port, zyntax_op) are numbers with a generation, never memory to read. A null, stale, foreign or random
+ *     handle gives ZYNTAX_ESTALE, or the answer documented for "already ended". It is never undefined behaviour.
  *  4. Await points. Every operation that can wait takes a `zyntax_op *op`, a word in the caller's state that is zero
  *     before the first call, and the Waker of the current poll.
  *       POLL_PENDING: the waker is stored and replaces an earlier one. On the next poll, repeat the call.
@@ -41,8 +42,8 @@
  *     operation's resources (a connection being made, a job's memory, a place in a channel's queue) are released before
  *     the loop next sleeps. A plain sleep keeps its record of 64 bytes until its deadline and wakes nothing. An op that
  *     a live task has forgotten keeps these resources until it completes or the task ends.
- *     Any call with an op, and any promise of this library, may also end with ZYNTAX_EINTR: in the poll of a task that
- *     zyntax_task_interrupt has interrupted, and never elsewhere. The functions' lists of errors do not repeat it.
+ *     In the poll of a task that zyntax_task_interrupt has interrupted, any call with an op and any promise of this
+ *     library may also end with ZYNTAX_EINTR. No other poll has this result. The functions' lists of errors omit it.
  *  6. Await budget. After `await_budget` await points of one poll were ready at once (128 unless configured), the next
  *     call that would begin an operation wakes its waker and returns POLL_PENDING with nothing begun and *op zero.
  *     Timers, I/O and other tasks then get their turn. An operation that has begun may still complete. Calls outside
@@ -960,14 +961,18 @@ ZYNTAX_API int32_t zyntax_io_peer(zyntax_io *io, zyntax_address *out) ZYNTAX_NOE
  * error of the system, such as ZYNTAX_ENOBUFS for a buffer that is too large on macOS. Since 0.3. */
 ZYNTAX_API int32_t zyntax_io_set(zyntax_io *io, int32_t option, int64_t value) ZYNTAX_NOEXCEPT;
 
-/* Sets a deadline for one or both directions (ZYNTAX_READABLE, ZYNTAX_WRITABLE), on the clock of zyntax_now_ns;
- * UINT64_MAX: none. [rt] From the deadline on, an operation on the handle and direction that would have to wait ends
- * with ZYNTAX_ETIMEDOUT: ready (with both directions at the earlier deadline), read, write, accept, datagrams and
- * passed descriptors. It tries first, so data, room or a connection that is there is still given. The deadline stays
- * until it is replaced, also for operations that wait at that moment; the handle remains usable. An accepted connection
- * has none. A deadline is one timer of the runtime, which counts in timers_pending until the deadline is over, removed
- * or the handle ended. Returns 0, ZYNTAX_EINVAL (directions that are empty or unknown), ZYNTAX_ESTALE, ZYNTAX_ENOMEM,
- * ZYNTAX_ECANCELED (the runtime is being destroyed). Since 0.3. */
+/* Sets a deadline for one or both directions (ZYNTAX_READABLE, ZYNTAX_WRITABLE), in nanoseconds of zyntax_now_ns;
+ * UINT64_MAX: none. [rt]
+ *  - From the deadline on, an operation on the handle and direction that would have to wait ends with
+ *    ZYNTAX_ETIMEDOUT: ready (with both directions at the earlier deadline), read, write, accept, datagrams and
+ *    passed descriptors.
+ *  - An operation tries first: data, room or a connection that is there is still given.
+ *  - The deadline stays until it is replaced. A new one also applies to operations that already wait.
+ *  - The handle remains usable. An accepted connection has no deadline.
+ *  - A handle's deadlines are one timer of the runtime. timers_pending counts it until the deadline is over or
+ *    removed, or the handle ends.
+ * Returns 0, ZYNTAX_EINVAL (directions that are empty or unknown), ZYNTAX_ESTALE, ZYNTAX_ENOMEM, ZYNTAX_ECANCELED
+ * (the runtime is being destroyed). Since 0.3. */
 ZYNTAX_API int32_t zyntax_io_deadline(zyntax_io *io, uint32_t directions, uint64_t deadline_ns) ZYNTAX_NOEXCEPT;
 
 /* Reads into n slices, in their order: tries first, waits when there is no data. [rt] One call of the system, so that a
@@ -991,15 +996,17 @@ ZYNTAX_API PollStatus zyntax_io_writev(zyntax_io *io, zyntax_op *op, const zynta
 ZYNTAX_API PollStatus zyntax_io_write_all(zyntax_io *io, zyntax_op *op, const void *buf, size_t len, size_t *done,
                                           Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Bytes read, ZYNTAX_EOF (also for an empty datagram), ZYNTAX_EINVAL for slices without a byte, or as zyntax_io_readv.
- * [rt] The slices and their memory must live until the value has come. Since 0.3. */
+/* A promise of the number of bytes read, of ZYNTAX_EOF (also for an empty datagram), of ZYNTAX_EINVAL for slices
+ * without a byte, or of an error as zyntax_io_readv. [rt] The slices and their memory must live until the value has
+ * come. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_readv(zyntax_io *io, const zyntax_slice *slices, size_t n) ZYNTAX_NOEXCEPT;
 
-/* Writes all bytes of the slices. [rt] Their number, ZYNTAX_EINVAL when there is none, or an error as zyntax_io_writev.
- * The slices and their memory must live until the value has come. Since 0.3. */
+/* A promise that writes all bytes of the slices. [rt] Its value is their number, ZYNTAX_EINVAL when there is none,
+ * or an error as zyntax_io_writev. The slices and their memory must live until the value has come. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_writev(zyntax_io *io, const zyntax_slice *slices, size_t n) ZYNTAX_NOEXCEPT;
 
-/* As zyntax_promise_write, and *done, which is 0 before, counts the bytes that were written. [rt] Since 0.3. */
+/* As zyntax_promise_write. [rt] *done, which is 0 before the call, counts the bytes that were written. `buf` and
+ * *done must live until the value has come. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_write_all(zyntax_io *io, const void *buf, size_t len,
                                                     size_t *done) ZYNTAX_NOEXCEPT;
 
@@ -1021,21 +1028,22 @@ ZYNTAX_API int32_t zyntax_channel_try_recv(zyntax_channel *channel, void *item) 
 ZYNTAX_API PollStatus zyntax_resolve(zyntax_runtime *runtime, zyntax_op *op, const char *host, zyntax_address *out,
                                      size_t room, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* A promise of the number of addresses + 1, or an error as zyntax_resolve, which begins with this call. [rt] `host` is
- * copied. `out` must live until the value has come. See section 10. Since 0.3. */
+/* A promise of the number of addresses + 1, or of an error as zyntax_resolve. [rt] The look-up begins with this
+ * call, which copies `host`. `out` must live until the value has come. See section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_resolve(const char *host, zyntax_address *out, size_t room) ZYNTAX_NOEXCEPT;
 
-/* Connects to the first of n addresses that answers, in a race as in zyntax_tcp_connect. [rt] The addresses are copied.
- * Each has its own port. The deadline is a time of zyntax_now_ns; 2^64-1 is none.
- * *result: 0 and *out, or the error of the first address; ZYNTAX_ETIMEDOUT when the deadline is over, also if it was
- * over before, and then no attempt begins; ZYNTAX_EINVAL for n == 0 and a family other than 4 and 6; ZYNTAX_ENOMEM;
+/* Connects to the first of n addresses that answers, in a race as in zyntax_tcp_connect. [rt] The addresses are
+ * copied. Each has its own port. The deadline is in nanoseconds of zyntax_now_ns; UINT64_MAX: none.
+ * *result: 0 and *out, or the error of the first address; ZYNTAX_ETIMEDOUT once the deadline is over (if it was over
+ * before the call, no attempt begins); ZYNTAX_EINVAL for an n of 0 and a family other than 4 and 6; ZYNTAX_ENOMEM;
  * ZYNTAX_ECANCELED (the runtime is being destroyed). Since 0.3. */
 ZYNTAX_API PollStatus zyntax_tcp_connect_to(zyntax_runtime *runtime, zyntax_op *op, const zyntax_address *addresses,
                                             size_t n, uint64_t deadline_ns, Waker *waker, zyntax_io **out,
                                             int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* A promise of a connection, its zyntax_io * as a number, or an error as zyntax_tcp_connect_to, which begins with this
- * call. [rt] The addresses are copied. A connection that no poll has taken is closed. See section 10. Since 0.3. */
+/* A promise of a connection, its zyntax_io * as a number, or of an error as zyntax_tcp_connect_to. [rt] The connect
+ * begins with this call, which copies the addresses. A connection that no poll has taken is closed. See section 10.
+ * Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_connect_to(const zyntax_address *addresses, size_t n,
                                                      uint64_t deadline_ns) ZYNTAX_NOEXCEPT;
 
@@ -1075,8 +1083,8 @@ ZYNTAX_API int32_t zyntax_udp_connect(zyntax_io *io, const zyntax_address *peer)
 ZYNTAX_API PollStatus zyntax_udp_send(zyntax_io *io, zyntax_op *op, const void *buf, size_t len,
                                       const zyntax_address *to, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* `len`, or 1 for an empty datagram, or an error as zyntax_udp_send. [rt] `buf` and *to must live until then.
- * Since 0.3. */
+/* A promise of `len`, of 1 for an empty datagram, or of an error as zyntax_udp_send. [rt] `buf` and *to must live
+ * until the value has come. See section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_udp_send(zyntax_io *io, const void *buf, size_t len,
                                                    const zyntax_address *to) ZYNTAX_NOEXCEPT;
 
@@ -1089,8 +1097,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_udp_send(zyntax_io *io, const void *bu
 ZYNTAX_API PollStatus zyntax_udp_recv(zyntax_io *io, zyntax_op *op, void *buf, size_t len, zyntax_address *from,
                                       Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* The length of a datagram, as zyntax_udp_recv, + 1; or an error. [rt] `buf` and *from must live until then.
- * Since 0.3. */
+/* A promise of the datagram's length + 1, or of an error as zyntax_udp_recv. [rt] `buf` and *from must live until
+ * the value has come. See section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_udp_recv(zyntax_io *io, void *buf, size_t len,
                                                    zyntax_address *from) ZYNTAX_NOEXCEPT;
 
@@ -1125,8 +1133,8 @@ ZYNTAX_API int32_t zyntax_unix_listen(zyntax_runtime *runtime, const char *path,
 ZYNTAX_API PollStatus zyntax_unix_connect(zyntax_runtime *runtime, zyntax_op *op, const char *path, size_t len,
                                           Waker *waker, zyntax_io **out, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* The same as a promise, which begins with this call: a zyntax_io * as a number, or an error. [rt] The path is copied.
- * Since 0.3. */
+/* A promise of a connection, its zyntax_io * as a number, or of an error as zyntax_unix_connect. [rt] The connect
+ * begins with this call, which copies the path. See section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_unix_connect(const char *path, size_t len) ZYNTAX_NOEXCEPT;
 
 /* Two Unix-domain stream sockets that are connected to each other. [rt] Returns 0, ZYNTAX_EINVAL (NULL, or the same
@@ -1142,7 +1150,8 @@ ZYNTAX_API int32_t zyntax_unix_pair(zyntax_runtime *runtime, zyntax_io **one, zy
 ZYNTAX_API PollStatus zyntax_unix_send_fd(zyntax_io *io, zyntax_op *op, intptr_t fd, Waker *waker,
                                           int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* The same as a promise: 1, or an error. [rt] Since 0.3. */
+/* A promise of 1, or of an error as zyntax_unix_send_fd. [rt] `fd` must stay open until the value has come. See
+ * section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_unix_send_fd(zyntax_io *io, intptr_t fd) ZYNTAX_NOEXCEPT;
 
 /* Receives one byte with a descriptor from a Unix-domain stream socket. [rt] *fd is the caller's to close. It is
@@ -1156,8 +1165,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_unix_send_fd(zyntax_io *io, intptr_t f
 ZYNTAX_API PollStatus zyntax_unix_recv_fd(zyntax_io *io, zyntax_op *op, intptr_t *fd, Waker *waker,
                                           int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* The same as a promise: the descriptor + 1, as a value is never 0, or ZYNTAX_EOF, or an error. [rt] A descriptor that
- * no poll has taken is closed with the task, or when a time limit ends the promise. Since 0.3. */
+/* A promise of the descriptor + 1, as a value is never 0, of ZYNTAX_EOF, or of an error as zyntax_unix_recv_fd. [rt]
+ * A descriptor that no poll has taken is closed with the task, or when a time limit ends the promise. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_unix_recv_fd(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -1182,12 +1191,14 @@ typedef struct zyntax_signal zyntax_signal;
  * 0.3. */
 ZYNTAX_API int32_t zyntax_signal_open(zyntax_runtime *runtime, int32_t number, zyntax_signal **out) ZYNTAX_NOEXCEPT;
 
-/* Waits for the signal. [rt] Ready at once when it has come since the handle was opened, or since the last result.
- * *result: how often it has come in this time (> 0), or ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting),
- * ZYNTAX_EINVAL, ZYNTAX_ENOMEM. The count is that of the handler's calls: while a standard signal is pending, the
+/* Waits for the signal. [rt] The call is ready at once when the signal has come since the handle was opened, or
+ * since the last result.
+ * *result: the number of times that it has come in this time (> 0), or ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while
+ * waiting), ZYNTAX_EINVAL, ZYNTAX_ENOMEM. The handler's calls are counted: while a standard signal is pending, the
  * system drops further ones; it queues real-time signals.
- * Any number of tasks may wait on a handle. First come, first served: the first one gets the whole count, the others
- * wait on; open a handle for each to tell all. What a cancelled wait would have got, the next one gets.
+ * Any number of tasks may wait on a handle, first come, first served. The first task gets the whole count, and the
+ * others wait on. To tell several tasks, open a handle for each. The next wait gets the count that a cancelled wait
+ * has not taken.
  * For ZYNTAX_DETECT_STALL a task that waits here counts as held. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_signal_wait(zyntax_signal *signal, zyntax_op *op, Waker *waker,
                                          int64_t *result) ZYNTAX_NOEXCEPT;
@@ -1197,7 +1208,7 @@ ZYNTAX_API PollStatus zyntax_signal_wait(zyntax_signal *signal, zyntax_op *op, W
  * the handler: the library may be unloaded when all runtimes are destroyed. Since 0.3. */
 ZYNTAX_API int32_t zyntax_signal_close(zyntax_signal *signal) ZYNTAX_NOEXCEPT;
 
-/* The count, as zyntax_signal_wait. [rt] Since 0.3. */
+/* A promise of the count, or of an error, as zyntax_signal_wait. [rt] See section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_signal_wait(zyntax_signal *signal) ZYNTAX_NOEXCEPT;
 
 /* A child process whose end is awaited. A number behind a pointer type, with a generation. */
@@ -1217,8 +1228,9 @@ enum {
     ZYNTAX_PROCESS_KILL_WITH_RUNTIME = 4 /* zyntax_runtime_destroy kills it, also after zyntax_process_close */
 };
 
-/* What zyntax_process_spawn starts. Set `size`, and the rest to zero where nothing is said. The struct and what it
- * points to are read inside the call only. Texts are UTF-8 on Windows. */
+/* The program that zyntax_process_spawn starts. Set `size`, `file` and `stdio` (0 is the host's descriptor 0), and
+ * zero the other members unless you need them. The call reads the struct and the memory behind its pointers, and
+ * keeps neither. Texts are UTF-8 on Windows. Since 0.3. */
 typedef struct zyntax_process_options {
     size_t size;             /* sizeof(zyntax_process_options) */
     const char *file;        /* without a slash: searched in the host's PATH */
@@ -1230,45 +1242,50 @@ typedef struct zyntax_process_options {
 } zyntax_process_options;
 
 /* Starts a program as a child process. [rt] When the call returns 0, the program has begun (exec has succeeded).
- *  - `pipes` gets the host's ends of the pipes that were asked for, and NULL elsewhere: pipes[0] is written to,
- * pipes[1] and pipes[2] are read. They are I/O handles of the caller, to be closed with zyntax_io_close. `pipes` may be
- * NULL if no pipe is asked for.
- *  - The child inherits no other descriptor, also none that another thread opens meanwhile. One descriptor may serve
- *    two of its three, and they may be exchanged. A pipe's end in the child is blocking.
+ *  - `pipes` gets the host's ends of the pipes that `stdio` asks for, and NULL elsewhere. The host writes to
+ *    pipes[0] and reads from pipes[1] and pipes[2]. They are I/O handles of the caller, which closes them with
+ *    zyntax_io_close. `pipes` may be NULL if no pipe is asked for.
+ *  - The child inherits no other descriptor, not even a descriptor that another thread opens meanwhile. One
+ *    descriptor may serve two of the child's three, and they may be exchanged. The child's end of a pipe is
+ *    blocking.
  *  - The child's signals have their default actions, and none is blocked. No handler of the host runs in it.
- *  - The file is searched as execvp does it: in the parts of PATH one by one, ZYNTAX_EACCES if one was found that may
- *    not be run. A script without "#!" is ZYNTAX_ENOEXEC: there is no shell.
- *  - The runtime reaps the child while it is driven, also after zyntax_process_close. It installs no handler of SIGCHLD
- *    and waits for no child that it has not made. The host must not wait for the child (waitpid with its number or -1):
- *    then the status is lost (see zyntax_process_wait).
- *  - zyntax_runtime_destroy leaves a child alone, reaps it if it has ended, and otherwise leaves its zombie to the
- * host. With KILL_WITH_RUNTIME it kills the child (with GROUP its group), waits for its end and reaps it. Returns 0, or
- * ZYNTAX_ENOENT (no such file or directory), ZYNTAX_EACCES, ZYNTAX_ENOEXEC, ZYNTAX_E2BIG, ZYNTAX_ENOTDIR,
- * ZYNTAX_ENAMETOOLONG, ZYNTAX_ELOOP, ZYNTAX_EBADF (a descriptor that is not open), ZYNTAX_EAGAIN (too many processes),
- * ZYNTAX_EMFILE, ZYNTAX_ENFILE, ZYNTAX_ENOMEM, ZYNTAX_ECANCELED (the runtime is being destroyed), ZYNTAX_EINVAL (a
- * NULL, an empty `args`, an unknown flag, stdio value or `size`), ZYNTAX_ENOSYS (see Processes in PLATFORM DIFFERENCES)
- * or another error of the system. A call that fails changes nothing: there is no process, no pipe, and *out and `pipes`
- * are as before. io_open of zyntax_runtime_stats counts each process whose end is awaited. Since 0.3. */
+ *  - The file is searched as by execvp, in the parts of PATH one by one. The result is ZYNTAX_EACCES if the search
+ *    found only files that may not be run. A script without "#!" is ZYNTAX_ENOEXEC: no shell runs it.
+ *  - The runtime reaps the child while it is driven, also after zyntax_process_close. It installs no handler of
+ *    SIGCHLD and waits for no child that it has not made. If the host waits for the child (waitpid with its number
+ *    or -1), the status is lost (see zyntax_process_wait).
+ *  - zyntax_runtime_destroy reaps a child that has ended. It leaves a running child alone, and the later zombie to
+ *    the host. With ZYNTAX_PROCESS_KILL_WITH_RUNTIME it kills the child (with ZYNTAX_PROCESS_GROUP its group), waits
+ *    for its end and reaps it.
+ *  - io_open of zyntax_runtime_stats counts each process whose end is awaited.
+ * Returns 0, or ZYNTAX_ENOENT (no such file or directory), ZYNTAX_EACCES, ZYNTAX_ENOEXEC, ZYNTAX_E2BIG,
+ * ZYNTAX_ENOTDIR, ZYNTAX_ENAMETOOLONG, ZYNTAX_ELOOP, ZYNTAX_EBADF (a descriptor that is not open), ZYNTAX_EAGAIN
+ * (too many processes), ZYNTAX_EMFILE, ZYNTAX_ENFILE, ZYNTAX_ENOMEM, ZYNTAX_ECANCELED (the runtime is being
+ * destroyed), ZYNTAX_EINVAL (a NULL, an empty `args`, an unknown flag, stdio value or `size`), ZYNTAX_ENOSYS (see
+ * Processes in PLATFORM DIFFERENCES) or another error of the system. A call that fails changes nothing: there is no
+ * process and no pipe, and *out and `pipes` are as before. Since 0.3. */
 ZYNTAX_API int32_t zyntax_process_spawn(zyntax_runtime *runtime, const zyntax_process_options *options,
                                         zyntax_io *pipes[3], zyntax_process **out) ZYNTAX_NOEXCEPT;
 
-/* Watches a child that the host made and reaps itself. [rt] `pid` is its number. The runtime looks at its end and does
- * not reap it: the host's waitpid still gets the status. Any number of handles may watch one process.
+/* Watches a child that the host has made and reaps itself. [rt] `pid` is its number in the system. The runtime
+ * observes the child's end and does not reap it: the host's waitpid still gets the status. Any number of handles may
+ * watch one process.
  * Returns 0, ZYNTAX_ECHILD (not a child of this process), ZYNTAX_ESRCH (no such process, or it was reaped),
- * ZYNTAX_EINVAL (a NULL, a number below 1), ZYNTAX_ECANCELED or ZYNTAX_ENOMEM. Since 0.3. */
+ * ZYNTAX_EINVAL (a NULL, a number below 1), ZYNTAX_ECANCELED (the runtime is being destroyed), ZYNTAX_ENOMEM or
+ * ZYNTAX_ENOSYS (WASI). Since 0.3. */
 ZYNTAX_API int32_t zyntax_process_watch(zyntax_runtime *runtime, int64_t pid, zyntax_process **out) ZYNTAX_NOEXCEPT;
 
-/* Waits until the process has ended. [rt] As often as asked, also afterwards; any number of tasks may wait. The wait
- * always ends with the process.
- * *result: the exit status (0 to 255), 256 + the number of the signal that ended it, ZYNTAX_ECHILD (it has ended, and
- * the host has taken the status, or ignores SIGCHLD), ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting) or
+/* Waits until the process has ended. [rt] It may be called again after the end, with the same result. Any number of
+ * tasks may wait. The end of the process always ends the wait.
+ * *result: the exit status (0 to 255), 256 + the number of the signal that ended it, ZYNTAX_ECHILD (it has ended,
+ * and the host has taken the status, or ignores SIGCHLD), ZYNTAX_ESTALE, ZYNTAX_ECANCELED (closed while waiting) or
  * ZYNTAX_ENOMEM. zyntax_runtime_dump shows such a wait as ZYNTAX_WAIT_READABLE. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_process_wait(zyntax_process *process, zyntax_op *op, Waker *waker,
                                           int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Sends a signal to this process, with ZYNTAX_PROCESS_GROUP to its group, and never to a stranger with its number. [rt]
- * The number 0 sends nothing and only looks. Returns 0, ZYNTAX_ESRCH once the process has ended, ZYNTAX_EPERM,
- * ZYNTAX_EINVAL (no such signal), or ZYNTAX_ESTALE. Since 0.3. */
+/* Sends a signal to the process, and with ZYNTAX_PROCESS_GROUP to its group. [rt] It never reaches another process
+ * that has got the same number. The number 0 sends nothing and only checks. Returns 0, ZYNTAX_ESRCH once the process
+ * has ended, ZYNTAX_EPERM, ZYNTAX_EINVAL (no such signal), or ZYNTAX_ESTALE. Since 0.3. */
 ZYNTAX_API int32_t zyntax_process_signal(zyntax_process *process, int32_t number) ZYNTAX_NOEXCEPT;
 
 /* The number of the process in the system, also after its end, or ZYNTAX_ESTALE. [rt] Since 0.3. */
@@ -1278,8 +1295,9 @@ ZYNTAX_API int64_t zyntax_process_id(zyntax_process *process) ZYNTAX_NOEXCEPT;
  * with ZYNTAX_ECANCELED. Returns 0 or ZYNTAX_ESTALE. Since 0.3. */
 ZYNTAX_API int32_t zyntax_process_close(zyntax_process *process) ZYNTAX_NOEXCEPT;
 
-/* 1 + the status, as a value is never 0, or an error as zyntax_process_wait. [rt] So 1 is an exit with 0, and 257 + n
- * the end by signal n. Called inside a poll of a promise task, as the functions of section 10. Since 0.3. */
+/* A promise of 1 + the status, as a value is never 0, or of an error as zyntax_process_wait. [rt] 1 is an exit with
+ * 0, and 257 + n is the end by signal n. It is called inside a poll of a promise task, as the functions of section
+ * 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_process_wait(zyntax_process *process) ZYNTAX_NOEXCEPT;
 
 /* An open file. A number behind a pointer type, with a generation.
@@ -1291,10 +1309,10 @@ ZYNTAX_API zyntax_promise *zyntax_promise_process_wait(zyntax_process *process) 
  * still happens.
  * Offsets: UINT64_MAX is the current position, which the operation moves. Calls at the position take effect in the
  * order in which they were made, one after the other. A read at the position that is cancelled moves the position back,
- * so that the next read finds the bytes. So does one whose task, once woken, is polled without calling again; such a
- * call then begins anew. Operations at offsets run in parallel and leave the position alone. A file that appends writes
- * every time at its end, and ignores the offset. Each write is one system call: on a local file system the bytes of two
- * writes never mix.
+ * so that the next read finds the bytes. A read also moves it back when its task, once woken, is polled and does not
+ * call again; the task's later call begins anew. Operations at offsets run in parallel and leave the position alone. A
+ * file that appends writes every time at its end, and ignores the offset. Each write is one system call: on a local
+ * file system the bytes of two writes never mix.
  *
  * A pollable descriptor (a pipe, FIFO, terminal, socket) waits by readiness, as with zyntax_io_open: reads and writes
  * are those of zyntax_io_read and _write, which need `buf` in each call. It takes no offset (ZYNTAX_ESPIPE), has size
@@ -1322,16 +1340,18 @@ enum {
 ZYNTAX_API PollStatus zyntax_file_open(zyntax_runtime *runtime, zyntax_op *op, const char *path, uint32_t flags,
                                        Waker *waker, zyntax_file **out, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* The zyntax_file * as a number, or an error, as zyntax_file_open, which begins with this call. [rt] `path` is copied.
- * An opened file that no poll has taken is closed with the task, or when a time limit ends the promise. Since 0.3. */
+/* A promise of the zyntax_file * as a number, or of an error as zyntax_file_open. [rt] The open begins with this
+ * call, which copies `path`. An opened file that no poll has taken is closed with the task, or when a time limit
+ * ends the promise. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_file_open(const char *path, uint32_t flags) ZYNTAX_NOEXCEPT;
 
-/* A file from a descriptor of any kind, such as standard input (on Windows a HANDLE or a SOCKET). [rt] On success the
- * runtime owns it until close or detach; give the same descriptor only once. What is pollable is registered and made
- * non-blocking, as zyntax_io_open does, with its errors. Everything else runs on the pool and is left as it is.
+/* Makes a file of a descriptor of any kind, such as standard input (on Windows a HANDLE or a SOCKET). [rt] On
+ * success the runtime owns the descriptor until close or detach. Give the same descriptor only once. A pollable
+ * descriptor is registered and made non-blocking, as by zyntax_io_open. Operations on any other descriptor run on
+ * the pool, and its settings stay as they are.
  * Returns 0, ZYNTAX_EBADF, ZYNTAX_EISDIR (a directory), ZYNTAX_EEXIST (pollable, and already registered),
- * ZYNTAX_ENOMEM, ZYNTAX_ENOSPC, ZYNTAX_EINVAL or ZYNTAX_ECANCELED (the runtime is being destroyed). On failure the
- * descriptor remains the caller's, unchanged. Since 0.3. */
+ * ZYNTAX_ENOMEM, ZYNTAX_ENOSPC, ZYNTAX_EINVAL, ZYNTAX_ECANCELED (the runtime is being destroyed) or ZYNTAX_ENOSYS
+ * (WASI). On failure the descriptor remains the caller's, unchanged. Since 0.3. */
 ZYNTAX_API int32_t zyntax_file_from(zyntax_runtime *runtime, intptr_t fd, zyntax_file **out) ZYNTAX_NOEXCEPT;
 
 /* Reads up to `len` bytes at `offset`. [rt]
@@ -1342,8 +1362,8 @@ ZYNTAX_API int32_t zyntax_file_from(zyntax_runtime *runtime, intptr_t fd, zyntax
 ZYNTAX_API PollStatus zyntax_file_read(zyntax_file *file, zyntax_op *op, void *buf, size_t len, uint64_t offset,
                                        Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Bytes read, ZYNTAX_EOF, ZYNTAX_EINVAL for a `len` of 0, or an error, as zyntax_file_read, which begins with this
- * call. [rt] Since 0.3. */
+/* A promise of the number of bytes read, of ZYNTAX_EOF, of ZYNTAX_EINVAL for a `len` of 0, or of an error as
+ * zyntax_file_read. [rt] The read begins with this call. `buf` must live until the value has come. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_file_read(zyntax_file *file, void *buf, size_t len,
                                                     uint64_t offset) ZYNTAX_NOEXCEPT;
 
@@ -1354,26 +1374,29 @@ ZYNTAX_API zyntax_promise *zyntax_promise_file_read(zyntax_file *file, void *buf
 ZYNTAX_API PollStatus zyntax_file_write(zyntax_file *file, zyntax_op *op, const void *buf, size_t len, uint64_t offset,
                                         Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Bytes written, which may be fewer, ZYNTAX_EINVAL for a `len` of 0, or an error, as zyntax_file_write, which begins
- * with this call. [rt] `buf` must live until the value has come. Since 0.3. */
+/* A promise of the number of bytes written, which may be fewer than `len`, of ZYNTAX_EINVAL for a `len` of 0, or of
+ * an error as zyntax_file_write. [rt] The write begins with this call. `buf` must live until the value has come.
+ * Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_file_write(zyntax_file *file, const void *buf, size_t len,
                                                      uint64_t offset) ZYNTAX_NOEXCEPT;
 
-/* Waits until the data of writes that have ended is on the disk. [rt] *result: 0, also where there is nothing to store
- * (pollable descriptors, devices without a disk), ZYNTAX_EIO, ZYNTAX_ENOSPC, ZYNTAX_EROFS; ZYNTAX_EAGAIN,
+/* Waits until the disk has the data of all writes that have ended. [rt] *result: 0, also where there is nothing to
+ * store (pollable descriptors, devices without a disk), ZYNTAX_EIO, ZYNTAX_ENOSPC, ZYNTAX_EROFS; ZYNTAX_EAGAIN,
  * ZYNTAX_ENOMEM, ZYNTAX_ESTALE, ZYNTAX_ECANCELED as zyntax_file_read. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_file_sync(zyntax_file *file, zyntax_op *op, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* 1, or an error, as zyntax_file_sync, which begins with this call. [rt] Since 0.3. */
+/* A promise of 1, or of an error as zyntax_file_sync. [rt] The sync begins with this call. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_file_sync(zyntax_file *file) ZYNTAX_NOEXCEPT;
 
-/* The size in bytes; 0 for devices and most files of /proc. [rt] Errors as zyntax_file_sync. Since 0.3. */
+/* Finds the size of the file. [rt] *result: the size in bytes, which is 0 for pollable descriptors, devices and most
+ * files of /proc; or an error as zyntax_file_sync. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_file_size(zyntax_file *file, zyntax_op *op, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* The size + 1, or an error, as zyntax_file_size, which begins with this call. [rt] Since 0.3. */
+/* A promise of the size in bytes + 1, or of an error as zyntax_file_size. [rt] The operation begins with this call.
+ * Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_file_size(zyntax_file *file) ZYNTAX_NOEXCEPT;
 
-/* Closes. [rt] Every operation that waits on the file ends with ZYNTAX_ECANCELED. An operation that runs in a thread
+/* Closes the file. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. An operation that runs in a thread
  * finishes unheard, and the descriptor is closed after it, so that no operation meets another file under its number.
  * Errors of earlier writes are not reported: use zyntax_file_sync. Returns 0 or ZYNTAX_ESTALE. Since 0.3. */
 ZYNTAX_API int32_t zyntax_file_close(zyntax_file *file) ZYNTAX_NOEXCEPT;
@@ -1405,23 +1428,23 @@ ZYNTAX_API int32_t zyntax_scope_create(zyntax_runtime *runtime, zyntax_scope **o
 ZYNTAX_API zyntax_task *zyntax_scope_spawn(zyntax_scope *scope, FutureState state, PollFn poll, DropFn drop,
                                            size_t owned) ZYNTAX_NOEXCEPT;
 
-/* Waits until a task of the scope has ended. [rt] Tasks are told in the order of their ends, each to one caller, first
- * come, first served. The drop function of a task has run before it is told.
+/* Waits until a task of the scope has ended. [rt] Each ended task is reported to one caller, in the order of the
+ * ends; callers are served first come, first served. The drop function of the task has run before.
  * *result: 1 and the task in *ended, whose handle is stale and only identifies it; 0 and NULL when no task is left;
- * ZYNTAX_EDEADLK for a task of the scope when it is the only one left; ZYNTAX_ESTALE, ZYNTAX_ECANCELED (the scope was
- * destroyed while waiting), ZYNTAX_EINVAL, ZYNTAX_ENOMEM. Since 0.3. */
+ * ZYNTAX_EDEADLK for a task of the scope when it is the only one left; ZYNTAX_ESTALE, ZYNTAX_ECANCELED (the scope
+ * was destroyed while waiting), ZYNTAX_EINVAL, ZYNTAX_ENOMEM. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_scope_next(zyntax_scope *scope, zyntax_op *op, Waker *waker, zyntax_task **ended,
                                         int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Waits until every task of the scope has ended and its drop function has run. [rt] *result: 0, or as
- * zyntax_scope_next. If zyntax_scope_next was never called for the scope, its memory of ended tasks is freed;
- * otherwise that call still tells of them. Since 0.3. */
+/* Waits until every task of the scope has ended and its drop function has run. [rt] *result: 0, or an error as
+ * zyntax_scope_next. If zyntax_scope_next was never called for the scope, the records of its ended tasks are freed.
+ * Otherwise zyntax_scope_next still reports these tasks. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_scope_join(zyntax_scope *scope, zyntax_op *op, Waker *waker,
                                         int64_t *result) ZYNTAX_NOEXCEPT;
 
-/* Cancels every task of the scope, as zyntax_task_cancel. [any] When it has returned, in any thread, no later
- * spawn succeeds, and no task of the scope is polled again, except for a poll in progress. Scopes that these tasks made
- * are not cancelled: the tasks' drop functions destroy them.
+/* Cancels every task of the scope, as zyntax_task_cancel. [any] When the call has returned, no later spawn succeeds,
+ * in any thread, and no task of the scope is polled again, except for a poll in progress. Scopes that these tasks
+ * have made are not cancelled: the tasks' drop functions destroy them.
  * Returns 0, also for a cancelled scope, or ZYNTAX_ESTALE. Since 0.3. */
 ZYNTAX_API int32_t zyntax_scope_cancel(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
 
@@ -1431,48 +1454,58 @@ ZYNTAX_API int32_t zyntax_scope_cancel(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
 ZYNTAX_API int32_t zyntax_scope_destroy(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
 
 /* Interrupts a task: one of its await points ends with ZYNTAX_EINTR, and the task goes on, unlike a cancelled one.
- * [any] It is the await point where the task waits, or else the next one that would have to wait. An await point tries
- * first: a result that is there is given, and the interrupt stays for the next one. Two interrupts before one is seen
- * are one. A task that waits for a waker of its own is polled once, and the interrupt stays.
- * What was waited for is given up as by zyntax_op_cancel: no byte, item or connection is lost, *done of
- * zyntax_io_write_all says what was written, a job that runs finishes unheard, a joined task is not interrupted. A job
- * that has not begun does not begin.
- * This holds for every call that takes an op and for the promises of this library; of nested ones the innermost ends.
- * zyntax_sleep, zyntax_sleep_until and zyntax_join_all have no result and end with POLL_READY: see
- * zyntax_task_interrupted.
- * Returns 0, also for a cancelled task, to which nothing happens, or ZYNTAX_ESTALE once it has ended. Since 0.3. */
+ * [any]
+ *  - The await point where the task waits ends. If the task does not wait, the next await point that would have to
+ *    wait ends.
+ *  - An await point tries first. A result that is there is given, and the interrupt stays for the next await point.
+ *  - Two interrupts before one is seen are one.
+ *  - A task that waits for a waker of its own is polled once, and the interrupt stays.
+ *  - The operation is given up as by zyntax_op_cancel. No byte, item or connection is lost. *done of
+ *    zyntax_io_write_all counts the bytes that were written. A running job finishes unheard, and a job that has not
+ *    begun does not begin. A joined task is not interrupted.
+ *  - Interrupts end every call that takes an op, and the promises of this library; of nested promises the innermost
+ *    ends.
+ *  - zyntax_sleep, zyntax_sleep_until and zyntax_join_all have no result and end with POLL_READY: see
+ *    zyntax_task_interrupted.
+ * Returns 0, also for a cancelled task, which it does not affect, or ZYNTAX_ESTALE once the task has ended. Since
+ * 0.3. */
 ZYNTAX_API int32_t zyntax_task_interrupt(zyntax_task *task) ZYNTAX_NOEXCEPT;
 
-/* Inside a poll: 1 if an interrupt has ended the last await point that ended in this poll. 0 otherwise, after the
- * answer 1, and outside of polls. [any] Since 0.3. */
+/* Tells whether an interrupt has ended the newest await point that has ended in this poll. [any] Returns 1 if it
+ * has. Returns 0 otherwise, also after a call that returned 1, and outside of polls. Since 0.3. */
 ZYNTAX_API int32_t zyntax_task_interrupted(void) ZYNTAX_NOEXCEPT;
 
-/* The ended task as a number, ZYNTAX_EOF when no task is left, or an error, as zyntax_scope_next. [rt] Since 0.3. */
+/* A promise of the ended task as a number, of ZYNTAX_EOF when no task is left, or of an error as zyntax_scope_next.
+ * [rt] See section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_scope_next(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
 
-/* 1, or an error, as zyntax_scope_join. [rt] Since 0.3. */
+/* A promise of 1, or of an error as zyntax_scope_join. [rt] See section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_scope_join(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
 
-/* The local word of the task whose poll or drop function this thread is running, innermost first; NULL elsewhere. [any]
- * A compiler keeps there what belongs to a task and to no single function: a context, a current span, a dynamic scope.
- * A task begins with its spawner's word, a copy: children that zyntax_runtime_spawn, zyntax_scope_spawn or
- * zyntax_promise_spawn_child begins inside a task's poll or drop function, in any runtime. It begins with NULL when the
- * host or a posted function spawns it. The drop function of a task has the task's word. The drop function of a spawn
- * that was refused is a part of its caller: it has the caller's word, and what it sets holds until it returns.
- * Hooks of section 9 may use the word instead of `enter` and `leave`: the code that a promise polls, and `drop`, find
- * their context here, and children begin with it. Since 0.3. */
+/* Returns the local word of the task whose poll or drop function this thread is running, innermost first; NULL
+ * elsewhere. [any] A compiler keeps values there that belong to a task and to no single function: a context, a
+ * current span, a dynamic scope.
+ *  - A task begins with a copy of its spawner's word when a task's poll or drop function spawns it, in any runtime,
+ *    with zyntax_runtime_spawn, zyntax_scope_spawn, zyntax_promise_spawn_child or the like. It begins with NULL when
+ *    the host or a posted function spawns it.
+ *  - The drop function of a task has the task's word. The drop function of a refused spawn has its caller's word,
+ *    and a word that it sets holds until it returns.
+ *  - Hooks of section 9 may use the word instead of `enter` and `leave`: the code that a promise polls, and `drop`,
+ *    find their context here, and children begin with it.
+ * Since 0.3. */
 ZYNTAX_API void *zyntax_task_local(void) ZYNTAX_NOEXCEPT;
 
-/* Sets the local word of the task whose poll or drop function this thread is running; elsewhere it does nothing. [any]
- * The library copies the word and never reads what it points to. Tasks that exist keep theirs. A task's first word that
- * is not NULL takes 32 bytes until the task's end; when memory for them is short, the task keeps NULL. In a drop
- * function, and for a task that began with a word, it never fails. Since 0.3. */
+/* Sets the local word of the task whose poll or drop function this thread is running; elsewhere it does nothing.
+ * [any] The library copies the word and never reads the memory that it points to. Tasks that exist keep their words.
+ * A task's first word that is not NULL takes 32 bytes until the task's end; when memory for them is short, the task
+ * keeps NULL. In a drop function, and for a task that began with a word, the call never fails. Since 0.3. */
 ZYNTAX_API void zyntax_task_set_local(void *word) ZYNTAX_NOEXCEPT;
 
-/* Names a live task, for zyntax_runtime_dump and traces. [rt] The UTF-8 text is copied, and is cut after 31 bytes at
- * the end of a character. A name takes 64 bytes until the task's end. NULL removes it. Children have no name.
- * Returns 0, ZYNTAX_ESTALE (also once the task's drop function runs), or ZYNTAX_ENOMEM, which changes nothing.
- * Since 0.3. */
+/* Names a live task, for zyntax_runtime_dump and traces. [rt] The UTF-8 text is copied, and is cut after at most 31
+ * bytes, at the end of a character. NULL removes the name. A name takes 64 bytes until the task's end. Children have
+ * no name.
+ * Returns 0, ZYNTAX_ESTALE (also once the task's drop function runs), or ZYNTAX_ENOMEM, which changes nothing. Since
+ * 0.3. */
 ZYNTAX_API int32_t zyntax_task_name(zyntax_task *task, const char *name) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -1484,8 +1517,9 @@ ZYNTAX_API int32_t zyntax_task_name(zyntax_task *task, const char *name) ZYNTAX_
  * library. */
 typedef struct zyntax_port zyntax_port;
 
-/* Creates a port for `capacity` items of `item_size` bytes; item_size 0 counts signals. [any]
- * Returns 0, ZYNTAX_EINVAL (capacity 0, NULL), ZYNTAX_ENOMEM (also beyond a million ports). Since 0.3. */
+/* Creates a port for `capacity` items of `item_size` bytes each. [any] A port with an item_size of 0 counts signals.
+ * Ports work between threads and belong to no runtime; the caller destroys them.
+ * Returns 0, ZYNTAX_EINVAL (a capacity of 0, NULL), ZYNTAX_ENOMEM (also beyond a million ports). Since 0.3. */
 ZYNTAX_API int32_t zyntax_port_create(size_t capacity, size_t item_size, zyntax_port **out) ZYNTAX_NOEXCEPT;
 
 /* Sends a copy of *item; waits while the port is full. [rt] Must be called inside the poll of a task, of any runtime.
@@ -1511,18 +1545,20 @@ ZYNTAX_API int32_t zyntax_port_try_send(zyntax_port *port, const void *item) ZYN
  * the items are reserved), ZYNTAX_ESTALE, ZYNTAX_EINVAL. Since 0.3. */
 ZYNTAX_API int32_t zyntax_port_try_recv(zyntax_port *port, void *item) ZYNTAX_NOEXCEPT;
 
-/* Closes: later sends fail, queued items can still be received. [any] 0 or ZYNTAX_ESTALE; twice is fine. Since 0.3. */
+/* Closes the port: later sends fail, and queued items can still be received. [any] Returns 0, also for a closed
+ * port, or ZYNTAX_ESTALE. Since 0.3. */
 ZYNTAX_API int32_t zyntax_port_close(zyntax_port *port) ZYNTAX_NOEXCEPT;
 
 /* Destroys the port and drops the bytes of its items; callers that wait end with ZYNTAX_ECANCELED. [any] Close and
  * drain the port first when its items own something. Returns 0 or ZYNTAX_ESTALE. Since 0.3. */
 ZYNTAX_API int32_t zyntax_port_destroy(zyntax_port *port) ZYNTAX_NOEXCEPT;
 
-/* 1, or an error as zyntax_port_send, which begins with this call. [rt] The item is copied. As in section 10.
- * Since 0.3. */
+/* A promise of 1, or of an error as zyntax_port_send. [rt] The send begins with this call, which copies the item.
+ * See section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_port_send(zyntax_port *port, const void *item) ZYNTAX_NOEXCEPT;
 
-/* 1 with an item, ZYNTAX_EOF when the port is closed and empty, or an error. [rt] As in section 10. Since 0.3. */
+/* A promise of 1 with an item, of ZYNTAX_EOF when the port is closed and empty, or of an error as zyntax_port_recv.
+ * [rt] `item` must live until the value has come. See section 10. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_port_recv(zyntax_port *port, void *item) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -1550,8 +1586,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_port_recv(zyntax_port *port, void *ite
  * A call inside a poll takes effect when that poll has returned: `write` and `ctx` of a trace that it ends or replaces
  * must live until then. A trace that it starts begins with the rest of that poll. A forked child's copy writes nothing.
  * Without a trace, the polls cost what they cost without this function.
- * Returns 0, ZYNTAX_EINVAL, ZYNTAX_ENOMEM (no trace has begun), or ZYNTAX_ECANCELED (a start while the runtime is being
- * destroyed). Since 0.3. */
+ * Returns 0, ZYNTAX_EINVAL (a NULL runtime, or a call by `write`), ZYNTAX_ENOMEM (no trace has begun), or
+ * ZYNTAX_ECANCELED (a start while the runtime is being destroyed). Since 0.3. */
 ZYNTAX_API int32_t zyntax_runtime_trace(zyntax_runtime *runtime,
                                         int32_t (*write)(void *ctx, const char *bytes, size_t len),
                                         void *ctx) ZYNTAX_NOEXCEPT;
