@@ -129,7 +129,8 @@ functions!(
     sys::DropFn,
     unsafe extern "C" fn(*mut c_void) -> i64,
     unsafe extern "C" fn(*mut c_void),
-    unsafe extern "C" fn(*mut c_void, *const sys::zyntax_task_info)
+    unsafe extern "C" fn(*mut c_void, *const sys::zyntax_task_info),
+    unsafe extern "C" fn(*mut c_void, *const std::ffi::c_char, usize) -> i32
 );
 
 /// A C result, converted for compiled code.
@@ -261,7 +262,7 @@ macro_rules! words {
 pub fn symbols() -> Vec<Symbol> {
     let mut symbols = words! {
         () zyntax_current_runtime zyntax_promise_yield zyntax_runtime_backend zyntax_runtime_create
-            zyntax_runtime_version zyntax_task_interrupted;
+            zyntax_runtime_version zyntax_task_interrupted zyntax_task_local;
         (a) zyntax_channel_close zyntax_channel_destroy zyntax_current_waker zyntax_error_name zyntax_file_close
             zyntax_io_close zyntax_io_fd zyntax_now_ns zyntax_op_cancel zyntax_port_close zyntax_port_destroy
             zyntax_process_close zyntax_process_id zyntax_promise_accept zyntax_promise_cancel zyntax_promise_file_size
@@ -270,20 +271,20 @@ pub fn symbols() -> Vec<Symbol> {
             zyntax_runtime_backend_fd zyntax_runtime_destroy zyntax_runtime_hold zyntax_runtime_next_timeout_ns
             zyntax_runtime_release zyntax_runtime_run zyntax_runtime_signatures zyntax_runtime_stop
             zyntax_runtime_symbols zyntax_scope_cancel zyntax_scope_destroy zyntax_signal_close zyntax_strerror
-            zyntax_task_alive zyntax_task_cancel zyntax_task_interrupt zyntax_tcp_port zyntax_tcp_shutdown
-            zyntax_wake_from_signal;
+            zyntax_task_alive zyntax_task_cancel zyntax_task_interrupt zyntax_task_set_local zyntax_tcp_port
+            zyntax_tcp_shutdown zyntax_wake_from_signal;
         (a b) zyntax_address_parse zyntax_channel_try_recv zyntax_channel_try_send zyntax_file_detach zyntax_io_detach
             zyntax_io_local zyntax_io_peer zyntax_port_try_recv zyntax_port_try_send zyntax_process_signal
             zyntax_promise_block_on zyntax_promise_connect zyntax_promise_file_open zyntax_promise_port_recv
             zyntax_promise_port_send zyntax_promise_ready zyntax_promise_recv zyntax_promise_select zyntax_promise_send
             zyntax_promise_timeout zyntax_promise_unix_connect zyntax_promise_unix_send_fd zyntax_runtime_block_on
             zyntax_runtime_create_with zyntax_runtime_get_stats zyntax_runtime_turn zyntax_scope_create
-            zyntax_state_alloc zyntax_udp_connect;
+            zyntax_state_alloc zyntax_task_name zyntax_udp_connect;
         (a b [c]) zyntax_io_deadline zyntax_promise_connect_to;
         (a b c) zyntax_address_format zyntax_file_from zyntax_io_open zyntax_io_set zyntax_port_create
             zyntax_process_watch zyntax_promise_blocking zyntax_promise_read zyntax_promise_readv zyntax_promise_resolve
             zyntax_promise_spawn zyntax_promise_write zyntax_promise_writev zyntax_runtime_dump zyntax_runtime_post
-            zyntax_runtime_spawn zyntax_signal_open zyntax_state_free zyntax_unix_pair;
+            zyntax_runtime_spawn zyntax_runtime_trace zyntax_signal_open zyntax_state_free zyntax_unix_pair;
         (a b c [d]) zyntax_promise_file_read zyntax_promise_file_write;
         (a b c d) zyntax_channel_create zyntax_file_size zyntax_file_sync zyntax_join_all zyntax_process_spawn
             zyntax_process_wait zyntax_promise_spawn_with zyntax_promise_udp_recv zyntax_promise_udp_send
