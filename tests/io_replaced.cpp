@@ -99,6 +99,7 @@ TEST_CASE("operations_of_a_handle_that_lost_its_descriptor_end_with_ebadf") {
 }
 
 TEST_CASE("an_accept_whose_descriptor_names_a_socket_that_does_not_listen_ends") {
+    SKIP_WHEN(on_windows, "no call gives a socket the number of another one");
     Runtime rt;
     zyntax_io *listener = nullptr, *made = nullptr;
     REQUIRE(zyntax_tcp_listen(rt, "127.0.0.1", 0, &listener) == 0);

@@ -512,6 +512,7 @@ TEST_CASE("words_cost_no_memory_in_the_end_and_none_when_warm") {
 
 // Fills the arena up to its chunk's end, so that the next block needs the allocator.
 TEST_CASE("without_memory_a_task_keeps_null_and_a_spawn_by_a_task_with_a_word_returns_null") {
+    SKIP_WHEN(sizeof(void *) == 4, "records of 32 bits fill the arena otherwise");
     Heap heap;
     {
         Runtime rt(heap.config());

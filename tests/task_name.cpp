@@ -169,6 +169,7 @@ TEST_CASE("a_task_of_a_runtime_that_another_thread_drives_cannot_be_named") {
 }
 
 TEST_CASE("without_memory_nothing_changes") {
+    SKIP_WHEN(sizeof(void *) == 4, "records of 32 bits fill the arena otherwise");
     Heap heap;
     {
         Runtime rt(heap.config());
