@@ -156,12 +156,12 @@ TEST_CASE("a_task_of_a_runtime_that_another_thread_drives_cannot_be_named") {
     ScopedTask gate(rt);
     gate.on_poll = [&](Waker *) {
         drives = true;
-        while (!done) std::this_thread::yield();
+        while (!done) yield();
         return POLL_READY;
     };
     gate.start();
     Thread driver([&] { zyntax_runtime_turn(rt, 0); });
-    while (!drives) std::this_thread::yield();
+    while (!drives) yield();
     CHECK(zyntax_task_name(task.handle, "mine") == ZYNTAX_ESTALE);
     done = true;
     driver.join();
