@@ -45,7 +45,9 @@ TEST_CASE("a_task_has_no_name_until_it_is_given_one_and_null_removes_it") {
 }
 
 TEST_CASE("the_name_is_the_last_member_of_the_task_info") {
-    CHECK(offsetof(zyntax_task_info, name) + sizeof(const char *) == sizeof(zyntax_task_info));
+    size_t end = offsetof(zyntax_task_info, name) + sizeof(const char *); // padding may follow
+    CHECK(end <= sizeof(zyntax_task_info));
+    CHECK(sizeof(zyntax_task_info) - end < alignof(zyntax_task_info));
 }
 
 TEST_CASE("a_name_is_a_copy") {
