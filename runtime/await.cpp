@@ -262,7 +262,7 @@ Answer refuse_arguments(zyntax_op *op_id, int64_t *result) {
 // A poll that has spent its budget takes longer than others, so it counts as several polls of the round. An operation
 // that has begun may always end: it could hold a result.
 Answer answer_at_end(Runtime *polling, zyntax_op *op_id, const Waker *waker, int64_t *result) {
-    constexpr uint32_t weight = 32;
+    constexpr uint32_t weight = Runtime::long_poll;
     if (!polling->current) return {};
     bool is_interrupted = polling->ends_wait();
     polling->call_op = op_id;

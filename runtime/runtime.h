@@ -109,7 +109,8 @@ struct zyntax_runtime {
     // Whether the next await point of this poll that would have to wait ends by an interrupt. Then awaits_left is lower
     // by the mark, so that each call takes the cold path of answer_at_once. begin_leaf suspends this.
     static constexpr int64_t interrupt_mark = INT64_MIN / 2, most_awaits = INT64_MAX / 4, no_end = INT64_MIN;
-    static constexpr uint32_t few_ops = 16; // for call_again
+    static constexpr uint32_t few_ops = 16;   // for call_again
+    static constexpr uint32_t long_poll = 32; // a poll that spends its budget counts as so many more
     bool ends_wait() const { return current && awaits_left < INT32_MIN; }
     bool was_interrupted() const { return interrupted_at == awaits_left; }
 

@@ -135,6 +135,34 @@ TEST_CASE("a_negative_result_before_a_sleep_ends_the_trace_and_the_loop_still_sl
     CHECK(rt.recorder.writes == 1);
 }
 
+// Such a poll counts as 33 polls of its round, so that timers are on time.
+TEST_CASE("a_poll_that_spends_its_budget_takes_as_much_of_a_round_as_without_a_trace") {
+    zyntax_runtime_config config{};
+    config.size = sizeof config;
+    config.poll_budget = 100;
+    config.await_budget = 2;
+    uint64_t polls[2];
+    for (bool is_traced : {false, true}) {
+        Runtime rt(config);
+        Recorder recorder;
+        if (is_traced) REQUIRE(recorder.start(rt) == 0);
+        std::deque<Task> tasks(8);
+        for (Task &task : tasks) {
+            task.on_poll = [&](Waker *waker) {
+                while (zyntax_sleep(rt, &task.op, 0, waker) == POLL_READY) {
+                }
+                return POLL_PENDING;
+            };
+            task.spawn(rt);
+        }
+        zyntax_runtime_turn(rt, 0);
+        polls[is_traced] = rt.stats().polls;
+        CHECK(zyntax_runtime_trace(rt, nullptr, nullptr) == 0);
+    }
+    CHECK(polls[0] == 4);
+    CHECK(polls[1] == polls[0]);
+}
+
 TEST_CASE("a_second_call_replaces_the_trace") {
     Traced rt;
     yield_often(rt, 10);

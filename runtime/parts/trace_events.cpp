@@ -75,8 +75,9 @@ bool trace_poll(Runtime *runtime, Trace *trace) {
 void trace_polls(Runtime *runtime, uint32_t most) {
     Trace *trace = enter(runtime);
     while (runtime->tracer && most > 0 && runtime->has_queued()) {
-        most--;
         if (!trace_poll(runtime, trace)) return;
+        uint32_t weight = runtime->awaits_left > 0 ? 1 : 1 + Runtime::long_poll;
+        most -= most < weight ? most : weight;
     }
     if (!runtime->tracer) return poll_tasks(runtime, most);
     if (runtime->host_waits && !has_work(runtime)) write_trace(trace); // the host may sleep
