@@ -104,8 +104,9 @@ int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
     return 0;
 }
 
-// Looks for work without sleeping, for at most spin_us, which it subtracts from the timeout. Returns true when there is
-// work. It spins once after each round that polled something: a clock that stands still must not keep the loop awake.
+// Looks for work without sleeping, for about spin_us, and subtracts the time from the timeout. Returns true when there
+// is work. It spins once after each round that polled something: a clock that stands still must not keep the loop
+// awake.
 bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
     if (runtime->spun_at == runtime->counts.polls) return false;
     uint64_t start = os::clock_ns();
@@ -117,7 +118,8 @@ bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
         if ((*error = ask_kernel(runtime, 0)) != 0 || has_work(runtime)) return true;
     } while (os::clock_ns() - start < limit);
     runtime->spun_at = runtime->counts.polls;
-    if (*timeout_ns >= 0) *timeout_ns -= static_cast<int64_t>(limit);
+    auto spent = static_cast<int64_t>(os::clock_ns() - start);
+    if (*timeout_ns >= 0) *timeout_ns -= *timeout_ns < spent ? *timeout_ns : spent;
     return false;
 }
 
