@@ -242,7 +242,7 @@ TEST_CASE("a_job_that_has_ended_gives_its_result_to_an_interrupted_caller") {
 }
 
 TEST_CASE("an_interrupted_write_of_everything_says_in_done_what_went_out") {
-    SKIP_WHEN(on_windows, "a socket takes all bytes at once");
+    SKIP_WHEN(on_windows, "a send takes all bytes of its buffer");
     SKIP_WHEN(!has_sockets, "this system has no sockets");
     IoWorld world;
     size_t len = world.block.size();

@@ -512,19 +512,19 @@ TEST_CASE("words_cost_no_memory_in_the_end_and_none_when_warm") {
 
 // Fills the arena up to its chunk's end, so that the next block needs the allocator.
 TEST_CASE("without_memory_a_task_keeps_null_and_a_spawn_by_a_task_with_a_word_returns_null") {
-    SKIP_WHEN(sizeof(void *) == 4, "records of 32 bits fill the arena otherwise");
+    constexpr size_t record_bytes = 4 * sizeof(void *);
     Heap heap;
     {
         Runtime rt(heap.config());
-        std::vector<void *> blocks{zyntax_state_alloc(rt, 32)};
+        std::vector<void *> blocks{zyntax_state_alloc(rt, record_bytes)};
         Looker child;
         Worded fails(nullptr, [&] {
             heap.fail_at = 1;
             heap.persistent = true;
-            while (void *block = zyntax_state_alloc(rt, 32)) blocks.push_back(block);
+            while (void *block = zyntax_state_alloc(rt, record_bytes)) blocks.push_back(block);
             zyntax_task_set_local(local_word(1));
             CHECK(zyntax_task_local() == nullptr);
-            zyntax_state_free(rt, blocks.back(), 32);
+            zyntax_state_free(rt, blocks.back(), record_bytes);
             blocks.pop_back();
             zyntax_task_set_local(local_word(1)); // takes what was given back
             CHECK(zyntax_task_local() == local_word(1));
@@ -542,7 +542,7 @@ TEST_CASE("without_memory_a_task_keeps_null_and_a_spawn_by_a_task_with_a_word_re
         fails.spawn(rt);
         REQUIRE(rt.drain());
         CHECK(child.saw(local_word(2)));
-        for (void *block : blocks) zyntax_state_free(rt, block, 32);
+        for (void *block : blocks) zyntax_state_free(rt, block, record_bytes);
         CHECK(rt.stats().bytes_in_use == 0);
     }
     CHECK(heap.balanced());
