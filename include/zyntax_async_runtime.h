@@ -763,7 +763,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_yield(void) ZYNTAX_NOEXCEPT;
 ZYNTAX_API zyntax_promise *zyntax_promise_read(zyntax_io *io, void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
 /* Writes all of `len` bytes. [rt] `len`, ZYNTAX_EINVAL for a `len` of 0 (a value is never 0; zyntax_io_write sends an
- * empty message), or as zyntax_io_write. Since 0.2. */
+ * empty message), or an error as zyntax_io_write. After an error or an interrupt the number of bytes that went out is
+ * unknown; zyntax_promise_write_all counts them. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_write(zyntax_io *io, const void *buf, size_t len) ZYNTAX_NOEXCEPT;
 
 /* The ready set, as zyntax_io_ready. [rt] Since 0.2. */
