@@ -110,15 +110,15 @@ int32_t ask_kernel(Runtime *runtime, int64_t timeout_ns) {
 bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
     if (runtime->spun_at == runtime->counts.polls) return false;
     uint64_t start = os::clock_ns();
-    uint64_t limit = uint64_t{runtime->config.spin_us} * 1000;
-    if (*timeout_ns >= 0 && static_cast<uint64_t>(*timeout_ns) < limit) limit = static_cast<uint64_t>(*timeout_ns);
+    int64_t spent = 0, limit = int64_t{runtime->config.spin_us} * 1000;
+    if (*timeout_ns >= 0 && *timeout_ns < limit) limit = *timeout_ns;
     do {
         for (int i = 0; i < 32 && !has_work(runtime); i++) os::relax();
         // Asked even if there is work: a host that hears of edges alone has none left for the events of this turn.
         if ((*error = ask_kernel(runtime, 0)) != 0 || has_work(runtime)) return true;
-    } while (os::clock_ns() - start < limit);
+        spent = static_cast<int64_t>(os::clock_ns() - start);
+    } while (spent < limit);
     runtime->spun_at = runtime->counts.polls;
-    auto spent = static_cast<int64_t>(os::clock_ns() - start);
     if (*timeout_ns >= 0) *timeout_ns -= *timeout_ns < spent ? *timeout_ns : spent;
     return false;
 }
@@ -160,9 +160,8 @@ int64_t until_next_timer(Runtime *runtime, int64_t timeout_ns) {
     if (next == never_ns) return timeout_ns;
     uint64_t now = runtime->now_ns();
     uint64_t rest = next > now ? next - now : 0;
-    if (rest > INT64_MAX) rest = INT64_MAX;
-    auto rest_ns = static_cast<int64_t>(rest);
-    return timeout_ns < 0 || rest_ns < timeout_ns ? rest_ns : timeout_ns;
+    uint64_t most = static_cast<uint64_t>(timeout_ns < 0 ? INT64_MAX : timeout_ns);
+    return static_cast<int64_t>(rest < most ? rest : most);
 }
 
 static void take_what_came(Runtime *runtime) {
