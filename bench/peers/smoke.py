@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Checks that a program of this folder follows the protocol of the README, in a second.
+
+usage: smoke.py LOAD PROGRAM
+
+Each workload of `PROGRAM --list` runs with a few operations, `PROGRAM echo` and `PROGRAM http` answer requests, whose
+bytes LOAD compares, and each ends when its stdin ends.
+"""
+import json
+import subprocess
+import sys
+
+WORKLOADS = {"spawn_batch", "spawn_join", "yield_1", "yield_1000", "ping_pong", "channel_64", "channel_1",
+             "timer_cancel", "timer_fire", "socketpair", "wake_asleep"}
+# Partial requests and answers, several requests in a read, more bytes than a buffer or a socket holds, closed and new
+# connections.
+LOADS = {
+    "echo": [["--connections", "1"], ["--connections", "10", "--pipeline", "8"],
+             ["--connections", "2", "--size", "100000", "--pipeline", "50"]],
+    "http": [["--connections", "1"], ["--connections", "10", "--pipeline", "8"],
+             ["--connections", "2", "--pipeline", "1000", "--requests", "4000"]],
+}
+SECONDS = 60
+
+
+def expect(holds, what):
+    if not holds:
+        sys.exit(f"{sys.argv[2]}: {what}")
+
+
+def start(*arguments):
+    return subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def check_workloads(program):
+    listed = subprocess.run([program, "--list"], check=True, capture_output=True, text=True, timeout=SECONDS)
+    names = listed.stdout.split()
+    expect(set(names) <= WORKLOADS, f"unknown workloads: {set(names) - WORKLOADS}")
+    expect(len(names) == len(set(names)), "a workload is listed twice")
+    # Twice, as nothing may be left behind; with a number of operations that no batch divides.
+    requests = [f"{name} {ops}\n" for name in names for ops in (1, 107, 2048)] + ["none 1\n", "?\n"]
+    serving = start(program, "--serve")
+    output, _ = serving.communicate("".join(requests), timeout=SECONDS)
+    expect(serving.returncode == 0, f"--serve ended with {serving.returncode}")
+    answers = [json.loads(line) for line in output.splitlines()]
+    expect(len(answers) == len(requests), f"{len(answers)} answers to {len(requests)} requests")
+    for request, answer in zip(requests[:-2], answers):
+        expect(answer.get("value", 0) > 0, f"{request.strip()}: {answer}")
+        print(request.strip(), answer["value"])
+    expect(all("error" in answer for answer in answers[-2:]), "an unknown workload has a value")
+
+
+def check_server(load, program, kind):
+    server = start(program, kind)
+    try:
+        name, port = server.stdout.readline().split()
+        expect(name == "PORT", f"{kind}: prints {name} instead of PORT")
+        for options in LOADS[kind]:
+            command = [load, port, kind, "--requests", "100", "--pid", str(server.pid)] + options
+            client = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+            expect(client.returncode == 0, f"{kind} {options}: {client.stdout}{client.stderr}")
+            result = json.loads(client.stdout)
+            expect(result["requests"] >= 100 and result["errors"] == 0, f"{kind} {options}: {result}")
+            print(kind, *options, result)
+        expect(server.poll() is None, f"{kind}: ended by itself")
+        server.stdin.close()
+        expect(server.wait(SECONDS) == 0, f"{kind}: ended with {server.returncode}")
+    finally:
+        server.kill()
+
+
+def main():
+    load, program = sys.argv[1:]
+    check_workloads(program)
+    for kind in LOADS:
+        check_server(load, program, kind)
+
+
+main()
