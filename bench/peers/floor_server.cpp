@@ -89,4 +89,4 @@ void serve(bool http) {
 
 } // namespace
 
-int main(int argc, char **argv) { return peer_main(argc, argv, nullptr, 0, serve); }
+int main(int argc, char **argv) { return peer_main(argc, argv, "epoll", nullptr, 0, serve); }

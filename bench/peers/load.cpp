@@ -1,11 +1,13 @@
 // The client of the servers: each connection sends a batch of requests in one write, waits for all of its answers, and
 // sends the next one. Every byte of every answer is compared, and wrong bytes are an error.
 //
-//     load PORT echo|http [--connections N] [--size BYTES] [--pipeline N] [--seconds S | --requests N] [--pid PID]
+//     load echo|http PORT CONNECTIONS PIPELINE [--size BYTES] [--seconds S | --requests N] [--pid PID]
 //
-// What is measured begins when each connection has had a batch answered, which the figures leave out. The result is a
-// line of JSON: requests, seconds, errors, and p50, p99 and p999, the microseconds from the write of a batch until an
-// answer of it was read. --pid adds cpu_ns, the CPU time of all threads of that process meanwhile.
+// PIPELINE is the number of requests of a batch. First each connection has one batch answered. Then the client makes
+// load for S seconds or N requests; without these options it prints READY, and makes load for as many seconds as each
+// line of stdin says. The result is a line of JSON: requests, seconds, errors, and p50, p99 and p999, the microseconds
+// from the write of a batch until an answer of it was read. --pid adds cpu_ns, the CPU time that all threads of that
+// process had meanwhile.
 #include "peer.h"
 
 #include <algorithm>
@@ -19,13 +21,13 @@
 namespace {
 
 struct Options {
-    uint16_t port = 0;
     bool http = false;
-    size_t connections = 1;
-    size_t size = 64;
-    size_t pipeline = 1;
+    uint16_t port = 0;
+    size_t connections = 0;
+    size_t pipeline = 0;
+    size_t size = MESSAGE_SIZE; // of an echo
     double seconds = 0;
-    uint64_t requests = 0; // 0: as many as the seconds allow
+    uint64_t requests = 0;
     std::string pid;
 };
 
@@ -130,7 +132,10 @@ public:
         printf("{\"requests\": %" PRIu64 ", \"seconds\": %.6f, \"p50\": %.2f, \"p99\": %.2f, \"p999\": %.2f", answered,
                static_cast<double>(elapsed_ns) / 1e9, us(0.5), us(0.99), us(0.999));
         if (!options.pid.empty()) printf(", \"cpu_ns\": %" PRIu64, server_cpu_ns);
-        printf(", \"errors\": %" PRIu64 "}\n", errors);
+        printf(", \"errors\": %" PRIu64, errors);
+        if (errors > 0) printf(", \"error\": \"wrong answers or none\"");
+        printf("}\n");
+        fflush(stdout);
     }
 
     uint64_t errors = 0;
@@ -246,7 +251,7 @@ uint64_t cpu_ns_of(const std::string &pid) {
 
 [[noreturn]] void refuse(const char *argument) {
     fprintf(stderr,
-            "load: cannot use '%s'\nusage: load PORT echo|http [--connections N] [--size BYTES] [--pipeline N] "
+            "load: cannot use '%s'\nusage: load echo|http PORT CONNECTIONS PIPELINE [--size BYTES] "
             "[--seconds S | --requests N] [--pid PID]\n",
             argument);
     exit(2);
@@ -255,29 +260,36 @@ uint64_t cpu_ns_of(const std::string &pid) {
 double number(const char *text, double least, double most) {
     char *end = nullptr;
     double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !(value >= least && value <= most)) refuse(text);
+    if (end == text || !(value >= least && value <= most) || strspn(end, "\n") != strlen(end)) refuse(text);
     return value;
 }
 
+double seconds_of(const char *text) { return number(text, 0.001, 86'400); }
+
 Options parse(int argc, char **argv) {
     Options options;
-    if (argc < 3 || argc % 2 == 0) refuse(argc > 1 ? argv[argc - 1] : "");
-    options.port = static_cast<uint16_t>(number(argv[1], 1, 65535));
-    options.http = strcmp(argv[2], "http") == 0;
-    if (!options.http && strcmp(argv[2], "echo") != 0) refuse(argv[2]);
-    for (int i = 3; i < argc; i += 2) {
+    if (argc < 5 || argc % 2 == 0) refuse(argc > 1 ? argv[argc - 1] : "");
+    options.http = strcmp(argv[1], "http") == 0;
+    if (!options.http && strcmp(argv[1], "echo") != 0) refuse(argv[1]);
+    options.port = static_cast<uint16_t>(number(argv[2], 1, 65535));
+    options.connections = static_cast<size_t>(number(argv[3], 1, 60'000));
+    options.pipeline = static_cast<size_t>(number(argv[4], 1, 1024));
+    for (int i = 5; i < argc; i += 2) {
         std::string name = argv[i];
         const char *value = argv[i + 1];
-        if (name == "--connections") options.connections = static_cast<size_t>(number(value, 1, 60'000));
-        else if (name == "--size") options.size = static_cast<size_t>(number(value, 1, 1 << 20));
-        else if (name == "--pipeline") options.pipeline = static_cast<size_t>(number(value, 1, 1024));
-        else if (name == "--seconds") options.seconds = number(value, 0.001, 86'400);
+        if (name == "--size") options.size = static_cast<size_t>(number(value, 1, 1 << 20));
+        else if (name == "--seconds") options.seconds = seconds_of(value);
         else if (name == "--requests") options.requests = static_cast<uint64_t>(number(value, 1, 1e15));
         else if (name == "--pid") options.pid = std::to_string(static_cast<long>(number(value, 1, 1 << 30)));
         else refuse(argv[i]);
     }
-    if (options.requests == 0 && options.seconds == 0) options.seconds = 1;
     return options;
+}
+
+void measure(Load &load, const Options &options, uint64_t requests, double seconds) {
+    uint64_t server_cpu_ns = cpu_ns_of(options.pid);
+    load.run(requests, seconds);
+    load.print(cpu_ns_of(options.pid) - server_cpu_ns);
 }
 
 } // namespace
@@ -287,9 +299,13 @@ int main(int argc, char **argv) {
     allow_many_descriptors();
     Load load(options);
     load.run(options.connections * options.pipeline, 0);
-    uint64_t server_cpu_ns = cpu_ns_of(options.pid);
-    load.run(options.requests, options.seconds);
-    server_cpu_ns = cpu_ns_of(options.pid) - server_cpu_ns;
-    load.print(server_cpu_ns);
+    if (options.requests > 0 || options.seconds > 0) {
+        measure(load, options, options.requests, options.seconds);
+    } else {
+        char line[64];
+        puts("READY");
+        fflush(stdout);
+        while (fgets(line, sizeof line, stdin) != nullptr) measure(load, options, 0, seconds_of(line));
+    }
     return load.errors == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -218,15 +218,20 @@ static inline int serve_workloads(const Workload *workloads, size_t count) {
 }
 
 /* `serve` listens, prints its port and serves for ever. A program without workloads is a server only. */
-static inline int peer_main(int argc, char **argv, const Workload *workloads, size_t count, void (*serve)(bool http)) {
+static inline int peer_main(int argc, char **argv, const char *version, const Workload *workloads, size_t count,
+                            void (*serve)(bool http)) {
     const char *what = argc == 2 ? argv[1] : "";
     if (strcmp(what, "--list") == 0) {
         for (size_t i = 0; i < count; i++) puts(workloads[i].name);
         return EXIT_SUCCESS;
     }
+    if (strcmp(what, "--version") == 0) {
+        puts(version);
+        return EXIT_SUCCESS;
+    }
     if (strcmp(what, "--serve") == 0) return serve_workloads(workloads, count);
     if (strcmp(what, "echo") != 0 && strcmp(what, "http") != 0) {
-        fprintf(stderr, "usage: %s --list | --serve | echo | http\n", argv[0]);
+        fprintf(stderr, "usage: %s --list | --version | --serve | echo | http\n", argv[0]);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);

@@ -10,15 +10,13 @@ import json
 import subprocess
 import sys
 
-WORKLOADS = {"spawn_batch", "spawn_join", "yield_1", "yield_1000", "ping_pong", "channel_64", "channel_1",
+WORKLOADS = {"spawn_batch", "spawn_join", *(f"yield_{10 ** power}" for power in range(6)), "ping_pong", "channel_64", "channel_1",
              "timer_cancel", "timer_fire", "socketpair", "wake_asleep"}
-# Partial requests and answers, several requests in a read, more bytes than a buffer or a socket holds, closed and new
-# connections.
+# Connections, requests of a batch, and options of the client: single requests; several in a read; requests that end in a
+# later read, and more bytes than a buffer and a socket hold.
 LOADS = {
-    "echo": [["--connections", "1"], ["--connections", "10", "--pipeline", "8"],
-             ["--connections", "2", "--size", "100000", "--pipeline", "50"]],
-    "http": [["--connections", "1"], ["--connections", "10", "--pipeline", "8"],
-             ["--connections", "2", "--pipeline", "1000", "--requests", "4000"]],
+    "echo": [["1", "1"], ["10", "8"], ["2", "50", "--size", "100000"]],
+    "http": [["1", "1"], ["10", "8"], ["2", "1000", "--requests", "4000"]],
 }
 SECONDS = 60
 
@@ -32,9 +30,13 @@ def start(*arguments):
     return subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+def ask(program, option):
+    return subprocess.run([program, option], check=True, capture_output=True, text=True, timeout=SECONDS).stdout
+
+
 def check_workloads(program):
-    listed = subprocess.run([program, "--list"], check=True, capture_output=True, text=True, timeout=SECONDS)
-    names = listed.stdout.split()
+    names = ask(program, "--list").split()
+    expect(len(ask(program, "--version").splitlines()) == 1, "the version is not one line")
     expect(set(names) <= WORKLOADS, f"unknown workloads: {set(names) - WORKLOADS}")
     expect(len(names) == len(set(names)), "a workload is listed twice")
     # Twice, as nothing may be left behind; with a number of operations that no batch divides.
@@ -56,7 +58,7 @@ def check_server(load, program, kind):
         name, port = server.stdout.readline().split()
         expect(name == "PORT", f"{kind}: prints {name} instead of PORT")
         for options in LOADS[kind]:
-            command = [load, port, kind, "--requests", "100", "--pid", str(server.pid)] + options
+            command = [load, kind, port, *options[:2], "--requests", "100", *options[2:]]
             client = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
             expect(client.returncode == 0, f"{kind} {options}: {client.stdout}{client.stderr}")
             result = json.loads(client.stdout)

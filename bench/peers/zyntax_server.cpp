@@ -89,4 +89,10 @@ void serve(bool http) {
 
 } // namespace
 
-int main(int argc, char **argv) { return peer_main(argc, argv, nullptr, 0, serve); }
+int main(int argc, char **argv) {
+    uint32_t number = zyntax_runtime_version();
+    char version[64];
+    snprintf(version, sizeof version, "zyntax %u.%u.%u (%s)", number / 10'000, number / 100 % 100, number % 100,
+             zyntax_runtime_backend());
+    return peer_main(argc, argv, version, nullptr, 0, serve);
+}
