@@ -10,10 +10,10 @@ import json
 import subprocess
 import sys
 
-WORKLOADS = {"spawn_batch", "spawn_join", *(f"yield_{10 ** power}" for power in range(6)), "ping_pong", "channel_64", "channel_1",
-             "timer_cancel", "timer_fire", "socketpair", "wake_asleep"}
-# Connections, requests of a batch, and options of the client: single requests; several in a read; requests that end in a
-# later read, and more bytes than a buffer and a socket hold.
+WORKLOADS = {"spawn_batch", "spawn_join", "ping_pong", "channel_64", "channel_1", "timer_cancel", "timer_fire",
+             "socketpair", "wake_asleep"} | {f"yield_{10 ** power}" for power in range(6)}
+# Connections, requests of a batch, and options of the client: single requests; several in a read; requests that end
+# in a later read, and more bytes than a buffer and a socket hold.
 LOADS = {
     "echo": [["1", "1"], ["10", "8"], ["2", "50", "--size", "100000"]],
     "http": [["1", "1"], ["10", "8"], ["2", "1000", "--requests", "4000"]],
