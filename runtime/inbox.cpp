@@ -34,10 +34,10 @@ void give_inbox(Inbox *inbox) {
 }
 
 void poke(Inbox *inbox) {
-    if (inbox->sleeping.load(std::memory_order_seq_cst) == 0) return;
-    if (inbox->sleeping.exchange(0, std::memory_order_seq_cst) == 0) return; // another thread wakes it
+    if (!inbox->sleeping.load() || !inbox->sleeping.exchange(0)) return; // awake, or another thread wakes it
     os::KeepErrors keep;
-    inbox->runtime.load(std::memory_order_relaxed)->poller.wake();
+    Runtime *runtime = inbox->runtime.load(std::memory_order_relaxed);
+    if (runtime->process == os::process_mark()) runtime->poller.wake(); // else a copy: its numbers may be of others
 }
 
 void poke_awaiting() {

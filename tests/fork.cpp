@@ -332,6 +332,35 @@ TEST_CASE("a_waker_and_a_handle_of_a_copy_that_was_destroyed_do_nothing_in_the_c
     parent.check_goes_on();
 }
 
+TEST_CASE("a_wake_in_a_child_writes_to_no_descriptor_that_took_a_number_of_the_parents") {
+    NEEDS_FORK
+    Runtime rt;
+    WakerKeeper task;
+    task.spawn(rt);
+    zyntax_runtime_hold(rt);
+    settle(rt);
+    zyntax_runtime_backend_fd(rt); // the loop is asleep between turns, so a wake has to wake it
+    Pair pair = socket_pair();
+    make_nonblocking(pair.near);
+    Child child([&] {
+        for (intptr_t fd = 3; fd < 256; fd++) {
+            bool is_other = fd != intptr_t(pair.near) && fd != intptr_t(pair.far);
+            if (is_other && is_open(fd)) EXPECT_IN_CHILD(duplicate_as(pair.far, Descriptor(fd)), 10);
+        }
+        task.wake();
+        zyntax_runtime_stop(rt);
+        zyntax_runtime_release(rt);
+        char byte = 0;
+        EXPECT_IN_CHILD(receive_some(pair.near, &byte, 1) < 0 && would_block(), 11);
+        return 0;
+    });
+    CHECK(child.end() == 0);
+    task.wake();
+    settle(rt);
+    CHECK(task.polls == 2);
+    zyntax_runtime_release(rt);
+}
+
 TEST_CASE("a_child_that_was_made_without_the_c_library_has_a_copy_as_any_other") {
     NEEDS_FORK
     Parent parent(true);
