@@ -66,11 +66,7 @@ Machine describe_machine() {
     utsname name{};
     if (uname(&name) == 0) machine.kernel = std::string(name.sysname) + " " + name.release;
 #endif
-#ifdef __clang__
-    machine.compiler = __VERSION__; // names itself
-#else
-    machine.compiler = std::string("GCC ") + __VERSION__;
-#endif
+    machine.compiler = compiler();
     return machine;
 }
 
@@ -83,7 +79,7 @@ bool selects(const std::string &filter, const Workload &workload, const std::vec
 }
 
 bool wanted(const Workload &workload, const std::vector<Workload> &all, const std::vector<std::string> &filters) {
-    if (filters.empty()) return true;
+    if (filters.empty()) return !workload.by_name_only;
     return std::any_of(filters.begin(), filters.end(),
                        [&](const std::string &filter) { return selects(filter, workload, all); });
 }
@@ -198,6 +194,14 @@ const std::vector<int> &allowed_cpus() {
 #endif
 
 } // namespace
+
+std::string compiler() {
+#ifdef __clang__
+    return __VERSION__; // names itself
+#else
+    return std::string("GCC ") + __VERSION__;
+#endif
+}
 
 uint64_t wall_ns() {
     auto now = std::chrono::steady_clock::now().time_since_epoch();

@@ -35,6 +35,7 @@ struct Workload {
     std::unique_ptr<Side> (*make_floor)();
     const char *unit = "ns";
     const char *extras[max_extras] = {};
+    bool by_name_only = false; // a run without names leaves it out
 };
 
 template <class S, auto... args> std::unique_ptr<Side> make() { return std::make_unique<S>(args...); }
@@ -62,6 +63,14 @@ struct Options {
 
 // Measures the workloads that pass the filters and prints a row each. Returns the process's exit code.
 int run_all(const std::vector<Workload> &all, const Options &options);
+
+// Runs a workload for each line of standard input, until its end. Returns the process's exit code.
+int serve(const std::vector<Workload> &all, bool with_floor);
+
+// Prints the names and what the workloads do.
+void list(const std::vector<Workload> &all);
+
+std::string compiler();
 
 // The time that this thread has had a CPU for, kernel included: other programs do not count. Where a thread sleeps or
 // two threads meet, the wall clock is the one to use.

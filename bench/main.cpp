@@ -1,5 +1,6 @@
 // The benchmark: every workload on the runtime and, in the same process and minute, as bare C++.
 #include "harness.h"
+#include "zyntax_async_runtime.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +12,8 @@ constexpr const char *usage =
     "usage: bench [options] [NAME...]      a NAME selects that workload, or all whose name contains it\n"
     "  --quick             short runs\n"
     "  --list              names and descriptions\n"
+    "  --version           version, poller and compiler\n"
+    "  --serve             a run for each line SIDE NAME OPS of standard input, answered with a line of JSON\n"
     "  --json FILE         also write every single run to FILE\n"
     "  --only SIDE         runtime or floor alone, for strace, valgrind and perf\n"
     "  --pairs N           measured runs a side (9, or 7 with --quick)\n"
@@ -75,6 +78,12 @@ void parse_option(bench::Options &options, const char *name, const char *value) 
     }
 }
 
+void print_version() {
+    unsigned version = zyntax_runtime_version();
+    std::printf("zyntax %u.%u.%u, %s poller, %s\n", version / 10'000, version / 100 % 100, version % 100,
+                zyntax_runtime_backend(), bench::compiler().c_str());
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -86,9 +95,14 @@ int main(int argc, char **argv) {
             return 0;
         }
         if (std::strcmp(argv[i], "--list") == 0) {
-            for (const bench::Workload &workload : all) std::printf("%-22s %s\n", workload.name, workload.what);
+            bench::list(all);
             return 0;
         }
+        if (std::strcmp(argv[i], "--version") == 0) {
+            print_version();
+            return 0;
+        }
+        if (std::strcmp(argv[i], "--serve") == 0) return bench::serve(all, true);
         if (std::strcmp(argv[i], "--quick") == 0) {
             options.quick = true;
         } else if (argv[i][0] == '-') {

@@ -1,10 +1,12 @@
 // Timers: a million that are inserted and cancelled, and a hundred thousand that fire, on a clock that the benchmark
-// moves.
+// moves and on the system's.
 #include "executors.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <random>
+#include <thread>
 
 namespace bench {
 
@@ -12,7 +14,7 @@ namespace {
 
 constexpr uint64_t ms = 1'000'000;
 
-enum class Phase { insert, cancel };
+enum class Phase { insert, both };
 
 std::vector<uint64_t> random_deadlines(size_t count, uint64_t least_ns, uint64_t most_ns) {
     std::mt19937_64 random(1);
@@ -153,7 +155,7 @@ private:
         for (uint32_t i : self->plan.order) zyntax_op_cancel(&self->timers[i]);
         uint64_t cancelled = cpu_ns();
         expect(pending == self->timers.size(), "leave every timer pending");
-        self->elapsed_ns = self->phase == Phase::insert ? inserted - start : cancelled - inserted;
+        self->elapsed_ns = (self->phase == Phase::insert ? inserted : cancelled) - start;
         return POLL_READY;
     }
 
@@ -182,7 +184,7 @@ public:
         uint64_t inserted = cpu_ns();
         for (uint32_t i : plan.order) wheel.cancel(i);
         uint64_t cancelled = cpu_ns();
-        return {per_op(phase == Phase::insert ? inserted - start : cancelled - inserted, ops)};
+        return {per_op((phase == Phase::insert ? inserted : cancelled) - start, ops)};
     }
 
 private:
@@ -192,23 +194,24 @@ private:
 };
 
 // ------------------------------------------------------------------------------------------------------------------
-// Fire: a task for every timer, so that an expiry is a wake, a poll and the task's end
+// Expire: a task for every timer, so that an expiry is a wake, a poll and the task's end. The benchmark moves the
+// clock.
 // ------------------------------------------------------------------------------------------------------------------
 
-constexpr uint64_t fire_span_ms = 1'000;
-constexpr uint64_t fire_limit_ms = 2 * fire_span_ms;
+constexpr uint64_t expire_span_ms = 1'000;
+constexpr uint64_t expire_limit_ms = 2 * expire_span_ms;
 
-class FireOnRuntime : public Side {
+class ExpireOnRuntime : public Side {
 public:
     Measurement run(uint64_t ops) override {
         sleepers.resize(ops);
-        std::vector<uint64_t> deadlines = random_deadlines(ops, ms, fire_span_ms * ms);
+        std::vector<uint64_t> deadlines = random_deadlines(ops, ms, expire_span_ms * ms);
         for (size_t i = 0; i < ops; i++) {
             sleepers[i] = {executor.rt, 0, clock.now_ns + deadlines[i]};
             zyntax_runtime_spawn(executor.rt, &sleepers[i], poll);
         }
         while (executor.stats().timers_pending < ops) zyntax_runtime_turn(executor.rt, 0);
-        uint64_t last_ms = clock.now_ns / ms + fire_limit_ms;
+        uint64_t last_ms = clock.now_ns / ms + expire_limit_ms;
         uint64_t start = cpu_ns();
         while (zyntax_runtime_turn(executor.rt, 0) > 0) {
             clock.now_ns += ms;
@@ -237,18 +240,18 @@ private:
     std::vector<Sleeper> sleepers;
 };
 
-class FireOnWheel : public Side {
+class ExpireOnWheel : public Side {
 public:
     Measurement run(uint64_t ops) override {
         sleepers.resize(ops);
         wheel.nodes.resize(ops);
-        std::vector<uint64_t> deadlines = random_deadlines(ops, ms, fire_span_ms * ms);
+        std::vector<uint64_t> deadlines = random_deadlines(ops, ms, expire_span_ms * ms);
         for (size_t i = 0; i < ops; i++) {
             sleepers[i] = {this, static_cast<uint32_t>(i), now_ms + deadlines[i] / ms};
             bare::spawn(&sleepers[i], poll);
         }
         bare::run();
-        uint64_t last_ms = now_ms + fire_limit_ms;
+        uint64_t last_ms = now_ms + expire_limit_ms;
         uint64_t start = cpu_ns();
         while (bare::live_tasks() > 0 && now_ms < last_ms) {
             now_ms++;
@@ -262,7 +265,7 @@ public:
 
 private:
     struct Sleeper {
-        FireOnWheel *bench;
+        ExpireOnWheel *bench;
         uint32_t id;
         uint64_t deadline_ms;
     };
@@ -279,14 +282,109 @@ private:
     std::vector<Sleeper> sleepers;
 };
 
+// ------------------------------------------------------------------------------------------------------------------
+// Fire: the same by the system's clock, with the spawn
+// ------------------------------------------------------------------------------------------------------------------
+
+// What the sleepers of both sides wait for, in nanoseconds; made anew only when the number of timers changes.
+struct Delays {
+    std::vector<uint64_t> ns;
+
+    void prepare(size_t count) {
+        if (ns.size() != count) ns = random_deadlines(count, ms, 50 * ms);
+    }
+};
+
+class FireOnRuntime : public Side {
+public:
+    Measurement run(uint64_t ops) override {
+        delays.prepare(ops);
+        sleepers.resize(ops);
+        uint64_t start = cpu_ns();
+        for (size_t i = 0; i < ops; i++) {
+            sleepers[i] = {executor.rt, 0, delays.ns[i]};
+            executor.spawn(&sleepers[i], poll);
+        }
+        executor.run();
+        return {per_op(cpu_ns() - start, ops)};
+    }
+
+private:
+    struct Sleeper {
+        zyntax_runtime *rt;
+        zyntax_op op;
+        uint64_t delay_ns;
+    };
+
+    static PollStatus poll(FutureState state, Waker *waker) {
+        auto *self = static_cast<Sleeper *>(state);
+        return zyntax_sleep(self->rt, &self->op, self->delay_ns, waker);
+    }
+
+    Delays delays;
+    OnRuntime executor;
+    std::vector<Sleeper> sleepers;
+};
+
+class FireOnWheel : public Side {
+public:
+    Measurement run(uint64_t ops) override {
+        delays.prepare(ops);
+        sleepers.resize(ops);
+        wheel.nodes.resize(ops);
+        advance();
+        uint64_t start = cpu_ns();
+        for (size_t i = 0; i < ops; i++) {
+            sleepers[i] = {this, static_cast<uint32_t>(i), delays.ns[i], 0};
+            bare::spawn(&sleepers[i], poll);
+        }
+        bare::run();
+        while (bare::live_tasks() > 0) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            advance();
+            bare::run();
+        }
+        return {per_op(cpu_ns() - start, ops)};
+    }
+
+private:
+    struct Sleeper {
+        FireOnWheel *bench;
+        uint32_t id;
+        uint64_t delay_ns;
+        uint64_t deadline_ms;
+    };
+
+    static PollStatus poll(FutureState state, Waker *waker) {
+        auto *self = static_cast<Sleeper *>(state);
+        if (self->deadline_ms != 0) return POLL_READY;
+        self->deadline_ms = self->bench->now_ms + self->delay_ns / ms + 1;
+        self->bench->wheel.insert(self->id, self->deadline_ms, *waker);
+        return POLL_PENDING;
+    }
+
+    void advance() {
+        for (uint64_t until_ms = (wall_ns() - created_ns) / ms; now_ms < until_ms; now_ms++) wheel.tick();
+    }
+
+    Delays delays;
+    Wheel wheel;
+    uint64_t created_ns = wall_ns();
+    uint64_t now_ms = 0; // the wheel's, which moves with it
+    std::vector<Sleeper> sleepers;
+};
+
 } // namespace
 
 void add_timers(std::vector<Workload> &all) {
     all.push_back({"timer_insert", "begin timers due in 1..60 s at random; per timer", 1'000'000, 300'000,
                    make<TimersOnRuntime, Phase::insert>, make<TimersOnWheel, Phase::insert>});
-    all.push_back({"timer_cancel", "cancel those in random order; per timer", 1'000'000, 300'000,
-                   make<TimersOnRuntime, Phase::cancel>, make<TimersOnWheel, Phase::cancel>});
-    all.push_back({"timer_fire", "tasks that sleep 1..1,000 ms at random: expiry, wake, poll, end; per task", 100'000,
+    all.push_back({"timer_cancel", "begin such timers and cancel them in random order; per timer", 1'000'000, 300'000,
+                   make<TimersOnRuntime, Phase::both>, make<TimersOnWheel, Phase::both>});
+    all.push_back({"timer_expire", "tasks that sleep 1..1,000 ms at random: expiry, wake, poll, end; per task", 100'000,
+                   100'000, make<ExpireOnRuntime>, make<ExpireOnWheel>});
+    all.push_back({"timer_fire",
+                   "tasks that sleep 1..50 ms at random, from spawn to end, clock of the system; per task", 100'000,
                    100'000, make<FireOnRuntime>, make<FireOnWheel>});
 }
 
