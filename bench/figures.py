@@ -1,70 +1,107 @@
-"""Figures on the pages: bench/figures.json has each, and pages show them between marks. Used by report.py, which writes
-both, and by tests/pages.py, which compares them.
+#!/usr/bin/env python3
+"""Figures on the pages. results/results.json has those that compare.py measured, figures.json those of other programs.
+Pages show them between marks:
 
     <!-- figure: echo_50.ratio -->1.04<!-- end -->     a figure, by its key
     <!-- bench:begin --> ... <!-- bench:end -->        the table of all workloads
 
-Keys are WORKLOAD.runtime, WORKLOAD.floor, WORKLOAD.ratio, and GROUP.NAME for what other programs measured.
+Keys are, of a workload of the benchmark:
+
+    WORKLOAD.runtime  WORKLOAD.floor     the medians, with their unit
+    WORKLOAD.ratio                       runtime over floor
+    WORKLOAD.PROGRAM                     the median of a peer
+    WORKLOAD.PROGRAM_ratio               this over the runtime's
+    WORKLOAD.lead                        the best peer's over the runtime's
+    WORKLOAD.behind_c.PROGRAM            a library behind C functions over the same library without
+    GROUP.NAME                           what another program measured
+
+usage: figures.py --set GROUP.NAME=TEXT [GROUP.NAME=TEXT...]    writes figures.json and the pages
+       figures.py --update                                      writes the pages
 """
 import json
 import re
+import sys
+import time
 from pathlib import Path
+
+from results import FLOOR, OURS, number
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "bench" / "figures.json"
+RESULTS = ROOT / "bench" / "results" / "results.json"
 
 FIGURE = re.compile(r"<!-- figure: (\S+) -->(.*?)<!-- end -->")
 TABLE = re.compile(r"(<!-- bench:begin -->\n).*?(<!-- bench:end -->)", re.DOTALL)
 
 
 def read():
-    return json.loads(FILE.read_text(encoding="utf-8"))
+    """The groups of figures.json, and what was measured."""
+    figures = json.loads(FILE.read_text(encoding="utf-8"))
+    figures.update(json.loads(RESULTS.read_text(encoding="utf-8")))
+    return figures
 
 
 def write(figures):
-    FILE.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps({"groups": figures["groups"]}, indent=1, ensure_ascii=False)
+    FILE.write_text(text + "\n", encoding="utf-8")
 
 
 def pages():
-    """The paths of every page that shows figures. CHANGELOG keeps those of its time."""
+    """The paths of every page that shows figures. CHANGELOG keeps those of its time, and results.md has nothing else."""
     folders = ["docs", "bench", "examples", "bindings"]
-    found = [path for folder in folders for path in (ROOT / folder).rglob("*.md") if "target" not in path.parts]
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*.md")
+             if "target" not in path.parts and path.parent != RESULTS.parent]
     return [ROOT / "README.md", *sorted(found)]
 
 
-def number(value):
-    if value >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 1 else f"{value:.3f}"
+def median(row, name):
+    return f"{number(row['programs'][name]['quartiles'][1])} {row['unit']}"
+
+
+def row_texts(row):
+    """(what stands behind the workload's name, text)"""
+    for name, program in row["programs"].items():
+        yield "runtime" if name == OURS else name, median(row, name)
+        if "to_ours" in program:
+            yield f"{name}_ratio", f"{program['to_ours'][1]:.2f}"
+        if name == OURS and "to_floor" in program:
+            yield "ratio", f"{program['to_floor'][1]:.2f}"
+    if "to_best" in row:
+        yield "lead", f"{1 / row['to_best'][1]:.2f}"
+    for name, spread in row["behind_c"].items():
+        yield f"behind_c.{name}", f"{spread[1]:.2f}"
 
 
 def texts(figures):
     """{key: what a page shows}."""
-    found = {}
-    for row in figures["workloads"]:
-        for side in ("runtime", "floor"):
-            found[f"{row['name']}.{side}"] = f"{number(row[side])} {row['unit']}"
-        found[f"{row['name']}.ratio"] = f"{row['ratio']:.2f}"
+    found = {f"{row['name']}.{key}": text for row in figures["workloads"] for key, text in row_texts(row)}
     for group, values in figures["groups"].items():
         for name, value in values["figures"].items():
             found[f"{group}.{name}"] = value
     return found
 
 
+def extras(row):
+    """What runs report beside their value, of the runtime and of its floor."""
+    sides = [row["programs"][name]["extras"] for name in (OURS, FLOOR)]
+    names = dict.fromkeys(name for side in sides for name in side)
+    return "; ".join(f"{name} {' / '.join(number(side[name]) for side in sides if name in side)}" for name in names)
+
+
 def table(figures):
     """The table of all workloads as Markdown."""
     lines = ["| workload | runtime | floor | ratio | middle half | runtime / floor |", "|---|--:|--:|--:|--:|---|"]
     for row in figures["workloads"]:
-        low, high = row["middle_half"]
-        cells = [f"`{row['name']}`: {row['what']}", f"{number(row['runtime'])} {row['unit']}",
-                 f"{number(row['floor'])} {row['unit']}", f"{row['ratio']:.2f}", f"{low:.2f}–{high:.2f}",
-                 row["extras"]]
+        if row["group"].startswith(("Cost", "Servers")) or not {OURS, FLOOR} <= set(row["programs"]):
+            continue
+        low, middle, high = row["programs"][OURS]["to_floor"]
+        cells = [f"`{row['name']}`: {row['what']}", median(row, OURS), median(row, FLOOR), f"{middle:.2f}",
+                 f"{low:.2f}–{high:.2f}", extras(row)]
         lines.append("| " + " | ".join(cells) + " |")
     made = figures["made"]
-    lines += ["", f"{made['date']}: {made['cpu']}, {made['cores']} cores, {made['kernel']}, {made['compiler']}"
-              f"{made['options'] and ', with ' + made['options']}. Medians of {made['pairs']} "
-              f"alternating runs a side in {made['runs']} processes; ratio: median of the pairs' ratios, and the "
-              "quartiles around it."]
+    lines += ["", f"{made['date']}: {made['cpu']}, {made['cores']} cores, {made['kernel']}"
+              f"{made['options'] and ', with ' + made['options']}. Medians of {made['rounds']} alternating runs a side; "
+              "ratio: median of the rounds' ratios, and the quartiles around it."]
     return "\n".join(lines) + "\n"
 
 
@@ -83,3 +120,29 @@ def update_pages(figures):
         if rendered != text:
             path.write_text(rendered, encoding="utf-8")
             print(f"updated {path.relative_to(ROOT)}")
+
+
+def set_figures(figures, settings):
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        group, _, name = key.partition(".")
+        if not name or not text:
+            sys.exit(f"figures.py: {setting} is not GROUP.NAME=TEXT")
+        if group not in figures["groups"]:
+            sys.exit(f"figures.py: there is no group {group}, but {', '.join(figures['groups'])}")
+        figures["groups"][group]["figures"][name] = text
+        figures["groups"][group]["date"] = time.strftime("%Y-%m-%d")
+
+
+def main():
+    figures = read()
+    if sys.argv[1:2] == ["--set"] and sys.argv[2:]:
+        set_figures(figures, sys.argv[2:])
+        write(figures)
+    elif sys.argv[1:] != ["--update"]:
+        sys.exit(__doc__)
+    update_pages(figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -102,7 +102,10 @@ int main(int argc, char **argv) {
             print_version();
             return 0;
         }
-        if (std::strcmp(argv[i], "--serve") == 0) return bench::serve(all, true);
+        if (std::strcmp(argv[i], "--serve") == 0) {
+            bench::pin(bench::Place::main);
+            return bench::serve(all, true);
+        }
         if (std::strcmp(argv[i], "--quick") == 0) {
             options.quick = true;
         } else if (argv[i][0] == '-') {

@@ -7,13 +7,8 @@ namespace bench {
 namespace {
 
 // For the plot of the cost against the number of tasks.
-template <size_t tasks> Workload yield_among(const char *name) {
-    Workload workload{name,
-                      "so many tasks wake themselves in turn; per poll",
-                      3'000'000,
-                      500'000,
-                      make<Yield<OnRuntime>, tasks>,
-                      make<Yield<OnBareLoop>, tasks>};
+template <size_t tasks> Workload yield_among(const char *name, const char *what) {
+    Workload workload{name, what, 3'000'000, 500'000, make<Yield<OnRuntime>, tasks>, make<Yield<OnBareLoop>, tasks>};
     workload.by_name_only = true;
     return workload;
 }
@@ -31,10 +26,10 @@ void add_tasks(std::vector<Workload> &all) {
                    make<Yield<OnRuntime>, 1000>, make<Yield<OnBareLoop>, 1000>});
     all.push_back({"ping_pong", "two tasks wake each other in turn; per switch", 3'000'000, 500'000,
                    make<PingPong<OnRuntime>>, make<PingPong<OnBareLoop>>});
-    all.push_back(yield_among<10>("yield_10"));
-    all.push_back(yield_among<100>("yield_100"));
-    all.push_back(yield_among<10'000>("yield_10000"));
-    all.push_back(yield_among<100'000>("yield_100000"));
+    all.push_back(yield_among<10>("yield_10", "10 tasks wake themselves in turn; per poll"));
+    all.push_back(yield_among<100>("yield_100", "100 tasks wake themselves in turn; per poll"));
+    all.push_back(yield_among<10'000>("yield_10000", "10,000 tasks wake themselves in turn; per poll"));
+    all.push_back(yield_among<100'000>("yield_100000", "100,000 tasks wake themselves in turn; per poll"));
 }
 
 } // namespace bench

@@ -83,7 +83,7 @@ def check_figures(page, figures):
             yield line_of(page, match.start()), f'{key} is "{known[key]}" in bench/figures.json, not "{shown}"'
     for match in figures_file.TABLE.finditer(page):
         if match.group() != match.group(1) + figures_file.table(figures) + match.group(2):
-            yield line_of(page, match.start()), 'the table differs from bench/figures.json: bench/report.py --update'
+            yield line_of(page, match.start()), 'the table differs from bench/figures.json: bench/figures.py --update'
     rest = prose(figures_file.TABLE.sub(blank, figures_file.FIGURE.sub(blank, page)))
     for match in MEASURED.finditer(rest):
         yield line_of(rest, match.start()), f'the figure "{match.group()}" has no key of bench/figures.json'
@@ -119,10 +119,13 @@ def check_pages(pages, figures, exists):
 
 
 def self_test():
-    figures = {'made': {'cpu': 'A', 'cores': 4, 'kernel': 'B', 'compiler': 'C', 'date': '2020-01-02', 'options': '',
-                        'runs': 1, 'pairs': 9},
-               'workloads': [{'name': 'spin', 'what': 'spins', 'unit': 'ns', 'runtime': 2.5, 'floor': 2.0,
-                              'ratio': 1.25, 'middle_half': [1.2, 1.3], 'extras': ''}],
+    figures = {'made': {'cpu': 'A', 'cores': 4, 'kernel': 'B', 'date': '2020-01-02', 'options': '', 'rounds': 9},
+               'workloads': [{'name': 'spin', 'what': 'spins', 'unit': 'ns', 'group': 'Tasks', 'count': 0,
+                              'programs': {'zyntax': {'quartiles': [2.4, 2.5, 2.6], 'extras': {},
+                                                      'to_floor': [1.2, 1.25, 1.3]},
+                                           'floor': {'quartiles': [2, 2, 2], 'extras': {}},
+                                           'uv': {'quartiles': [4, 5, 6], 'extras': {}, 'to_ours': [1, 2, 3]}},
+                              'best': 'uv', 'to_best': [0.4, 0.5, 0.6], 'ahead': 'ours', 'behind_c': {'uv': [1, 3, 4]}}],
                'groups': {'other': {'figures': {'size': '8 kB'}}}}
     table = f'<!-- bench:begin -->\n{figures_file.table(figures)}<!-- bench:end -->\n'
     there = '# One\n\n## A `word`, and [two](../README.md)\n\n## One\n'
@@ -138,6 +141,8 @@ def self_test():
         ('a link to no heading of its own', '[a](#three)\n', 'no such heading'),
         ('figures', '<!-- figure: spin.ratio -->1.25<!-- end --> <!-- figure: spin.runtime -->2.5 ns<!-- end -->'
          ' <!-- figure: other.size -->8 kB<!-- end -->\n', None),
+        ('figures of a peer', '<!-- figure: spin.uv -->5.0 ns<!-- end --> <!-- figure: spin.uv_ratio -->2.00<!-- end -->'
+         ' <!-- figure: spin.lead -->2.00<!-- end --> <!-- figure: spin.behind_c.uv -->3.00<!-- end -->\n', None),
         ('another figure', '<!-- figure: spin.ratio -->1.26<!-- end -->\n', 'spin.ratio is "1.25"'),
         ('a figure that was not measured', '<!-- figure: spin.best -->1.25<!-- end -->\n', 'no figure spin.best'),
         ('a figure without a mark', 'It takes 2.5 ns.\n', 'the figure "2.5 ns" has no key'),

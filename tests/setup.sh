@@ -38,7 +38,11 @@ libc++-14-dev-wasm32
 libc++abi-14-dev-wasm32
 libclang-rt-14-dev
 libclang-rt-14-dev-wasm32
+libasio-dev
+libev-dev
+libevent-dev
 libssl-dev
+libuv1-dev
 lld wasm-ld
 llvm-14 llvm-ar-14
 meson meson
@@ -48,6 +52,7 @@ pkg-config pkg-config
 python3 python3
 python3-venv
 qemu-user qemu-aarch64
+strace strace
 util-linux setarch
 valgrind valgrind
 wasi-libc
@@ -122,7 +127,7 @@ fail() {
 # Each list of purposes on a new machine. Its compilers cannot make what the probes ask for.
 cp -R "$machine/bin" "$machine/new"
 for purposes in build 'build test' 'build test native' 'build test native fuzz' 'build test native cross' 'fuzz build' \
-    'cross test build'; do
+    'cross test build' 'build bench'; do
     rm -rf "$machine/bin" "$machine/calls" "$machine/build"
     cp -R "$machine/new" "$machine/bin"
     # shellcheck disable=SC2086 # one argument a purpose
@@ -134,21 +139,22 @@ for purposes in build 'build test' 'build test native' 'build test native fuzz' 
     case $purposes in *fuzz*) wanted="$wanted clang libclang-rt-14-dev" ;; esac
     case $purposes in *cross*) wanted="$wanted clang g++-mingw-w64-x86-64-posix g++-12-multilib nodejs" ;; esac
     case $purposes in *cross*) wanted="$wanted libclang-rt-14-dev-wasm32" ;; esac
+    case $purposes in *bench*) wanted="$wanted strace libuv1-dev libasio-dev libev-dev libevent-dev" ;; esac
     for package in $wanted; do
         grep -q "^install.* $package\( \|\$\)" "$machine/calls" || fail "setup.sh $purposes did not install $package"
     done
     case $purposes in
-    *native* | *fuzz* | *cross*) ;;
+    *native* | *fuzz* | *cross* | *bench*) ;;
     *) ! grep -E 'clang|wine|mingw|pkg-config' "$machine/calls" || fail "setup.sh $purposes installs too much" ;;
     esac
     [ "$(grep -c '^update' "$machine/calls")" -eq 1 ] || fail "setup.sh $purposes read the lists of packages twice"
 done
 
-PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross >"$machine/log" 2>&1 ||
+PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross bench >"$machine/log" 2>&1 ||
     fail 'setup.sh failed'
 touch "$machine/complete"
 rm "$machine/calls"
-PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross >"$machine/log" 2>&1 ||
+PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross bench >"$machine/log" 2>&1 ||
     fail 'setup.sh failed'
 [ ! -e "$machine/calls" ] || fail 'setup.sh installs what is there'
 

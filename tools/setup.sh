@@ -6,11 +6,12 @@
 #   setup.sh ... native    also clang and its tools, and what the tests of the package, recipes and traces need
 #   setup.sh ... fuzz      also libFuzzer and the sanitizers of clang
 #   setup.sh ... cross     also compilers for the other systems, and what runs their programs
+#   setup.sh ... bench     also the libraries that the benchmark compares, strace, and Matplotlib
 #
 # A user who is not root needs sudo. Without it the script prints the commands for root, installs nothing, and fails.
 #
 # Prints a directory to put in front of PATH where something had to be installed in build/venv (Meson where the
-# distribution's is older than 1.0; Zig, a C and C++ compiler for macOS, FreeBSD and musl), otherwise nothing.
+# distribution's is older than 1.0; Zig, a C and C++ compiler for macOS, FreeBSD and musl; Matplotlib), otherwise nothing.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -113,8 +114,16 @@ for purpose in "$@"; do
         done
         venv_packages="$venv_packages ziglang"
         ;;
+    bench)
+        want pkg-config pkg-config
+        want strace strace
+        for package in libuv1-dev libasio-dev libev-dev libevent-dev; do
+            dpkg -s "$package" >/dev/null 2>&1 || packages="$packages $package"
+        done
+        venv_packages="$venv_packages -r bench/requirements.txt"
+        ;;
     *)
-        echo "usage: setup.sh build|test|native|fuzz|cross ..." >&2
+        echo "usage: setup.sh build|test|native|fuzz|cross|bench ..." >&2
         exit 2
         ;;
     esac
