@@ -180,7 +180,7 @@ def progress(row):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "bench", help="Meson's build directory")
-    parser.add_argument("--output", type=Path, help="where the results go (bench/results, or build/bench/results for a part)")
+    parser.add_argument("--output", type=Path, help="folder of the results (bench/results; of a part, BUILD/results)")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="workloads and groups whose name contains a WORD")
     parser.add_argument("--rounds", type=int, default=7, help="rounds (7)")
     parser.add_argument("--quick", action="store_true", help="short runs")
@@ -225,7 +225,8 @@ def main():
         bench.end()
     if not rows:
         sys.exit("compare.py: nothing was measured")
-    found = {"made": describe(options, bench), "versions": versions(bench), "workloads": rows, "left_out": bench.left_out}
+    found = {"made": describe(options, bench), "versions": versions(bench), "workloads": rows,
+             "left_out": bench.left_out}
     results.write(options.output, found, runs)
     print(f"wrote {options.output}/results.md, results.csv, results.json")
     try:

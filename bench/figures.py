@@ -47,7 +47,7 @@ def write(figures):
 
 
 def pages():
-    """The paths of every page that shows figures. CHANGELOG keeps those of its time, and results.md has nothing else."""
+    """The paths of every page that shows figures. CHANGELOG keeps those of its time; results.md has no other."""
     folders = ["docs", "bench", "examples", "bindings"]
     found = [path for folder in folders for path in (ROOT / folder).rglob("*.md")
              if "target" not in path.parts and path.parent != RESULTS.parent]
@@ -100,8 +100,8 @@ def table(figures):
         lines.append("| " + " | ".join(cells) + " |")
     made = figures["made"]
     lines += ["", f"{made['date']}: {made['cpu']}, {made['cores']} cores, {made['kernel']}"
-              f"{made['options'] and ', with ' + made['options']}. Medians of {made['rounds']} alternating runs a side; "
-              "ratio: median of the rounds' ratios, and the quartiles around it."]
+              f"{made['options'] and ', with ' + made['options']}. Medians of {made['rounds']} alternating runs a "
+              "side; ratio: median of the rounds' ratios, and the quartiles around it."]
     return "\n".join(lines) + "\n"
 
 

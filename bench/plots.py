@@ -45,10 +45,11 @@ def bars(axes, title, values, errors=None, unit="ns"):
               error_kw={"elinewidth": 0.8, "ecolor": "#333333"})
     for index, name in enumerate(names):
         cut = " (cut)" if values[name] > limit else ""
-        axes.text(widths[index] + limit * 0.03, index, f"{number(values[name])}{cut}", va="center", fontsize=8,
+        end = widths[index] + (errors[name][1] if errors and not cut else 0)
+        axes.text(end + limit * 0.03, index, f"{number(values[name])}{cut}", va="center", fontsize=8,
                   fontweight="bold" if name == OURS else "normal")
     axes.set_title(title, fontsize=10, loc="left")
-    axes.set_xlim(0, limit * 1.3)
+    axes.set_xlim(0, limit * 1.35)
     axes.set_xlabel(unit, fontsize=8)
     axes.tick_params(length=0)
     axes.set_xticks([])
@@ -58,11 +59,11 @@ def bars(axes, title, values, errors=None, unit="ns"):
 def grid(count, columns, height, title):
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(4.2 * columns, height * rows + 0.6), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
-    for spare in list(axes)[count:]:
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in axes[count:]:
         spare.set_visible(False)
     figure.suptitle(title, fontsize=12)
-    return figure, list(axes)
+    return figure, axes
 
 
 def medians(row):

@@ -103,8 +103,8 @@ class Program:
 
     def ask(self, command, option):
         try:
-            return subprocess.run([*command, option], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
-                                  check=True).stdout.strip()
+            return subprocess.run([*command, option], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=20, check=True).stdout.strip()
         except (OSError, subprocess.SubprocessError) as error:
             raise Failure(f"left out, as {option} fails: {error}") from error
 
@@ -146,7 +146,8 @@ class Served:
             word, _, port = self.server.hear(10).partition(" ")
             if word != "PORT":
                 raise Failure("prints no PORT")
-            self.client = Talk([*load, setting.protocol, port, str(setting.connections), str(setting.pipeline)], cpus[1])
+            numbers = [port, str(setting.connections), str(setting.pipeline)]
+            self.client = Talk([*load, setting.protocol, *numbers], cpus[1])
             if self.client.hear(30) != "READY":
                 raise Failure("its client is not ready")
         except Failure:

@@ -58,7 +58,8 @@ def summarize(case, runs):
     row = {"name": case.name, "group": case.group, "what": case.what, "unit": case.unit, "count": case.count,
            "programs": {}}
     for name, each in values.items():
-        row["programs"][name] = {"quartiles": [rounded(value) for value in spread(each)], "extras": extras_of(runs[name])}
+        quartiles = [rounded(value) for value in spread(each)]
+        row["programs"][name] = {"quartiles": quartiles, "extras": extras_of(runs[name])}
         if FLOOR in values and name != FLOOR:
             row["programs"][name]["to_floor"] = ratio(each, values[FLOOR])
         if OURS in values and name != OURS:
@@ -149,15 +150,15 @@ def behind_c_table(rows):
     native = {behind: name for name, behind in BEHIND_C.items()}
     heads = ["workload", *(f"{name} to {native[name]}" for name in names), *(f"{name} to {OURS}" for name in names)]
     return ["## What the C functions cost", "",
-            "A Rust executor behind the design document's five C functions (option A), as a multiple of the time of the same "
-            "executor called from Rust. The design document expects 1.01 to 1.05. The last columns are multiples of this "
-            "library's time.", "", *table(heads, lines)]
+            "The time of a Rust executor behind the design document's five C functions (option A), as a multiple of the "
+            "same executor's when Rust calls it. The design document expects 1.01 to 1.05. The last columns are "
+            "multiples of this library's time.", "", *table(heads, lines)]
 
 
 def made_text(made):
     return (f"{made['date']}: {made['cpu']}, {made['cores']} cores, {made['kernel']}. Rounds: {made['rounds']}"
-            f"{made['options'] and ', with ' + made['options']}. Medians, quartiles in parentheses. A ratio is the median "
-            "of the rounds' ratios. Nanoseconds of the thread's CPU time where no other unit is given.")
+            f"{made['options'] and ', with ' + made['options']}. Medians, quartiles in parentheses. A ratio is the "
+            "median of the rounds' ratios. Nanoseconds of the thread's CPU time where no other unit is given.")
 
 
 def markdown(results):

@@ -125,7 +125,8 @@ def self_test():
                                                       'to_floor': [1.2, 1.25, 1.3]},
                                            'floor': {'quartiles': [2, 2, 2], 'extras': {}},
                                            'uv': {'quartiles': [4, 5, 6], 'extras': {}, 'to_ours': [1, 2, 3]}},
-                              'best': 'uv', 'to_best': [0.4, 0.5, 0.6], 'ahead': 'ours', 'behind_c': {'uv': [1, 3, 4]}}],
+                              'best': 'uv', 'to_best': [0.4, 0.5, 0.6], 'ahead': 'ours',
+                              'behind_c': {'uv': [1, 3, 4]}}],
                'groups': {'other': {'figures': {'size': '8 kB'}}}}
     table = f'<!-- bench:begin -->\n{figures_file.table(figures)}<!-- bench:end -->\n'
     there = '# One\n\n## A `word`, and [two](../README.md)\n\n## One\n'
@@ -141,8 +142,9 @@ def self_test():
         ('a link to no heading of its own', '[a](#three)\n', 'no such heading'),
         ('figures', '<!-- figure: spin.ratio -->1.25<!-- end --> <!-- figure: spin.runtime -->2.5 ns<!-- end -->'
          ' <!-- figure: other.size -->8 kB<!-- end -->\n', None),
-        ('figures of a peer', '<!-- figure: spin.uv -->5.0 ns<!-- end --> <!-- figure: spin.uv_ratio -->2.00<!-- end -->'
-         ' <!-- figure: spin.lead -->2.00<!-- end --> <!-- figure: spin.behind_c.uv -->3.00<!-- end -->\n', None),
+        ('figures of a peer', '<!-- figure: spin.uv -->5.0 ns<!-- end -->'
+         ' <!-- figure: spin.uv_ratio -->2.00<!-- end --> <!-- figure: spin.lead -->2.00<!-- end -->'
+         ' <!-- figure: spin.behind_c.uv -->3.00<!-- end -->\n', None),
         ('another figure', '<!-- figure: spin.ratio -->1.26<!-- end -->\n', 'spin.ratio is "1.25"'),
         ('a figure that was not measured', '<!-- figure: spin.best -->1.25<!-- end -->\n', 'no figure spin.best'),
         ('a figure without a mark', 'It takes 2.5 ns.\n', 'the figure "2.5 ns" has no key'),

@@ -11,7 +11,7 @@
 # A user who is not root needs sudo. Without it the script prints the commands for root, installs nothing, and fails.
 #
 # Prints a directory to put in front of PATH where something had to be installed in build/venv (Meson where the
-# distribution's is older than 1.0; Zig, a C and C++ compiler for macOS, FreeBSD and musl; Matplotlib), otherwise nothing.
+# distribution's is older than 1.0; Zig, a C and C++ compiler for macOS, FreeBSD and musl; Matplotlib); else nothing.
 set -eu
 cd "$(dirname "$0")/.."
 
