@@ -150,7 +150,7 @@ def behind_c_table(rows):
     native = {behind: name for name, behind in BEHIND_C.items()}
     heads = ["workload", *(f"{name} to {native[name]}" for name in names), *(f"{name} to {OURS}" for name in names)]
     return ["## What the C functions cost", "",
-            "The time of a Rust executor behind the design document's five C functions (option A), as a multiple of the "
+            "The time of a Rust executor behind the design document's five C functions (option A), a multiple of the "
             "same executor's when Rust calls it. The design document expects 1.01 to 1.05. The last columns are "
             "multiples of this library's time.", "", *table(heads, lines)]
 
