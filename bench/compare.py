@@ -33,9 +33,9 @@ def all_programs(build, native_only):
     bench, peers, cargo = [build / "bench" / "bench"], build / "bench" / "peers", build / "cargo" / "release"
     programs = [Program(results.OURS, bench, "runtime", [peers / "zyntax_server"]),
                 Program(results.FLOOR, bench, "floor", [peers / "floor_server"])]
-    programs += [Program(name, [peers / name]) for name in NATIVE]
+    programs += [Program(name, [peers / name], server=[peers / name]) for name in NATIVE]
     if not native_only:
-        programs += [Program(name, [cargo / name]) for name in RUST]
+        programs += [Program(name, [cargo / name], server=[cargo / name]) for name in RUST]
         programs += [Program(name, [peers / "option_a", cargo / library]) for name, library in OPTION_A.items()]
     return programs
 
@@ -108,7 +108,7 @@ class Bench:
         served = {}
         try:
             for program in self.programs:
-                if case.protocol in program.workloads:
+                if program.server:
                     try:
                         served[program.name] = Served(program.server, self.load, case, self.cpus)
                     except Failure as failure:

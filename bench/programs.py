@@ -96,7 +96,7 @@ class Program:
         self.name = name
         self.command = command
         self.side = side        # before the name in a line, for programs with two sides
-        self.server = server or command
+        self.server = server    # the command of its servers, or None
         self.talks = {}         # {CPU: process}; the CPU None is any
         self.version = ""
         self.workloads = {}     # {name: what it does}
@@ -110,12 +110,9 @@ class Program:
 
     def look(self):
         """Asks the program for its workloads and its version."""
-        lists = [self.ask(self.command, "--list")]
-        if self.server != self.command and os.access(self.server[0], os.X_OK):
-            lists.append(self.ask(self.server, "--list"))
-        for line in "\n".join(lists).splitlines():
+        for line in self.ask(self.command, "--list").splitlines():
             name, _, what = line.strip().partition(" ")
-            self.workloads.setdefault(name, what.strip())
+            self.workloads[name] = what.strip()
         self.version = self.ask(self.command, "--version")
 
     def run(self, workload, ops, cpu, seconds):

@@ -36,9 +36,9 @@ def ratio(values, others):
 
 def extras_of(runs):
     """The medians of what runs report beside their value."""
-    names = {name for run in runs for name in run.get("extras", {})}
+    names = dict.fromkeys(name for run in runs for name in run.get("extras", {}))
     return {name: rounded(statistics.median([run["extras"][name] for run in runs if name in run.get("extras", {})]))
-            for name in sorted(names)}
+            for name in names}
 
 
 def best_peer(values):
