@@ -28,10 +28,9 @@
 /* ---- parameters that all peers share ---- */
 
 enum {
-    BUFFER_SIZE = 4096, /* of a server's connection */
-    MESSAGE_SIZE = 64,  /* of socketpair */
-    STATE_SIZE = 64,    /* of a task of spawn_batch and spawn_join */
-    BATCH_TASKS = 1000, /* of spawn_batch, and the tasks of yield_1000 */
+    BUFFER_SIZE = 4096,  /* of a server's connection */
+    MESSAGE_SIZE = 64,   /* of socketpair */
+    MESSAGE_BUFFER = 256 /* longer than a message: a short read means that the socket is empty */
 };
 
 static const uint64_t MS = 1000000; /* in nanoseconds */
@@ -73,6 +72,10 @@ static inline uint64_t random_between(uint64_t *seed, uint64_t least, uint64_t m
     return least + random_next(seed) % (most - least + 1);
 }
 
+/* When the timers of timer_cancel are due, and those of timer_fire. */
+static inline uint64_t random_far_ns(uint64_t *seed) { return random_between(seed, 1000 * MS, 60000 * MS); }
+static inline uint64_t random_near_ns(uint64_t *seed) { return random_between(seed, 1 * MS, 50 * MS); }
+
 /* The numbers 0 to n - 1 in random order. The caller frees them. */
 static inline uint32_t *random_order(size_t n) {
     uint32_t *order = (uint32_t *)malloc(n * sizeof *order);
@@ -84,6 +87,12 @@ static inline uint32_t *random_order(size_t n) {
         order[j] = (uint32_t)i;
     }
     return order;
+}
+
+static inline void *allocate(size_t count, size_t size) {
+    void *memory = calloc(count, size);
+    expect(memory != NULL, "allocate memory");
+    return memory;
 }
 
 /* ---- servers ---- */
@@ -194,13 +203,26 @@ static inline void end_with_stdin(void) {
 
 typedef struct Workload {
     const char *name;
-    double (*run)(uint64_t ops); /* nanoseconds an operation */
+    double (*run)(uint64_t ops, size_t n); /* nanoseconds an operation */
+    size_t n;                              /* how many tasks, or which capacity */
 } Workload;
+
+/* Each of the n tasks yields this often. */
+static inline uint64_t divide_up(uint64_t ops, size_t n) { return (ops + n - 1) / n; }
+
+static inline double per_op(uint64_t elapsed_ns, uint64_t ops) { return (double)elapsed_ns / (double)ops; }
+
+/* The rows of a peer whose tasks yield. */
+#define YIELD_WORKLOADS(run)                                                                        \
+    {"yield_1", run, 1}, {"yield_10", run, 10}, {"yield_100", run, 100}, {"yield_1000", run, 1000}, \
+        {"yield_10000", run, 10000}, {                                                              \
+        "yield_100000", run, 100000                                                                 \
+    }
 
 static inline void run_workload(const char *name, uint64_t ops, const Workload *workloads, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(name, workloads[i].name) != 0) continue;
-        printf("{\"value\": %.3f}\n", workloads[i].run(ops));
+        printf("{\"value\": %.3f}\n", workloads[i].run(ops, workloads[i].n));
         return;
     }
     printf("{\"error\": \"unknown workload\"}\n");
