@@ -144,13 +144,13 @@ double channel(uint64_t ops, size_t capacity) {
 double timer_cancel(uint64_t ops, size_t) {
     std::vector<asio::steady_timer> timers;
     std::vector<asio::steady_timer::time_point> due;
+    uint64_t *delays = far_delays(ops);
     uint32_t *order = random_order(ops);
-    uint64_t seed = 1;
     uint64_t cancelled = 0;
     auto now = asio::steady_timer::clock_type::now();
     for (uint64_t i = 0; i < ops; i++) {
         timers.emplace_back(context);
-        due.push_back(now + std::chrono::nanoseconds(random_far_ns(&seed)));
+        due.push_back(now + std::chrono::nanoseconds(delays[i]));
     }
     uint64_t start = cpu_ns();
     for (uint64_t i = 0; i < ops; i++) {
@@ -161,6 +161,7 @@ double timer_cancel(uint64_t ops, size_t) {
     run();
     uint64_t elapsed = cpu_ns() - start;
     expect(cancelled == ops, "cancel every timer");
+    free(delays);
     free(order);
     return per_op(elapsed, ops);
 }
@@ -172,13 +173,14 @@ awaitable<void> sleep(uint64_t ns, uint64_t &fired) {
 }
 
 double timer_fire(uint64_t ops, size_t) {
-    uint64_t seed = 1;
+    uint64_t *delays = near_delays(ops);
     uint64_t fired = 0;
     uint64_t start = cpu_ns();
-    for (uint64_t i = 0; i < ops; i++) co_spawn(context, sleep(random_near_ns(&seed), fired), detached);
+    for (uint64_t i = 0; i < ops; i++) co_spawn(context, sleep(delays[i], fired), detached);
     run();
     uint64_t elapsed = cpu_ns() - start;
     expect(fired == ops, "fire every timer");
+    free(delays);
     return per_op(elapsed, ops);
 }
 

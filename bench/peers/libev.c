@@ -62,15 +62,18 @@ static uint64_t timers_fired;
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events) { timers_fired++; }
 
-static double to_seconds(uint64_t ns) { return (double)ns / 1e9; }
+static ev_timer *make_timers(uint64_t count, uint64_t *delays_ns) {
+    ev_timer *timers = allocate(count, sizeof *timers);
+    for (uint64_t i = 0; i < count; i++) ev_timer_init(&timers[i], on_timer, (double)delays_ns[i] / 1e9, 0);
+    free(delays_ns);
+    ev_now_update(default_loop());
+    return timers;
+}
 
 static double timer_cancel(uint64_t ops, size_t n) {
     struct ev_loop *loop = default_loop();
-    ev_timer *timers = allocate(ops, sizeof *timers);
+    ev_timer *timers = make_timers(ops, far_delays(ops));
     uint32_t *order = random_order(ops);
-    uint64_t seed = 1;
-    for (uint64_t i = 0; i < ops; i++) ev_timer_init(&timers[i], on_timer, to_seconds(random_far_ns(&seed)), 0);
-    ev_now_update(loop);
     uint64_t start = cpu_ns();
     for (uint64_t i = 0; i < ops; i++) ev_timer_start(loop, &timers[i]);
     for (uint64_t i = 0; i < ops; i++) ev_timer_stop(loop, &timers[order[i]]);
@@ -82,15 +85,10 @@ static double timer_cancel(uint64_t ops, size_t n) {
 
 static double timer_fire(uint64_t ops, size_t n) {
     struct ev_loop *loop = default_loop();
-    ev_timer *timers = allocate(ops, sizeof *timers);
-    uint64_t seed = 1;
+    ev_timer *timers = make_timers(ops, near_delays(ops));
     timers_fired = 0;
-    ev_now_update(loop);
     uint64_t start = cpu_ns();
-    for (uint64_t i = 0; i < ops; i++) {
-        ev_timer_init(&timers[i], on_timer, to_seconds(random_near_ns(&seed)), 0);
-        ev_timer_start(loop, &timers[i]);
-    }
+    for (uint64_t i = 0; i < ops; i++) ev_timer_start(loop, &timers[i]);
     ev_run(loop, 0);
     uint64_t elapsed = cpu_ns() - start;
     expect(timers_fired == ops, "fire every timer");

@@ -115,12 +115,11 @@ static void fire_all(evutil_socket_t fd, short what, void *argument) {
     for (uint64_t i = 0; i < timers->count; i++) evtimer_add(&timers->events[i], &timers->delays[i]);
 }
 
-static double run_timers(uint64_t ops, event_callback_fn begin, uint64_t (*delay_ns)(uint64_t *seed), uint64_t fire) {
+static double run_timers(uint64_t ops, event_callback_fn begin, uint64_t *delays_ns, uint64_t fire) {
     Timers timers = {allocate(ops, sizeof *timers.events), allocate(ops, sizeof *timers.delays), random_order(ops), ops,
                      0};
-    uint64_t seed = 1;
     for (uint64_t i = 0; i < ops; i++) {
-        uint64_t us = delay_ns(&seed) / 1000;
+        uint64_t us = delays_ns[i] / 1000;
         timers.delays[i] = (struct timeval){(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
         expect(evtimer_assign(&timers.events[i], default_base(), on_timer, &timers) == 0, "make a timer");
     }
@@ -134,11 +133,12 @@ static double run_timers(uint64_t ops, event_callback_fn begin, uint64_t (*delay
     free(timers.events);
     free(timers.delays);
     free(timers.order);
+    free(delays_ns);
     return per_op(elapsed, ops);
 }
 
-static double timer_cancel(uint64_t ops, size_t n) { return run_timers(ops, cancel_all, random_far_ns, 0); }
-static double timer_fire(uint64_t ops, size_t n) { return run_timers(ops, fire_all, random_near_ns, ops); }
+static double timer_cancel(uint64_t ops, size_t n) { return run_timers(ops, cancel_all, far_delays(ops), 0); }
+static double timer_fire(uint64_t ops, size_t n) { return run_timers(ops, fire_all, near_delays(ops), ops); }
 
 /* ---- socketpair ---- */
 

@@ -48,33 +48,32 @@ static void close_timers(uv_timer_t *timers, uint64_t count) {
 
 static double timer_cancel(uint64_t ops, size_t n) {
     uv_timer_t *timers = make_timers(ops);
-    uint64_t *due_ms = allocate(ops, sizeof *due_ms);
+    uint64_t *delays = far_delays(ops);
     uint32_t *order = random_order(ops);
-    uint64_t seed = 1;
-    for (uint64_t i = 0; i < ops; i++) due_ms[i] = random_far_ns(&seed) / MS;
     uv_update_time(uv_default_loop());
     uint64_t start = cpu_ns();
-    for (uint64_t i = 0; i < ops; i++) uv_timer_start(&timers[i], on_timer, due_ms[i], 0);
+    for (uint64_t i = 0; i < ops; i++) uv_timer_start(&timers[i], on_timer, delays[i] / MS, 0);
     for (uint64_t i = 0; i < ops; i++) uv_timer_stop(&timers[order[i]]);
     uint64_t elapsed = cpu_ns() - start;
     expect(!uv_loop_alive(uv_default_loop()), "cancel every timer");
     close_timers(timers, ops);
-    free(due_ms);
+    free(delays);
     free(order);
     return per_op(elapsed, ops);
 }
 
 static double timer_fire(uint64_t ops, size_t n) {
     uv_timer_t *timers = make_timers(ops);
-    uint64_t seed = 1;
+    uint64_t *delays = near_delays(ops);
     timers_fired = 0;
     uv_update_time(uv_default_loop());
     uint64_t start = cpu_ns();
-    for (uint64_t i = 0; i < ops; i++) uv_timer_start(&timers[i], on_timer, random_near_ns(&seed) / MS, 0);
+    for (uint64_t i = 0; i < ops; i++) uv_timer_start(&timers[i], on_timer, delays[i] / MS, 0);
     run(uv_default_loop());
     uint64_t elapsed = cpu_ns() - start;
     expect(timers_fired == ops, "fire every timer");
     close_timers(timers, ops);
+    free(delays);
     return per_op(elapsed, ops);
 }
 

@@ -46,6 +46,12 @@ static inline void expect(bool holds, const char *what) {
     if (!holds) fail(what);
 }
 
+static inline void *allocate(size_t count, size_t size) {
+    void *memory = calloc(count, size);
+    expect(memory != NULL, "allocate memory");
+    return memory;
+}
+
 /* ---- clocks ---- */
 
 static inline uint64_t clock_ns(clockid_t clock) {
@@ -67,32 +73,31 @@ static inline uint64_t random_next(uint64_t *seed) {
     return z ^ (z >> 31);
 }
 
-/* At least `least`, at most `most`. */
 static inline uint64_t random_between(uint64_t *seed, uint64_t least, uint64_t most) {
     return least + random_next(seed) % (most - least + 1);
 }
 
-/* When the timers of timer_cancel are due, and those of timer_fire. */
-static inline uint64_t random_far_ns(uint64_t *seed) { return random_between(seed, 1000 * MS, 60000 * MS); }
-static inline uint64_t random_near_ns(uint64_t *seed) { return random_between(seed, 1 * MS, 50 * MS); }
+static inline uint64_t *random_delays(size_t n, uint64_t least, uint64_t most) {
+    uint64_t *delays = (uint64_t *)allocate(n, sizeof *delays);
+    uint64_t seed = 1;
+    for (size_t i = 0; i < n; i++) delays[i] = random_between(&seed, least, most);
+    return delays;
+}
+
+/* When the timers of timer_cancel are due, and those of timer_fire, in nanoseconds. The caller frees them. */
+static inline uint64_t *far_delays(size_t n) { return random_delays(n, 1000 * MS, 60000 * MS); }
+static inline uint64_t *near_delays(size_t n) { return random_delays(n, 1 * MS, 50 * MS); }
 
 /* The numbers 0 to n - 1 in random order. The caller frees them. */
 static inline uint32_t *random_order(size_t n) {
-    uint32_t *order = (uint32_t *)malloc(n * sizeof *order);
+    uint32_t *order = (uint32_t *)allocate(n, sizeof *order);
     uint64_t seed = 2;
-    expect(order != NULL, "allocate memory");
     for (size_t i = 0; i < n; i++) { /* Fisher and Yates, from the inside out */
         size_t j = random_between(&seed, 0, i);
         order[i] = order[j];
         order[j] = (uint32_t)i;
     }
     return order;
-}
-
-static inline void *allocate(size_t count, size_t size) {
-    void *memory = calloc(count, size);
-    expect(memory != NULL, "allocate memory");
-    return memory;
 }
 
 /* ---- servers ---- */
