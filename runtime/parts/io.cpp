@@ -86,8 +86,12 @@ intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t unregistered = io->unregistered;
     io->unregistered = -1;
     if (unregistered >= 0) os::close(unregistered);
-    for (zyntax_op *timer_id : {&io->retry, &io->deadline_timer}) {
-        if (Op *timer = pending_op(runtime, timer_id)) free_op(runtime, timer);
+    if (io->timers) {
+        for (zyntax_op *timer_id : {&io->timers->retry, &io->timers->deadline}) {
+            if (Op *timer = pending_op(runtime, timer_id)) free_op(runtime, timer);
+        }
+        runtime->arena.give(io->timers, sizeof(IoTimers));
+        io->timers = nullptr;
     }
     fire_waiters(runtime, io);
     unreserve_io(runtime, io);
@@ -106,7 +110,7 @@ void destroy_io(Runtime *runtime, void *object) { close_io(runtime, static_cast<
 // Fires all operations that wait: the task that runs first takes the data, the others wait again.
 void io_is_ready(Runtime *runtime, void *object, uint32_t ready) {
     auto *io = static_cast<Io *>(object);
-    assert(io->handle && runtime->is_driving && !runtime->current);
+    assert(io->index && runtime->is_driving && !runtime->current);
     io->readiness |= ready;
     io->reported |= ready;
     // Reads stop at an urgent byte: a short read no longer means that the buffer is empty.
@@ -136,6 +140,12 @@ uint64_t count_io_waiting([[maybe_unused]] const void *object) {
 
 const HandleKind io_kind = {destroy_io, count_io_waiting, io_is_ready, forget_io};
 
+zyntax_io *handle_of(const Io *io) {
+    uint32_t generation = handle_pool.at(io->index)->generation.load(std::memory_order_relaxed);
+    assert(generation & 1);
+    return static_cast<zyntax_io *>(to_pointer(handle_bits(io->index, generation)));
+}
+
 int32_t reserve_io(Runtime *runtime, Io **out) {
     if (runtime->is_ending) return ZYNTAX_ECANCELED; // nothing would close the handle
     IoTable *table = table_of(runtime);
@@ -148,16 +158,22 @@ int32_t reserve_io(Runtime *runtime, Io **out) {
         runtime->arena.give(memory, sizeof(Io));
         return ZYNTAX_ENOMEM;
     }
-    (*out)->handle = handle;
+    (*out)->index = handle_index(to_bits(handle));
     runtime->counts.io_open++;
     return 0;
 }
 
 void unreserve_io(Runtime *runtime, Io *io) {
-    assert(runtime->counts.io_open > 0 && io->unregistered < 0);
-    give_handle(runtime, io->handle);
+    assert(runtime->counts.io_open > 0 && io->unregistered < 0 && !io->timers);
+    give_handle(runtime, handle_of(io));
     runtime->arena.give(io, sizeof(Io));
     runtime->counts.io_open--;
+}
+
+IoTimers *timers_of(Runtime *runtime, Io *io) {
+    if (io->timers) return io->timers;
+    void *memory = runtime->arena.take(sizeof(IoTimers));
+    return io->timers = memory ? ::new (memory) IoTimers() : nullptr;
 }
 
 // Takes the descriptor from a handle: a new one has its number. The handle's operations find a bad descriptor.
@@ -181,15 +197,15 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
     io->readiness = ready;
     // A message, or a part of a Unix stream, that leaves the socket's buffer makes room for more. Only TCP reports room
     // when a writer has missed it.
-    if (os::is_socket(kind) && kind != os::Kind::tcp) io->registration = io->handle;
-    int32_t error = runtime->poller.add(fd, to_bits(io->handle), &io->registration);
+    if (os::is_socket(kind) && kind != os::Kind::tcp) io->registration = handle_of(io);
+    int32_t error = runtime->poller.add(fd, to_bits(handle_of(io)), &io->registration);
     if (error) {
         unreserve_io(runtime, io);
         return error;
     }
-    assert(io->handle && io->fd >= 0 && !*link);
+    assert(io->fd >= 0 && !*link);
     *link = io;
-    *out = static_cast<zyntax_io *>(io->handle);
+    *out = handle_of(io);
     return 0;
 }
 

@@ -6,32 +6,58 @@
 
 namespace zyntax {
 
-// A registered descriptor.
+// Bits of Event::ready and directions.
+class Bits {
+public:
+    Bits &operator=(uint32_t bits) {
+        assert(bits <= UINT8_MAX);
+        bits_ = static_cast<uint8_t>(bits);
+        return *this;
+    }
+    Bits &operator|=(uint32_t bits) { return *this = bits_ | bits; }
+    Bits &operator&=(uint32_t bits) { return *this = bits_ & bits; }
+    operator uint32_t() const { return bits_; }
+
+private:
+    uint8_t bits_ = 0;
+};
+
+// The timers that few descriptors have. The op ids are stale once their timer has ended.
+struct IoTimers {
+    zyntax_op retry = 0;                             // a listener's, until which its accepts rest
+    zyntax_op deadline = 0;                          // for the next of the deadlines
+    uint64_t deadlines_ns[2] = {never_ns, never_ns}; // of reading and writing
+};
+
+// A registered descriptor. An idle connection is this, a handle and an operation.
 struct Io {
-    void *handle = nullptr;       // the number that the host and the poller have
-    void *registration = nullptr; // the poller's
-    Io *next = nullptr;           // in the chain of IoTable
+    void *registration = nullptr;  // the poller's
+    Io *next = nullptr;            // in the chain of IoTable
+    IoTimers *timers = nullptr;    // made with the first of them
+    intptr_t fd = -1;              // -1: not registered; or closed elsewhere, and another handle has the number
+    intptr_t unregistered = -1;    // a listener's connection that the poller had no room for; or the socket of a Unix
+                                   // connect that waits; or -1
+    uint32_t index = 0;            // of the handle
+    Ring readers, writers, either; // operations that wait for a direction, or for either of both
+    Bits readiness;                // worth a try. Set by events, cleared by "would block"
+    Bits reported;                 // the same bits. Set by events, cleared by tries and by zyntax_io_ready
+    Bits overdue; // directions whose deadline is over: calls try, and never wait. Set by io_deadline.cpp
     os::Kind kind = os::Kind::other;
     bool gives_no_delay = false; // set for a listener of ours: accepted sockets have TCP_NODELAY
     bool listens = false;        // set when the system has said so, never cleared
     bool was_blocking = false;   // set when it was opened as such: blocking again when its handle ends
     os::Datagrams datagrams{};   // set when it was opened as such, or by the first call for datagrams; else unknown
-    intptr_t fd = -1;            // -1: not registered; or closed elsewhere, and another handle has the number
-    intptr_t unregistered = -1;  // a listener's connection that the poller had no room for; or the socket of a Unix
-                                 // connect that waits; or -1
-    zyntax_op retry = 0;         // a listener's timer, until which its accepts rest; stale once that has ended
-    uint64_t deadlines_ns[2] = {never_ns, never_ns}; // of reading and writing
-    zyntax_op deadline_timer = 0;                    // for the next of them; stale once that is over
-    uint32_t readiness = 0; // bits of Event::ready: worth a try. Set by events, cleared by "would block"
-    uint32_t reported = 0;  // the same bits. Set by events, cleared by tries and by zyntax_io_ready
-    uint32_t overdue = 0;   // directions whose deadline is over: calls try, and never wait. Set by io_deadline.cpp
-    Ring readers, writers, either; // operations that wait for a direction, or for either of both
 };
+static_assert(sizeof(Io) <= 64);
 
 using IoRef = Ref<Io>;
 
 ZYNTAX_INTERNAL extern const HandleKind io_kind;
 inline IoRef find_io(zyntax_io *handle) { return find<Io>(handle, &io_kind); }
+zyntax_io *handle_of(const Io *);
+
+// The handle's timers, made when they are needed first; null without memory.
+IoTimers *timers_of(Runtime *, Io *);
 
 // A handle is made in two steps, so that a lack of memory is found before there is a descriptor to lose. reserve_io
 // returns 0 with *out, or an error. register_io frees *io when it fails.

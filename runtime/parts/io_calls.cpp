@@ -28,7 +28,7 @@ inline PollStatus transfer(zyntax_io *handle, zyntax_op *op_id, uint32_t directi
 // operation receives the set of its event. Bits of source_word, high to low: the handle's index, the set, the interest.
 constexpr uint32_t set_shift = 2, set_bits = 3u << set_shift, index_shift = 4;
 
-uint32_t to_tag(const Io *io, uint32_t interest) { return handle_index(to_bits(io->handle)) << index_shift | interest; }
+uint32_t to_tag(const Io *io, uint32_t interest) { return io->index << index_shift | interest; }
 
 // Sockets and pipes stay ready until they are used, and a host may have used them since the event: for these the kernel
 // is asked again. For other descriptors the event counts, even if no operation has received it.
@@ -59,7 +59,7 @@ int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) no
     int32_t error = os::kind_of(fd, &kind);
     if (error || (error = reserve_io(runtime, &io))) return error;
     const Io *twin = io_of(runtime, fd);
-    if (twin && runtime->poller.knows(fd, to_bits(twin->handle))) {
+    if (twin && runtime->poller.knows(fd, to_bits(handle_of(twin)))) {
         unreserve_io(runtime, io);
         return ZYNTAX_EEXIST;
     }

@@ -10,7 +10,7 @@ namespace {
 // The earliest deadline that is not over.
 uint64_t next_deadline(const Runtime *runtime, const Io *io) {
     uint64_t next = never_ns;
-    for (uint64_t deadline_ns : io->deadlines_ns) {
+    for (uint64_t deadline_ns : io->timers->deadlines_ns) {
         if (deadline_ns > runtime->seen_ns && deadline_ns < next) next = deadline_ns;
     }
     return next;
@@ -18,7 +18,8 @@ uint64_t next_deadline(const Runtime *runtime, const Io *io) {
 
 void fire_overdue(Runtime *runtime, Io *io) {
     uint64_t now = runtime->seen_ns - (runtime->seen_ns == never_ns);
-    io->overdue = (io->deadlines_ns[0] <= now ? readable : 0) | (io->deadlines_ns[1] <= now ? writable : 0);
+    const uint64_t *deadlines_ns = io->timers->deadlines_ns;
+    io->overdue = (deadlines_ns[0] <= now ? readable : 0) | (deadlines_ns[1] <= now ? writable : 0);
     if (io->overdue & readable) fire_all(runtime, &io->readers);
     if (io->overdue & writable) fire_all(runtime, &io->writers);
     if (io->overdue) fire_all(runtime, &io->either);
@@ -29,7 +30,7 @@ void deadline_fired(Runtime *runtime, Op *timer) {
     const Handle *handle = handle_pool.at(timer->source_word);
     assert(handle->kind == &io_kind);
     auto *io = static_cast<Io *>(handle->object);
-    assert(find_op(io->deadline_timer) == timer && timer->place == Op::nowhere);
+    assert(find_op(io->timers->deadline) == timer && timer->place == Op::nowhere);
     uint64_t next = next_deadline(runtime, io);
     if (next == never_ns) free_op(runtime, timer);
     else runtime->timers.insert(timer, next);
@@ -41,7 +42,7 @@ constinit Source deadline_source = {deadline_fired, deadline_canceled};
 // Sets the timer for the next deadline; false without memory, which only a new timer needs.
 bool set_timer(const IoRef &ref, uint64_t next) {
     auto [runtime, io] = ref;
-    Op *timer = pending_op(runtime, &io->deadline_timer);
+    Op *timer = pending_op(runtime, &io->timers->deadline);
     if (next == never_ns) {
         if (timer) free_op(runtime, timer);
         return true;
@@ -53,10 +54,10 @@ bool set_timer(const IoRef &ref, uint64_t next) {
         return true;
     }
     const Waker nobody = {};
-    timer = arm_timer(runtime, &io->deadline_timer, ZYNTAX_WAIT_READABLE, next, &nobody);
+    timer = arm_timer(runtime, &io->timers->deadline, ZYNTAX_WAIT_READABLE, next, &nobody);
     if (!timer) return false;
     timer->source = &deadline_source;
-    timer->source_word = handle_index(to_bits(io->handle));
+    timer->source_word = io->index;
     return true;
 }
 
@@ -68,12 +69,15 @@ int32_t zyntax_io_deadline(zyntax_io *handle, uint32_t directions, uint64_t dead
     Io *io = ref.object;
     if (!io) return ZYNTAX_ESTALE;
     if (ref.runtime->is_ending) return ZYNTAX_ECANCELED;
-    const uint64_t before[2] = {io->deadlines_ns[0], io->deadlines_ns[1]};
-    if (directions & readable) io->deadlines_ns[0] = deadline_ns;
-    if (directions & writable) io->deadlines_ns[1] = deadline_ns;
+    if (!io->timers && deadline_ns == never_ns) return 0; // there is none
+    if (!timers_of(ref.runtime, io)) return ZYNTAX_ENOMEM;
+    uint64_t *deadlines_ns = io->timers->deadlines_ns;
+    const uint64_t before[2] = {deadlines_ns[0], deadlines_ns[1]};
+    if (directions & readable) deadlines_ns[0] = deadline_ns;
+    if (directions & writable) deadlines_ns[1] = deadline_ns;
     if (!set_timer(ref, next_deadline(ref.runtime, io))) {
-        io->deadlines_ns[0] = before[0];
-        io->deadlines_ns[1] = before[1];
+        deadlines_ns[0] = before[0];
+        deadlines_ns[1] = before[1];
         return ZYNTAX_ENOMEM;
     }
     fire_overdue(ref.runtime, io);

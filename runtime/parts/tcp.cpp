@@ -19,13 +19,16 @@ Io *listener_of(const Op *op) {
 // The rest is over: all accepts try again.
 void retry_fired(Runtime *runtime, Op *timer) {
     Io *io = listener_of(timer);
-    assert(io->listens && find_op(io->retry) == timer);
+    assert(io->listens && find_op(io->timers->retry) == timer);
     free_op(runtime, timer);
     io->readiness |= readable;
     fire_all(runtime, &io->readers);
 }
 void retry_canceled(Runtime *, Op *) {} // never called: only the listener has the op id
 constinit Source retry_source = {retry_fired, retry_canceled};
+
+// The timer until which the listener's accepts rest, or null.
+Op *resting_timer(Runtime *runtime, Io *io) { return io->timers ? pending_op(runtime, &io->timers->retry) : nullptr; }
 
 // A resting accept is fired like any other operation. The cancel of the last one also ends the timer.
 void resting_fired(Runtime *runtime, Op *op) {
@@ -36,7 +39,7 @@ void resting_canceled(Runtime *runtime, Op *op) {
     Io *io = listener_of(op);
     if (!io->readers.empty()) return;
     io->readiness |= readable;
-    if (Op *timer = pending_op(runtime, &io->retry)) free_op(runtime, timer);
+    if (Op *timer = resting_timer(runtime, io)) free_op(runtime, timer);
 }
 constinit Source resting_source = {resting_fired, resting_canceled};
 
@@ -59,10 +62,11 @@ PollStatus try_again(const Accept &call) {
 
 bool start_retry_timer(Runtime *runtime, Io *listener, uint64_t deadline_ns) {
     const Waker nobody = {};
-    Op *timer = arm_timer(runtime, &listener->retry, ZYNTAX_WAIT_READABLE, deadline_ns, &nobody);
+    IoTimers *timers = timers_of(runtime, listener);
+    Op *timer = timers ? arm_timer(runtime, &timers->retry, ZYNTAX_WAIT_READABLE, deadline_ns, &nobody) : nullptr;
     if (!timer) return false;
     timer->source = &retry_source;
-    timer->source_word = handle_index(to_bits(listener->handle));
+    timer->source_word = listener->index;
     return true;
 }
 
@@ -72,7 +76,7 @@ PollStatus rest(const Accept &call) {
     auto [runtime, io] = call.listener;
     assert(!*call.op_id && io->listens);
     if (io->overdue & readable) return complete(call.op_id, call.result, ZYNTAX_ETIMEDOUT);
-    if (!pending_op(runtime, &io->retry)) {
+    if (!resting_timer(runtime, io)) {
         uint64_t now = runtime->now_ns();
         if (now >= never_ns - retry_ns) return try_again(call); // a timer would never fire
         if (!start_retry_timer(runtime, io, now + retry_ns)) return complete(call.op_id, call.result, ZYNTAX_ENOMEM);
@@ -81,7 +85,7 @@ PollStatus rest(const Accept &call) {
     Op *op = add_waiter(call.listener, readable, call.op_id, call.waker);
     if (!op) return not_armed(call.op_id, call.result);
     op->source = &resting_source;
-    op->source_word = handle_index(to_bits(io->handle));
+    op->source_word = io->index;
     return POLL_PENDING;
 }
 
@@ -174,7 +178,7 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op_id, Waker *waker
     if (!out || !listens(io)) return refuse(op_id, result, ZYNTAX_EINVAL);
     if (Op *op = io_waiter(ref, readable, op_id)) return still_pending(runtime, op, waker);
     const Accept call = {ref, op_id, waker, result};
-    bool rests = pending_op(runtime, &io->retry);
+    bool rests = resting_timer(runtime, io);
     bool is_last_try = io->overdue & readable;
     if (rests && !is_last_try) return rest(call);
     if (!is_last_try && !(io->readiness & readable) && io->unregistered < 0) return wait_for_client(call);

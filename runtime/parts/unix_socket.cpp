@@ -61,7 +61,7 @@ Op *begin_unix_wait(Runtime *runtime, zyntax_op *op_id, const os::UnixAddress &a
     self->fired = unix_connect_fired;
     self->canceled = unix_connect_canceled;
     self->address = address;
-    self->io = static_cast<zyntax_io *>(io->handle);
+    self->io = handle_of(io);
     self->pause_ns = first_pause_ns;
     op->source = self;
     return op;
