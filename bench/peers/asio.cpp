@@ -258,7 +258,7 @@ using Acceptor = Default::as_default_on_t<tcp::acceptor>;
 
 awaitable<void> serve_connection(Socket socket, bool http) {
     char buffer[BUFFER_SIZE];
-    unsigned matched = 0; // of the end of a request
+    unsigned matched = 0; // see http_requests
     for (;;) {
         auto [error, size] = co_await socket.async_read_some(asio::buffer(buffer));
         if (error) co_return;
@@ -288,9 +288,20 @@ void serve(bool http) {
 
 int main(int argc, char **argv) {
     static const Workload workloads[] = {
-        {"spawn_batch", spawn_batch, 1000}, {"spawn_join", spawn_join, 0}, YIELD_WORKLOADS(yield),
-        {"ping_pong", ping_pong, 0},        {"channel_1", channel, 1},     {"channel_64", channel, 64},
-        {"timer_cancel", timer_cancel, 0},  {"timer_fire", timer_fire, 0}, {"socketpair", socket_pair, 0},
+        {"spawn_batch", spawn_batch, 1000},
+        {"spawn_join", spawn_join, 0},
+        {"yield_1", yield, 1},
+        {"yield_10", yield, 10},
+        {"yield_100", yield, 100},
+        {"yield_1000", yield, 1000},
+        {"yield_10000", yield, 10'000},
+        {"yield_100000", yield, 100'000},
+        {"ping_pong", ping_pong, 0},
+        {"channel_1", channel, 1},
+        {"channel_64", channel, 64},
+        {"timer_cancel", timer_cancel, 0},
+        {"timer_fire", timer_fire, 0},
+        {"socketpair", socket_pair, 0},
         {"wake_asleep", wake_asleep, 0},
     };
     char version[64];

@@ -8,7 +8,7 @@ namespace {
 
 struct Connection {
     int fd;
-    unsigned matched; // of the end of a request
+    unsigned matched; // see http_requests
     Reply reply;
     size_t sent;
     char buffer[BUFFER_SIZE];
@@ -37,31 +37,30 @@ void accept_all(int epoll, int listener) {
     }
 }
 
-// Returns false while the socket has no room for the rest.
-bool send_reply(Connection &connection, bool &failed) {
-    Reply &reply = connection.reply;
+enum class Sending { done, waits, failed };
+
+Sending send_reply(Connection &connection) {
+    const Reply &reply = connection.reply;
     while (connection.sent < reply.size) {
         ssize_t n = send(connection.fd, reply.bytes + connection.sent, reply.size - connection.sent, MSG_NOSIGNAL);
-        if (n < 0 && errno == EAGAIN) return false;
-        failed = n < 0;
-        if (failed) return false;
+        if (n < 0) return errno == EAGAIN ? Sending::waits : Sending::failed;
         connection.sent += static_cast<size_t>(n);
     }
-    return true;
+    return Sending::done;
 }
 
 // Serves what has come. Returns false at the end of the stream and after an error.
 bool serve_connection(Connection &connection, bool ending, bool http) {
-    for (bool failed = false;;) {
-        if (!send_reply(connection, failed)) return !failed;
+    for (bool drained = false;;) {
+        Sending sending = send_reply(connection);
+        if (sending != Sending::done) return sending == Sending::waits;
+        if (drained) return true;
         ssize_t n = recv(connection.fd, connection.buffer, BUFFER_SIZE, 0);
         if (n < 0 && errno == EAGAIN) return true;
         if (n <= 0) return false;
         connection.reply = reply_to(connection.buffer, static_cast<size_t>(n), http, &connection.matched);
         connection.sent = 0;
-        if (n == BUFFER_SIZE || ending) continue;
-        send_reply(connection, failed);
-        return !failed;
+        drained = n < BUFFER_SIZE && !ending;
     }
 }
 

@@ -186,7 +186,7 @@ static double wake_asleep(uint64_t ops, size_t n) {
 
 typedef struct Connection {
     ev_io io;         /* waits for bytes to read, or for room to write */
-    unsigned matched; /* of the end of a request */
+    unsigned matched; /* see http_requests */
     Reply reply;
     size_t sent;
     char buffer[BUFFER_SIZE];

@@ -268,8 +268,10 @@ static void serve(bool http) {
 
 int main(int argc, char **argv) {
     static const Workload workloads[] = {
-        YIELD_WORKLOADS(yield),        {"ping_pong", ping_pong, 0},    {"timer_cancel", timer_cancel, 0},
-        {"timer_fire", timer_fire, 0}, {"socketpair", socket_pair, 0}, {"wake_asleep", wake_asleep, 0},
+        {"yield_1", yield, 1},          {"yield_10", yield, 10},           {"yield_100", yield, 100},
+        {"yield_1000", yield, 1000},    {"yield_10000", yield, 10000},     {"yield_100000", yield, 100000},
+        {"ping_pong", ping_pong, 0},    {"timer_cancel", timer_cancel, 0}, {"timer_fire", timer_fire, 0},
+        {"socketpair", socket_pair, 0}, {"wake_asleep", wake_asleep, 0},
     };
     char version[64];
     expect(evthread_use_pthreads() == 0, "use threads");

@@ -171,7 +171,7 @@ static double wake_asleep(uint64_t ops, size_t n) {
 typedef struct Connection {
     uv_tcp_t tcp;
     uv_write_t write;
-    unsigned matched; /* of the end of a request */
+    unsigned matched; /* see http_requests */
     char buffer[BUFFER_SIZE];
 } Connection;
 

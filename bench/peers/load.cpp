@@ -31,7 +31,7 @@ struct Options {
     std::string pid;
 };
 
-// Numbers of nanoseconds, each counted in a bucket that is at most 1/64 of it wide.
+// Counts nanoseconds in buckets, each at most 1/64 of its value wide.
 class Histogram {
 public:
     void add(uint64_t value, uint64_t times) {
@@ -39,7 +39,7 @@ public:
         total += times;
     }
 
-    // The value that a part of 1 of all values do not exceed; 0 without any.
+    // The value below which `part`, 0 to 1, of all values lie; 0 without any.
     uint64_t quantile(double part) const {
         auto left = static_cast<uint64_t>(part * static_cast<double>(total));
         for (size_t i = 0; i < counts.size(); i++) {
@@ -68,8 +68,8 @@ private:
     uint64_t total = 0;
 };
 
-// The bytes that all connections send and expect. An echo's begin at another place of a random text each time, so that
-// an answer that belongs to another request or connection differs.
+// The bytes that all connections send and expect. Each batch of echoes begins at another place of a random text, so
+// that an answer to another request or connection differs.
 class Script {
 public:
     explicit Script(const Options &options) : request_size(options.size), answer_size(options.size) {

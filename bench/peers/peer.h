@@ -1,6 +1,5 @@
 /* Shared by the programs of this folder, C and C++: the protocol of the README, what a server answers, clocks and
- * random numbers. A peer calls peer_main with its workloads and its server, and has nothing else in common with another
- * one. */
+ * random numbers. A peer calls peer_main with its workloads and its server. Otherwise it is written for its library. */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
@@ -114,13 +113,12 @@ enum {
 /* As many answers as a read can ask for, so that any number of them is one write without a copy. */
 static inline const char *http_answers(void) {
     static char answers[HTTP_ANSWERS_MAX * HTTP_ANSWER_SIZE];
-    if (answers[0] == '\0')
-        for (int i = 0; i < HTTP_ANSWERS_MAX; i++)
-            memcpy(answers + i * HTTP_ANSWER_SIZE, HTTP_ANSWER, HTTP_ANSWER_SIZE);
+    if (answers[0] != '\0') return answers;
+    for (int i = 0; i < HTTP_ANSWERS_MAX; i++) memcpy(answers + i * HTTP_ANSWER_SIZE, HTTP_ANSWER, HTTP_ANSWER_SIZE);
     return answers;
 }
 
-/* How many requests end in `bytes`. *matched: how much of the end of a request came last; 0 at first. */
+/* The number of requests that end in `bytes`. *matched: how many bytes of "\r\n\r\n" came last; 0 at first. */
 static inline size_t http_requests(const char *bytes, size_t size, unsigned *matched) {
     static const char end[] = "\r\n\r\n";
     size_t requests = 0;
@@ -138,7 +136,7 @@ typedef struct Reply {
     size_t size; /* 0: nothing to send yet */
 } Reply;
 
-/* What a connection sends for the bytes that it received: those of an echo, else an answer for each request. */
+/* What a connection sends for the bytes that it received: the same bytes, or an answer for each HTTP request. */
 static inline Reply reply_to(const char *bytes, size_t size, bool http, unsigned *matched) {
     Reply echo = {bytes, size};
     if (!http) return echo;
@@ -160,7 +158,7 @@ static inline void set_nodelay(int fd) {
     expect(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "set TCP_NODELAY");
 }
 
-/* A listener of this process's own, for peers whose interface takes a socket. */
+/* For libraries that take a socket. */
 static inline int listen_on_loopback(void) {
     struct sockaddr_in address = loopback(0);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -216,13 +214,6 @@ typedef struct Workload {
 static inline uint64_t divide_up(uint64_t ops, size_t n) { return (ops + n - 1) / n; }
 
 static inline double per_op(uint64_t elapsed_ns, uint64_t ops) { return (double)elapsed_ns / (double)ops; }
-
-/* The rows of a peer whose tasks yield. */
-#define YIELD_WORKLOADS(run)                                                                        \
-    {"yield_1", run, 1}, {"yield_10", run, 10}, {"yield_100", run, 100}, {"yield_1000", run, 1000}, \
-        {"yield_10000", run, 10000}, {                                                              \
-        "yield_100000", run, 100000                                                                 \
-    }
 
 static inline void run_workload(const char *name, uint64_t ops, const Workload *workloads, size_t count) {
     for (size_t i = 0; i < count; i++) {

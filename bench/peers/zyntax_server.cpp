@@ -8,7 +8,7 @@ bool is_http = false;
 
 struct Connection {
     uint32_t state_id;
-    unsigned matched; // of the end of a request
+    unsigned matched; // see http_requests
     zyntax_op op;
     zyntax_io *io;
     Reply reply;
@@ -31,7 +31,7 @@ PollStatus connection_poll(FutureState state, Waker *waker) {
             s->sent = 0;
             s->state_id = 1;
             [[fallthrough]];
-        default:
+        case 1:
             if (zyntax_io_write_all(s->io, &s->op, s->reply.bytes, s->reply.size, &s->sent, waker, &n) ==
                 POLL_PENDING) {
                 return POLL_PENDING;
