@@ -76,6 +76,7 @@ for purpose in "$@"; do
         want binutils readelf
         want util-linux setarch
         want valgrind valgrind
+        want strace strace
         # Ubuntu has no package of it that is not a snap, which cannot read other programs' files.
         case $(cat /etc/os-release 2>/dev/null) in
         *ID=ubuntu*) ;;

@@ -1,4 +1,4 @@
-/* Sleeps of no time, wakes and spawns in a loop, for tests/poll_loop.py, which counts the instructions of one.
+/* Sleeps of no time, wakes and spawns in a loop, for budgets.py, which counts the instructions of one.
  *
  *     poll_loop sleep|wake|spawn N    1000 tasks together do about N of them
  */
