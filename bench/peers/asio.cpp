@@ -3,8 +3,10 @@
 #include "peer.h"
 
 #include <asio.hpp>
-#include <asio/experimental/as_tuple.hpp>
 #include <asio/experimental/channel.hpp>
+#if !__has_include(<asio/as_tuple.hpp>) // before version 1.24
+#include <asio/experimental/as_tuple.hpp>
+#endif
 
 #include <chrono>
 #include <optional>
@@ -17,7 +19,12 @@ using asio::awaitable;
 using asio::co_spawn;
 using asio::detached;
 using asio::use_awaitable;
-using Default = asio::experimental::as_tuple_t<asio::use_awaitable_t<>>; // (error, result) instead of an exception
+#if __has_include(<asio/as_tuple.hpp>)
+using asio::as_tuple_t;
+#else
+using asio::experimental::as_tuple_t;
+#endif
+using Default = as_tuple_t<asio::use_awaitable_t<>>; // (error, result) instead of an exception
 
 asio::io_context context{1}; // the hint says that one thread runs it
 
