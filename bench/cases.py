@@ -1,6 +1,25 @@
 """What compare.py measures: workloads of programs, and servers under load."""
 import dataclasses
 
+TASK_COUNTS = "Cost against the number of tasks"
+TIMER_COUNTS = "Cost against the number of timers"
+
+# By group: names, with operations of a run and of one with --quick.
+WORKLOADS = {
+    "Tasks": [("spawn_batch", 2_000_000, 200_000), ("spawn_join", 1_000_000, 200_000), ("yield_1", 2_000_000, 200_000),
+              ("yield_1000", 2_000_000, 200_000), ("ping_pong", 2_000_000, 200_000)],
+    TASK_COUNTS: [(f"yield_{count}", 1_000_000, 200_000) for count in (10, 100, 10_000, 100_000)],
+    "Channels": [("channel_1", 1_000_000, 100_000), ("channel_64", 2_000_000, 200_000),
+                 ("port_64", 2_000_000, 200_000)],
+    "Timers": [("timer_insert", 1_000_000, 100_000), ("timer_cancel", 1_000_000, 100_000),
+               ("timer_expire", 100_000, 100_000), ("timer_fire", 100_000, 100_000)],
+    "I/O within a process": [("socketpair", 20_000, 5_000), ("echo_1", 10_000, 500), ("echo_50", 60_000, 6_000),
+                             ("echo_500", 60_000, 6_000)],
+    "Other threads": [("wake_asleep", 10_000, 1_000), ("wake_busy_distinct", 1_000_000, 100_000),
+                      ("wake_busy_same", 1_000_000, 100_000)],
+    "Whole runtimes": [("create_destroy", 5_000, 1_000), ("task_bytes", 1_000_000, 1_000_000)],
+}
+
 
 @dataclasses.dataclass
 class Case:
@@ -8,49 +27,37 @@ class Case:
     name: str
     group: str
     ops: int = 0
-    quick_ops: int = 0
+    what: str = ""          # by default as the program says
     unit: str = "ns"
-    workload: str = ""      # by default the name
-    count: int = 0          # of tasks, timers or connections, for the plots of the cost against it
-    what: str = ""
+    workload: str = ""
     any_cpu: bool = False   # another thread or process is busy at the same time
+    count: int = 0          # of tasks, timers or connections, for the plots of the cost against it
     protocol: str = ""
     connections: int = 0
     pipeline: int = 1
 
 
-def cases():
-    known = [
-        ("Tasks", [("spawn_batch", 2_000_000, 200_000), ("spawn_join", 1_000_000, 200_000),
-                   ("yield_1", 2_000_000, 200_000), ("yield_1000", 2_000_000, 200_000),
-                   ("ping_pong", 2_000_000, 200_000)]),
-        ("Channels", [("channel_1", 1_000_000, 100_000), ("channel_64", 2_000_000, 200_000),
-                      ("port_64", 2_000_000, 200_000)]),
-        ("Timers", [("timer_insert", 1_000_000, 100_000), ("timer_cancel", 1_000_000, 100_000),
-                    ("timer_expire", 100_000, 100_000), ("timer_fire", 100_000, 100_000)]),
-        ("I/O within a process", [("socketpair", 20_000, 5_000), ("echo_1", 10_000, 500), ("echo_50", 60_000, 6_000),
-                                  ("echo_500", 60_000, 6_000)]),
-        ("Other threads", [("wake_asleep", 10_000, 1_000), ("wake_busy_distinct", 1_000_000, 100_000),
-                           ("wake_busy_same", 1_000_000, 100_000)]),
-        ("Whole runtimes", [("create_destroy", 5_000, 1_000)]),
-    ]
-    found = [Case(name, group, ops, quick) for group, entries in known for name, ops, quick in entries]
-    for case in found:
-        case.count = {"yield_1": 1, "yield_1000": 1_000}.get(case.name, 0)
-        case.any_cpu = case.name.startswith(("echo_", "wake_busy_"))
-    found.append(Case("task_bytes", "Whole runtimes", 1_000_000, 1_000_000, "bytes"))
-    found += [Case(f"yield_{tasks}", "Cost against the number of tasks", 1_000_000, 200_000, count=tasks)
-              for tasks in (10, 100, 10_000, 100_000)]
-    found += [Case(f"timer_cancel of {timers:,}", "Cost against the number of timers", timers, timers,
-                   workload="timer_cancel", count=timers) for timers in (1_000, 10_000, 100_000)]
-    return found + [server_case("echo", count) for count in (1, 10, 100, 1_000)] + \
-        [server_case("http", 100), server_case("http", 100, 16)]
+def workload_case(group, name, ops):
+    count = int(name.removeprefix("yield_")) if name.startswith("yield_") else ops if name == "timer_cancel" else 0
+    return Case(name, group, ops, workload=name, unit="bytes" if name == "task_bytes" else "ns", count=count,
+                any_cpu=name.startswith(("echo_", "wake_busy_")))
+
+
+def timers_case(count):
+    return Case(f"timer_cancel of {count:,}", TIMER_COUNTS, count, workload="timer_cancel", count=count)
 
 
 def server_case(protocol, connections, pipeline=1):
-    what = f"{connections:,} connections" if connections > 1 else "1 connection"
+    what = f"{protocol}, {connections:,} connections" if connections > 1 else f"{protocol}, 1 connection"
     what += f", {pipeline} requests at a time on each" if pipeline > 1 else ""
     name = f"server_{protocol}_{connections}" + (f"_pipelined_{pipeline}" if pipeline > 1 else "")
-    return Case(name, "Servers", what=f"{protocol.upper() if protocol == 'http' else protocol} over TCP, {what}",
-                protocol=protocol, connections=connections, pipeline=pipeline,
+    return Case(name, "Servers", what=what, protocol=protocol, connections=connections, pipeline=pipeline,
                 count=connections if protocol == "echo" else 0)
+
+
+def cases(quick):
+    found = [workload_case(group, name, quick_ops if quick else ops)
+             for group, entries in WORKLOADS.items() for name, ops, quick_ops in entries]
+    found += [timers_case(count) for count in (1_000, 10_000, 100_000)]
+    found += [server_case("echo", count) for count in ((1, 100, 1_000) if quick else (1, 10, 100, 1_000, 10_000))]
+    return found + [server_case("http", 100), server_case("http", 100, 16)]

@@ -7,6 +7,7 @@ left out of that workload, and the results say why.
 import argparse
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,8 @@ def all_programs(build, native_only):
     programs += [Program(name, [peers / name], server=[peers / name]) for name in NATIVE]
     if not native_only:
         programs += [Program(name, [cargo / name], server=[cargo / name]) for name in RUST]
-        programs += [Program(name, [peers / "option_a", cargo / library]) for name, library in OPTION_A.items()]
+        option_a = build / "bench" / "option_a"
+        programs += [Program(name, [option_a, cargo / library]) for name, library in OPTION_A.items()]
     return programs
 
 
@@ -44,10 +46,10 @@ def usable(programs, left_out):
     """Those that are there and answer."""
     found = []
     for program in programs:
-        missing = [word for word in program.command if not os.path.exists(word)]
+        missing = [word for word in program.command if isinstance(word, Path) and not word.exists()]
         try:
             if missing:
-                raise Failure(f"skipped, as {os.path.basename(missing[0])} was not built")
+                raise Failure(f"skipped, as {missing[0].name} was not built")
             program.look()
             found.append(program)
         except Failure as failure:
@@ -68,15 +70,12 @@ class Bench:
     def __init__(self, options):
         allowed = sorted(os.sched_getaffinity(0))
         self.cpus = (allowed[-1], allowed[0])  # what is measured, and the client of servers
-        self.quick, self.smoke = options.quick, options.smoke
+        self.smoke = options.smoke
         self.rounds = 1 if options.smoke else options.rounds
-        self.seconds = 0.02 if options.smoke else 0.1 if options.quick else 1.0
+        self.seconds = 0.02 if options.smoke else 0.06 if options.quick else 1.0
         self.load = [options.build / "bench" / "peers" / "load"]
         self.left_out = []
         self.programs = usable(all_programs(options.build, options.native), self.left_out)
-
-    def ops(self, case):
-        return max(case.quick_ops // 50, 10) if self.smoke else case.quick_ops if self.quick else case.ops
 
     def rounds_of(self, names, measure):
         """{name: a run of each round}. `measure(name)` of each in turn, after a round to warm up."""
@@ -96,10 +95,8 @@ class Bench:
         return runs
 
     def workload(self, case):
-        name, ops = case.workload or case.name, self.ops(case)
+        name, ops = case.workload, max(case.ops // 50, 10) if self.smoke else case.ops
         programs = {program.name: program for program in self.programs if name in program.workloads}
-        if case.name == "timer_cancel":
-            case.count = ops
         case.what = case.what or next((each.workloads[name] for each in programs.values()), "")
         cpu = None if case.any_cpu else self.cpus[0]
         return self.rounds_of(programs, lambda each: programs[each].run(name, ops, cpu, RUN_SECONDS))
@@ -165,6 +162,10 @@ def describe(options, bench):
 
 def versions(bench):
     found = {program.name: program.version for program in bench.programs}
+    lock = (ROOT / "examples" / "Cargo.lock").read_text(encoding="utf-8")
+    for name, crate in (("option_a_tokio", "tokio"), ("option_a_async_std", "async-std")):
+        if name in found:
+            found[name] = f"{crate} " + lock.partition(f'name = "{crate}"\nversion = "')[2].partition('"')[0]
     for tool in ("cc", "rustc"):
         if shutil.which(tool):
             said = subprocess.run([tool, "--version"], capture_output=True, text=True).stdout.splitlines()
@@ -198,10 +199,9 @@ def wanted(case, words):
     return not words or any(word.lower() in f"{case.name} {case.group}".lower() for word in words)
 
 
-def measure_all(bench, words):
+def measure_all(bench, chosen):
     """(rows of the results, {workload: {program: runs}})"""
     rows, runs = [], {}
-    chosen = [case for case in cases() if wanted(case, words)]
     for index, case in enumerate(chosen, 1):
         print(f"{index} of {len(chosen)}: {case.name}", flush=True)
         noted = len(bench.left_out)
@@ -218,9 +218,12 @@ def measure_all(bench, words):
 
 def main():
     options = parse_arguments()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # of the programs, too
     bench = Bench(options)
     try:
-        rows, runs = measure_all(bench, options.only)
+        chosen = [case for case in cases(options.quick or options.smoke) if wanted(case, options.only)]
+        rows, runs = measure_all(bench, chosen)
     finally:
         bench.end()
     if not rows:

@@ -4,6 +4,7 @@ import math
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from results import FLOOR, OURS, number
 
@@ -34,9 +35,9 @@ def save(figure, path):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def bars(axes, title, values, errors=None, unit="ns"):
-    """Horizontal bars, the least on top. A bar that would hide the others is cut; its label has the value."""
-    names = sorted(values, key=values.get, reverse=True)
+def bars(axes, title, values, errors=None, unit="ns", most_first=False):
+    """Horizontal bars, the best on top. A bar that would hide the others is cut; its label has the value."""
+    names = sorted(values, key=values.get, reverse=not most_first)
     limit = max([5 * sorted(values.values())[len(values) // 2], max(values.values()) / 4]) * 1.1
     limit = min(limit, max(values.values()))
     widths = [min(values[name], limit) for name in names]
@@ -99,7 +100,7 @@ def draw_servers(rows):
             values = {name: program["extras"][metric] for name, program in row["programs"].items()
                       if program["extras"].get(metric)}
             if values:
-                bars(axes[place], "", values, unit=metric)
+                bars(axes[place], "", values, unit=metric, most_first=metric == "requests/s")
             else:
                 axes[place].set_visible(False)
     return figure
@@ -116,8 +117,10 @@ def line(axes, rows, title):
                   color=own or LINES[peers.index(name) % len(LINES)], zorder=3 if name == OURS else 2)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.grid(True, which="major", color="#e5e5e5", linewidth=0.6)
     axes.set_title(title, fontsize=10, loc="left")
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
