@@ -208,7 +208,7 @@ void Program::choose_args(Word &word, uint32_t r) {
         break;
     }
     case Kind::connect:
-        args.value = below(8);
+        args.value = below(outside::scripted ? 8 : 64);
         args.time_ns = 1 + below(4);
         break;
     case Kind::blocking: {
@@ -458,6 +458,24 @@ void Program::close_lost(Io &io) {
     expect(!was_open || outside::is_open(lost.fd), "stranger", "a stale handle closes a stranger's descriptor");
 }
 
+// The addresses of a handle, as text and back, and an option.
+void Program::ask_addresses(const Io &io) {
+    if constexpr (!outside::scripted) {
+        zyntax_address address = {}, again = {};
+        char text[64];
+        for (auto ask : {zyntax_io_local, zyntax_io_peer}) {
+            int32_t error = ask(io.handle, &address);
+            expect(error <= 0 && error != ZYNTAX_ESTALE, "address", "an address, or an error of the system");
+            if (error || !address.family) continue;
+            expect(zyntax_address_format(&address, text, sizeof text) > 0, "address", "an address has a text");
+            bool same = zyntax_address_parse(text, &again) == 0 && std::memcmp(&address, &again, sizeof again) == 0;
+            expect(same || io.shared, "address", "an address survives the way through its text");
+        }
+        int32_t error = zyntax_io_set(io.handle, ZYNTAX_NO_DELAY, below(2));
+        expect(error <= 0 && error != ZYNTAX_ESTALE && error != ZYNTAX_EINVAL, "option", "0, or no such option here");
+    }
+}
+
 // Deadlines in the past and the near future, or none.
 void Program::limit_io(Io &io) {
     uint32_t directions = 1 + below(3), what = below(8);
@@ -495,6 +513,7 @@ void Program::act_on_io() {
     switch (below(5)) {
     case 0:
         expect(zyntax_io_fd(io.handle) == io.fd, "io_fd", "a handle keeps its descriptor");
+        ask_addresses(io);
         break;
     case 1:
         if (io.datagrams) change_udp(io);

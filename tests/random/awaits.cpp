@@ -215,13 +215,18 @@ PollStatus Program::call_api(Word &word, Waker *waker) {
                 return zyntax_io_writev(io, &word.op, slices, 2, waker, &word.result);
             }
         }
+        if constexpr (!outside::scripted) {
+            if (!word.op) word.done = 0;
+            if (a.value == 3)
+                return zyntax_io_write_all(io, &word.op, word.buffer, a.value, &word.done, waker, &word.result);
+        }
         return zyntax_io_write(io, &word.op, word.buffer, a.value, waker, &word.result);
     case Kind::ready:
         return zyntax_io_ready(io, &word.op, a.value, waker, &word.result);
     case Kind::accept:
         return zyntax_tcp_accept(io, &word.op, waker, &word.made, &word.result);
     case Kind::connect:
-        if (outside::unix_connect(rt, &word.op, a.value, waker, &word.made, &word.result, &status)) return status;
+        if (outside::other_connect(rt, &word.op, a.value, waker, &word.made, &word.result, &status)) return status;
         return zyntax_tcp_connect(rt, &word.op, outside::host(a.value), outside::port(uint32_t(a.time_ns)), waker,
                                   &word.made, &word.result);
     case Kind::blocking:

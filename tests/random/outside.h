@@ -79,12 +79,11 @@ void be_a_child();
 const char *host(uint32_t value);
 uint16_t port(uint32_t value);
 
-// Unix-domain sockets, real only. The calls have the shape of other calls of the same program: a connect, a read and a
-// write; a descriptor that was received is closed at once. Scripted, and for most values, they do nothing and are
-// false.
-bool is_unix_connect(uint32_t value);
-bool unix_connect(zyntax_runtime *, zyntax_op *, uint32_t value, Waker *, zyntax_io **, int64_t *, PollStatus *);
-zyntax_promise *unix_connect_promise(uint32_t value);
+// Other calls of the shape of a connect, a read and a write, real only: Unix-domain sockets, a connect to a list of
+// addresses, a look-up, which ends as a connect with ENOTCONN when it has found addresses. A descriptor that was
+// received is closed at once. Scripted, and for most values, they do nothing and are false, or null.
+bool other_connect(zyntax_runtime *, zyntax_op *, uint32_t value, Waker *, zyntax_io **, int64_t *, PollStatus *);
+zyntax_promise *other_connect_promise(uint32_t value);
 bool unix_read(zyntax_io *, zyntax_op *, uint32_t value, Waker *, int64_t *, PollStatus *);
 bool unix_write(zyntax_io *, zyntax_op *, uint32_t value, Waker *, int64_t *, PollStatus *);
 int32_t unix_pair(zyntax_runtime *, zyntax_io **one, zyntax_io **other);

@@ -406,17 +406,47 @@ void be_a_child() {}
 const char *host(uint32_t value) { return value % 8 == 0 ? "localhost" : "127.0.0.1"; }
 uint16_t port(uint32_t value) { return value % 4 == 3 ? uint16_t(1) : world.port; }
 
-bool is_unix_connect(uint32_t value) { return value % 8 >= 5; }
+namespace {
 
-bool unix_connect(zyntax_runtime *runtime, zyntax_op *op, uint32_t value, Waker *waker, zyntax_io **made,
-                  int64_t *result, PollStatus *status) {
-    if (!is_unix_connect(value)) return false;
+// Nobody listens behind the first and the last.
+struct ManyAddresses {
+    zyntax_address list[4] = {{4, 1, 0, {127, 0, 0, 1}},
+                              {6, world.port, 0, {}},
+                              {4, world.port, 0, {127, 0, 0, 1}},
+                              {4, 2, 0, {127, 0, 0, 1}}};
+    size_t count;
+    uint64_t deadline_ns;
+    explicit ManyAddresses(uint32_t value)
+        : count(1 + value / 8 % 4), deadline_ns(value / 32 % 2 ? now_ns() + 3'000'000 : UINT64_MAX) {}
+};
+
+} // namespace
+
+bool other_connect(zyntax_runtime *runtime, zyntax_op *op, uint32_t value, Waker *waker, zyntax_io **made,
+                   int64_t *result, PollStatus *status) {
+    if (value % 8 == 2) {
+        zyntax_address found[2];
+        *status = zyntax_resolve(runtime, op, value / 8 % 2 ? "localhost" : "127.0.0.1", found, 2, waker, result);
+        if (*status == POLL_READY && *result > 0) *result = ZYNTAX_ENOTCONN;
+        return true;
+    }
+    if (value % 8 == 4) {
+        ManyAddresses to(value);
+        *status = zyntax_tcp_connect_to(runtime, op, to.list, to.count, to.deadline_ns, waker, made, result);
+        return true;
+    }
+    if (value % 8 < 5) return false;
     UnixName name(value % 8 - 5); // the world's, or that of the program's first listeners
     *status = zyntax_unix_connect(runtime, op, name.address.sun_path, name.length, waker, made, result);
     return true;
 }
 
-zyntax_promise *unix_connect_promise(uint32_t value) {
+zyntax_promise *other_connect_promise(uint32_t value) {
+    if (value % 8 == 4) {
+        ManyAddresses to(value);
+        return zyntax_promise_connect_to(to.list, to.count, to.deadline_ns);
+    }
+    if (value % 8 < 5) return nullptr;
     UnixName name(value % 8 - 5); // the world's, or that of the program's first listeners
     return zyntax_promise_unix_connect(name.address.sun_path, name.length);
 }

@@ -299,11 +299,10 @@ void be_a_child() { world.process_mark++; }
 const char *host(uint32_t value) { return value % 4 == 0 ? "n1" : value % 4 == 1 ? "n9" : "10.0.0.1"; }
 uint16_t port(uint32_t value) { return uint16_t(value); }
 
-bool is_unix_connect(uint32_t) { return false; }
-bool unix_connect(zyntax_runtime *, zyntax_op *, uint32_t, Waker *, zyntax_io **, int64_t *, PollStatus *) {
+bool other_connect(zyntax_runtime *, zyntax_op *, uint32_t, Waker *, zyntax_io **, int64_t *, PollStatus *) {
     return false;
 }
-zyntax_promise *unix_connect_promise(uint32_t) { return nullptr; }
+zyntax_promise *other_connect_promise(uint32_t) { return nullptr; }
 bool unix_read(zyntax_io *, zyntax_op *, uint32_t, Waker *, int64_t *, PollStatus *) { return false; }
 bool unix_write(zyntax_io *, zyntax_op *, uint32_t, Waker *, int64_t *, PollStatus *) { return false; }
 int32_t unix_pair(zyntax_runtime *, zyntax_io **, zyntax_io **) { return ZYNTAX_ENOSYS; }

@@ -100,6 +100,7 @@ struct Word {
     int64_t result;
     zyntax_io *made;
     zyntax_task *ended; // of scope_next
+    size_t done;        // of a write of all bytes
     unsigned char buffer[32];
 };
 
@@ -155,6 +156,8 @@ struct Leaf {
     Args args;
     Inner inner[3];
     unsigned char buffer[32];
+    zyntax_slice slices[2]; // of the buffer
+    size_t done;            // of a write of all bytes
 };
 
 // Compiled code in a promise of section 10.
@@ -470,6 +473,7 @@ private:
     void leaf_action(Actor &);
     Leaf *make_leaf(Actor &, bool simple);
     bool begin_leaf(Actor &, Leaf &, bool simple);
+    zyntax_promise *call_transfer(Leaf &leaf, zyntax_io *io);
     zyntax_promise *call_maker(Actor &, Leaf &);
     zyntax_promise *call_group(Actor &, Leaf &);
     bool choose_object(Actor &, Leaf &);
@@ -522,6 +526,7 @@ private:
     void interrupt(uint32_t actor);
     void act_on_channels();
     void try_channel(Channel &, uint32_t c);
+    void ask_addresses(const Io &io);
     void limit_io(Io &);
     void open_io();
     void open_udp();

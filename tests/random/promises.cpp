@@ -102,7 +102,7 @@ bool Program::choose_object(Actor &actor, Leaf &leaf) {
         std::memcpy(leaf.buffer, arg, sizeof arg);
     } else if (leaf.type == Leaf::connect) {
         a.kind = Kind::connect;
-        a.value = below(8);
+        a.value = below(outside::scripted ? 8 : 64);
         a.time_ns = 1 + below(4);
     }
     return true;
@@ -138,6 +138,20 @@ zyntax_promise *Program::call_group(Actor &actor, Leaf &leaf) {
     return zyntax_promise_select(list, leaf.count);
 }
 
+zyntax_promise *Program::call_transfer(Leaf &leaf, zyntax_io *io) {
+    const Args &a = leaf.args;
+    bool reads = leaf.type == Leaf::read;
+    if (!outside::scripted && a.value % 4 == 1) {
+        leaf.slices[0] = {leaf.buffer, a.value / 2};
+        leaf.slices[1] = {leaf.buffer + a.value / 2, a.value - a.value / 2};
+        return reads ? zyntax_promise_readv(io, leaf.slices, 2) : zyntax_promise_writev(io, leaf.slices, 2);
+    }
+    if (!outside::scripted && a.value == 3 && !reads)
+        return zyntax_promise_write_all(io, leaf.buffer, a.value, &leaf.done);
+    if (reads) return zyntax_promise_read(io, leaf.buffer, a.value);
+    return zyntax_promise_write(io, leaf.buffer, a.value);
+}
+
 zyntax_promise *Program::call_maker(Actor &actor, Leaf &leaf) {
     const Args &a = leaf.args;
     auto *io = static_cast<zyntax_io *>(a.handle);
@@ -148,15 +162,14 @@ zyntax_promise *Program::call_maker(Actor &actor, Leaf &leaf) {
     case Leaf::yield:
         return zyntax_promise_yield();
     case Leaf::read:
-        return zyntax_promise_read(io, leaf.buffer, a.value);
     case Leaf::write:
-        return zyntax_promise_write(io, leaf.buffer, a.value);
+        return call_transfer(leaf, io);
     case Leaf::ready:
         return zyntax_promise_ready(io, a.value);
     case Leaf::accept:
         return zyntax_promise_accept(io);
     case Leaf::connect:
-        if (outside::is_unix_connect(a.value)) return outside::unix_connect_promise(a.value);
+        if (zyntax_promise *promise = outside::other_connect_promise(a.value)) return promise;
         return zyntax_promise_connect(outside::host(a.value), outside::port(uint32_t(a.time_ns)));
     case Leaf::send:
         return zyntax_promise_send(channel, leaf.buffer);
