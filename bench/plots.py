@@ -10,8 +10,11 @@ from results import FLOOR, OURS, number
 
 OURS_COLOUR, FLOOR_COLOUR, PEER_COLOUR = "#d1495b", "#b8b8b8", "#4f7cac"
 LINES = ["#4f7cac", "#edae49", "#66a182", "#8d5a97", "#2e4057", "#a05a2c", "#5fb0b7", "#7f7f7f", "#c9a227"]
-MAIN = ["spawn_batch", "spawn_join", "yield_1", "yield_1000", "ping_pong", "channel_64", "timer_cancel", "timer_fire",
-        "socketpair"]
+MAIN = {"spawn_batch": "Spawn a task and run it", "spawn_join": "Spawn a task and join it",
+        "yield_1": "Yield: 1 task", "yield_1000": "Yield: 1,000 tasks in turn",
+        "ping_pong": "Two tasks wake each other",
+        "channel_64": "Channel with capacity 64", "timer_cancel": "Begin and cancel a timer",
+        "timer_fire": "A task sleeps for 1 to 50 ms", "socketpair": "64 bytes there and back"}
 
 matplotlib.rcParams.update({
     "svg.hashsalt": "zyntax", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
@@ -24,7 +27,8 @@ def colour(name):
 
 
 def shown(name):
-    return name.replace("option_a_", "C API on ").replace("_", "-")
+    """Its name in a plot."""
+    return f"{name.removeprefix('option_a_').replace('_', '-')} from C" if name.startswith("option_a_") else name
 
 
 def save(figure, path):
@@ -36,21 +40,23 @@ def save(figure, path):
 
 
 def bars(axes, title, values, errors=None, unit="ns", most_first=False):
-    """Horizontal bars, the best on top. A bar that would hide the others is cut; its label has the value."""
+    """Horizontal bars, the best on top, with lines from quartile to quartile. A bar that would hide the others is cut;
+    its label has the value."""
     names = sorted(values, key=values.get, reverse=not most_first)
     limit = max([5 * sorted(values.values())[len(values) // 2], max(values.values()) / 4]) * 1.1
     limit = min(limit, max(values.values()))
     widths = [min(values[name], limit) for name in names]
+    above = [min(errors[name][1], limit * 1.05 - width) for name, width in zip(names, widths)] if errors else []
     axes.barh([shown(name) for name in names], widths, color=[colour(name) for name in names], height=0.72,
-              xerr=errors and [[errors[name][side] for name in names] for side in (0, 1)],
+              xerr=errors and [[errors[name][0] for name in names], above],
               error_kw={"elinewidth": 0.8, "ecolor": "#333333"})
     for index, name in enumerate(names):
         cut = " (cut)" if values[name] > limit else ""
-        end = widths[index] + (errors[name][1] if errors and not cut else 0)
+        end = widths[index] + (above[index] if errors else 0)
         axes.text(end + limit * 0.03, index, f"{number(values[name])}{cut}", va="center", fontsize=8,
                   fontweight="bold" if name == OURS else "normal")
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.set_xlim(0, limit * 1.35)
+    axes.set_title(title, fontsize=10, loc="left", x=0)
+    axes.set_xlim(0, limit * 1.4)
     axes.set_xlabel(unit, fontsize=8)
     axes.tick_params(length=0)
     axes.set_xticks([])
@@ -59,7 +65,7 @@ def bars(axes, title, values, errors=None, unit="ns", most_first=False):
 
 def grid(count, columns, height, title):
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(4.2 * columns, height * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(3.3 * columns, height * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for spare in axes[count:]:
         spare.set_visible(False)
@@ -83,7 +89,7 @@ def draw_peers(rows):
     rows = [row for row in rows if row["name"] in MAIN]
     figure, axes = grid(len(rows), 3, 2.6, "Time of an operation: this library, the floor, and peers (less is better)")
     for each, row in zip(axes, rows):
-        bars(each, row["name"], medians(row), errors(row), f"{row['unit']} {row['what'].rpartition('; ')[2]}")
+        bars(each, MAIN[row["name"]], medians(row), errors(row), f"{row['unit']} {row['what'].rpartition('; ')[2]}")
     return figure
 
 
