@@ -140,11 +140,13 @@ SCALES = [("yield_", "Yield: ns per poll, against the number of tasks"),
 def draw_scaling(rows):
     panels = [(title, found) for start, title in SCALES
               if len(found := [row for row in rows if row["count"] and row["name"].startswith(start)]) > 1]
-    figure, axes = grid(len(panels), max(len(panels), 1), 3.4, "Cost against number (both axes logarithmic)")
+    if not panels:
+        return None
+    figure, axes = grid(len(panels), len(panels), 3.4, "Cost against number (both axes logarithmic)")
     for each, (title, found) in zip(axes, panels):
         line(each, found, title)
-    figure.set_size_inches(5.4 * max(len(panels), 1), 4)
-    return figure if panels else None
+    figure.set_size_inches(5.4 * len(panels), 4)
+    return figure
 
 
 def draw(folder, results):

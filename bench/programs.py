@@ -145,7 +145,8 @@ class Served:
                 raise Failure("prints no PORT")
             numbers = [port, str(setting.connections), str(setting.pipeline)]
             self.client = Talk([*load, setting.protocol, *numbers], cpus[1])
-            if self.client.hear(30) != "READY":
+            # A listener whose queue is full makes connections wait for seconds.
+            if self.client.hear(30 + setting.connections / 50) != "READY":
                 raise Failure("its client is not ready")
         except Failure:
             self.end()
