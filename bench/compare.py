@@ -75,7 +75,9 @@ class Bench:
         self.seconds = 0.02 if options.smoke else 0.06 if options.quick else 1.0
         self.load = [options.build / "bench" / "peers" / "load"]
         self.left_out = []
-        self.programs = usable(all_programs(options.build, options.native), self.left_out)
+        programs = all_programs(options.build, options.native)
+        programs += [Program(str(bench), [bench], "runtime") for bench in options.also]
+        self.programs = usable(programs, self.left_out)
 
     def rounds_of(self, names, measure):
         """{name: a run of each round}. `measure(name)` of each in turn, after a round to warm up."""
@@ -187,11 +189,12 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=7, help="rounds (7)")
     parser.add_argument("--quick", action="store_true", help="short runs")
     parser.add_argument("--smoke", action="store_true", help="a few operations, to see that everything works")
+    parser.add_argument("--also", nargs="+", type=Path, default=[], metavar="BENCH", help="other builds of bench")
     parser.add_argument("--native", action="store_true", help="no programs in Rust")
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("at least one round")
-    options.whole = not (options.only or options.smoke or options.native)
+    options.whole = not (options.only or options.smoke or options.native or options.also)
     options.output = options.output or (ROOT / "bench" / "results" if options.whole else options.build / "results")
     return options
 

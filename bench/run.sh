@@ -8,14 +8,15 @@
 #   run.sh --rounds N     rounds, by default 7
 #   run.sh --smoke        a few operations in one round, to see that everything works
 #   run.sh --native       without the programs in Rust
+#   run.sh --also BENCH   also another build of the benchmark, another version for example; more than one can follow
 #
-# All results are written to bench/results, those of a part (--only, --smoke, --native) to build/bench/results. The
+# All results are written to bench/results, others (--only, --smoke, --native, --also) to build/bench/results. The
 # machine should have nothing else to do.
 set -eu
 cd "$(dirname "$0")/.."
 case " $* " in
 *' -h '* | *' --help '*)
-    sed -n '2,14s/^# \{0,1\}//p' bench/run.sh
+    sed -n '2,15s/^# \{0,1\}//p' bench/run.sh
     exit
     ;;
 esac
