@@ -45,14 +45,16 @@ void remove_from_holder(Runtime *runtime, Op *op) {
     op->holder = Op::nobody;
 }
 
-// The waker of another runtime's task, or of none. That the task ends is noticed by its mark, if it has not ended yet.
+// The waker of another runtime's task, or of none. The mark makes the task's end known. An end in another thread may
+// not have seen the mark, nor be seen here yet: the next search looks at the newest operations whatever has ended.
 void hold_foreign(Runtime *runtime, Op *op, Task *task) {
     note_elsewhere(runtime, op->waker, 1);
     if (!runtime->is_ending) runtime->inbox->awaits.store(1, std::memory_order_seq_cst);
     if (runtime->foreign.empty()) runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_seq_cst);
     if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_acq_rel);
-    if (is_orphan(op)) runtime->has_foreign_orphan = true;
     add_to_holder(runtime, op, Op::foreign);
+    runtime->foreign.first = op_pool.index_of(op);
+    runtime->foreign_new++;
 }
 
 // Chooses the holder by the waker. A plain sleep holds no resource: it has a holder only in tasks that poll promises,
@@ -371,12 +373,13 @@ bool has_new_foreign_orphans(const Runtime *runtime) {
     return awaited_elsewhere_ended.load(std::memory_order_seq_cst) != runtime->foreign_seen;
 }
 
-// The search goes through all foreign operations, but only after a task that was awaited elsewhere has ended.
+// The search goes through the foreign operations that are new, and through all after a task that was awaited elsewhere
+// has ended.
 static void find_foreign_orphans(Runtime *runtime) {
-    if (!has_new_foreign_orphans(runtime) && !runtime->has_foreign_orphan) return;
+    uint32_t left = has_new_foreign_orphans(runtime) ? UINT32_MAX : runtime->foreign_new;
     runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_acquire);
-    runtime->has_foreign_orphan = false;
-    for (Op *op = first_of(runtime->foreign); op;) {
+    runtime->foreign_new = 0;
+    for (Op *op = first_of(runtime->foreign); op && left > 0; left--) {
         Op *foreign_op = op;
         op = next_of(runtime->foreign, op, &Op::of_task);
         if (!is_orphan(foreign_op)) continue;

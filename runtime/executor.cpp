@@ -67,12 +67,7 @@ void take_inbox_work(Runtime *runtime) {
         if (runtime->tracer) runtime->tracer->take_woken(runtime);
         else take_woken(runtime);
     }
-    if (!inbox->messages.load(std::memory_order_relaxed)) return;
-    for (Message *message = take_all(&inbox->messages, next_message); message;) {
-        Message *next = message->next;
-        message->run(runtime, message);
-        message = next;
-    }
+    if (inbox->messages.load(std::memory_order_relaxed)) run_all(runtime, take_all(&inbox->messages, next_message));
 }
 
 // ---- one look at the world ----

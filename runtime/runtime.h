@@ -89,11 +89,11 @@ struct zyntax_runtime {
     zyntax::Cells<zyntax::Op> ops{memory};
     zyntax::Cells<zyntax::Handle> handles{memory};
     zyntax::Timers timers;
-    zyntax::Ring to_call;            // operations of hosts whose wakers the loop is going to call
-    zyntax::Ring orphans;            // operations of tasks that have ended, until the loop cancels them
-    zyntax::Ring foreign;            // operations that wait for tasks of other runtimes
-    uint32_t foreign_seen = 0;       // awaited_elsewhere_ended at the last search for orphans in `foreign`
-    bool has_foreign_orphan = false; // an operation came to `foreign` whose task had ended. Cleared by that search
+    zyntax::Ring to_call;      // operations of hosts whose wakers the loop is going to call
+    zyntax::Ring orphans;      // operations of tasks that have ended, until the loop cancels them
+    zyntax::Ring foreign;      // operations that wait for tasks of other runtimes, the newest first
+    uint32_t foreign_seen = 0; // awaited_elsewhere_ended at the last search for orphans in `foreign`
+    uint32_t foreign_new = 0;  // operations that came to `foreign` since that search, at least
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
     zyntax::Message *later = nullptr; // the newest message of run_later, in a ring; null: none
@@ -161,6 +161,8 @@ zyntax_task *spawn_plainly(Runtime *, FutureState, PollFn, DropFn, size_t owned)
 // has the caller's word, and sets another for itself only; returns null. Both free an owned state.
 void drop_with_word(Runtime *, void *state, DropFn, size_t owned, int32_t outcome, void *word);
 zyntax_task *drop_refused(Runtime *, void *state, DropFn, size_t owned);
+
+void run_all(Runtime *, Message *oldest); // each may free itself
 
 // User code for the loop to call: after the polls of this round, outside everything. The message does not move.
 void run_later(Runtime *, Message *);

@@ -99,6 +99,14 @@ zyntax_task *drop_refused(Runtime *runtime, void *state, DropFn drop, size_t own
     return nullptr;
 }
 
+void run_all(Runtime *runtime, Message *message) {
+    while (message) {
+        Message *next = message->next;
+        message->run(runtime, message);
+        message = next;
+    }
+}
+
 void run_later(Runtime *runtime, Message *message) {
     Message *newest = runtime->later;
     message->next = newest ? newest->next : message;
@@ -111,14 +119,10 @@ void run_what_is_later(Runtime *runtime) {
     assert(runtime->is_driving && !runtime->current);
     Message *newest = runtime->later;
     if (!newest) return;
-    Message *message = newest->next;
+    Message *oldest = newest->next;
     newest->next = nullptr;
     runtime->later = nullptr;
-    while (message) {
-        Message *next = message->next;
-        message->run(runtime, message);
-        message = next;
-    }
+    run_all(runtime, oldest);
 }
 
 void finish_canceled(Runtime *runtime, uint32_t index, Task *task) {
