@@ -199,8 +199,11 @@ def parse_arguments():
     return options
 
 
-def wanted(case, words):
-    return not words or any(word.lower() in f"{case.name} {case.group}".lower() for word in words)
+def select(found, words):
+    """A word that is a name selects that case, any other each whose name or group contains it."""
+    names = {case.name for case in found}
+    return [case for case in found if not words or any(
+        word == case.name if word in names else word.lower() in f"{case.name} {case.group}".lower() for word in words)]
 
 
 def measure_all(bench, chosen):
@@ -226,8 +229,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # of the programs, too
     bench = Bench(options)
     try:
-        chosen = [case for case in cases(options.quick or options.smoke) if wanted(case, options.only)]
-        rows, runs = measure_all(bench, chosen)
+        rows, runs = measure_all(bench, select(cases(options.quick or options.smoke), options.only))
     finally:
         bench.end()
     if not rows:

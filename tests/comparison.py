@@ -306,8 +306,11 @@ class Files(unittest.TestCase):
             self.assertEqual(len(names), len(set(names)))
 
     def test_words_select_workloads_and_groups(self):
-        chosen = [case.name for case in cases(True) if compare.wanted(case, ['PING', 'channels'])]
-        self.assertEqual(chosen, ['ping_pong', 'channel_1', 'channel_64', 'port_64'])
+        def chosen(*words):
+            return [case.name for case in compare.select(cases(True), words)]
+        self.assertEqual(chosen('PING', 'channels'), ['ping_pong', 'channel_1', 'channel_64', 'port_64'])
+        self.assertEqual(chosen('yield_1', 'wake_a'), ['yield_1', 'wake_asleep'])
+        self.assertEqual(len(chosen()), len(cases(True)))
 
     def test_a_part_is_not_written_over_the_results_of_all(self):
         for words, whole in (([], True), (['--quick'], True), (['--only', 'yield'], False), (['--native'], False)):
