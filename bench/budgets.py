@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Holds the costs of operations below bench/budgets.toml: instructions and allocations (callgrind), system calls
-(strace), bytes. Exit 77 (skipped) when nothing can be counted here.
+"""Checks the costs of operations against bench/budgets.toml: instructions and allocations (callgrind), system calls
+(strace), bytes. The exit code is 77 (skipped) if this machine can count none of them.
 
     bench/budgets.py BENCH POLL_LOOP BYTES ARCHIVE COMPILER VERSION     programs of an optimised release build
 """
@@ -14,13 +14,13 @@ import tomllib
 from pathlib import Path
 
 BUDGETS = Path(__file__).with_suffix('.toml')
-FEW, MANY = 2_000, 12_000  # the difference of a long and a short run: set-up cancels out
+FEW, MANY = 2_000, 12_000  # a cost is the difference of a long and a short run, so that set-up cancels out
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != 'MALLOC_PERTURB_'}  # Meson sets it
 ALLOCATORS = re.compile(r'(malloc|calloc|realloc|memalign|posix_memalign|aligned_alloc|mmap|operator new.*)(@.*)?$')
 
 
 def run(command):
-    """Standard output; stops the test when the command fails."""
+    """The standard output of the command. Ends the test if the command fails."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
                           timeout=300, check=False)
     if done.returncode != 0:
@@ -29,7 +29,8 @@ def run(command):
 
 
 def allocations(lines):
-    """Calls of allocators in a callgrind file. A name is written once, with its number: `cfn=(12) malloc`."""
+    """The number of calls of allocators in a callgrind file. The file has each name only once, with its number, as in
+    `cfn=(12) malloc`; later lines have the number only."""
     names, called, total = {}, '', 0
     for line in lines:
         named = re.match(r'c?fn=(\(\d+\))(?: (.*))?$', line)
@@ -62,7 +63,7 @@ def workload(bench, name, operations):
 
 
 def rows(budgets, programs, compiler):
-    """(what, counted, budget) for all that can be counted here; None: not counted."""
+    """(name, count, budget) of each budget. The count is None if this machine cannot count it."""
     bench, poll_loop, bytes_program, archive = programs
     known = budgets['instructions'].get(compiler, {})
     has_valgrind = shutil.which('valgrind') is not None

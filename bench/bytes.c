@@ -1,5 +1,6 @@
-/* The memory that a runtime, a task and an idle connection use, for budgets.py. A connection is idle when a task
- * waits in zyntax_io_read for its first byte: handle, operation and task count, the state of the task does not.
+/* Prints the memory that a runtime, a task and an idle connection use, for budgets.py. A connection is idle while a
+ * task waits in zyntax_io_read for its first byte. Its memory is the handle, the op and the task, without the task's
+ * state.
  */
 #include "zyntax_async_runtime.h"
 

@@ -1,11 +1,11 @@
-"""What compare.py measures: workloads of programs, and servers under load."""
+"""The cases of compare.py: workloads of programs, and servers under load."""
 import dataclasses
 
 TASK_COUNTS = "Cost against the number of tasks"
 TIMER_COUNTS = "Cost against the number of timers"
 
-# By group: names, with operations of a run and of one with --quick. The first one is measured in a copy of the process,
-# which another workload would leave with free memory.
+# By group: the name, the operations of a run, and the operations of a run with --quick. task_bytes is the first
+# workload, because other workloads leave free memory in the process. It measures in a copy of the process.
 WORKLOADS = {
     "Memory": [("task_bytes", 1_000_000, 1_000_000)],
     "Tasks": [("spawn_batch", 2_000_000, 100_000), ("spawn_join", 1_000_000, 100_000), ("yield_1", 2_000_000, 200_000),
@@ -29,11 +29,11 @@ class Case:
     name: str
     group: str
     ops: int = 0
-    what: str = ""          # by default as the program says
+    what: str = ""          # by default the program's description
     unit: str = "ns"
     workload: str = ""
-    any_cpu: bool = False   # another thread or process is busy at the same time
-    count: int = 0          # of tasks, timers or connections, for the plots of the cost against it
+    any_cpu: bool = False   # not pinned, because a second thread or process is busy at the same time
+    count: int = 0          # of tasks, timers or connections, for the plots of the cost against this number
     protocol: str = ""
     connections: int = 0
     pipeline: int = 1

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures this library, its floor and its peers in alternation, and writes bench/results/. run.sh builds them first.
 
-A round is one run of each program on the same CPU. Programs that were not built are skipped; a program that fails is
-left out of that workload, and the results say why.
+A round is one run of each program on the same CPU. A program that was not built is skipped. A program that fails is
+left out of that workload, and the results state the reason.
 """
 import argparse
 import os
@@ -43,7 +43,7 @@ def all_programs(build, native_only):
 
 
 def usable(programs, left_out):
-    """Those that are there and answer."""
+    """The programs that were built and answer."""
     found = []
     for program in programs:
         missing = [word for word in program.command if isinstance(word, Path) and not word.exists()]
@@ -65,11 +65,11 @@ def leave_out(left_out, text):
 # ---- Measuring ------------------------------------------------------------------------------------------------------
 
 class Bench:
-    """Who runs where, how often, and what was left out."""
+    """The programs, their CPUs, the number of rounds, and the list of what was left out."""
 
     def __init__(self, options):
         allowed = sorted(os.sched_getaffinity(0))
-        self.cpus = (allowed[-1], allowed[0])  # what is measured, and the client of servers
+        self.cpus = (allowed[-1], allowed[0])  # of the measured program, and of the client of servers
         self.quick, self.smoke = options.quick, options.smoke
         self.rounds = 1 if options.smoke else options.rounds
         self.seconds = 0.02 if options.smoke else 0.06 if options.quick else 1.0
@@ -80,11 +80,11 @@ class Bench:
         self.programs = usable(programs, self.left_out)
 
     def rounds_of(self, names, measure):
-        """{name: a run of each round}. `measure(name)` of each in turn, after a round to warm up."""
+        """{name: [a run of each round]}. Calls `measure(name)` for each name in turn, after a warm-up round."""
         runs = {name: [] for name in names}
         for index in range(0 if self.smoke else -1, self.rounds):
             order = list(runs)
-            turn = index % len(order) if order else 0  # nobody is always the first
+            turn = index % len(order) if order else 0  # each round begins with a different name
             for name in order[turn:] + order[:turn]:
                 try:
                     run = measure(name)
@@ -142,7 +142,7 @@ class Bench:
 
 
 def as_run(served):
-    """What a server's load says, as a program's answer: the CPU time of a request and what is beside it."""
+    """The result of a server's load in the form of a program's answer: the CPU time per request, and extras."""
     return {"value": served["cpu_ns"] / served["requests"],
             "extras": {"requests/s": served["requests"] / served["seconds"],
                        **{f"{name}, µs": served[name] for name in ("p50", "p99", "p999")}}}
@@ -200,7 +200,7 @@ def parse_arguments():
 
 
 def select(found, words):
-    """A word that is a name selects that case, any other each whose name or group contains it."""
+    """A word that equals a name selects that case. Any other word selects each case whose name or group contains it."""
     names = {case.name for case in found}
     return [case for case in found if not words or any(
         word == case.name if word in names else word.lower() in f"{case.name} {case.group}".lower() for word in words)]
@@ -226,7 +226,7 @@ def measure_all(bench, chosen):
 def main():
     options = parse_arguments()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # of the programs, too
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the programs inherit it
     bench = Bench(options)
     try:
         rows, runs = measure_all(bench, select(cases(options.quick or options.smoke), options.only))

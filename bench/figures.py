@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Figures on the pages. results/results.json has those that compare.py measured, figures.json those of other programs.
-Pages show them between marks:
+"""Updates the figures on the pages. compare.py writes its figures to results/results.json. figures.json has the figures
+of other programs. A page shows a figure between marks:
 
     <!-- figure: echo_50.ratio -->1.04<!-- end -->     a figure, by its key
     <!-- bench:begin --> ... <!-- bench:end -->        the table of all workloads
 
-Keys are, of a workload of the benchmark:
+The keys:
 
     WORKLOAD.runtime  WORKLOAD.floor     the medians, with their unit
-    WORKLOAD.ratio                       runtime over floor
+    WORKLOAD.ratio                       the runtime's time divided by the floor's
     WORKLOAD.PROGRAM                     the median of a peer
-    WORKLOAD.PROGRAM_ratio               this over the runtime's
-    WORKLOAD.lead                        the best peer's over the runtime's
-    WORKLOAD.behind_c.PROGRAM            a library behind C functions over the same library without
-    GROUP.NAME                           what another program measured
+    WORKLOAD.PROGRAM_ratio               the peer's time divided by the runtime's
+    WORKLOAD.lead                        the best peer's time divided by the runtime's
+    WORKLOAD.behind_c.PROGRAM            the time of a library behind C functions divided by its time without them
+    GROUP.NAME                           a figure of another program
 
 usage: figures.py --set GROUP.NAME=TEXT [GROUP.NAME=TEXT...]    writes figures.json and the pages
        figures.py --update                                      writes the pages
@@ -35,7 +35,7 @@ TABLE = re.compile(r"(<!-- bench:begin -->\n).*?(<!-- bench:end -->)", re.DOTALL
 
 
 def read():
-    """The groups of figures.json, and what was measured."""
+    """The groups of figures.json and the contents of results.json."""
     figures = json.loads(FILE.read_text(encoding="utf-8"))
     figures.update(json.loads(RESULTS.read_text(encoding="utf-8")))
     return figures
@@ -47,7 +47,7 @@ def write(figures):
 
 
 def pages():
-    """The paths of every page that shows figures. CHANGELOG keeps those of its time; results.md has no other."""
+    """The paths of all pages whose figures are updated. CHANGELOG has the figures of each release."""
     folders = ["docs", "bench", "examples", "bindings"]
     found = [path for folder in folders for path in (ROOT / folder).rglob("*.md")
              if "target" not in path.parts and path.parent != RESULTS.parent]
@@ -59,7 +59,7 @@ def median(row, name):
 
 
 def row_texts(row):
-    """(what stands behind the workload's name, text)"""
+    """(the part of the key after the workload's name, the text) of each figure of a row."""
     for name, program in row["programs"].items():
         yield "runtime" if name == OURS else name, median(row, name)
         if "to_ours" in program:
@@ -73,7 +73,7 @@ def row_texts(row):
 
 
 def texts(figures):
-    """{key: what a page shows}."""
+    """{key: the text on a page}."""
     found = {f"{row['name']}.{key}": text for row in figures["workloads"] for key, text in row_texts(row)}
     for group, values in figures["groups"].items():
         for name, value in values["figures"].items():
@@ -82,7 +82,7 @@ def texts(figures):
 
 
 def extras(row):
-    """What runs report beside their value, of the runtime and of its floor."""
+    """The extras of the runs of the runtime and of its floor."""
     sides = [row["programs"][name]["extras"] for name in (OURS, FLOOR)]
     names = dict.fromkeys(name for side in sides for name in side)
     return "; ".join(f"{name} {' / '.join(number(side[name]) for side in sides if name in side)}" for name in names)
@@ -106,7 +106,7 @@ def table(figures):
 
 
 def render(text, figures):
-    """The page with the file's figures. A figure whose key the file does not have stays as it is."""
+    """The page with the current figures. A figure with an unknown key does not change."""
     found = texts(figures)
     text = TABLE.sub(lambda match: match.group(1) + table(figures) + match.group(2), text)
     return FIGURE.sub(lambda match: f"<!-- figure: {match.group(1)} -->{found.get(match.group(1), match.group(2))}"

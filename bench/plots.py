@@ -1,4 +1,5 @@
-"""The plots of bench/results: bars beside the peers, servers, and the cost against the number of things."""
+"""The plots of bench/results: the main workloads, the servers, and the cost against the number of tasks, timers and
+connections."""
 import io
 import math
 
@@ -27,12 +28,12 @@ def colour(name):
 
 
 def shown(name):
-    """Its name in a plot."""
+    """The program's name in a plot."""
     return f"{name.removeprefix('option_a_').replace('_', '-')} from C" if name.startswith("option_a_") else name
 
 
 def save(figure, path):
-    """The same figures give the same file; no line ends with a space."""
+    """Equal figures give an equal file. No line ends with a space."""
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
     lines = [line.rstrip() for line in drawn.getvalue().splitlines()]
@@ -40,8 +41,8 @@ def save(figure, path):
 
 
 def bars(axes, title, values, errors=None, unit="ns", most_first=False):
-    """Horizontal bars, the best on top, with lines from quartile to quartile. A bar that would hide the others is cut;
-    its label has the value."""
+    """Horizontal bars with the best on top, and lines from quartile to quartile. A bar that is much longer than the
+    others is cut, and its label has the value."""
     names = sorted(values, key=values.get, reverse=not most_first)
     limit = max([5 * sorted(values.values())[len(values) // 2], max(values.values()) / 4]) * 1.1
     limit = min(limit, max(values.values()))
@@ -97,7 +98,7 @@ SERVER_METRICS = ["system calls per request", "requests/s", "p99, µs"]
 
 
 def draw_servers(rows):
-    """A line of panels for each server: what counts first is on the left."""
+    """A row of panels for each server. The most important panel is on the left."""
     rows = [row for row in rows if row["group"] == "Servers"]
     figure, axes = grid(len(rows) * 4, 4, 2.6, "Servers on one CPU (less is better, except for requests a second)")
     for index, row in enumerate(rows):

@@ -1,6 +1,6 @@
-/* Sleeps of no time, wakes and spawns in a loop, for budgets.py, which counts the instructions of one.
+/* Sleeps of zero length, wakes or spawns in a loop. budgets.py counts the instructions of each.
  *
- *     poll_loop sleep|wake|spawn N    1000 tasks together do about N of them
+ *     poll_loop sleep|wake|spawn N    1000 tasks together do about N operations
  */
 #include "zyntax_async_runtime.h"
 

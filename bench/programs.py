@@ -1,4 +1,4 @@
-"""Starts the programs of the benchmark and speaks their protocol, which peers/README.md describes."""
+"""Starts the programs of the benchmark and exchanges lines with them. peers/README.md describes the protocol."""
 import json
 import math
 import os
@@ -10,7 +10,7 @@ import time
 
 
 class Failure(Exception):
-    """What is wrong with a program, in words for the person who runs the benchmark."""
+    """A program failed. The text is for the user of the benchmark."""
 
 
 class Talk:
@@ -31,7 +31,7 @@ class Talk:
             self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
         except OSError:
-            pass  # it has ended: hear() says how
+            pass  # it has ended; hear() reports how
 
     def hear(self, seconds):
         """The next line of the process."""
@@ -73,7 +73,7 @@ class Talk:
 
 
 def read_result(line, numbers):
-    """The members of a line of JSON, in which `numbers` have to be finite and positive."""
+    """The members of a line of JSON. The members in `numbers` must be finite and positive."""
     try:
         result = json.loads(line)
     except ValueError:
@@ -90,16 +90,16 @@ def read_result(line, numbers):
 
 
 class Program:
-    """A library's workloads. A process starts at the first run on a CPU, and anew after a failure."""
+    """The workloads of a library. Each CPU has a process, which starts at the first run and again after a failure."""
 
     def __init__(self, name, command, side="", server=None):
         self.name = name
         self.command = command
-        self.side = side        # before the name in a line, for programs with two sides
+        self.side = side        # of a program with two sides; stands before the name in a line
         self.server = server    # the command of its servers, or None
-        self.talks = {}         # {CPU: process}; the CPU None is any
+        self.talks = {}         # {CPU: process}; the key None is a process that is not pinned
         self.version = ""
-        self.workloads = {}     # {name: what it does}
+        self.workloads = {}     # {name: description}
 
     def ask(self, command, option):
         try:
@@ -116,7 +116,7 @@ class Program:
         self.version = self.ask(self.command, "--version")
 
     def run(self, workload, ops, cpu, seconds):
-        """One run: the members of its answer. After a failure the process is gone."""
+        """One run; returns the members of the answer. A failure ends the process."""
         try:
             if cpu not in self.talks:
                 self.talks[cpu] = Talk([*self.command, "--serve"], cpu)
@@ -134,7 +134,7 @@ class Program:
 
 
 class Served:
-    """A server under load: its process on one CPU, that of the client on another."""
+    """A server under load. The server's process has one CPU and the client's process another."""
 
     def __init__(self, server, load, setting, cpus, wrapper=()):
         self.client = None
@@ -145,7 +145,7 @@ class Served:
                 raise Failure("prints no PORT")
             numbers = [port, str(setting.connections), str(setting.pipeline)]
             self.client = Talk([*load, setting.protocol, *numbers], cpus[1])
-            # A listener whose queue is full makes connections wait for seconds.
+            # While a listener's queue is full, a connection waits for seconds.
             if self.client.hear(30 + setting.connections / 50) != "READY":
                 raise Failure("its client is not ready")
         except Failure:
@@ -164,7 +164,7 @@ class Served:
             raise Failure(self.server.how_it_ended()) from error
 
     def measure(self, seconds):
-        """Load for so long: CPU time and requests of the server, latencies of the client."""
+        """Generates load for this time; returns the server's CPU time and requests, and the client's latencies."""
         before = self.cpu_ns()
         self.client.say(f"{seconds}")
         result = read_result(self.client.hear(seconds * 10 + 20), ["requests", "seconds", "p50", "p99", "p999"])
@@ -178,7 +178,7 @@ class Served:
 
 
 def count_calls(server, load, setting, cpus, seconds):
-    """(requests, system calls) of a server under strace. Without load when `seconds` is 0."""
+    """(requests, system calls) of a server under strace. There is no load if `seconds` is 0."""
     with tempfile.NamedTemporaryFile(mode="r") as file:
         served = Served(server, load, setting, cpus, ["strace", "-c", "-f", "-o", file.name])
         try:
@@ -195,7 +195,7 @@ def count_calls(server, load, setting, cpus, seconds):
 
 
 def calls_per_request(server, load, setting, cpus, seconds):
-    """System calls for a request. What connecting and closing takes is counted apart and subtracted."""
+    """System calls per request. The calls for connecting and closing are counted in a separate run and subtracted."""
     _, fixed = count_calls(server, load, setting, cpus, 0)
     requests, calls = count_calls(server, load, setting, cpus, seconds)
     return max(calls - fixed, 0) / requests

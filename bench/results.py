@@ -1,4 +1,4 @@
-"""What the runs of all programs together say: statistics, tables in Markdown, CSV, JSON."""
+"""The results of the runs of all programs: statistics, tables in Markdown, CSV, JSON."""
 import csv
 import json
 import statistics
@@ -6,7 +6,7 @@ from pathlib import Path
 
 OURS, FLOOR = "zyntax", "floor"
 
-# Option A: a Rust library called from Rust, and behind the design document's five C functions.
+# Option A: {a Rust library that is called from Rust: the same library behind the design document's five C functions}.
 BEHIND_C = {"tokio": "option_a_tokio", "smol": "option_a_async_std"}
 
 
@@ -17,7 +17,7 @@ def number(value):
 
 
 def rounded(value):
-    """With the digits that `number` shows."""
+    """The value with the digits that `number` shows."""
     return round(value) if value >= 1000 else round(value, 1 if value >= 1 else 3)
 
 
@@ -30,12 +30,12 @@ def spread(values):
 
 
 def ratio(values, others):
-    """The spread of the rounds' ratios: a round's two runs met the same state of the machine."""
+    """The spread of the rounds' ratios. Both runs of a round met the machine in the same state."""
     return [round(each, 3) for each in spread([value / other for value, other in zip(values, others, strict=True)])]
 
 
 def extras_of(runs):
-    """The medians of what runs report beside their value."""
+    """The medians of the extras of the runs."""
     names = dict.fromkeys(name for run in runs for name in run.get("extras", {}))
     return {name: rounded(statistics.median([run["extras"][name] for run in runs if name in run.get("extras", {})]))
             for name in names}
@@ -47,7 +47,7 @@ def best_peer(values):
 
 
 def ahead(against):
-    """Of this library's ratio to a peer: a difference within the middle half of the rounds is none."""
+    """The winner, by the spread of this library's ratio to a peer. It is "even" if 1 lies between the quartiles."""
     low, _, high = against
     return "ours" if high < 1 else "peer" if low > 1 else "even"
 
@@ -117,7 +117,8 @@ def summary_table(rows):
 
 
 def programs_of(rows):
-    """In the order in which they ran; those that only this library and its floor have are in the summary already."""
+    """The programs of the rows in the order of their runs. The list is empty if there are no peers, because the summary
+    has this library and its floor."""
     names = list(dict.fromkeys(name for row in rows for name in row["programs"]))
     return names if set(names) - {OURS, FLOOR} else []
 
@@ -181,7 +182,7 @@ def markdown(results):
 # ---- Files ----------------------------------------------------------------------------------------------------------
 
 def write_csv(path, runs):
-    """A line for each value: workload, program, round, what, value."""
+    """Writes a line for each value: workload, program, round, what, value."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["workload", "program", "round", "what", "value"])

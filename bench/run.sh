@@ -1,17 +1,17 @@
 #!/bin/sh
-# The benchmark beside its peers, in one command: installs what is missing, builds everything in build/bench, measures
-# in alternation, and writes bench/results.
+# Measures the benchmark and its peers. Installs missing tools, builds everything in build/bench, measures in
+# alternation, and writes the results.
 #
 #   run.sh                about 15 minutes of measuring on two cores
 #   run.sh --quick        shorter runs: about 2 minutes
-#   run.sh --only WORD    the workloads and groups whose names contain WORD; more than one WORD can follow
-#   run.sh --rounds N     rounds, by default 7
-#   run.sh --smoke        a few operations in one round, to see that everything works
+#   run.sh --only WORD    only workloads and groups whose names contain WORD; more WORDs can follow
+#   run.sh --rounds N     the number of rounds, by default 7
+#   run.sh --smoke        a few operations in one round, to check that everything works
 #   run.sh --native       without the programs in Rust
-#   run.sh --also BENCH   also another build of the benchmark, another version for example; more than one can follow
+#   run.sh --also BENCH   with another build of the benchmark, such as another version; more BENCHes can follow
 #
-# All results are written to bench/results, others (--only, --smoke, --native, --also) to build/bench/results. The
-# machine should have nothing else to do.
+# Complete results go to bench/results. Partial results (--only, --smoke, --native, --also) go to build/bench/results.
+# The machine should have no other work.
 set -eu
 cd "$(dirname "$0")/.."
 case " $* " in
@@ -31,7 +31,7 @@ if ! path=$(sh tools/setup.sh build bench); then
 fi
 PATH=${path:+$path:}$PATH
 
-# quietly COMMAND...: shows what it printed only if it fails
+# quietly COMMAND...: shows the command's output only if it fails
 quietly() {
     "$@" >"$log" 2>&1 || {
         cat "$log"
@@ -43,8 +43,8 @@ echo '2 of 3: building the benchmark and its peers; about 3 minutes on two cores
 [ -f "$build/build.ninja" ] || quietly meson setup "$build" --buildtype=release -Dbenchmarks=true
 quietly ninja -C "$build"
 
-# crates WORD MANIFEST OPTION...: builds a package's programs, or says why not. One code unit and the optimiser over all
-# crates, as the package in bench has it.
+# crates WORD MANIFEST OPTION...: builds the programs of a package, or prints why it cannot. One codegen unit and LTO
+# over all crates, as in the profile of bench/peers/rust.
 crates() {
     what=$1 manifest=$2
     shift 2

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Counts system calls per operation with strace: of the echo server at 50 connections, and of the two threads of the
-# wake of a busy loop. A short and a long run are counted and the difference taken, so that set-up cancels out.
+# Counts system calls per operation with strace, for two workloads: the echo server with 50 connections, and wakes of a
+# busy loop. The figure is the difference of a long and a short run, so that set-up cancels out.
 #
 # usage: syscalls.sh BENCH
 #
-# The echo server runs in the main thread, which alone is traced; its client is a child process. strace slows the
-# server down, so more requests are ready at a time than without it, on both sides alike. Of a wake the loop's own
-# looks at the kernel are not counted: they come once in so many polls, whether somebody wakes or not.
+# The echo server runs in the main thread, and only this thread is traced. Its client is a child process. strace slows
+# the server down, so that more requests are ready at a time than without strace. This is the same on both sides.
+# Both threads of the wakes are traced. The loop's regular polls of the kernel are not counted, because they do not
+# depend on wakes.
 set -eu
 
 bench=${1:?usage: syscalls.sh BENCH}

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The pages, checked: links lead somewhere, figures are those of bench/figures.json, README has at most 265 lines, and
-docs/internals.md names each source file. Reads files only; needs nothing but Python's own library.
+"""Checks the pages. Links have a target, figures equal those of bench/results/results.json and bench/figures.json,
+README has at most README_LINES_MAX lines, and docs/internals.md names each source file. Reads files only, and needs
+only Python's standard library.
 
     tests/pages.py              check the tree this file stands in; print every violation; exit 1 if there is one
     tests/pages.py --self-test  feed each check something bad and something good; exit 1 unless it tells them apart
