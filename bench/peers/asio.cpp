@@ -1,5 +1,5 @@
-// asio with coroutines. A task is a coroutine; one that yields posts itself, and one that waits for another one leaves
-// its completion handler there, which the other one posts.
+// asio with coroutines. A task is a coroutine. A yield posts the coroutine itself. A task that waits for another task
+// stores its completion handler, and the other task posts it.
 #include "peer.h"
 
 #include <asio.hpp>
@@ -26,9 +26,9 @@ using asio::experimental::as_tuple_t;
 #endif
 using Default = as_tuple_t<asio::use_awaitable_t<>>; // (error, result) instead of an exception
 
-asio::io_context context{1}; // the hint says that one thread runs it
+asio::io_context context{1}; // the hint 1: only one thread runs it
 
-// Until no coroutine is left.
+// Runs until all coroutines have ended.
 void run() {
     context.run();
     context.restart();
@@ -84,7 +84,7 @@ double yield(uint64_t ops, size_t tasks) {
     return per_op(cpu_ns() - start, each * tasks);
 }
 
-// What a coroutine leaves behind that waits to be woken.
+// The completion handler of a waiting coroutine.
 class Wait {
 public:
     awaitable<void> wait() {
@@ -104,7 +104,7 @@ private:
 };
 
 awaitable<void> play(Wait &own, Wait &other, uint64_t left, bool begins) {
-    if (begins) co_await asio::post(use_awaitable); // until the other one waits
+    if (begins) co_await asio::post(use_awaitable); // until the other task waits
     for (; left > 0; left--) {
         if (!begins) co_await own.wait();
         other.wake();

@@ -1,5 +1,5 @@
-// Echo and HTTP on a bare epoll loop: the floor. A socket is registered once, edge-triggered. A read that does not fill
-// the buffer has emptied the socket, so that a request costs one recv, one send and its share of an epoll_wait.
+// The floor: echo and HTTP on a bare epoll loop. A socket is registered once, edge-triggered. A read that does not fill
+// the buffer has emptied the socket. So a request costs one recv, one send and its share of an epoll_wait.
 #include "peer.h"
 
 #include <sys/epoll.h>
@@ -49,7 +49,7 @@ Sending send_reply(Connection &connection) {
     return Sending::done;
 }
 
-// Serves what has come. Returns false at the end of the stream and after an error.
+// Serves the received requests. Returns false at the end of the stream and after an error.
 bool serve_connection(Connection &connection, bool ending, bool http) {
     for (bool drained = false;;) {
         Sending sending = send_reply(connection);

@@ -1,5 +1,5 @@
-/* libev: callbacks of watchers. There are no tasks, and reads and writes are the program's own. yield_1 is an idle
- * watcher, which is called once in each iteration of the loop. A watcher wakes another one with ev_feed_event. */
+/* libev: callbacks of watchers. There are no tasks. The program itself calls read and write. yield_1 is an idle
+ * watcher, which is called once in each iteration of the loop. A watcher wakes another watcher with ev_feed_event. */
 #include "peer.h"
 
 #include <ev.h>
@@ -100,7 +100,7 @@ static double timer_fire(uint64_t ops, size_t n) {
 
 typedef struct End {
     ev_io io;
-    uint64_t left; /* round trips, of the end that asks */
+    uint64_t left; /* round trips of the requesting end */
     bool asks;
     char buffer[MESSAGE_BUFFER];
 } End;

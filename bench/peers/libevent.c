@@ -1,5 +1,5 @@
-/* libevent: user events for what has no descriptor, and bufferevents for sockets, as its book has it. There are no
- * tasks: an event that is triggered is the nearest to one that is woken. */
+/* libevent: user events for yields and wakes, and bufferevents for sockets, as in its book. There are no tasks. A
+ * triggered event is the closest equivalent of a woken task. */
 #include "peer.h"
 
 #include <event2/buffer.h>
@@ -10,7 +10,7 @@
 #include <event2/thread.h>
 #include <pthread.h>
 
-enum { CALLBACKS_BETWEEN_LOOKS = 256 }; /* at the kernel, so that events that trigger each other do not starve it */
+enum { CALLBACKS_BETWEEN_LOOKS = 256 }; /* between polls of the kernel; events that trigger each other starve no I/O */
 
 static struct event_base *make_base(int flags) {
     struct event_config *config = event_config_new();
@@ -23,7 +23,7 @@ static struct event_base *make_base(int flags) {
     return base;
 }
 
-/* That of all workloads of one thread, which needs no lock. */
+/* The base of all workloads of one thread. It needs no lock. */
 static struct event_base *default_base(void) {
     static struct event_base *base;
     if (base == NULL) base = make_base(EVENT_BASE_FLAG_NOLOCK);
@@ -92,7 +92,7 @@ static double ping_pong(uint64_t ops, size_t n) {
     return per_op(elapsed, each * 2);
 }
 
-/* ---- timers, which are begun inside of a callback, where the loop's time is cached ---- */
+/* ---- timers: they begin inside a callback, where the loop's time is cached ---- */
 
 typedef struct Timers {
     struct event *events;
@@ -144,7 +144,7 @@ static double timer_fire(uint64_t ops, size_t n) { return run_timers(ops, fire_a
 
 typedef struct End {
     struct bufferevent *stream;
-    uint64_t left; /* round trips, of the end that asks */
+    uint64_t left; /* round trips of the requesting end */
     bool asks;
 } End;
 
@@ -180,7 +180,7 @@ static double socket_pair(uint64_t ops, size_t n) {
     return per_op(cpu_ns() - start, ops);
 }
 
-/* ---- wake_asleep: triggering an event of another thread's base needs its lock ---- */
+/* ---- wake_asleep: triggering an event of another thread's base needs the base's lock ---- */
 
 typedef struct Player {
     struct event event;

@@ -1,5 +1,5 @@
-/* libuv: callbacks of handles. There are no tasks; yield_1 is an idle handle, which is called once in each iteration of
- * the loop. A connection writes with uv_try_write, and queues a request for what the socket has no room for. */
+/* libuv: callbacks of handles. There are no tasks. yield_1 is an idle handle, which is called once in each iteration of
+ * the loop. A connection writes with uv_try_write. If the socket has no room, uv_write queues the rest. */
 #include "peer.h"
 
 #include <uv.h>
@@ -81,7 +81,7 @@ static double timer_fire(uint64_t ops, size_t n) {
 
 typedef struct End {
     uv_pipe_t pipe;
-    uint64_t left; /* round trips, of the end that asks */
+    uint64_t left; /* round trips of the requesting end */
     bool asks;
     char buffer[MESSAGE_BUFFER];
 } End;
@@ -207,7 +207,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) {
         uv_close((uv_handle_t *)stream, on_close);
         return;
     }
-    /* The bytes are the write's until it is over, so nothing may be read into them. */
+    /* The write uses the buffer until its callback, so reading stops until then. */
     if (sent > 0) rest = uv_buf_init(rest.base + sent, (unsigned)rest.len - (unsigned)sent);
     uv_read_stop(stream);
     check(uv_write(&connection->write, stream, &rest, 1, on_written), "write");

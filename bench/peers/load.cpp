@@ -1,13 +1,15 @@
-// The client of the servers: each connection sends a batch of requests in one write, waits for all of its answers, and
-// sends the next one. Every byte of every answer is compared, and wrong bytes are an error.
+// The client of the servers. Each connection sends a batch of requests with one write, waits for all answers, and sends
+// the next batch. The client compares every byte of every answer. A wrong byte is an error.
 //
 //     load echo|http PORT CONNECTIONS PIPELINE [--size BYTES] [--seconds S | --requests N] [--pid PID]
 //
-// PIPELINE is the number of requests of a batch. First each connection has one batch answered. Then the client makes
-// load for S seconds or N requests; without these options it prints READY, and makes load for as many seconds as each
-// line of stdin says. The result is a line of JSON: requests, seconds, errors, and p50, p99 and p999, the microseconds
-// from the write of a batch until an answer of it was read. --pid adds cpu_ns, the CPU time that all threads of that
-// process had meanwhile.
+// PIPELINE is the number of requests in a batch. First each connection sends one batch and waits for the answers. Then
+// the client generates load for S seconds or N requests. Without these options it prints READY, and generates load for
+// each line of stdin, which is a number of seconds.
+//
+// The result is a line of JSON: requests, seconds, errors, p50, p99 and p999. The last three are latencies in
+// microseconds, from the write of a batch until one of its answers was read. --pid adds cpu_ns, the CPU time that all
+// threads of the process used during the load.
 #include "peer.h"
 
 #include <algorithm>
@@ -31,7 +33,7 @@ struct Options {
     std::string pid;
 };
 
-// Counts nanoseconds in buckets, each at most 1/64 of its value wide.
+// Counts nanoseconds in buckets. The width of a bucket is at most 1/64 of its value.
 class Histogram {
 public:
     void add(uint64_t value, uint64_t times) {
@@ -39,7 +41,7 @@ public:
         total += times;
     }
 
-    // The value below which `part`, 0 to 1, of all values lie; 0 without any.
+    // The quantile `part`, which is 0 to 1, of all values. 0 if there are no values.
     uint64_t quantile(double part) const {
         auto left = static_cast<uint64_t>(part * static_cast<double>(total));
         for (size_t i = 0; i < counts.size(); i++) {
@@ -53,7 +55,7 @@ private:
     static constexpr unsigned bits = 6;
     static constexpr size_t steps = size_t{1} << bits;
 
-    // Values below 2^7 have a bucket each; above, each power of two has 2^6.
+    // Each value below 2^7 has its own bucket. Above, each power of two has 2^6 buckets.
     static size_t index_of(uint64_t value) {
         unsigned shift = std::max<unsigned>(static_cast<unsigned>(std::bit_width(value)), bits + 1) - bits - 1;
         return shift * steps + static_cast<size_t>(value >> shift);
@@ -68,8 +70,8 @@ private:
     uint64_t total = 0;
 };
 
-// The bytes that all connections send and expect. Each batch of echoes begins at another place of a random text, so
-// that an answer to another request or connection differs.
+// The bytes that all connections send and expect. Each batch of echoes begins at a different position in a random text,
+// so that the answers to different requests and connections differ.
 class Script {
 public:
     explicit Script(const Options &options) : request_size(options.size), answer_size(options.size) {
@@ -109,7 +111,8 @@ public:
         for (Connection &connection : connections) open(connection);
     }
 
-    // Until `count` requests were sent (0: no limit) or `seconds` are over (0: no limit), and their answers have come.
+    // Sends until `count` requests were sent (0: no limit) or `seconds` have passed (0: no limit). Returns after all
+    // answers.
     void run(uint64_t count, double seconds) {
         start_ns = wall_ns();
         end_ns = seconds > 0 ? start_ns + static_cast<uint64_t>(seconds * 1e9) : UINT64_MAX;
@@ -144,8 +147,8 @@ private:
     struct Connection {
         int fd = -1;
         uint64_t batches = 0;
-        size_t place = 0; // in the script
-        size_t batch = 0; // requests of the batch under way; 0 between two
+        size_t place = 0; // position in the script
+        size_t batch = 0; // requests of the current batch; 0 between batches
         size_t sent = 0;  // bytes
         size_t received = 0;
         uint64_t sent_ns = 0;
@@ -194,7 +197,7 @@ private:
         }
     }
 
-    // After an event: reads until the socket is empty, and writes what is left.
+    // After an event: reads until the socket is empty, and writes the rest of the batch.
     void advance(Connection &connection) {
         while (connection.fd >= 0) {
             char buffer[65536];
@@ -206,7 +209,7 @@ private:
         if (connection.fd >= 0 && connection.batch > 0) send_rest(connection);
     }
 
-    // Returns false for bytes that differ from those of the batch, or that nobody asked for.
+    // Returns false for bytes that differ from those of the batch, or that no request asked for.
     bool take(Connection &connection, const char *bytes, size_t size) {
         size_t end = connection.batch * script.answer_size;
         if (size > end - connection.received) return false;
@@ -229,7 +232,7 @@ private:
     Script script;
     std::vector<Connection> connections;
     int epoll;
-    size_t waiting = 0; // connections with a batch under way
+    size_t waiting = 0; // connections with a current batch
     uint64_t left = 0;  // requests to send
     uint64_t answered = 0;
     uint64_t start_ns = 0;

@@ -1,4 +1,4 @@
-// Another library behind the design document's functions (option A): the workloads of tasks.h that need no others.
+// Another library behind the design document's five functions (option A): the workloads of tasks.h that need no others.
 //
 // usage: option_a LIBRARY --list | --version | --serve
 #include "../harness.h"

@@ -1,5 +1,5 @@
-/* Shared by the programs of this folder, C and C++: the protocol of the README, what a server answers, clocks and
- * random numbers. A peer calls peer_main with its workloads and its server. Otherwise it is written for its library. */
+/* Shared by the C and C++ programs of this folder: the protocol in README.md, the answers of a server, clocks and
+ * random numbers. A peer calls peer_main with its workloads and its server. Its other code uses only its library. */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
@@ -29,12 +29,12 @@
 enum {
     BUFFER_SIZE = 4096,  /* of a server's connection */
     MESSAGE_SIZE = 64,   /* of socketpair */
-    MESSAGE_BUFFER = 256 /* longer than a message: a short read means that the socket is empty */
+    MESSAGE_BUFFER = 256 /* longer than a message, so a short read means an empty socket */
 };
 
 static const uint64_t MS = 1000000; /* in nanoseconds */
 
-/* ---- the end of a program without a result ---- */
+/* ---- ending the program after an error ---- */
 
 __attribute__((noreturn, cold)) static inline void fail(const char *what) {
     fprintf(stderr, "failed: %s\n", what);
@@ -59,11 +59,11 @@ static inline uint64_t clock_ns(clockid_t clock) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* The time that this thread had a CPU for, kernel included. */
+/* The CPU time of this thread, in user space and in the kernel. */
 static inline uint64_t cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 static inline uint64_t wall_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 
-/* ---- random numbers: SplitMix64 (Steele, Lea, Flood 2014), the same sequence in each run ---- */
+/* ---- random numbers: SplitMix64 (Steele, Lea, Flood 2014), with the same sequence in each run ---- */
 
 static inline uint64_t random_next(uint64_t *seed) {
     uint64_t z = *seed += 0x9e3779b97f4a7c15;
@@ -83,11 +83,11 @@ static inline uint64_t *random_delays(size_t n, uint64_t least, uint64_t most) {
     return delays;
 }
 
-/* When the timers of timer_cancel are due, and those of timer_fire, in nanoseconds. The caller frees them. */
+/* The delays of the timers of timer_cancel and timer_fire, in nanoseconds. The caller frees the array. */
 static inline uint64_t *far_delays(size_t n) { return random_delays(n, 1000 * MS, 60000 * MS); }
 static inline uint64_t *near_delays(size_t n) { return random_delays(n, 1 * MS, 50 * MS); }
 
-/* The numbers 0 to n - 1 in random order. The caller frees them. */
+/* The numbers 0 to n - 1 in random order. The caller frees the array. */
 static inline uint32_t *random_order(size_t n) {
     uint32_t *order = (uint32_t *)allocate(n, sizeof *order);
     uint64_t seed = 2;
@@ -107,10 +107,10 @@ static inline uint32_t *random_order(size_t n) {
 enum {
     HTTP_REQUEST_SIZE = sizeof HTTP_REQUEST - 1,
     HTTP_ANSWER_SIZE = sizeof HTTP_ANSWER - 1,
-    HTTP_ANSWERS_MAX = BUFFER_SIZE / 4, /* as a request has at least the 4 bytes at its end */
+    HTTP_ANSWERS_MAX = BUFFER_SIZE / 4, /* a request has at least the 4 bytes at its end */
 };
 
-/* As many answers as a read can ask for, so that any number of them is one write without a copy. */
+/* The answers to the most requests that a read can return. So one write sends any number of answers without a copy. */
 static inline const char *http_answers(void) {
     static char answers[HTTP_ANSWERS_MAX * HTTP_ANSWER_SIZE];
     if (answers[0] != '\0') return answers;
@@ -118,7 +118,7 @@ static inline const char *http_answers(void) {
     return answers;
 }
 
-/* The number of requests that end in `bytes`. *matched: how many bytes of "\r\n\r\n" came last; 0 at first. */
+/* The number of requests that end in `bytes`. *matched: the bytes of "\r\n\r\n" that came last, 0 at first. */
 static inline size_t http_requests(const char *bytes, size_t size, unsigned *matched) {
     static const char end[] = "\r\n\r\n";
     size_t requests = 0;
@@ -136,7 +136,7 @@ typedef struct Reply {
     size_t size; /* 0: nothing to send yet */
 } Reply;
 
-/* What a connection sends for the bytes that it received: the same bytes, or an answer for each HTTP request. */
+/* The bytes that a connection sends for the received bytes: the same bytes, or an answer for each HTTP request. */
 static inline Reply reply_to(const char *bytes, size_t size, bool http, unsigned *matched) {
     Reply echo = {bytes, size};
     if (!http) return echo;
@@ -158,7 +158,7 @@ static inline void set_nodelay(int fd) {
     expect(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "set TCP_NODELAY");
 }
 
-/* For libraries that take a socket. */
+/* A listening socket, for libraries that take one. */
 static inline int listen_on_loopback(void) {
     struct sockaddr_in address = loopback(0);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -193,8 +193,8 @@ static inline void exit_at_end_of_stdin(int signal_number) {
     if (poll(&input, 1, 0) > 0 && (input.revents & POLLHUP) != 0) _exit(EXIT_SUCCESS);
 }
 
-/* The end of stdin, a pipe, ends the server. The kernel reports it with a signal, because another thread or descriptor
- * of the server would change what is measured. */
+/* The server ends at the end of stdin, which is a pipe. The kernel reports the end with a signal. Another thread or
+ * descriptor in the server would change the measurement. */
 static inline void end_with_stdin(void) {
     signal(SIGIO, exit_at_end_of_stdin);
     fcntl(STDIN_FILENO, F_SETOWN, getpid());
@@ -206,11 +206,11 @@ static inline void end_with_stdin(void) {
 
 typedef struct Workload {
     const char *name;
-    double (*run)(uint64_t ops, size_t n); /* nanoseconds an operation */
-    size_t n;                              /* how many tasks, or which capacity */
+    double (*run)(uint64_t ops, size_t n); /* returns nanoseconds per operation */
+    size_t n;                              /* the number of tasks, or the capacity */
 } Workload;
 
-/* Each of the n tasks yields this often. */
+/* The number of yields of each of the n tasks. */
 static inline uint64_t divide_up(uint64_t ops, size_t n) { return (ops + n - 1) / n; }
 
 static inline double per_op(uint64_t elapsed_ns, uint64_t ops) { return (double)elapsed_ns / (double)ops; }
@@ -235,7 +235,7 @@ static inline int serve_workloads(const Workload *workloads, size_t count) {
     return EXIT_SUCCESS;
 }
 
-/* `serve` listens, prints its port and serves for ever. A program without workloads is a server only. */
+/* `serve` listens, prints its port and never returns. A program without workloads is only a server. */
 static inline int peer_main(int argc, char **argv, const char *version, const Workload *workloads, size_t count,
                             void (*serve)(bool http)) {
     const char *what = argc == 2 ? argv[1] : "";

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checks that a program of this folder follows the protocol of the README, in a second.
+"""Checks in a second that a program of this folder follows the protocol in README.md.
 
 usage: smoke.py LOAD PROGRAM
 
-Each workload of `PROGRAM --list` runs with a few operations, `PROGRAM echo` and `PROGRAM http` answer requests, whose
-bytes LOAD compares, and each ends when its stdin ends.
+Each workload of `PROGRAM --list` runs with a few operations. `PROGRAM echo` and `PROGRAM http` answer requests, and
+LOAD compares the bytes. Each program ends at the end of its stdin.
 """
 import json
 import subprocess
@@ -12,8 +12,8 @@ import sys
 
 WORKLOADS = {"spawn_batch", "spawn_join", "ping_pong", "channel_64", "channel_1", "timer_cancel", "timer_fire",
              "socketpair", "wake_asleep"} | {f"yield_{10 ** power}" for power in range(6)}
-# Connections, requests of a batch, and options of the client: single requests; several in a read; requests that end
-# in a later read, and more bytes than a buffer and a socket hold.
+# Connections, requests per batch, and options of the client. The entries test single requests, several requests in a
+# read, and requests that span reads. The batches of the last entry have more bytes than a buffer and a socket hold.
 LOADS = {
     "echo": [["1", "1"], ["10", "8"], ["2", "50", "--size", "100000"]],
     "http": [["1", "1"], ["10", "8"], ["2", "1000", "--requests", "4000"]],
@@ -39,7 +39,7 @@ def check_workloads(program):
     expect(len(ask(program, "--version").splitlines()) == 1, "the version is not one line")
     expect(set(names) <= WORKLOADS, f"unknown workloads: {set(names) - WORKLOADS}")
     expect(len(names) == len(set(names)), "a workload is listed twice")
-    # Twice, as nothing may be left behind; with a number of operations that no batch divides.
+    # Twice, because the first run may leave no state behind. The number of operations is no multiple of a batch.
     requests = [f"{name} {ops}\n" for name in names for ops in (1, 107, 2048)] + ["none 1\n", "?\n"]
     serving = start(program, "--serve")
     output, _ = serving.communicate("".join(requests), timeout=SECONDS)

@@ -1,4 +1,4 @@
-// Echo and HTTP on this runtime: a task accepts, and a task serves each connection.
+// Echo and HTTP on this runtime. One task accepts, and one task serves each connection.
 #include "peer.h"
 #include "zyntax_async_runtime.h"
 
@@ -54,7 +54,7 @@ struct Server {
     zyntax_op op;
 };
 
-// Without memory for its task a connection is closed.
+// Closes the connection if there is no memory for its task.
 void spawn_connection(zyntax_runtime *runtime, zyntax_io *io) {
     auto *connection = static_cast<Connection *>(zyntax_state_alloc(runtime, sizeof(Connection)));
     if (connection != nullptr) {

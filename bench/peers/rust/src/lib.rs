@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the peers share: the protocol of the README, clocks, random numbers, what a server answers, and the futures
-//! that are polled by hand, the same on every library.
+//! Shared by the peers in Rust: the protocol in README.md, clocks, random numbers, the answers of a server, and the
+//! hand-written futures, which are the same on every library.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 // ---- Protocol -------------------------------------------------------------------------------------------------------
 
-/// Runs a workload with so many operations; returns nanoseconds for each.
+/// Runs a workload with this number of operations; returns nanoseconds per operation.
 pub type Run = Box<dyn FnMut(u64) -> f64>;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -24,10 +24,10 @@ pub enum Server {
 }
 
 pub struct Peer {
-    /// The crates whose versions are shown.
+    /// The crates whose versions `--version` prints.
     pub crates: &'static [&'static str],
     pub workloads: Vec<(&'static str, Run)>,
-    /// Serves for ever.
+    /// Never returns.
     pub serve: fn(Server),
 }
 
@@ -72,7 +72,7 @@ impl Peer {
         Some(run(ops))
     }
 
-    /// A thread that reads nothing waits for the end of standard input, which ends the server.
+    /// A thread waits for the end of standard input, which ends the server. It sleeps until then.
     fn server(&self, kind: Server) {
         std::thread::spawn(|| {
             while matches!(std::io::stdin().lock().read_line(&mut String::new()), Ok(read) if read > 0) {}
@@ -82,7 +82,7 @@ impl Peer {
     }
 }
 
-/// Prints the port of a server that listens.
+/// Prints the port of a listening server.
 pub fn print_port(address: std::net::SocketAddr) {
     println!("PORT {}", address.port());
     std::io::stdout().flush().expect("the parent reads");
@@ -90,7 +90,7 @@ pub fn print_port(address: std::net::SocketAddr) {
 
 // ---- Clocks and random numbers --------------------------------------------------------------------------------------
 
-/// The time that this thread had a CPU for, kernel included.
+/// The CPU time of this thread, in user space and in the kernel.
 pub fn cpu_ns() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` may be written.
@@ -98,14 +98,14 @@ pub fn cpu_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Nanoseconds of CPU time for each operation. `work` returns their number.
+/// Nanoseconds of CPU time per operation. `work` returns the number of operations.
 pub fn cpu_per_op(work: impl FnOnce() -> u64) -> f64 {
     let start = cpu_ns();
     let ops = work();
     (cpu_ns() - start) as f64 / ops as f64
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers in each run.
+/// SplitMix64 (Steele, Lea, Flood 2014), with the same numbers in each run.
 struct Random(u64);
 
 impl Random {
@@ -117,13 +117,13 @@ impl Random {
     }
 }
 
-/// So many durations between the two, at random.
+/// `count` random durations between the two.
 pub fn delays(count: u64, least: Duration, most: Duration) -> Vec<Duration> {
     let (mut random, span) = (Random(1), (most - least).as_nanos() as u64 + 1);
     (0..count).map(|_| least + Duration::from_nanos(random.below(span))).collect()
 }
 
-/// When the timers of timer_cancel are due, and those of timer_fire.
+/// The delays of the timers of timer_cancel and timer_fire.
 pub const FAR: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 pub const NEAR: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
@@ -136,9 +136,9 @@ pub fn random_order(count: u64) -> Vec<usize> {
     order
 }
 
-// ---- Futures that are polled by hand --------------------------------------------------------------------------------
+// ---- Hand-written futures -------------------------------------------------------------------------------------------
 
-/// What only one thread uses, although a library asks for `Send`.
+/// A value that only one thread uses, although a library requires `Send`.
 pub struct OneThread<T>(T);
 
 // SAFETY: the executors of the peers poll and drop tasks in the thread that spawned them.
@@ -152,7 +152,7 @@ impl<F: Future + Unpin> Future for OneThread<F> {
     }
 }
 
-/// A task of 64 bytes that ends at its first poll, and counts it.
+/// A task of 64 bytes that ends at its first poll and counts that poll.
 pub struct NoOp {
     gate: Gate,
     _state: [u64; 7],
@@ -167,7 +167,7 @@ impl Future for NoOp {
     }
 }
 
-/// Opens for one future when a number of tasks have passed.
+/// Wakes one future when a number of tasks have passed.
 #[derive(Clone, Default)]
 pub struct Gate(Rc<(Cell<u64>, Cell<Option<Waker>>)>);
 
@@ -201,7 +201,7 @@ impl Gate {
     }
 }
 
-/// Wakes itself so many times, then passes the gate.
+/// Wakes itself a number of times, then passes the gate.
 struct Yielder {
     left: u64,
     gate: Gate,
@@ -225,7 +225,7 @@ impl Future for Yielder {
     }
 }
 
-/// Two tasks that wake each other in turn, each so many times.
+/// Two tasks that wake each other in turn, each the same number of times.
 struct Player {
     own: usize,
     wakers: Rc<[RefCell<Option<Waker>>; 2]>,
@@ -248,7 +248,7 @@ impl Future for Player {
         }
         match &*self.wakers[1 - self.own].borrow() {
             Some(other) => other.wake_by_ref(),
-            None => return Poll::Pending, // not polled yet: it will wake this one
+            None => return Poll::Pending, // the other task was not polled yet and will wake this task
         }
         self.left -= 1;
         if self.left > 0 {
@@ -270,7 +270,7 @@ struct Turns {
 }
 
 impl Turns {
-    /// A poll of one of the two: [0] moves at even steps, [1] at odd ones.
+    /// A poll of one of the two loops. [0] moves at even steps, [1] at odd steps.
     fn poll(&self, own: usize, context: &mut Context<'_>) -> Poll<()> {
         if self.wakers[own].set(context.waker().clone()).is_ok() {
             self.published.fetch_add(1, Ordering::AcqRel);
@@ -303,7 +303,7 @@ pub fn wake_asleep(round_trips: u64, block_on: fn(&mut dyn FnMut(&mut Context<'_
     start.elapsed().as_nanos() as f64 / round_trips as f64
 }
 
-// ---- What a server answers ------------------------------------------------------------------------------------------
+// ---- Answers of a server --------------------------------------------------------------------------------------------
 
 pub const BUFFER_BYTES: usize = 4096;
 pub const MESSAGE_BYTES: usize = 64;
@@ -311,7 +311,7 @@ pub const MESSAGE_BUFFER_BYTES: usize = 256;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, world!";
 
-/// As many answers as one read can ask for.
+/// The answers to the most requests that one read can return.
 pub fn answers() -> &'static [u8] {
     static ANSWERS: OnceLock<Vec<u8>> = OnceLock::new();
     ANSWERS.get_or_init(|| ANSWER.repeat(BUFFER_BYTES / 4))
@@ -320,12 +320,12 @@ pub fn answers() -> &'static [u8] {
 /// The requests of one connection.
 #[derive(Default)]
 pub struct Requests {
-    /// How much of the empty line at the end of a request came last.
+    /// The number of bytes of the empty line at the end of a request that came last.
     matched: usize,
 }
 
 impl Requests {
-    /// The answers to those that end in `bytes`.
+    /// The answers to the requests that end in `bytes`.
     pub fn answer(&mut self, bytes: &[u8]) -> &'static [u8] {
         let mut requests = 0;
         for byte in bytes {

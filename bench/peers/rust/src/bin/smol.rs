@@ -135,12 +135,12 @@ fn block_on(poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>) {
     async_io::block_on(poll_fn(poll));
 }
 
-/// Runs a future on an executor, whose tasks run meanwhile.
+/// Runs a future on an executor. The tasks of the executor run meanwhile.
 fn drive<T>(executor: &Executor, future: impl Future<Output = T>) -> T {
     async_io::block_on(executor.run(future))
 }
 
-/// A workload that is a future, on an executor that it keeps.
+/// A workload that is a future. All its runs use one executor.
 fn measured<F: Future<Output = u64>>(make: impl Fn(Executor, u64) -> F + 'static) -> Run {
     let executor = Executor::default();
     Box::new(move |ops| cpu_per_op(|| drive(&executor, make(executor.clone(), ops))))

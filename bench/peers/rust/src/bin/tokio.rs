@@ -131,7 +131,7 @@ fn block_on(poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>) {
     runtime().block_on(poll_fn(poll));
 }
 
-/// A workload that is a future, on a runtime that it keeps. Its root is a task, too.
+/// A workload that is a future. All its runs use one runtime. The root future is a task, too.
 fn measured<F>(make: impl Fn(u64) -> F + 'static) -> Run
 where
     F: Future<Output = u64> + 'static,
