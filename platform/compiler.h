@@ -68,6 +68,13 @@ inline void prefetch([[maybe_unused]] const void *at) {
 #endif
 }
 
+// The compiler may rely on the condition.
+inline void assume([[maybe_unused]] bool condition) {
+#if defined(__GNUC__)
+    if (!condition) __builtin_unreachable();
+#endif
+}
+
 #ifdef ZYNTAX_THREAD_SECTIONS
 // This thread's copy of the section. The thread's block has, at a fixed offset, a pointer to the copies of all modules.
 inline char *thread_section() {

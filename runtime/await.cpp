@@ -19,17 +19,9 @@ void note_elsewhere(const Runtime *runtime, const Waker &waker, int change) {
 }
 
 Ring *holder_ring(Runtime *runtime, const Op *op) {
-    switch (op->holder) {
-    case Op::nobody:
-        break;
-    case Op::task:
-        return &task_pool.at(handle_index(to_bits(op->waker.data)))->ops;
-    case Op::foreign:
-        return &runtime->foreign;
-    case Op::orphaned:
-        return &runtime->orphans;
-    }
-    return nullptr;
+    assert(op->holder != Op::nobody);
+    if (op->holder == Op::task) return &task_pool.at(handle_index(to_bits(op->waker.data)))->ops;
+    return op->holder == Op::foreign ? &runtime->foreign : &runtime->orphans;
 }
 
 void add_to_holder(Runtime *runtime, Op *op, Op::Holder holder) {
@@ -38,7 +30,7 @@ void add_to_holder(Runtime *runtime, Op *op, Op::Holder holder) {
     append(holder_ring(runtime, op), op, &Op::of_task);
 }
 
-void remove_from_holder(Runtime *runtime, Op *op) {
+[[gnu::noinline]] void remove_from_holder(Runtime *runtime, Op *op) {
     if (op->holder == Op::nobody) return;
     if (op->holder == Op::foreign) note_elsewhere(runtime, op->waker, -1);
     remove(holder_ring(runtime, op), op, &Op::of_task);
@@ -57,21 +49,29 @@ void hold_foreign(Runtime *runtime, Op *op, Task *task) {
     runtime->foreign_new++;
 }
 
-// Chooses the holder by the waker. A plain sleep holds no resource: it has a holder only in tasks that poll promises,
-// which have to know what they wait for.
-void choose_holder(Runtime *runtime, Op *op) {
+// A plain sleep holds no resource: it has a holder only in tasks that poll promises, which have to know what they wait
+// for.
+inline void hold_in_task(Op *op, Task *task) {
+    if (is_sleep(op) && !(task->flags & Task::tracked)) return;
+    op->holder = Op::task;
+    append(&task->ops, op, &Op::of_task);
+}
+
+[[gnu::noinline]] void choose_distant_holder(Runtime *runtime, Op *op) {
+    Task *task = find_task(op->waker.data);
+    if (!task || task->owner.load(std::memory_order_relaxed) != runtime->inbox->id) hold_foreign(runtime, op, task);
+    else hold_in_task(op, task);
+}
+
+// Chooses the holder by the waker, which is most often that of the task that is being polled.
+inline void choose_holder(Runtime *runtime, Op *op) {
     assert(op->holder == Op::nobody);
     if (op->waker.wake != wake) return;
     Task *task = runtime->current;
-    if (task && op->waker.data == runtime->waker.data) {
-        task->waits = op->waits;
-        runtime->waker_stores++;
-    } else {
-        task = find_task(op->waker.data);
-        if (!task || task->owner.load(std::memory_order_relaxed) != runtime->inbox->id)
-            return hold_foreign(runtime, op, task);
-    }
-    if (!is_sleep(op) || (task->flags & Task::tracked)) add_to_holder(runtime, op, Op::task);
+    if (!task || op->waker.data != runtime->waker.data) return choose_distant_holder(runtime, op);
+    task->waits = op->waits;
+    runtime->waker_stores++;
+    hold_in_task(op, task);
 }
 
 } // namespace
@@ -79,23 +79,9 @@ void choose_holder(Runtime *runtime, Op *op) {
 // ---- where it waits ----
 
 void stop_waiting(Runtime *runtime, Op *op) {
-    switch (op->place) {
-    case Op::nowhere:
-    case Op::turn:
-        break;
-    case Op::timer_wheel:
-        return runtime->timers.remove(op);
-    case Op::io_waiting:
-        runtime->io_waiting--;
-        remove(op->ring, op, &Op::in_ring);
-        break;
-    case Op::to_call:
-        runtime->calls--;
-        [[fallthrough]];
-    case Op::waiting:
-        remove(op->ring, op, &Op::in_ring);
-        break;
-    }
+    if (op->place == Op::timer_wheel) return runtime->timers.remove(op);
+    if (op->place >= Op::waiting) remove(op->ring, op, &Op::in_ring);
+    if (op->place > Op::waiting) (op->place == Op::to_call ? runtime->calls : runtime->io_waiting)--;
     op->place = Op::nowhere;
 }
 
@@ -127,15 +113,13 @@ Runtime *interrupted_by(const zyntax_op *op_id) {
 }
 
 // Whether a call with that op id may take one of the last operations, or the interrupted task's call one at all.
-[[gnu::noinline]] bool may_arm(Runtime *runtime, const zyntax_op *op_id) {
+bool may_arm(Runtime *runtime, const zyntax_op *op_id) {
     if (op_id && interrupted_by(op_id)) return false;
     return runtime->ops.available() > Runtime::few_ops || runtime->ops.grow(runtime->inbox->id);
 }
 
-Op *take_op(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *waker, uint32_t spare) {
-    auto may_take = [runtime, op_id] { return may_arm(runtime, op_id); };
-    auto [op, index, generation] = runtime->ops.take(runtime->inbox->id, spare, may_take);
-    if (!op) return nullptr;
+inline Op *begin_op(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *waker) {
+    auto [op, index, generation] = runtime->ops.take_free();
     op->waker = *waker;
     op->source = nullptr;
     op->waits = static_cast<uint8_t>(waits);
@@ -143,8 +127,16 @@ Op *take_op(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *
     op->holder = Op::nobody;
     op->woken = false;
     op->is_of_leaf = runtime->is_polling_leaf;
-    if (op_id) *op_id = op_bits(index, generation);
+    op->level = 0;
+    if (!op_id) return op;
+    *op_id = op_bits(index, generation);
+    choose_holder(runtime, op);
     return op;
+}
+
+[[gnu::noinline]] Op *arm_rarely(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *waker) {
+    if (runtime->ops.available() <= runtime->spare_ops && !may_arm(runtime, op_id)) return nullptr;
+    return runtime->ops.refill(runtime->inbox->id) ? begin_op(runtime, op_id, waits, waker) : nullptr;
 }
 
 void host_was_called(Runtime *, Op *) {}
@@ -152,32 +144,25 @@ constinit Source starved = {nullptr, host_was_called};
 
 } // namespace
 
-bool is_sleep(const Op *op) { return op->waits == ZYNTAX_WAIT_TIMER && !op->source; }
-
 Op *arm(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const Waker *waker) {
-    Op *op = take_op(runtime, op_id, waits, waker, runtime->spare_ops);
-    if (op && op_id) choose_holder(runtime, op);
-    return op;
+    bool is_at_hand = runtime->ops.has_free() && runtime->ops.available() > runtime->spare_ops;
+    if (!is_at_hand) return arm_rarely(runtime, op_id, waits, waker);
+    return begin_op(runtime, op_id, waits, waker);
 }
 
 Op *arm_timer(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker) {
+    runtime->ops.prefetch();
     Op *op = arm(runtime, op_id, waits, waker);
     if (op) runtime->timers.insert(op, deadline_ns);
     return op;
 }
 
 Op *pending_op(Runtime *runtime, zyntax_op *op_id) {
-    Op *op = *op_id ? find_op(*op_id) : nullptr;
-    if (op && !is_mine(runtime, op)) {
-        zyntax_op_cancel(op_id);
-        op = nullptr;
-    }
-    if (op && op->place == Op::to_call && !op->source) {
-        free_op(runtime, op);
-        op = nullptr;
-    }
-    if (!op) *op_id = 0;
-    return op;
+    Op *op = find_op(*op_id);
+    if (op && is_mine(runtime, op) && (op->place != Op::to_call || op->source)) return op;
+    if (op) zyntax_op_cancel(op_id);
+    *op_id = 0;
+    return nullptr;
 }
 
 // The await point of the newest call ends, and the interrupt has been seen.
@@ -232,7 +217,8 @@ static PollStatus call_again(Runtime *runtime, zyntax_op *op_id, const Waker *wa
     if (runtime->is_ending && !runtime->tasks.used()) return POLL_PENDING;
     if (waker->wake == wake) {
         wake(waker->data);
-    } else if (Op *op = take_op(runtime, op_id, ZYNTAX_WAIT_UNKNOWN, waker, 0)) {
+    } else if (runtime->ops.refill(runtime->inbox->id)) {
+        Op *op = begin_op(runtime, op_id, ZYNTAX_WAIT_UNKNOWN, waker);
         op->source = &starved;
         wake_waiter(runtime, op);
     } else {
@@ -249,7 +235,7 @@ PollStatus not_armed(Runtime *runtime, zyntax_op *op_id, const Waker *waker) {
 }
 
 void cancel_unbegun(zyntax_op *op_id) {
-    Op *op = *op_id ? find_op(*op_id) : nullptr;
+    Op *op = find_op(*op_id);
     bool is_usable = op && usable_runtime(op->owner.load(std::memory_order_relaxed));
     if (is_usable && op->source == &starved) zyntax_op_cancel(op_id);
 }
@@ -274,33 +260,57 @@ Answer answer_at_end(Runtime *polling, zyntax_op *op_id, const Waker *waker, int
     return {call_again(polling, op_id, waker)};
 }
 
+[[gnu::noinline]] static PollStatus refuse_begun(zyntax_op *op_id, int64_t *result, int64_t error) {
+    zyntax_op_cancel(op_id);
+    return complete(op_id, result, error);
+}
+
+PollStatus refuse(zyntax_op *op_id, int64_t *result, int64_t error) {
+    if (find_op(*op_id)) return refuse_begun(op_id, result, error);
+    return complete(op_id, result, error);
+}
+
 PollStatus dead_handle(zyntax_op *op_id, int64_t *result) {
     return refuse(op_id, result, *op_id ? ZYNTAX_ECANCELED : ZYNTAX_ESTALE);
 }
 
-void wait_in(Ring *ring, Op *op, Op::Place place) {
-    assert(op->place == Op::nowhere);
-    op->place = place;
-    op->ring = ring;
-    append(ring, op, &Op::in_ring);
+static inline void free_idle(Runtime *runtime, Op *op) {
+    assert(is_in_use(op) && is_mine(runtime, op) && op->place <= Op::turn);
+    if (op->holder == Op::task) remove(holder_ring(runtime, op), op, &Op::of_task);
+    else if (op->holder != Op::nobody) remove_from_holder(runtime, op);
+    runtime->ops.give(op);
 }
 
 void free_op(Runtime *runtime, Op *op) {
-    assert(is_in_use(op) && is_mine(runtime, op));
     stop_waiting(runtime, op);
-    remove_from_holder(runtime, op);
-    runtime->ops.give(op);
+    free_idle(runtime, op);
 }
 
 // ---- firing ----
 
+// Whether the waker wakes a task of this runtime, which is being driven.
+static bool wakes_near(const Runtime *runtime, const Op *op) { return op->holder == Op::task && runtime->is_driving; }
+
+static inline void wake_near(Runtime *runtime, const Op *op) {
+    uint32_t index = handle_index(to_bits(op->waker.data));
+    runtime->counts.wakes++;
+    enqueue(runtime, index, task_pool.at(index));
+}
+
+// The woken task may be another thread's, which must find no operation then.
+[[gnu::noinline]] static void fire_far(Runtime *runtime, Op *op) {
+    if (op->waker.wake != wake) return call_later(runtime, op);
+    void *data = op->waker.data;
+    free_idle(runtime, op);
+    wake(data);
+}
+
 void fire(Runtime *runtime, Op *op) {
     stop_waiting(runtime, op);
     if (op->source) return op->source->fired(runtime, op);
-    if (op->waker.wake != wake) return call_later(runtime, op);
-    void *data = op->waker.data;
-    free_op(runtime, op);
-    wake(data);
+    if (!wakes_near(runtime, op)) return fire_far(runtime, op);
+    wake_near(runtime, op);
+    free_idle(runtime, op);
 }
 
 void fire_all(Runtime *runtime, Ring *ring) {
@@ -310,7 +320,8 @@ void fire_all(Runtime *runtime, Ring *ring) {
 void wake_waiter(Runtime *runtime, Op *op) {
     assert(op->source && op->place == Op::nowhere);
     op->woken = true;
-    if (op->waker.wake == wake) wake(op->waker.data);
+    if (wakes_near(runtime, op)) wake_near(runtime, op);
+    else if (op->waker.wake == wake) wake(op->waker.data);
     else call_later(runtime, op);
 }
 
@@ -331,13 +342,14 @@ void give_turn(Runtime *runtime, Op *op) {
     wake_waiter(runtime, op);
     if (op->holder != Op::task) return;
     Task *task = task_pool.at(handle_index(to_bits(op->waker.data)));
-    assert(op->place == Op::nowhere);
     task->flags |= Task::has_turn;
     op->place = Op::turn;
     op->source_word = task->polls_low;
+    uint32_t index = op_pool.index_of(op);
+    if (task->ops.first == index) return;
     remove(&task->ops, op, &Op::of_task);
     append(&task->ops, op, &Op::of_task);
-    task->ops.first = op_pool.index_of(op);
+    task->ops.first = index;
 }
 
 // A turn that was given during the poll stays: the task was woken and will be polled again. When a turn is canceled,

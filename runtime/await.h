@@ -19,7 +19,7 @@ Op *pending_op(Runtime *, zyntax_op *op_id);
 
 // As pending_op, if is_it(op). An operation that waits for something else is canceled, and the call begins anew.
 template <class IsIt> Op *my_op(Runtime *runtime, zyntax_op *op_id, IsIt is_it) {
-    Op *op = pending_op(runtime, op_id);
+    Op *op = *op_id ? pending_op(runtime, op_id) : nullptr;
     if (!op || is_it(op)) return op;
     zyntax_op_cancel(op_id);
     return nullptr;
@@ -58,11 +58,19 @@ Answer answer_at_end(Runtime *polling, zyntax_op *op_id, const Waker *waker, int
 // Zeroes an op id that call_again has made for a host's waker: its operation waits for nothing.
 void cancel_unbegun(zyntax_op *op_id);
 
+// Ends a call that cannot go on with what its op may be waiting for. `result` may be null.
+PollStatus refuse(zyntax_op *op_id, int64_t *result, int64_t error);
+
 // Ends a call on a dead handle.
 PollStatus dead_handle(zyntax_op *op_id, int64_t *result);
 
 // Puts an operation into a ring in which it waits.
-void wait_in(Ring *ring, Op *op, Op::Place place);
+inline void wait_in(Ring *ring, Op *op, Op::Place place) {
+    assert(op->place == Op::nowhere);
+    op->place = place;
+    op->ring = ring;
+    append(ring, op, &Op::in_ring);
+}
 
 // The number of operations in a ring, which must have this place; very large when one has another. Debug builds only.
 uint64_t count_waiting(const Ring &, Op::Place);
@@ -84,7 +92,7 @@ void give_turn(Runtime *, Op *);
 void end_turns(Runtime *, Task *);
 
 // A plain sleep. It holds no resource.
-bool is_sleep(const Op *);
+inline bool is_sleep(const Op *op) { return op->waits == ZYNTAX_WAIT_TIMER && !op->source; }
 
 // True when the waker is one of this library and its task has ended: no call with this op id will come.
 bool is_orphan(const Op *);

@@ -126,15 +126,11 @@ public:
 
     uint32_t available() const { return free_ + (fresh_end_ - fresh_); }
 
-    // Grows if necessary. With at most `spare` objects available, may_take decides and may grow.
-    template <class MayTake> Taken take(uint32_t owner, uint32_t spare, MayTake may_take) {
-        if ((available() <= spare && !may_take()) || !(free_ || refill(owner))) return {};
-        os::prefetch(pool().at(stack_[free_ - 1]));
-        return take_free();
-    }
-    Taken take(uint32_t owner) {
-        return take(owner, 0, [this, owner] { return grow(owner); });
-    }
+    // Fetches the cache line of the object that follows the next ones.
+    void prefetch() const { os::prefetch(pool().at(free_ ? stack_[free_ - 1] : 0)); }
+
+    // Grows if necessary.
+    Taken take(uint32_t owner) { return refill(owner) ? take_free() : Taken{}; }
 
     // Makes has_free() true; may_grow agrees to each new block, given the new most(). False without memory.
     template <class Grow> bool refill(uint32_t owner, Grow may_grow) {

@@ -7,14 +7,8 @@ namespace zyntax {
 
 constinit OpPool op_pool;
 
-void append(Ring *ring, Op *op, Links Op::*links) {
-    assert(is_in_use(op));
+void append_behind(Ring *ring, Op *op, Links Op::*links) {
     uint32_t index = op_pool.index_of(op);
-    if (ring->empty()) {
-        op->*links = {index, index};
-        ring->first = index;
-        return;
-    }
     Op *first = op_pool.at(ring->first);
     uint32_t last = (first->*links).prev;
     assert((op_pool.at(last)->*links).next == ring->first);
@@ -23,16 +17,11 @@ void append(Ring *ring, Op *op, Links Op::*links) {
     (first->*links).prev = index;
 }
 
-void remove(Ring *ring, Op *op, Links Op::*links) {
+void remove_from_others(Ring *ring, Op *op, Links Op::*links) {
     uint32_t index = op_pool.index_of(op);
     uint32_t next = (op->*links).next;
     uint32_t prev = (op->*links).prev; // two loads: one load of two fresh stores waits for the cache
-    assert(is_in_use(op) && !ring->empty());
     assert((op_pool.at(prev)->*links).next == index && (op_pool.at(next)->*links).prev == index);
-    if (next == index) {
-        ring->first = 0;
-        return;
-    }
     if (ring->first == index) ring->first = next;
     (op_pool.at(prev)->*links).next = next;
     (op_pool.at(next)->*links).prev = prev;

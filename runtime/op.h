@@ -39,13 +39,13 @@ struct alignas(64) Op {
     uint8_t waits; // zyntax_wait
     // Each state is set by the function named, and left by stop_waiting (fire, cancel and free call it) unless noted.
     enum Place : uint8_t {
-        nowhere,     // set by arm and stop_waiting; left when another state is set
-        timer_wheel, // in the wheel. Set by Timers::insert, left also by Timers::pop
-        waiting,     // in the ring of a task's joiners or of a channel's side. Set by wait_in
-        io_waiting,  // in a ring of an I/O handle. Set by wait_in
-        to_call,     // in runtime->to_call: the loop calls its host's waker. Set by fire and wake_waiter
-        turn         // in no ring of a place: its task was woken and calls again. Set by give_turn
-    } place : 3;
+        nowhere,    // set by arm and stop_waiting; left when another state is set
+        turn,       // in no ring of a place: its task was woken and calls again. Set by give_turn
+        waiting,    // in the ring of a task's joiners or of a channel's side. Set by wait_in
+        io_waiting, // in a ring of an I/O handle. Set by wait_in
+        to_call,    // in runtime->to_call: the loop calls its host's waker. Set by fire and wake_waiter
+        timer_wheel // in the wheel. Set by Timers::insert, left also by Timers::pop
+    } place;
     // Each state is set by the function named, and left by remove_from_holder (on freeing or with another waker).
     enum Holder : uint8_t {
         nobody,  // a host's waker, no op id, or a plain sleep. Set by arm and on leaving the others
@@ -55,7 +55,8 @@ struct alignas(64) Op {
     } holder : 2;
     uint8_t woken : 1;      // its task was woken but the op stays. Set by wake_waiter, cleared by the next arm
     uint8_t is_of_leaf : 1; // a leaf waits with it and tells of its task's wait. Set or cleared by arm
-    uint8_t level, bucket;  // place == timer_wheel: its ring in the wheel
+    uint8_t level : 4;      // place == timer_wheel: its ring in the wheel
+    uint8_t bucket;         // the same
 };
 static_assert(sizeof(Op) == 64 || !wide);
 
@@ -71,8 +72,21 @@ inline Op *first_of(const Ring &ring) { return ring.empty() ? nullptr : op_pool.
 inline Op *next_of(const Ring &ring, const Op *op, Links Op::*links) { // null: op is the last
     return (op->*links).next == ring.first ? nullptr : op_pool.at((op->*links).next);
 }
-void append(Ring *ring, Op *op, Links Op::*links);
-void remove(Ring *ring, Op *op, Links Op::*links);
+void append_behind(Ring *ring, Op *op, Links Op::*links);      // of a ring that has others
+void remove_from_others(Ring *ring, Op *op, Links Op::*links); // the same
+
+// A ring has one operation most often.
+inline void append(Ring *ring, Op *op, Links Op::*links) {
+    assert(is_in_use(op));
+    if (!ring->empty()) return append_behind(ring, op, links);
+    ring->first = op_pool.index_of(op);
+    op->*links = {ring->first, ring->first};
+}
+inline void remove(Ring *ring, Op *op, Links Op::*links) {
+    assert(is_in_use(op) && !ring->empty());
+    if ((op->*links).next != op_pool.index_of(op)) return remove_from_others(ring, op, links);
+    ring->first = 0;
+}
 
 // ---- op ids ----
 
@@ -80,10 +94,7 @@ inline uint64_t op_bits(uint32_t index, uint32_t generation) { return uint64_t{g
 
 // The live operation of an op id, or null. It does not check that the calling thread may use the operation.
 inline Op *find_op(zyntax_op op_id) {
-    Op *op = op_pool.find(static_cast<uint32_t>(op_id));
-    auto generation = static_cast<uint32_t>(op_id >> 32);
-    bool alive = op && names(generation, UINT32_MAX, op->generation.load(std::memory_order_acquire));
-    return alive ? op : nullptr;
+    return op_pool.find_alive(static_cast<uint32_t>(op_id), static_cast<uint32_t>(op_id >> 32), UINT32_MAX);
 }
 
 } // namespace zyntax

@@ -13,9 +13,7 @@ constinit std::atomic<uint32_t> pools_held_by;
 
 } // namespace
 
-void *PoolMemory::address_of(uint32_t index) const {
-    return static_cast<char *>(base_.load(std::memory_order_relaxed)) + index * layout_.object_size;
-}
+void *PoolMemory::address_of(uint32_t index) const { return static_cast<char *>(base_) + index * layout_.object_size; }
 
 // A limit of the address space reduces the number of objects: all pools together leave seven eighths of it to the host.
 // The pools: inboxes, tasks, operations, handles, leaves, scopes, ports.
@@ -26,7 +24,7 @@ bool PoolMemory::reserve() {
         if (count * layout_.object_size > limit) continue;
         void *memory = os::reserve_pages(count * layout_.object_size);
         if (!memory) continue;
-        base_.store(memory, std::memory_order_relaxed);
+        base_ = memory;
         store_in_order();
         reserved_ = count;
         return true;

@@ -36,8 +36,8 @@ public:
     void give_blocks(uint32_t first); // takes a list through `link`. Any thread
 
 protected:
-    std::atomic<void *> base_{nullptr}; // constant after the first object exists
-    std::atomic<uint32_t> count_{0};    // objects with memory; only grows
+    void *base_ = nullptr;           // constant after the first object exists
+    std::atomic<uint32_t> count_{0}; // objects with memory; only grows
 
 private:
     void *address_of(uint32_t index) const;
@@ -51,6 +51,11 @@ private:
     uint32_t free_ = 0;     // list of free blocks through `link`
 };
 
+// True when a number names a live object: its generation equals the masked one of the object and is odd.
+inline bool names(uint32_t number_generation, uint32_t mask, uint32_t generation) {
+    return (generation & mask) == number_generation && (number_generation & 1);
+}
+
 // T has a `generation`, a `link` and a constant `first_block`. The pool uses `link` while the block is free; otherwise
 // the owner links its blocks with it. `first_block` is above 0, because number 0 names no object. It differs per type,
 // because loads wait for stores to the same offset of another page: objects that are used together differ in offset.
@@ -63,22 +68,26 @@ public:
     // The object of a number that was given out once, or of 0.
     T *at(uint32_t index) const {
         assert(index < count_.load(std::memory_order_relaxed));
-        return static_cast<T *>(base_.load(std::memory_order_relaxed)) + index;
+        T *object = static_cast<T *>(base_) + index;
+        os::assume(object);
+        return object;
     }
 
     // The object of any number, or null. The object of number 0 is never in use.
     T *find(uint32_t index) const { return index < count_.load(std::memory_order_acquire) ? at(index) : nullptr; }
+
+    // The live object of any number and generation, or null.
+    T *find_alive(uint32_t index, uint32_t generation, uint32_t mask) const {
+        if (index >= count_.load(std::memory_order_acquire)) return nullptr;
+        T *object = at(index);
+        return names(generation, mask, object->generation.load(std::memory_order_acquire)) ? object : nullptr;
+    }
 
     uint32_t index_of(const T *object) const { return static_cast<uint32_t>(object - at(0)); }
 
 private:
     static uint32_t *link_of(void *object) { return &static_cast<T *>(object)->link; }
 };
-
-// True when a number names a live object: its generation equals the masked one of the object and is odd.
-inline bool names(uint32_t number_generation, uint32_t mask, uint32_t generation) {
-    return (generation & mask) == number_generation && (number_generation & 1);
-}
 
 // Generations never repeat: an object with this one is never used again. It keeps 64-bit handles positive as int64_t.
 constexpr uint32_t last_generation = INT32_MAX - 1;
@@ -102,10 +111,7 @@ inline uintptr_t to_bits(const void *handle) { return reinterpret_cast<uintptr_t
 
 // The live object that a handle names, or null.
 template <class P> auto *find_alive(const P &pool, uintptr_t handle) {
-    auto *object = pool.find(handle_index(handle));
-    bool alive = object && names(handle_generation(handle), handle_generation_mask,
-                                 object->generation.load(std::memory_order_acquire));
-    return alive ? object : nullptr;
+    return pool.find_alive(handle_index(handle), handle_generation(handle), handle_generation_mask);
 }
 
 } // namespace zyntax

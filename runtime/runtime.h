@@ -138,14 +138,21 @@ void poke(Inbox *);            // any thread, as a visitor: wakes the loop if it
 
 // ---- wakers.cpp ----
 
-void wake(void *data);                           // the wake function of every waker of this library
-void enqueue(Runtime *, uint32_t index, Task *); // no-op when queued already
+void wake(void *data); // the wake function of every waker of this library
 void cancel_task(Runtime *, uint32_t index, Task *);
 void interrupt_task(Runtime *, uint32_t index, Task *);
 
 // What a thread that does not drive the runtime may ask of a task, beside a poll.
 enum class Push : uint8_t { wake, cancel, interrupt };
 bool push_remote(Task *, uint32_t index, uint32_t generation, Push); // false: the task has ended
+
+// No-op when queued already.
+inline void enqueue(Runtime *runtime, uint32_t index, Task *task) {
+    if (task->flags & (Task::queued | Task::canceled)) return;
+    assert(runtime->queue_end - runtime->queue_begin <= runtime->queue_mask); // room for each task, once
+    task->flags |= Task::queued;
+    runtime->queue[runtime->queue_end++ & runtime->queue_mask] = index;
+}
 
 // ---- tasks.cpp ----
 
@@ -290,12 +297,6 @@ inline PollStatus complete(zyntax_op *op_id, int64_t *result, int64_t value) {
     *op_id = 0;
     if (result) *result = value;
     return POLL_READY;
-}
-
-// As complete, for a call that cannot go on with what its op may be waiting for.
-inline PollStatus refuse(zyntax_op *op_id, int64_t *result, int64_t error) {
-    zyntax_op_cancel(op_id);
-    return complete(op_id, result, error);
 }
 
 } // namespace zyntax

@@ -65,7 +65,7 @@ inline void drop_task(Runtime *runtime, uint32_t index, Task *task, int32_t outc
         poke_awaiting();
     }
     fire_all(runtime, &task->joiners);
-    orphan_ops(runtime, task);
+    if (!task->ops.empty()) orphan_ops(runtime, task);
     drop_task(runtime, index, task, outcome);
 }
 

@@ -14,7 +14,7 @@ void Timers::put(Op *op) {
     assert(op->deadline_ns >= last_);
     auto level = static_cast<uint32_t>(63 - std::countl_zero((op->deadline_ns ^ last_) | 1)) / digit_bits;
     auto bucket = static_cast<uint32_t>(op->deadline_ns >> (level * digit_bits)) % buckets;
-    op->level = static_cast<uint8_t>(level);
+    op->level = level & 15;
     op->bucket = static_cast<uint8_t>(bucket);
     append(&wheel_[level][bucket], op, &Op::in_ring);
     used_[level] |= uint64_t{1} << bucket;

@@ -65,13 +65,6 @@ void wake(void *data) {
     }
 }
 
-void enqueue(Runtime *runtime, uint32_t index, Task *task) {
-    if (task->flags & (Task::queued | Task::canceled)) return;
-    assert(runtime->queue_end - runtime->queue_begin <= runtime->queue_mask); // room for each task, once
-    task->flags |= Task::queued;
-    runtime->queue[runtime->queue_end++ & runtime->queue_mask] = index;
-}
-
 void cancel_task(Runtime *runtime, uint32_t index, Task *task) {
     if (task->flags & Task::canceled) return;
     task->flags |= Task::canceled;

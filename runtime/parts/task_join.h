@@ -12,6 +12,15 @@ struct Awaitable {
     int32_t result;
 };
 
-Awaitable seen_from_here(zyntax_task *);
+// A thread that drives a runtime may await the tasks of that runtime only.
+inline Awaitable seen_from_here(zyntax_task *handle) {
+    Task *task = find_task(handle);
+    if (!task) return {nullptr, nullptr, handle ? 0 : int32_t{ZYNTAX_EINVAL}};
+    uint32_t owner = task->owner.load(std::memory_order_acquire);
+    Runtime *runtime = driving && driving->id != owner ? nullptr : usable_runtime(owner);
+    if (!runtime) return {nullptr, task, ZYNTAX_ESTALE};
+    if (task == runtime->current) return {nullptr, task, ZYNTAX_EDEADLK};
+    return {runtime, task, 0};
+}
 
 } // namespace zyntax
