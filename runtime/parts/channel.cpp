@@ -69,15 +69,21 @@ unsigned char *item_at(Channel *channel, size_t i) {
     return channel->items + (index < channel->capacity ? index : index - channel->capacity) * channel->item_size;
 }
 
+// Most items are words or pointers.
+void copy_item(void *to, const void *from, size_t size) {
+    if (size == sizeof(uint64_t)) memcpy(to, from, sizeof(uint64_t));
+    else if (size) memcpy(to, from, size);
+}
+
 void put_item(Channel *channel, const void *item) {
-    if (item && channel->item_size) memcpy(item_at(channel, channel->count), item, channel->item_size);
+    copy_item(item_at(channel, channel->count), item, channel->item_size);
     channel->count++;
     assert(!channel->closed && channel->count <= channel->capacity);
 }
 
 void take_item(Channel *channel, void *item) {
     assert(channel->count > 0);
-    if (item && channel->item_size) memcpy(item, item_at(channel, 0), channel->item_size);
+    copy_item(item, item_at(channel, 0), channel->item_size);
     channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
     channel->count--;
 }
