@@ -85,6 +85,11 @@ void stop_waiting(Runtime *runtime, Op *op) {
     op->place = Op::nowhere;
 }
 
+Runtime *interrupted_by(const zyntax_op *op_id) {
+    Runtime *polling = driven();
+    return polling && polling->ends_wait() && polling->call_op == op_id ? polling : nullptr;
+}
+
 namespace {
 
 bool is_mine(const Runtime *runtime, const Op *op) {
@@ -104,12 +109,6 @@ void cancel_op(Runtime *runtime, Op *op) {
     stop_waiting(runtime, op);
     if (op->source) op->source->canceled(runtime, op);
     free_op(runtime, op);
-}
-
-// The polling runtime if its interrupted poll makes this call.
-Runtime *interrupted_by(const zyntax_op *op_id) {
-    Runtime *polling = driven();
-    return polling && polling->ends_wait() && polling->call_op == op_id ? polling : nullptr;
 }
 
 // Whether a call with that op id may take one of the last operations, or the interrupted task's call one at all.

@@ -33,6 +33,9 @@ Op *arm(Runtime *, zyntax_op *op_id, zyntax_wait waits, const Waker *waker);
 // As arm, and in the timer wheel. The deadline is after every time that the wheel has seen.
 Op *arm_timer(Runtime *, zyntax_op *op_id, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker);
 
+// The polling runtime if its interrupted poll makes this call, which ends unless its result is there.
+Runtime *interrupted_by(const zyntax_op *op_id);
+
 // Ends a call of an await point that goes on waiting. POLL_READY: an interrupt has ended the operation and the call.
 PollStatus still_pending(Runtime *, Op *, const Waker *waker);
 

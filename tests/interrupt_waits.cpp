@@ -285,6 +285,29 @@ TEST_CASE("a_connection_that_came_before_the_interrupt_is_accepted_once") {
     CHECK(zyntax_io_close(world.made) == 0);
 }
 
+// A task of the same round brings the result and interrupts the waiting task, so that the loop has not seen it yet.
+TEST_CASE("a_result_that_came_since_the_loop_looked_wins_against_an_interrupt") {
+    SKIP_WHEN(!has_sockets, "this system has no sockets");
+    using Make = Wait (IoWorld::*)();
+    for (Make make :
+         {&IoWorld::read, &IoWorld::readv, &IoWorld::ready, &IoWorld::write, &IoWorld::writev, &IoWorld::accept}) {
+        IoWorld world;
+        Wait wait = (world.*make)();
+        CAPTURE(wait.name);
+        Interruptible waiter(world.rt, wait);
+        settle(world.rt);
+        Task other([&](Waker *) {
+            wait.finish();
+            waiter.interrupt();
+            return POLL_READY;
+        });
+        other.spawn(world.rt);
+        settle(world.rt);
+        waiter.check_result(wait);
+        CHECK(waiter.interrupted == 0);
+    }
+}
+
 TEST_CASE("a_numeric_host_is_resolved_at_once_by_an_interrupted_task") {
     SKIP_WHEN(!has_sockets, "this system has no sockets");
     Runtime rt;

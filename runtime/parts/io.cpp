@@ -218,7 +218,12 @@ static Ring *waiters_of(Io *io, uint32_t directions) {
 
 Op *find_io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
     const Ring *ring = waiters_of(ref.object, directions);
-    return my_op(ref.runtime, op_id, [ring](const Op *op) { return op->place == Op::io_waiting && op->ring == ring; });
+    auto is_it = [ring](const Op *op) { return op->place == Op::io_waiting && op->ring == ring; };
+    Op *op = my_op(ref.runtime, op_id, is_it);
+    if (!op || interrupted_by(op_id) != ref.runtime) return op;
+    zyntax_op_cancel(op_id); // the call tries: what has come since the loop looked wins, and no operation begins
+    ref.object->readiness |= directions;
+    return nullptr;
 }
 
 Op *add_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id, Waker *waker) {

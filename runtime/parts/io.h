@@ -78,7 +78,7 @@ constexpr uint32_t bits_of(uint32_t directions) {
     return (directions & readable ? readable | read_closed : 0) | (directions & writable ? writable | write_closed : 0);
 }
 
-// The operation of *op_id if it waits for this handle and these directions. Most op ids are zero.
+// The operation of *op_id if it waits for this handle and these directions, and goes on waiting. Most op ids are zero.
 Op *find_io_waiter(const IoRef &, uint32_t directions, zyntax_op *op_id);
 inline Op *io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
     return *op_id ? find_io_waiter(ref, directions, op_id) : nullptr;

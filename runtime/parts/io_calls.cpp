@@ -114,7 +114,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op_id, uint32_t interes
         return n->source == &ready_source && (n->source_word & ~set_bits) == source_word;
     };
     Op *op = *op_id ? my_op(ref.runtime, op_id, is_it) : nullptr;
-    if (op && !op->woken) return still_pending(ref.runtime, op, waker);
+    if (op && !op->woken && interrupted_by(op_id) != ref.runtime) return still_pending(ref.runtime, op, waker);
     uint32_t set = op && answers_once(io) ? (op->source_word & set_bits) >> set_shift : 0;
     if (op) free_op(ref.runtime, op);
     os::KeepErrors keep;
