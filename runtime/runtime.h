@@ -146,6 +146,9 @@ void interrupt_task(Runtime *, uint32_t index, Task *);
 enum class Push : uint8_t { wake, cancel, interrupt };
 bool push_remote(Task *, uint32_t index, uint32_t generation, Push); // false: the task has ended
 
+// Asks a task from any thread: `ask_here` if this thread drives its runtime. 0, or ZYNTAX_ESTALE after the task's end.
+int32_t ask_task(zyntax_task *, Push, void (*ask_here)(Runtime *, uint32_t index, Task *));
+
 // No-op when queued already.
 inline void enqueue(Runtime *runtime, uint32_t index, Task *task) {
     if (task->flags & (Task::queued | Task::canceled)) return;

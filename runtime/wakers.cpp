@@ -76,6 +76,17 @@ void cancel_task(Runtime *runtime, uint32_t index, Task *task) {
     runtime->canceled_last = index;
 }
 
+int32_t ask_task(zyntax_task *handle, Push push, void (*ask_here)(Runtime *, uint32_t index, Task *)) {
+    uint32_t index = handle_index(to_bits(handle));
+    Task *task = find_task(handle);
+    if (!task) return ZYNTAX_ESTALE;
+    if (driving && task->owner.load(std::memory_order_relaxed) == driving->id) {
+        ask_here(driving->runtime.load(std::memory_order_relaxed), index, task);
+        return 0;
+    }
+    return push_remote(task, index, handle_generation(to_bits(handle)), push) ? 0 : ZYNTAX_ESTALE;
+}
+
 void interrupt_task(Runtime *runtime, uint32_t index, Task *task) {
     if (task->flags & Task::canceled) return;
     task->flags |= Task::interrupted;
@@ -109,13 +120,4 @@ void zyntax_wake_from_signal(const Waker *waker) noexcept {
 
 int32_t zyntax_task_alive(zyntax_task *task) noexcept { return find_task(task) != nullptr; }
 
-int32_t zyntax_task_cancel(zyntax_task *handle) noexcept {
-    uint32_t index = handle_index(to_bits(handle));
-    Task *task = find_task(handle);
-    if (!task) return ZYNTAX_ESTALE;
-    if (driving && task->owner.load(std::memory_order_relaxed) == driving->id) {
-        cancel_task(driving->runtime.load(std::memory_order_relaxed), index, task);
-        return 0;
-    }
-    return push_remote(task, index, handle_generation(to_bits(handle)), Push::cancel) ? 0 : ZYNTAX_ESTALE;
-}
+int32_t zyntax_task_cancel(zyntax_task *task) noexcept { return ask_task(task, Push::cancel, cancel_task); }

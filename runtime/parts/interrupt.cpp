@@ -3,16 +3,7 @@
 
 using namespace zyntax;
 
-int32_t zyntax_task_interrupt(zyntax_task *handle) noexcept {
-    uint32_t index = handle_index(to_bits(handle));
-    Task *task = find_task(handle);
-    if (!task) return ZYNTAX_ESTALE;
-    if (driving && task->owner.load(std::memory_order_relaxed) == driving->id) {
-        interrupt_task(driving->runtime.load(std::memory_order_relaxed), index, task);
-        return 0;
-    }
-    return push_remote(task, index, handle_generation(to_bits(handle)), Push::interrupt) ? 0 : ZYNTAX_ESTALE;
-}
+int32_t zyntax_task_interrupt(zyntax_task *task) noexcept { return ask_task(task, Push::interrupt, interrupt_task); }
 
 int32_t zyntax_task_interrupted(void) noexcept {
     Runtime *runtime = zyntax_current_runtime();
