@@ -42,7 +42,7 @@ class Case:
 def workload_case(group, name, ops):
     count = int(name.removeprefix("yield_")) if name.startswith("yield_") else ops if name == "timer_cancel" else 0
     return Case(name, group, ops, workload=name, unit="bytes" if name == "task_bytes" else "ns", count=count,
-                any_cpu=name.startswith(("echo_", "wake_busy_")))
+                any_cpu=name.startswith(("echo_", "wake_")))
 
 
 def timers_case(count):
