@@ -107,17 +107,19 @@ private:
 // ---- descriptors ----
 
 // The kind of a descriptor, for reads and writes. kind_of sets it. It changes from tcp or local to socket when the
-// poller has reported an urgent byte, from local to socket when a read has met a passed descriptor, and to flagged_*
-// when the system has refused a call that never waits; it never changes back.
+// poller has reported an urgent byte, from local to socket when a read has met a passed descriptor, to
+// signaling_pipe and flagged_* when the system has refused a call; it never changes back.
 enum class Kind : uint8_t {
     tcp,      // a short read means that the kernel's buffer is empty
     local,    // a Unix stream of a system that reports passed descriptors: otherwise as tcp
     socket,   // another stream: a read may end early, at an urgent mark or a passed descriptor
     messages, // datagrams, sequenced packets and the like: each write is a message, even an empty write
-    pipe,     // a write to a closed pipe raises SIGPIPE, unless the signal is blocked
+    pipe,     // a write to a closed pipe would raise SIGPIPE: a call that raises no signal is tried
     other,    // tty, eventfd, …
-    // A pipe or another file without a call that never waits. Here O_NONBLOCK decides. It belongs to the open file,
-    // which other processes may share and change.
+    // A pipe of a system without that call: SIGPIPE is blocked during each write.
+    signaling_pipe,
+    // A signaling pipe or another file without a call that never waits. Here O_NONBLOCK decides. It belongs to the open
+    // file, which other processes may share and change.
     flagged_pipe,
     flagged_other
 };

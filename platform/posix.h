@@ -54,6 +54,7 @@ ssize_t write_without_sigpipe(Write *, int fd, const iovec *parts, int n);
 // EINTR may mean that the system has no such call for this file.
 ssize_t read_at_once(int fd, const iovec *parts, int n);
 ssize_t write_at_once(int fd, const iovec *parts, int n);
+ssize_t write_without_signal(int fd, const iovec *parts, int n); // the same, and raises no SIGPIPE
 
 #if defined(__wasi__)
 constexpr int receive_flags = 0, send_flags = 0;

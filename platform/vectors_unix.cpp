@@ -25,13 +25,17 @@ template <class Call> static int64_t without_waiting(int fd, uint32_t direction,
     return n;
 }
 
-// Tries the call that never waits. False where the system has none for this file, which *kind then remembers.
+// Tries a call that never waits. False where the system has none for this file, which *kind then remembers.
 template <class Call> static bool has_answered(Kind *kind, Call call, int64_t *answer) {
     if (*kind == Kind::flagged_pipe || *kind == Kind::flagged_other) return false;
     *answer = repeat(call);
     bool is_refused = *answer == ZYNTAX_EOPNOTSUPP || *answer == ZYNTAX_ENOSYS || *answer == ZYNTAX_EPERM ||
                       *answer == ZYNTAX_EACCES || *answer == ZYNTAX_EINVAL;
-    if (is_refused) *kind = *kind == Kind::pipe ? Kind::flagged_pipe : Kind::flagged_other;
+    if (is_refused) {
+        *kind = *kind == Kind::pipe             ? Kind::signaling_pipe
+                : *kind == Kind::signaling_pipe ? Kind::flagged_pipe
+                                                : Kind::flagged_other;
+    }
     return !is_refused;
 }
 
@@ -53,7 +57,9 @@ int64_t read_parts(int fd, Kind *kind, const iovec *parts, int n) {
 
 int64_t write_parts(int fd, Kind *kind, const iovec *parts, int n) {
     int64_t answer;
-    auto guarded = *kind == Kind::pipe || *kind == Kind::flagged_pipe ? write_without_sigpipe : call_write;
+    auto write_silently = [=] { return write_without_signal(fd, parts, n); };
+    if (*kind == Kind::pipe && has_answered(kind, write_silently, &answer)) return answer;
+    auto guarded = *kind == Kind::other || *kind == Kind::flagged_other ? call_write : write_without_sigpipe;
     if (has_answered(
             kind, [=] { return guarded(write_at_once, fd, parts, n); }, &answer))
         return answer;
@@ -80,12 +86,20 @@ ssize_t read_at_once(int fd, const iovec *parts, int n) {
 ssize_t write_at_once(int fd, const iovec *parts, int n) {
     return static_cast<ssize_t>(syscall(SYS_pwritev2, fd, parts, n, -1L, -1L, RWF_NOWAIT));
 }
+ssize_t write_without_signal(int fd, const iovec *parts, int n) {
+    constexpr int no_signal = 0x100; // RWF_NOSIGNAL, of Linux 6.18
+    return static_cast<ssize_t>(syscall(SYS_pwritev2, fd, parts, n, -1L, -1L, RWF_NOWAIT | no_signal));
+}
 #else
 ssize_t read_at_once(int, const iovec *, int) {
     errno = ENOSYS;
     return -1;
 }
 ssize_t write_at_once(int, const iovec *, int) {
+    errno = ENOSYS;
+    return -1;
+}
+ssize_t write_without_signal(int, const iovec *, int) {
     errno = ENOSYS;
     return -1;
 }

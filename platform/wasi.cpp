@@ -51,6 +51,7 @@ ssize_t write_without_sigpipe(Write *write_it, int fd, const iovec *parts, int n
 // No other process shares the program's files.
 ssize_t read_at_once(int fd, const iovec *parts, int n) { return ::readv(fd, parts, n); }
 ssize_t write_at_once(int fd, const iovec *parts, int n) { return ::writev(fd, parts, n); }
+ssize_t write_without_signal(int fd, const iovec *parts, int n) { return ::writev(fd, parts, n); }
 
 // Never called: see is_received.
 int64_t receive_parts(int, Kind *, const iovec *, int) { return ZYNTAX_ENOSYS; }

@@ -17,16 +17,17 @@ constexpr int no_filters = 99; // a child could not install its filter
 #if defined(__linux__) && __has_include(<linux/seccomp.h>)
 constexpr bool has_filters = true;
 
-// A call that is refused when its second argument has one of the bits; any call when there are none.
+// A call that is refused when its argument (the second) has one of the bits; any call when there are none.
 struct Refused {
     const char *name;
     uint32_t number;
-    uint32_t bits = 0;
+    uint32_t bits = 0, argument = 1;
 };
 
 // This process is refused the call from now on.
 inline bool refuse(const Refused &call, int error) {
-    constexpr uint32_t number = offsetof(seccomp_data, nr), argument = offsetof(seccomp_data, args) + sizeof(uint64_t);
+    constexpr uint32_t number = offsetof(seccomp_data, nr);
+    auto argument = uint32_t(offsetof(seccomp_data, args) + call.argument * sizeof(uint64_t));
     constexpr uint32_t low_half = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0;
     uint8_t allow = call.bits ? 3 : 1;
     sock_filter program[] = {

@@ -20,6 +20,19 @@ const Refused newer_calls[] = {
 #endif
 };
 
+// A write to a pipe that does not wait and raises no signal; one that does not wait. The flags are the last argument.
+constexpr uint32_t no_signal = 0x100;
+const Refused newer_writes[] = {{"pwritev2 without a signal", SYS_pwritev2, no_signal, 5}, {"pwritev2", SYS_pwritev2}};
+
+bool has_silent_writes() {
+    int fds[2];
+    make_pipe(fds);
+    iovec part = {fds, 1};
+    bool has = syscall(SYS_pwritev2, fds[1], &part, 1, -1L, -1L, no_signal) == 1;
+    for (int fd : fds) ::close(fd);
+    return has;
+}
+
 // Whether this processor's kernel has the older form at all.
 bool has_older_form(const Refused &call) {
 #ifdef SYS_epoll_create
@@ -30,7 +43,7 @@ bool has_older_form(const Refused &call) {
     return has_all || call.bits || call.number == SYS_accept4 || std::strstr(call.name, "pwait2");
 }
 #else
-const Refused newer_calls[] = {{"none", 0}};
+const Refused newer_calls[] = {{"none", 0}}, newer_writes[] = {{"none", 0}};
 bool has_older_form(const Refused &) { return false; }
 #endif
 
@@ -68,7 +81,58 @@ int works() {
     return stopped == ZYNTAX_ECANCELED ? 0 : 10;
 }
 
+// As works, for a pipe: a write, and one that has lost its reader.
+int pipe_works() {
+    auto action = SigpipeAction::deadly();
+    Runtime rt;
+    Pair pair = pipe_from_runtime();
+    zyntax_io *io = adopt(rt, pair.near);
+    if (await(rt, writing(io, "hello", 5)) != 5) return 1;
+    char buf[8];
+    if (::read(int(pair.far), buf, sizeof buf) != 5) return 2;
+    pair.far.reset();
+    for (int again = 0; again < 2; again++)
+        if (await(rt, writing(io, "x", 1)) != ZYNTAX_EPIPE) return 3;
+    return SigpipeAction::is_pending() ? 4 : 0;
+}
+
 } // namespace
+
+TEST_CASE("a_write_to_a_pipe_works_where_the_newer_calls_are_refused") {
+    SKIP_WHEN(!has_filters, "only Linux filters system calls");
+    for (const Refused &call : newer_writes) {
+        for (int error : {EPERM, EACCES, EINVAL, ENOSYS, EOPNOTSUPP}) {
+            CAPTURE(std::string(call.name));
+            CAPTURE(error);
+            Child child([&] { return refuse(call, error) ? pipe_works() : no_filters; });
+            int end = child.end();
+            SKIP_WHEN(end == no_filters, "this process cannot install a filter of system calls");
+            CHECK(end == 0);
+        }
+    }
+}
+
+TEST_CASE("a_write_to_a_pipe_is_one_system_call_where_the_kernel_can_raise_no_signal") {
+    SKIP_WHEN(!has_filters, "only Linux filters system calls");
+#ifdef SYS_pwritev2
+    SKIP_WHEN(!has_silent_writes(), "this kernel has no RWF_NOSIGNAL");
+    Child child([&] {
+        Runtime rt;
+        Pair pair = pipe_from_runtime();
+        zyntax_io *io = adopt(rt, pair.near);
+        for (auto number : {SYS_rt_sigprocmask, SYS_rt_sigtimedwait, SYS_rt_sigpending, SYS_fcntl})
+            if (!refuse({"another call", uint32_t(number)}, EPERM)) return no_filters;
+        Task writer;
+        int64_t result = unfinished;
+        writer.on_poll = [&](Waker *waker) { return zyntax_io_write(io, &writer.op, "hello", 5, waker, &result); };
+        writer.spawn(rt);
+        return zyntax_runtime_run(rt) == 0 && result == 5 ? 0 : 1;
+    });
+    int end = child.end();
+    SKIP_WHEN(end == no_filters, "this process cannot install a filter of system calls");
+    CHECK(end == 0);
+#endif
+}
 
 TEST_CASE("a_runtime_works_where_a_newer_system_call_is_refused") {
     SKIP_WHEN(!has_filters, "only Linux filters system calls");
