@@ -19,7 +19,7 @@ WORKLOADS = {
                              ("echo_500", 60_000, 6_000)],
     "Other threads": [("wake_asleep", 10_000, 1_000), ("wake_busy_distinct", 1_000_000, 100_000),
                       ("wake_busy_same", 1_000_000, 100_000)],
-    "Whole runtimes": [("create_destroy", 5_000, 1_000)],
+    "Whole runtimes": [("create_destroy", 5_000, 1_000), ("process_start", 500, 100)],
 }
 
 

@@ -25,7 +25,7 @@ constexpr const char *left_out = "";
 #else
 constexpr const char *left_out = "skipped, because their floors are Linux's own calls: task_bytes, "
                                  "wake_busy_distinct, wake_busy_same, wake_asleep, socketpair, echo_1, echo_50, "
-                                 "echo_500, create_destroy\n";
+                                 "echo_500, create_destroy, process_start\n";
 #endif
 
 std::vector<bench::Workload> all_workloads() {
