@@ -31,11 +31,8 @@ template <class Call> static bool has_answered(Kind *kind, Call call, int64_t *a
     *answer = repeat(call);
     bool is_refused = *answer == ZYNTAX_EOPNOTSUPP || *answer == ZYNTAX_ENOSYS || *answer == ZYNTAX_EPERM ||
                       *answer == ZYNTAX_EACCES || *answer == ZYNTAX_EINVAL;
-    if (is_refused) {
-        *kind = *kind == Kind::pipe             ? Kind::signaling_pipe
-                : *kind == Kind::signaling_pipe ? Kind::flagged_pipe
-                                                : Kind::flagged_other;
-    }
+    if (is_refused && *kind == Kind::pipe) *kind = Kind::signaling_pipe;
+    else if (is_refused) *kind = *kind == Kind::signaling_pipe ? Kind::flagged_pipe : Kind::flagged_other;
     return !is_refused;
 }
 

@@ -38,10 +38,14 @@ void free_unused(Runtime *runtime, Channel *channel) {
     runtime->arena.give(channel, sizeof(Channel));
 }
 
-void settle(Runtime *runtime, Channel *channel) {
+[[gnu::noinline]] void settle_waiters(Runtime *runtime, Channel *channel) {
     give_turns(runtime, &channel->senders, channel->room());
     give_turns(runtime, &channel->receivers, channel->available());
     assert(channel->senders.turns <= channel->room() && channel->receivers.turns <= channel->available());
+}
+
+inline void settle(Runtime *runtime, Channel *channel) {
+    if (channel->senders.queue.first | channel->receivers.queue.first) settle_waiters(runtime, channel);
 }
 
 void waiter_gone(Runtime *runtime, Op *op) {
@@ -51,10 +55,6 @@ void waiter_gone(Runtime *runtime, Op *op) {
     side->turns--;
     if (side->channel->handle) settle(runtime, side->channel);
     else free_unused(runtime, side->channel);
-}
-
-PollStatus wait(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, Waker *waker, int64_t *result) {
-    return wait_for_turn(runtime, side, ZYNTAX_WAIT_CHANNEL, op, op_id, waker, result);
 }
 
 PollStatus end_call(Runtime *runtime, Side *side, Op *op, zyntax_op *op_id, int64_t *result, int64_t value) {
@@ -164,7 +164,8 @@ PollStatus zyntax_channel_send(zyntax_channel *handle, zyntax_op *op_id, const v
     Side *side = &channel->senders;
     Op *op = turn_waiter(runtime, op_id, side);
     if (channel->closed) return end_call(runtime, side, op, op_id, result, ZYNTAX_EPIPE);
-    if (!may_take(side, op, channel->room())) return wait(runtime, side, op, op_id, waker, result);
+    if (!may_take(side, op, channel->room()))
+        return wait_for_turn(runtime, side, ZYNTAX_WAIT_CHANNEL, op, op_id, waker, result);
     put_item(channel, item);
     return end_call(runtime, side, op, op_id, result, 0);
 }
@@ -178,7 +179,8 @@ PollStatus zyntax_channel_recv(zyntax_channel *handle, zyntax_op *op_id, void *i
     Side *side = &channel->receivers;
     Op *op = turn_waiter(runtime, op_id, side);
     if (channel->closed && channel->count == 0) return end_call(runtime, side, op, op_id, result, 0);
-    if (!may_take(side, op, channel->count)) return wait(runtime, side, op, op_id, waker, result);
+    if (!may_take(side, op, channel->count))
+        return wait_for_turn(runtime, side, ZYNTAX_WAIT_CHANNEL, op, op_id, waker, result);
     take_item(channel, item);
     return end_call(runtime, side, op, op_id, result, 1);
 }

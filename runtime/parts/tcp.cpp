@@ -178,9 +178,8 @@ PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op_id, Waker *waker
     if (!out || !listens(io)) return refuse(op_id, result, ZYNTAX_EINVAL);
     if (Op *op = io_waiter(ref, readable, op_id)) return still_pending(runtime, op, waker);
     const Accept call = {ref, op_id, waker, result};
-    bool rests = resting_timer(runtime, io);
     bool is_last_try = io->overdue & readable;
-    if (rests && !is_last_try) return rest(call);
+    if (!is_last_try && resting_timer(runtime, io)) return rest(call);
     if (!is_last_try && !(io->readiness & readable) && io->unregistered < 0) return wait_for_client(call);
 
     Io *made;
