@@ -141,7 +141,10 @@ def run_killed(program, folder):
 
 def run_whole(command, folder):
     env = {**os.environ, 'ZYNTAX_TRACE': str(folder / 'trace.json')}
-    subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60, check=True)
+    program, *arguments = command
+    with tempfile.TemporaryDirectory() as work:  # another test may run the program, with the same files, at this time
+        subprocess.run([Path(program).resolve(), *arguments], env=env, cwd=work, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, timeout=60, check=True)
     return {path.name: path.read_text(encoding='utf-8') for path in sorted(folder.iterdir())}
 
 
