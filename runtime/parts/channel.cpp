@@ -76,13 +76,13 @@ void copy_item(void *to, const void *from, size_t size) {
 }
 
 void put_item(Channel *channel, const void *item) {
+    assert(!channel->closed && channel->count < channel->capacity && (item || !channel->item_size));
     copy_item(item_at(channel, channel->count), item, channel->item_size);
     channel->count++;
-    assert(!channel->closed && channel->count <= channel->capacity);
 }
 
 void take_item(Channel *channel, void *item) {
-    assert(channel->count > 0);
+    assert(channel->count > 0 && (item || !channel->item_size));
     copy_item(item, item_at(channel, 0), channel->item_size);
     channel->first = channel->first + 1 == channel->capacity ? 0 : channel->first + 1;
     channel->count--;
