@@ -172,7 +172,7 @@ zyntax_task *spawn_plainly(Runtime *, FutureState, PollFn, DropFn, size_t owned)
 void drop_with_word(Runtime *, void *state, DropFn, size_t owned, int32_t outcome, void *word);
 zyntax_task *drop_refused(Runtime *, void *state, DropFn, size_t owned);
 
-void run_all(Runtime *, Message *oldest); // each may free itself
+void run_all(Runtime *, Message *message); // the oldest first; each may free itself
 
 // User code for the loop to call: after the polls of this round, outside everything. The message does not move.
 void run_later(Runtime *, Message *);

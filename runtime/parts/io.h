@@ -16,7 +16,7 @@ public:
     }
     Bits &operator|=(uint32_t bits) { return *this = bits_ | bits; }
     Bits &operator&=(uint32_t bits) { return *this = bits_ & bits; }
-    operator uint32_t() const { return bits_; }
+    operator uint32_t() const { return bits_; } // NOLINT(google-explicit-constructor): a set of bits as any other
 
 private:
     uint8_t bits_ = 0;
