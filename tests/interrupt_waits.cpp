@@ -400,6 +400,23 @@ TEST_CASE("an_interrupted_accept_without_descriptors_leaves_the_client_for_the_n
     CHECK(await(world.rt, accept.operation) == 0);
 }
 
+TEST_CASE("an_interrupted_accept_without_descriptors_leaves_no_timer") {
+    SKIP_WHEN(!has_sockets || on_windows, "this system has no limit of descriptors");
+    IoWorld world;
+    Wait accept = world.accept();
+    accept.finish();
+    FewDescriptors none;
+    for (bool rests : {false, true}) {
+        CAPTURE(rests);
+        Interruptible waiting(world.rt, accept);
+        if (rests) settle(world.rt);
+        waiting.interrupt();
+        settle(world.rt);
+        waiting.check_interrupted();
+        CHECK(zyntax_runtime_next_timeout_ns(world.rt) == -1);
+    }
+}
+
 TEST_CASE("a_call_without_memory_that_is_interrupted_ends_by_the_interrupt") {
     Heap heap;
     zyntax_runtime_config counted = heap.config();

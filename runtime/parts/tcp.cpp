@@ -71,21 +71,24 @@ bool start_retry_timer(Runtime *runtime, Io *listener, uint64_t deadline_ns) {
 }
 
 // Out of descriptors or memory: no event will report when there are some again, so a timer ends the wait. All accepts
-// of the listener share that timer. The poller is not asked, as it may report "readable" again and again.
+// of the listener share that timer, and an accept that may not wait begins none. The poller is not asked, as it may
+// report "readable" again and again.
 PollStatus rest(const Accept &call) {
     auto [runtime, io] = call.listener;
     assert(!*call.op_id && io->listens);
     if (io->overdue & readable) return complete(call.op_id, call.result, ZYNTAX_ETIMEDOUT);
-    if (!resting_timer(runtime, io)) {
-        uint64_t now = runtime->now_ns();
-        if (now >= never_ns - retry_ns) return try_again(call); // a timer would never fire
-        if (!start_retry_timer(runtime, io, now + retry_ns)) return complete(call.op_id, call.result, ZYNTAX_ENOMEM);
-    }
-    io->readiness &= ~readable;
+    bool rests = resting_timer(runtime, io);
+    uint64_t now = rests ? 0 : runtime->now_ns();
+    if (now >= never_ns - retry_ns) return try_again(call); // a timer would never fire
     Op *op = add_waiter(call.listener, readable, call.op_id, call.waker);
     if (!op) return not_armed(call.op_id, call.result);
+    if (!rests && !start_retry_timer(runtime, io, now + retry_ns)) {
+        free_op(runtime, op);
+        return complete(call.op_id, call.result, ZYNTAX_ENOMEM);
+    }
     op->source = &resting_source;
     op->source_word = io->index;
+    io->readiness &= ~readable;
     return POLL_PENDING;
 }
 
