@@ -3,10 +3,9 @@
 #include "executors.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <random>
-#include <thread>
+#include <unistd.h>
 
 namespace bench {
 
@@ -340,7 +339,7 @@ public:
         }
         bare::run();
         while (bare::live_tasks() > 0) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            usleep(1'000);
             advance();
             bare::run();
         }
