@@ -37,16 +37,18 @@ void add_to_holder(Runtime *runtime, Op *op, Op::Holder holder) {
     op->holder = Op::nobody;
 }
 
-// The waker of another runtime's task, or of none. The mark makes the task's end known. An end in another thread may
-// not have seen the mark, nor be seen here yet: the next search looks at the newest operations whatever has ended.
+// The waker of another runtime's task, or of none. The task's end in another thread sees the mark, or is seen here: the
+// mark and the generation are written and read in one order of all threads (see finish).
 void hold_foreign(Runtime *runtime, Op *op, Task *task) {
     note_elsewhere(runtime, op->waker, 1);
     if (!runtime->is_ending) runtime->inbox->awaits.store(1, std::memory_order_seq_cst);
+    if (!awaited_elsewhere_ended.load(std::memory_order_relaxed)) awaited_elsewhere_ended.fetch_add(1);
     if (runtime->foreign.empty()) runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_seq_cst);
-    if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_acq_rel);
+    if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_seq_cst);
+    uint32_t generation = task ? task->generation.load(std::memory_order_seq_cst) : 0;
+    if (!names(handle_generation(to_bits(op->waker.data)), handle_generation_mask, generation))
+        runtime->has_foreign_orphan = true;
     add_to_holder(runtime, op, Op::foreign);
-    runtime->foreign.first = op_pool.index_of(op);
-    runtime->foreign_new++;
 }
 
 // A plain sleep holds no resource: it has a holder only in tasks that poll promises, which have to know what they wait
@@ -290,6 +292,7 @@ void free_op(Runtime *runtime, Op *op) {
 // Whether the waker wakes a task of this runtime, which is being driven.
 static bool wakes_near(const Runtime *runtime, const Op *op) { return op->holder == Op::task && runtime->is_driving; }
 
+// A task that is ending leaves the queue again without a poll: an operation that waits for its end may store its waker.
 static inline void wake_near(Runtime *runtime, const Op *op) {
     uint32_t index = handle_index(to_bits(op->waker.data));
     runtime->counts.wakes++;
@@ -384,13 +387,12 @@ bool has_new_foreign_orphans(const Runtime *runtime) {
     return awaited_elsewhere_ended.load(std::memory_order_seq_cst) != runtime->foreign_seen;
 }
 
-// The search goes through the foreign operations that are new, and through all after a task that was awaited elsewhere
-// has ended.
+// The search goes through all foreign operations, but only after a task that was awaited elsewhere has ended.
 static void find_foreign_orphans(Runtime *runtime) {
-    uint32_t left = has_new_foreign_orphans(runtime) ? UINT32_MAX : runtime->foreign_new;
+    if (!has_new_foreign_orphans(runtime) && !runtime->has_foreign_orphan) return;
     runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_acquire);
-    runtime->foreign_new = 0;
-    for (Op *op = first_of(runtime->foreign); op && left > 0; left--) {
+    runtime->has_foreign_orphan = false;
+    for (Op *op = first_of(runtime->foreign); op;) {
         Op *foreign_op = op;
         op = next_of(runtime->foreign, op, &Op::of_task);
         if (!is_orphan(foreign_op)) continue;

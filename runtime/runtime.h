@@ -13,7 +13,8 @@
 
 namespace zyntax {
 
-// The state of a part in a runtime: made at the first use, destroyed with the runtime. Lives in the arena.
+// The state of a part in a runtime: made at the first use, destroyed with the runtime. Lives in the arena, as long as
+// the runtime.
 struct Part {
     Part *next;
     void (*destroy)(Runtime *, Part *);
@@ -89,11 +90,11 @@ struct zyntax_runtime {
     zyntax::Cells<zyntax::Op> ops{memory};
     zyntax::Cells<zyntax::Handle> handles{memory};
     zyntax::Timers timers;
-    zyntax::Ring to_call;      // operations of hosts whose wakers the loop is going to call
-    zyntax::Ring orphans;      // operations of tasks that have ended, until the loop cancels them
-    zyntax::Ring foreign;      // operations that wait for tasks of other runtimes, the newest first
-    uint32_t foreign_seen = 0; // awaited_elsewhere_ended at the last search for orphans in `foreign`
-    uint32_t foreign_new = 0;  // operations that came to `foreign` since that search, at least
+    zyntax::Ring to_call;            // operations of hosts whose wakers the loop is going to call
+    zyntax::Ring orphans;            // operations of tasks that have ended, until the loop cancels them
+    zyntax::Ring foreign;            // operations that wait for tasks of other runtimes
+    uint32_t foreign_seen = 0;       // awaited_elsewhere_ended at the last search for orphans in `foreign`
+    bool has_foreign_orphan = false; // an operation came to `foreign` whose task had ended. Cleared by that search
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
     zyntax::Message *later = nullptr; // the newest message of run_later, in a ring; null: none

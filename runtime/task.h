@@ -80,7 +80,8 @@ using TaskPool = Pool<Task, 256, wide ? 1u << 26 : 1u << 20>;
 ZYNTAX_INTERNAL extern constinit TaskPool task_pool;
 inline TaskPool &pool_of(Task *) { return task_pool; }
 
-// Counts the ends of tasks that were awaited elsewhere. A change makes other runtimes look for orphans.
+// Counts the ends of tasks that were awaited elsewhere. A change makes other runtimes look for orphans. 0 until an
+// operation of the process waits for a task of another runtime.
 ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 
 // A spawn takes the rare path unless its runtime has more free tasks than this: 0, or, while a runtime of the process

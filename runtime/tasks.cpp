@@ -75,7 +75,10 @@ inline void drop_task(Runtime *runtime, uint32_t index, Task *task, int32_t outc
 void finish(Runtime *runtime, uint32_t index, Task *task, int32_t outcome) {
     assert(task != runtime->current && task == task_pool.at(index));
     runtime->tasks.end(task);
-    uint32_t awaited = task->elsewhere.load(std::memory_order_relaxed) & Task::is_awaited;
+    // The store of a new generation may become visible after the read of the mark: see hold_foreign.
+    if (awaited_elsewhere_ended.load(std::memory_order_relaxed))
+        task->generation.store(task->generation.load(std::memory_order_relaxed), std::memory_order_seq_cst);
+    uint32_t awaited = task->elsewhere.load(std::memory_order_seq_cst) & Task::is_awaited;
     if (task->joiners.first | task->ops.first | awaited) finish_waited(runtime, index, task, outcome);
     else drop_task(runtime, index, task, outcome);
 }
