@@ -296,11 +296,11 @@ TEST_CASE("a_result_that_came_since_the_loop_looked_wins_against_an_interrupt") 
         CAPTURE(wait.name);
         Interruptible waiter(world.rt, wait);
         settle(world.rt);
-        Task other([&](Waker *) {
+        Task other{[&](Waker *) {
             wait.finish();
             waiter.interrupt();
             return POLL_READY;
-        });
+        }};
         other.spawn(world.rt);
         settle(world.rt);
         waiter.check_result(wait);
@@ -382,7 +382,7 @@ TEST_CASE("the_turn_of_an_interrupted_waiter_passes_on") {
     CHECK(world.item == 9);
 }
 
-TEST_CASE("an_interrupted_accept_without_descriptors_leaves_the_client_for_the_next") {
+TEST_CASE("an_interrupted_accept_without_descriptors_leaves_the_client_for_the_next_and_no_timer") {
     SKIP_WHEN(!has_sockets || on_windows, "this system has no limit of descriptors");
     IoWorld world;
     Wait accept = world.accept();
@@ -395,26 +395,10 @@ TEST_CASE("an_interrupted_accept_without_descriptors_leaves_the_client_for_the_n
             waiting.interrupt();
             settle(world.rt);
             waiting.check_interrupted();
+            CHECK(zyntax_runtime_next_timeout_ns(world.rt) == -1);
         }
     }
     CHECK(await(world.rt, accept.operation) == 0);
-}
-
-TEST_CASE("an_interrupted_accept_without_descriptors_leaves_no_timer") {
-    SKIP_WHEN(!has_sockets || on_windows, "this system has no limit of descriptors");
-    IoWorld world;
-    Wait accept = world.accept();
-    accept.finish();
-    FewDescriptors none;
-    for (bool rests : {false, true}) {
-        CAPTURE(rests);
-        Interruptible waiting(world.rt, accept);
-        if (rests) settle(world.rt);
-        waiting.interrupt();
-        settle(world.rt);
-        waiting.check_interrupted();
-        CHECK(zyntax_runtime_next_timeout_ns(world.rt) == -1);
-    }
 }
 
 TEST_CASE("a_call_without_memory_that_is_interrupted_ends_by_the_interrupt") {

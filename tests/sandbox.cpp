@@ -96,20 +96,29 @@ int pipe_works() {
     return SigpipeAction::is_pending() ? 4 : 0;
 }
 
+// Checks that a function returns 0 in a process to which the call is refused with each error. False: nothing can be
+// refused here.
+bool check_without(const Refused &call, int (*works_without)()) {
+    for (int error : {EPERM, EACCES, EINVAL, ENOSYS, EOPNOTSUPP}) {
+        CAPTURE(std::string(call.name));
+        CAPTURE(error);
+        Child child([&] { return refuse(call, error) ? works_without() : no_filters; });
+        int end = child.end();
+        if (end == no_filters) {
+            MESSAGE("skipped: this process cannot install a filter of system calls");
+            return false;
+        }
+        CHECK(end == 0);
+    }
+    return true;
+}
+
 } // namespace
 
 TEST_CASE("a_write_to_a_pipe_works_where_the_newer_calls_are_refused") {
     SKIP_WHEN(!has_filters, "only Linux filters system calls");
-    for (const Refused &call : newer_writes) {
-        for (int error : {EPERM, EACCES, EINVAL, ENOSYS, EOPNOTSUPP}) {
-            CAPTURE(std::string(call.name));
-            CAPTURE(error);
-            Child child([&] { return refuse(call, error) ? pipe_works() : no_filters; });
-            int end = child.end();
-            SKIP_WHEN(end == no_filters, "this process cannot install a filter of system calls");
-            CHECK(end == 0);
-        }
-    }
+    for (const Refused &call : newer_writes)
+        if (!check_without(call, pipe_works)) return;
 }
 
 TEST_CASE("a_write_to_a_pipe_is_one_system_call_where_the_kernel_can_raise_no_signal") {
@@ -137,17 +146,8 @@ TEST_CASE("a_write_to_a_pipe_is_one_system_call_where_the_kernel_can_raise_no_si
 TEST_CASE("a_runtime_works_where_a_newer_system_call_is_refused") {
     SKIP_WHEN(!has_filters, "only Linux filters system calls");
     SKIP_WHEN(on_libkqueue, "libkqueue makes calls of its own");
-    for (const Refused &call : newer_calls) {
-        if (!has_older_form(call)) continue;
-        for (int error : {EPERM, EACCES, EINVAL, ENOSYS, EOPNOTSUPP}) {
-            CAPTURE(std::string(call.name));
-            CAPTURE(error);
-            Child child([&] { return refuse(call, error) ? works() : no_filters; });
-            int end = child.end();
-            SKIP_WHEN(end == no_filters, "this process cannot install a filter of system calls");
-            CHECK(end == 0);
-        }
-    }
+    for (const Refused &call : newer_calls)
+        if (has_older_form(call) && !check_without(call, works)) return;
 }
 
 // The loop has nothing else to wait with. What must not happen is that it goes round and round.

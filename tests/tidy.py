@@ -91,7 +91,7 @@ CODE_LINES_MAX = {
     'platform/posix.* platform/unix.*': 570,
     'platform/windows.* platform/win32.*': 309,
 }
-TOTAL_CODE_LINES_MAX = 6560
+TOTAL_CODE_LINES_MAX = 6550
 
 HEADER = 'include/zyntax_async_runtime.h'
 SYMBOLS = 'runtime/parts/symbols.cpp'
