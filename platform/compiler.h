@@ -68,11 +68,12 @@ inline void prefetch([[maybe_unused]] const void *at) {
 #endif
 }
 
-// The compiler may rely on the condition.
-inline void assume([[maybe_unused]] bool condition) {
+// The pointer, which the compiler does not check.
+template <class T> T *nonnull(T *at) {
 #if defined(__GNUC__)
-    if (!condition) __builtin_unreachable();
+    if (!at) __builtin_unreachable();
 #endif
+    return at;
 }
 
 #ifdef ZYNTAX_THREAD_SECTIONS

@@ -73,10 +73,8 @@ void forget_copy(Runtime *runtime) {
     });
     runtime->ops.retire();
     runtime->handles.retire();
-    for (Part *part = runtime->parts, *next; part; part = next) {
-        next = part->next;
+    for (Part *part = runtime->parts; part; part = part->next)
         if (part->forget) part->forget(part);
-    }
     runtime->inbox->awaits.store(0, std::memory_order_relaxed);
     runtime->inbox->runtime.store(nullptr, std::memory_order_release);
     discard_messages(runtime);
@@ -148,10 +146,7 @@ void zyntax_runtime_destroy(zyntax_runtime *runtime) noexcept {
         count_rare_spawns(+1);
         drop_all(runtime);
         runtime->handles.each([runtime](uint32_t, Handle *handle) { handle->kind->destroy(runtime, handle->object); });
-        for (Part *part = runtime->parts, *next; part; part = next) {
-            next = part->next;
-            part->destroy(runtime, part);
-        }
+        for (Part *part = runtime->parts; part; part = part->next) part->destroy(runtime, part);
         run_the_rest(runtime);
         cancel_all_ops(runtime);
         runtime->inbox->awaits.store(0, std::memory_order_relaxed);

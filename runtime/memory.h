@@ -126,7 +126,7 @@ public:
 
     uint32_t available() const { return free_ + (fresh_end_ - fresh_); }
 
-    // Fetches the cache line of the object that follows the next ones.
+    // Prefetches the object that will be taken `ahead` objects after the next one.
     void prefetch() const { os::prefetch(pool().at(free_ ? stack_[free_ - 1] : 0)); }
 
     // Grows if necessary.

@@ -38,6 +38,7 @@ struct alignas(64) Op {
     };
     uint8_t waits; // zyntax_wait
     // Each state is set by the function named, and left by stop_waiting (fire, cancel and free call it) unless noted.
+    // stop_waiting relies on the order: from `waiting` to `to_call` the operation is in `ring`.
     enum Place : uint8_t {
         nowhere,    // set by arm and stop_waiting; left when another state is set
         turn,       // in no ring of a place: its task was woken and calls again. Set by give_turn

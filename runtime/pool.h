@@ -68,9 +68,7 @@ public:
     // The object of a number that was given out once, or of 0.
     T *at(uint32_t index) const {
         assert(index < count_.load(std::memory_order_relaxed));
-        T *object = static_cast<T *>(base_) + index;
-        os::assume(object);
-        return object;
+        return os::nonnull(static_cast<T *>(base_) + index);
     }
 
     // The object of any number, or null. The object of number 0 is never in use.
