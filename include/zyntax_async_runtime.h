@@ -1459,6 +1459,7 @@ ZYNTAX_API int32_t zyntax_scope_destroy(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
  *  - The await point where the task waits ends. If the task does not wait, the next await point that would have to
  *    wait ends.
  *  - An await point tries first. A result that is there is given, and the interrupt stays for the next await point.
+ *    A call that waits on an I/O handle of another runtime ends without another try.
  *  - Two interrupts before one is seen are one.
  *  - A task that waits for a waker of its own is polled once, and the interrupt stays.
  *  - The operation is given up as by zyntax_op_cancel. No byte, item or connection is lost. *done of
