@@ -38,11 +38,15 @@ void add_to_holder(Runtime *runtime, Op *op, Op::Holder holder) {
 }
 
 // The waker of another runtime's task, or of none. The task's end in another thread sees the mark, or is seen here: the
-// mark and the generation are written and read in one order of all threads (see finish).
+// mark and the generation are written and read in one order of all threads (see finish). At the first such wait of a
+// process, tasks may be ending that do not know of it: their stores are visible after the yield.
 void hold_foreign(Runtime *runtime, Op *op, Task *task) {
     note_elsewhere(runtime, op->waker, 1);
     if (!runtime->is_ending) runtime->inbox->awaits.store(1, std::memory_order_seq_cst);
-    if (!awaited_elsewhere_ended.load(std::memory_order_relaxed)) awaited_elsewhere_ended.fetch_add(1);
+    if (task && awaited_elsewhere_ended.load(std::memory_order_relaxed) == 0) {
+        awaited_elsewhere_ended.fetch_add(1, std::memory_order_seq_cst);
+        os::yield();
+    }
     if (runtime->foreign.empty()) runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_seq_cst);
     if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_seq_cst);
     uint32_t generation = task ? task->generation.load(std::memory_order_seq_cst) : 0;

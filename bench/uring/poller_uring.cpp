@@ -11,7 +11,7 @@ namespace zyntax {
 
 namespace {
 
-constexpr uint32_t submissions = 256, completions = 4096;
+constexpr uint32_t submission_places = 256, completion_places = 4096;
 // Without POLLPRI: every arrival of data would report it.
 constexpr uint32_t every_edge = POLLIN | POLLOUT | POLLRDHUP;
 constexpr uint64_t nobody = ~uint64_t{0}; // of completions that are not read
@@ -32,7 +32,7 @@ uint32_t to_place(void *registration) { return static_cast<uint32_t>(reinterpret
 
 int32_t UringPoller::open(Memory &memory) {
     memory_ = &memory;
-    int32_t error = reserve() ? uring_.open(submissions, completions) : int32_t{ZYNTAX_ENOMEM};
+    int32_t error = reserve() ? uring_.open(submission_places, completion_places) : int32_t{ZYNTAX_ENOMEM};
     if (!error && (wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) error = os::last_error();
     if (error) {
         close();
