@@ -50,8 +50,7 @@ void hold_foreign(Runtime *runtime, Op *op, Task *task) {
     if (runtime->foreign.empty()) runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_seq_cst);
     if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_seq_cst);
     uint32_t generation = task ? task->generation.load(std::memory_order_seq_cst) : 0;
-    if (!names(handle_generation(to_bits(op->waker.data)), handle_generation_mask, generation))
-        runtime->has_foreign_orphan = true;
+    if (!names(handle_generation(to_bits(op->waker.data)), handle_generation_mask, generation)) runtime->foreign_seen--;
     add_to_holder(runtime, op, Op::foreign);
 }
 
@@ -391,11 +390,11 @@ bool has_new_foreign_orphans(const Runtime *runtime) {
     return awaited_elsewhere_ended.load(std::memory_order_seq_cst) != runtime->foreign_seen;
 }
 
-// The search goes through all foreign operations, but only after a task that was awaited elsewhere has ended.
+// The search goes through all foreign operations, but only after a task that was awaited elsewhere has ended, or when
+// an operation has begun whose task had ended.
 static void find_foreign_orphans(Runtime *runtime) {
-    if (!has_new_foreign_orphans(runtime) && !runtime->has_foreign_orphan) return;
+    if (!has_new_foreign_orphans(runtime)) return;
     runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_acquire);
-    runtime->has_foreign_orphan = false;
     for (Op *op = first_of(runtime->foreign); op;) {
         Op *foreign_op = op;
         op = next_of(runtime->foreign, op, &Op::of_task);

@@ -104,7 +104,7 @@ bool is_orphan(const Op *);
 void orphan_ops(Runtime *, Task *);
 void cancel_orphans(Runtime *);
 
-// Whether tasks that were awaited elsewhere have ended since the last cancel_orphans. Asked while `foreign` has any.
+// Whether an operation of `foreign` may have become an orphan since the last cancel_orphans. Asked while it has any.
 bool has_new_foreign_orphans(const Runtime *);
 
 // As the runtime ends: cancels every operation. Hosts may have left some.

@@ -90,11 +90,11 @@ struct zyntax_runtime {
     zyntax::Cells<zyntax::Op> ops{memory};
     zyntax::Cells<zyntax::Handle> handles{memory};
     zyntax::Timers timers;
-    zyntax::Ring to_call;            // operations of hosts whose wakers the loop is going to call
-    zyntax::Ring orphans;            // operations of tasks that have ended, until the loop cancels them
-    zyntax::Ring foreign;            // operations that wait for tasks of other runtimes
-    uint32_t foreign_seen = 0;       // awaited_elsewhere_ended at the last search for orphans in `foreign`
-    bool has_foreign_orphan = false; // an operation came to `foreign` whose task had ended. Cleared by that search
+    zyntax::Ring to_call;      // operations of hosts whose wakers the loop is going to call
+    zyntax::Ring orphans;      // operations of tasks that have ended, until the loop cancels them
+    zyntax::Ring foreign;      // operations that wait for tasks of other runtimes
+    uint32_t foreign_seen = 0; // awaited_elsewhere_ended at the last search for orphans in `foreign`. Another value: an
+                               // operation of `foreign` may be an orphan
     zyntax::Poller poller;
     zyntax::Part *parts = nullptr;
     zyntax::Message *later = nullptr; // the newest message of run_later, in a ring; null: none
