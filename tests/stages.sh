@@ -102,7 +102,7 @@ conclude() {
         printf '\n==== skipped\n'
         cat "$skips"
     fi
-    printf '\n==== summary (in %s/build)\n' "$root"
+    printf '\n==== summary (in %s/build, which takes %s)\n' "$root" "$(du -sh build | cut -f 1)"
     awk '
         { printf "%-16s %4d passed %4d failed %4d skipped", $1, $2, $3, $4
           for (i = 5; i <= NF; i++) printf "%s%s", i == 5 ? ": " : ", ", $i
