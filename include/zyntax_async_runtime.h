@@ -36,23 +36,24 @@
  *     The repeated call has the same argument values. The op word may be moved between polls, and *result and other out
  *     pointers may differ in each call. A null op, waker, result or out pointer is POLL_READY with ZYNTAX_EINVAL, where
  *     there is a result for it. Buffers are only accessed inside the call; the kernel never holds a pointer to them.
- *  5. Cancelled and forgotten operations. One op word serves all await points of a function, as only one is active at a
- *     time. If the op is pending for another operation, that operation is cancelled and the call begins anew. Before a
- *     state is dropped while an op is pending, call zyntax_op_cancel. If the call is forgotten, nothing dangles: the
- *     operation's resources (a connection being made, a job's memory, a place in a channel's queue) are released before
- *     the loop next sleeps. A plain sleep keeps its record of 64 bytes until its deadline and wakes nothing. An op that
- *     a live task has forgotten keeps these resources until it completes or the task ends.
+ *  5. Cancelled and forgotten operations. One op word serves all await points of a function, as only one await point is
+ *     active at a time. If the op is pending for another operation, that operation is cancelled and the call begins
+ *     anew. Before a state is dropped while an op is pending, call zyntax_op_cancel. If the call is forgotten, nothing
+ *     dangles: the operation's resources (a connection being made, a job's memory, a place in a channel's queue) are
+ *     released before the loop next sleeps. A plain sleep keeps its record of 64 bytes until its deadline and wakes
+ *     nothing. An op that a live task has forgotten keeps these resources until it completes or the task ends.
  *     In the poll of a task that zyntax_task_interrupt has interrupted, any call with an op and any promise of this
  *     library may also end with ZYNTAX_EINTR. No other poll has this result. The functions' lists of errors omit it.
  *  6. Await budget. After `await_budget` await points of one poll were ready at once (128 unless configured), the next
  *     call that would begin an operation wakes its waker and returns POLL_PENDING with nothing begun and *op zero.
  *     Timers, I/O and other tasks then get their turn. An operation that has begun may still complete. Calls outside
  *     polls have no budget. Since 0.2.
- *  7. Wakers of the host. A host may call await points outside of any poll, with its own Waker. Its `wake` may call
- *     everything that a DropFn may. It is called once for each POLL_PENDING, on the thread that drives the runtime,
- *     only by run, block_on, turn or destroy; never after zyntax_op_cancel, or a call with that op that was POLL_READY,
- *     has returned. (Only a sleep or join_all that has no memory at all may call it at once.) A host that was woken for
- *     a channel keeps the item or place reserved for it until it calls again or cancels, however long that takes.
+ *  7. Wakers of the host. A host may call await points outside of any poll, with its own Waker. Its `wake` may call the
+ *     same functions as a DropFn. It is called
+ *       - once for each POLL_PENDING, on the thread that drives the runtime,
+ *       - only inside run, block_on, turn and destroy (a sleep or join_all may call it at once when no memory is left),
+ *       - never after zyntax_op_cancel, or a POLL_READY call with that op, has returned.
+ *     An item or place of a channel stays reserved for a host that was woken, until the host calls again or cancels.
  *  8. Threads. Each function has one of three tags:
  *       [any]     Any thread, any time while the runtime lives; task handles and wakers also after that.
  *       [rt]      The thread that drives the runtime (inside run, block_on or turn), or any one thread while none does.
@@ -64,10 +65,10 @@
  *     A signal handler may call only zyntax_wake_from_signal.
  *     Fork: a child has two choices for a runtime of its parent: leave it alone, or destroy it outside of that
  *     runtime's polls and callbacks. Destroy then frees its memory and closes the child's copies of its descriptors. It
- *     drops no task or job, wakes no host, waits for no thread, and does not affect the parent. Any thread may fork, at
- *     any moment of another thread that drives the runtime; the child may then lose a block of memory or keep a
- *     descriptor that the other thread was using. A runtime that was being created or destroyed is left alone. The
- *     child may create its own runtimes.
+ *     drops no task or job, wakes no host, waits for no thread, and does not affect the parent. Any thread may fork,
+ *     even while another thread drives the runtime. The child may then lose a block of memory, or keep a descriptor,
+ *     that the other thread was using. A runtime that was being created or destroyed is left alone. The child may
+ *     create its own runtimes.
  *  9. Errors are negative ZYNTAX_E codes with Linux's errno numbers on every platform. errno is preserved.
  * 10. Time is monotonic, in nanoseconds. Arithmetic saturates: 2^64-1 is "never". Nothing fires early.
  * 11. Fairness. Ready tasks run first in, first out. I/O and timers are checked after at most `poll_budget` polls.
@@ -91,56 +92,59 @@
  *
  * PLATFORM DIFFERENCES (all of them)
  *
- *  Descriptors      On Windows zyntax_io_open accepts sockets only: another handle is ZYNTAX_EPERM, and a number that
- *                  is no handle (a descriptor of the C library) is ZYNTAX_EBADF. On macOS and NetBSD a pipe or socket
- *                  raises no SIGPIPE afterwards. The system decides whether /dev/null is pollable.
+ *  Descriptors      On Windows zyntax_io_open accepts sockets only. Another handle is ZYNTAX_EPERM. A number that is no
+ *                  handle (a descriptor of the C library) is ZYNTAX_EBADF. On macOS and NetBSD a pipe or socket raises
+ *                  no SIGPIPE afterwards. The system decides whether /dev/null is pollable.
  *  backend_fd       -1 with iocp, poll, and kqueue on Linux: call turn with a timeout instead.
  *  Addresses        On Windows and WASI a scope in the text of an address is a number: a name is an unknown interface.
- *  Ports            ZYNTAX_LISTEN_SHARED is ZYNTAX_ENOSYS on Windows and WASI. On macOS, NetBSD and OpenBSD it does not
- *                  spread the connections: one of the listeners gets them all. On Windows a port is also in use while
+ *  Ports            ZYNTAX_LISTEN_SHARED is ZYNTAX_ENOSYS on Windows and WASI. On macOS, NetBSD and OpenBSD the
+ *                  connections are not spread: a single listener gets them all. On Windows a port is also in use while
  *                  connections that its listener accepted are alive. OpenBSD's NULL address is IPv6 only.
  *  Datagrams        The length of a datagram that was cut off, ZYNTAX_ECONNREFUSED: see zyntax_udp_recv and _connect.
  *                  On macOS and the BSDs a socket with a peer refuses another destination (ZYNTAX_EINVAL). Only Linux
- *                  and Windows join IPv4 groups on a socket that has IPv6 and IPv4. OpenBSD has no such sockets: there
- *                  NULL is IPv6 only. WASI has no datagrams: ZYNTAX_ENOSYS.
- *  Winsock          Is started while a runtime lives: a host with its own sockets starts it for itself. A UDP socket
- *                  of zyntax_udp_open or zyntax_io_open does not report that a datagram had no receiver.
+ *                  and Windows join IPv4 groups on a socket that has IPv6 and IPv4. OpenBSD has no such sockets: NULL
+ *                  is IPv6 only there. WASI has no datagrams: ZYNTAX_ENOSYS.
+ *  Winsock          Winsock is started only while a runtime lives. A host with its own sockets must call WSAStartup. A
+ *                  UDP socket of zyntax_udp_open or zyntax_io_open does not report that a datagram had no receiver.
  *  Options          ZYNTAX_KEEP_ALIVE on OpenBSD keeps the system's time. ZYNTAX_MULTICAST_LOOP is the receiver's
  *                  option on Windows, elsewhere the sender's.
- *  Lateness         Of a timer, on an idle machine: up to the system's tick on Windows (1 to 16 ms); up to 1 ms before
- *                  Linux 5.11, and with poll outside Linux and FreeBSD. macOS stops the clock while it sleeps.
- *  Errors           An error without a close match here keeps Linux's number on Linux and, if it has one, on Windows;
- *                  elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are preserved as errno is.
+ *  Lateness         A timer on an idle machine is late by up to the system's tick on Windows (1 to 16 ms), and by up to
+ *                  1 ms before Linux 5.11 and with poll outside Linux and FreeBSD. macOS stops the clock while it
+ *                  sleeps.
+ *  Errors           An error without a close match in this header keeps Linux's number on Linux, and on Windows if it
+ *                  has such a number; elsewhere it is ZYNTAX_EIO. On Windows GetLastError and WSAGetLastError are
+ *                  preserved, too.
  *  Signals          Windows runs handlers on separate threads. zyntax_signal_open has three numbers there: 2 (Ctrl-C),
- *                  15 (Ctrl-Break) and 1 (the console closes). After the last one the system ends the process within
- *                  about five seconds; the library's handler waits until then, so that the program can end by itself.
- *                  A process that ignores Ctrl-C, as the first of a new process group does, gets none. On WASI
+ *                  15 (Ctrl-Break) and 1 (the console closes). After signal 1 the system ends the process within about
+ *                  five seconds. The library's handler waits until then, so that the program can end by itself. A
+ *                  process that ignores Ctrl-C gets no signal 2; the first process of a new group ignores it. On WASI
  *                  zyntax_signal_open is ZYNTAX_ENOSYS. With kqueue on Linux neither zyntax_wake_from_signal nor
  *                  zyntax_signal_open is safe, as libkqueue locks.
  *  Unix sockets     On macOS and the BSDs a listener whose queue is full is ZYNTAX_ECONNREFUSED: zyntax_unix_connect
  *                  does not wait there. Windows has such sockets since Windows 10 (else ZYNTAX_EAFNOSUPPORT), but
  *                  zyntax_unix_pair, _send_fd and _recv_fd are ZYNTAX_ENOSYS there. On WASI all of them are.
- *  close-on-exec    On macOS a fork while a descriptor is being made inherits it: no call does both at once.
- *  poll             The cost of a wait grows with the number of open handles. On Linux a drive ends with ZYNTAX_EINVAL,
- *                  and nothing is lost, while RLIMIT_NOFILE is not above that number.
+ *  close-on-exec    macOS cannot create a close-on-exec descriptor in one call. A concurrent fork may inherit the
+ *                  descriptor.
+ *  poll             The cost of a wait grows with the number of open handles. On Linux a drive ends with ZYNTAX_EINVAL
+ *                  while RLIMIT_NOFILE is not above that number. Nothing is lost.
  *  Processes        ZYNTAX_ENOSYS on WASI. The end of a process is an event: of a pidfd on Linux, of the kqueue for
  *                  children that were spawned, of a wait on the handle on Windows. Without these (Linux before 5.3, a
  *                  sandbox, no free descriptor, kqueue on Linux, poll elsewhere, zyntax_process_watch with kqueue) the
- *                  runtime looks every 32 ms at most, by its own clock. Without a pidfd the host must not reap a child
- *                  while it is signalled. Outside Linux a process that another thread forks at that moment delays
- *                  zyntax_process_spawn until it ends or calls exec.
- *                  Windows: a file without a slash is found as SearchPath does it, ".exe" may be left out, batch files
- *                  are ZYNTAX_ENOEXEC. Descriptors are handles. The child's end of a pipe is a socket that works as a
- *                  file. Words are quoted for CommandLineToArgvW. The signals 9 and 15 end the process and 0 looks, for
- *                  a group too; others are ZYNTAX_ENOSYS. An exit status has 32 bits. Any process that may be opened
- *                  can be watched, and another one is ZYNTAX_ECHILD.
- *  Files            On Windows and WASI see there. On macOS and the BSDs a write that would meet the limit of file size
- *                  (RLIMIT_FSIZE) at the moment that another process moves the end of the file raises SIGXFSZ.
+ *                  runtime looks for the end at least every 32 ms of its own clock. Without a pidfd the host must not
+ *                  reap a child while it is signalled. Outside Linux, if another thread forks at that moment,
+ *                  zyntax_process_spawn waits until that child ends or calls exec.
+ *                  Windows: a file without a slash is found as by SearchPath, ".exe" may be left out, batch files are
+ *                  ZYNTAX_ENOEXEC. Descriptors are handles. The child's end of a pipe is a socket that works as a file.
+ *                  Words are quoted for CommandLineToArgvW. The signals 9 and 15 end the process, or its group, and 0
+ *                  only checks; other signals are ZYNTAX_ENOSYS. An exit status has 32 bits. Every process that the
+ *                  host may open can be watched; other processes are ZYNTAX_ECHILD.
+ *  Files            Windows: below. WASI: see WASI. On macOS and the BSDs a write may raise SIGXFSZ if another process
+ *                  moves the end of the file to the limit of file size (RLIMIT_FSIZE) at the same moment.
  *                  Windows: pipes and consoles that are not sockets are read and written by pool threads; a read that
- *                  was cancelled keeps its bytes for the next read at that handle; destroy waits up to 50 ms for one
- *                  that waits, and for the end of the line once somebody types. A file open elsewhere without sharing
- *                  is ZYNTAX_EBUSY, a missing folder in a path is ZYNTAX_ENOENT even if a file has its name, and
- *                  zyntax_file_sync without WRITE is ZYNTAX_EACCES. Handles for overlapped use need offsets.
+ *                  was cancelled keeps its bytes for the next read at that handle; destroy waits up to 50 ms for a read
+ *                  that waits, and until Enter once a line was begun at the console. A file open elsewhere without
+ *                  sharing is ZYNTAX_EBUSY, a missing folder in a path is ZYNTAX_ENOENT even if a file has its name,
+ *                  and zyntax_file_sync without WRITE is ZYNTAX_EACCES. Handles for overlapped use need offsets.
  *  WASI             No threads: zyntax_blocking is ZYNTAX_EAGAIN, and zyntax_file_open and _from are ZYNTAX_ENOSYS. No
  *                  new sockets: zyntax_tcp_listen, _listen_with, _connect, _connect_to and _port, zyntax_resolve and
  *                  zyntax_io_local, _peer and _set are ZYNTAX_ENOSYS. A wait that nothing can end is ZYNTAX_EDEADLK
@@ -354,8 +358,8 @@ ZYNTAX_API zyntax_task *zyntax_runtime_spawn_with(zyntax_runtime *runtime, Futur
                                                   size_t owned) ZYNTAX_NOEXCEPT;
 
 /* Asks a task to end. [any] Its poll is not called again. Its drop runs on the runtime's thread within the next turn,
- * and needs the state until then: a task whose state is inside of another one must be joined before that one goes.
- * During the task's own poll that poll decides: POLL_READY is finished, POLL_PENDING is cancelled.
+ * and needs the state until then. Join the task before you free a state that contains its state. A cancel during the
+ * task's own poll leaves the decision to that poll: POLL_READY finishes the task, POLL_PENDING cancels it.
  * Returns 0, also for a cancelled task whose drop has not run, or ZYNTAX_ESTALE when the task has ended. Since 0.1. */
 ZYNTAX_API int32_t zyntax_task_cancel(zyntax_task *task) ZYNTAX_NOEXCEPT;
 
@@ -379,8 +383,8 @@ ZYNTAX_API void zyntax_state_free(zyntax_runtime *runtime, void *state, size_t s
 /* Cancels the operation behind *op and zeroes it. [rt] A NULL op, a zero op and an ended op are fine. Since 0.1. */
 ZYNTAX_API void zyntax_op_cancel(zyntax_op *op) ZYNTAX_NOEXCEPT;
 
-/* Waits until all of n tasks have ended. [rt] Stale handles, the polled task's own, those of other runtimes and NULL
- * count as ended. When memory is short it polls instead: the waker is woken at once. Since 0.1. */
+/* Waits until all of n tasks have ended. [rt] Stale handles, the polled task's own handle, tasks of other runtimes and
+ * NULL count as ended. When memory is short it polls instead: the waker is woken at once. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_join_all(zyntax_task *const *tasks, size_t n, zyntax_op *op, Waker *waker) ZYNTAX_NOEXCEPT;
 
 /* Waits until one of n tasks has ended. [rt] The other tasks go on; cancel them if they are not wanted. Tasks of other
@@ -410,8 +414,9 @@ ZYNTAX_API uint64_t zyntax_now_ns(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 ZYNTAX_API PollStatus zyntax_sleep(zyntax_runtime *runtime, zyntax_op *op, uint64_t duration_ns,
                                    Waker *waker) ZYNTAX_NOEXCEPT;
 
-/* Waits until the clock has reached a deadline. [rt] Does not read the clock: it is ready at once when the deadline is
- * not after the last time that the runtime or zyntax_now_ns read, else in the round that reads that time. Otherwise as
+/* Waits until the clock has reached a deadline. [rt] The call does not read the clock: it compares the deadline with
+ * the last time that the runtime or zyntax_now_ns has read. If the deadline has passed, the call is ready at once.
+ * Otherwise it is ready in the first round that reads a time at or after the deadline. In all else it is as
  * zyntax_sleep. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_sleep_until(zyntax_runtime *runtime, zyntax_op *op, uint64_t deadline_ns,
                                          Waker *waker) ZYNTAX_NOEXCEPT;
@@ -431,11 +436,12 @@ enum { ZYNTAX_READABLE = 1, ZYNTAX_WRITABLE = 2 };
  * wait in the kernel, even if other processes that share the open file change its settings. Attach kernel TLS, or
  * another kernel protocol, before registering the socket. A descriptor that was blocking is made blocking again when
  * it is closed, detached or its runtime destroyed, because other processes may share its open file (a terminal, the
- * shell). A listener is not. Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file), ZYNTAX_EBADF,
- * ZYNTAX_EEXIST (this descriptor is already registered), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL. On failure the
- * descriptor remains the caller's, unchanged. With epoll the kernel decides what is pollable: POSIX message queues
- * are, and the files of /proc and /sys that report changes. (zyntax_io_ready reports a file such as /proc/self/mounts,
- * which always has data, as ready.) Before 0.2, and with other pollers, these count as regular files. Since 0.1. */
+ * shell). A listener stays non-blocking. Returns 0, ZYNTAX_EPERM (not pollable: a directory or a regular file),
+ * ZYNTAX_EBADF, ZYNTAX_EEXIST (this descriptor is already registered), ZYNTAX_ENOMEM, ZYNTAX_ENOSPC or ZYNTAX_EINVAL.
+ * On failure the descriptor remains the caller's, unchanged. With epoll the kernel decides what is pollable: POSIX
+ * message queues are, and the files of /proc and /sys that report changes. (zyntax_io_ready reports a file such as
+ * /proc/self/mounts, which always has data, as ready.) Before 0.2, and with other pollers, these count as regular
+ * files. Since 0.1. */
 ZYNTAX_API int32_t zyntax_io_open(zyntax_runtime *runtime, intptr_t fd, zyntax_io **out) ZYNTAX_NOEXCEPT;
 
 /* Deregisters and closes. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. A socket with SO_LINGER set
@@ -479,14 +485,15 @@ ZYNTAX_API PollStatus zyntax_io_read(zyntax_io *io, zyntax_op *op, void *buf, si
 /* Writes up to `len` bytes: tries first, waits when there is no room. [rt]
  * *result: bytes written, which may be fewer; ZYNTAX_EPIPE or ZYNTAX_ECONNRESET when the peer is gone, never a signal;
  * ZYNTAX_EFAULT; otherwise as zyntax_io_read. A `len` of 0 sends an empty message on a message socket (datagrams,
- * sequenced packets), which waits for room too; elsewhere it is 0 at once. Before 0.2 nothing was sent. Since 0.1. */
+ * sequenced packets), which may also wait for room; on other descriptors the result is 0 at once. Before 0.2 nothing
+ * was sent. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_io_write(zyntax_io *io, zyntax_op *op, const void *buf, size_t len, Waker *waker,
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Listens on a numeric IPv4 or IPv6 address, such as "127.0.0.1", "::1", "fe80::1%eth0" or "fe80::1%2". [rt] Port 0
  * takes a free port. "::ffff:127.0.0.1" is the IPv4 address. A name such as "localhost" is not looked up. NULL is every
  * interface, IPv6 and IPv4. The port is exclusive: a second listener is ZYNTAX_EADDRINUSE. Before 0.2 ports were
- * shared. Ports of ended connections are free (SO_REUSEADDR, except on Windows).
+ * shared. A port is free although ended connections of it remain (SO_REUSEADDR, except on Windows).
  * Returns 0 or ZYNTAX_EINVAL (not a numeric address, an unknown interface, or a link-local address without one),
  * ZYNTAX_EADDRINUSE, ZYNTAX_EADDRNOTAVAIL, ZYNTAX_EACCES, ZYNTAX_EMFILE, ZYNTAX_ENOMEM or similar. Since 0.1. */
 ZYNTAX_API int32_t zyntax_tcp_listen(zyntax_runtime *runtime, const char *address, uint16_t port,
@@ -509,7 +516,8 @@ ZYNTAX_API int32_t zyntax_tcp_port(zyntax_io *io) ZYNTAX_NOEXCEPT;
 
 /* Waits for a connection. [rt] Accepted TCP sockets have TCP_NODELAY set. A connection that died in the queue is
  * skipped. While descriptors, registrations or kernel memory are exhausted, the call stays pending and tries again
- * within 100 ms. An accepted connection that could not be registered is returned later, and closed with the listener.
+ * within 100 ms. An accepted connection that could not be registered is returned by a later call, or closed with the
+ * listener.
  * *result: 0 and *out, or ZYNTAX_ESTALE, ZYNTAX_ECANCELED (listener closed while waiting), ZYNTAX_EINVAL (not a
  * listener), ZYNTAX_ENOMEM, or an error of the system, such as ZYNTAX_EPERM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Waker *waker, zyntax_io **out,
@@ -518,14 +526,16 @@ ZYNTAX_API PollStatus zyntax_tcp_accept(zyntax_io *listener, zyntax_op *op, Wake
 /* Connects to a numeric address, as in zyntax_tcp_listen, or to a name, which is looked up on the blocking pool. [rt]
  * `host` is copied. The socket has TCP_NODELAY set. Several addresses are raced as RFC 8305 (Happy Eyeballs) says:
  *  - The address families alternate, beginning with that of the first address; the others keep their order.
- *  - The next attempt begins 250 ms after the last one, or as soon as one fails. An address that never answers costs
- *    250 ms, and one that refuses costs nothing. While descriptors or memory are exhausted, the next one waits.
+ *  - The next attempt begins 250 ms after the last one, or as soon as one fails. An address that never answers delays
+ *    the next one by 250 ms; an address that refuses causes no delay. While descriptors or memory are exhausted, the
+ *    next attempt waits.
  *  - The first connection wins. The other sockets are closed before the call returns POLL_READY.
- * Before 0.3 one address was tried after the other. The only time limit is the system's: zyntax_tcp_connect_to takes
- * another one, and so does zyntax_join_until on the task.
- * Look-ups use at most half of the pool's threads (at least one thread); others wait. Cancelling the op removes a
- * look-up that waits. A look-up that runs ends only when the system's resolver does, and destroy waits for it.
- * *result: 0 and *out, or the error of the first address (before 0.3: of the last one tried), such as
+ * Before 0.3 one address was tried after the other. The only time limit is the system's. For another limit use
+ * zyntax_tcp_connect_to, or zyntax_join_until on the task.
+ * Look-ups use at most half of the pool's threads (at least one thread); further look-ups wait. Cancelling the op
+ * removes a look-up that waits. A running look-up ends only when the system's resolver returns, and destroy waits for
+ * it.
+ * *result: 0 and *out, or the error of the first address (before 0.3: of the last address tried), such as
  * ZYNTAX_ECONNREFUSED, ZYNTAX_ETIMEDOUT or ZYNTAX_EHOSTUNREACH; ZYNTAX_ENOENT (no such name), ZYNTAX_EAGAIN (the name
  * service does not answer, or no thread could be started), ZYNTAX_EIO (the resolver failed without a reason),
  * ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_EINVAL. A socket that the system connects to itself, as Linux sometimes does on
@@ -552,10 +562,10 @@ ZYNTAX_API int32_t zyntax_tcp_shutdown(zyntax_io *io) ZYNTAX_NOEXCEPT;
  * Signals: a thread blocks SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH, the real-time signals, and all signals
  * that were blocked in the runtime's thread when it started. A process that fn starts inherits this mask. No other
  * signal is blocked: SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM, SIGCHLD and the like end, stop or reach that
- * process, and the host's handlers of these may run in a pool thread. A host that wants them in one thread blocks them
- * in the others. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so that a host's fault handlers
- * (a JIT's null checks, a collector's barriers) work in fn as elsewhere. Before 0.2 all but faults were blocked.
- * Since 0.1. */
+ * process, and the host's handlers of these signals may run in a pool thread. A host that wants these signals in one
+ * thread blocks them in its other threads. SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked, so
+ * that a host's fault handlers (a JIT's null checks, a collector's barriers) work in fn, too. Before 0.2 all signals
+ * except faults were blocked. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_blocking(zyntax_runtime *runtime, zyntax_op *op, int64_t (*fn)(void *), void *arg,
                                       size_t arg_size, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -590,7 +600,8 @@ ZYNTAX_API int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacit
                                          zyntax_channel **out) ZYNTAX_NOEXCEPT;
 
 /* Sends a copy of *item; waits while the channel is full. [rt] First come, first served: the first waiter is woken
- * and keeps the place until its next poll. If that does not call again, or the task ends, the next waiter has it.
+ * and keeps the place until its next poll. If that poll does not call again, or the task ends, the place goes to the
+ * next waiter.
  * *result: 0, ZYNTAX_EPIPE once the channel is closed, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (destroyed while waiting),
  * ZYNTAX_EINVAL, ZYNTAX_ENOMEM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_channel_send(zyntax_channel *channel, zyntax_op *op, const void *item, Waker *waker,
@@ -653,9 +664,9 @@ ZYNTAX_API int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_
  * returns the value and the next call is stopped. Not from a signal handler. Since 0.1. */
 ZYNTAX_API void zyntax_runtime_stop(zyntax_runtime *runtime) ZYNTAX_NOEXCEPT;
 
-/* Runs fn(arg) once on the runtime's thread, outside any poll, in order of posting. [any] fn may call everything a
- * DropFn may. Each post takes 32 bytes from the allocator. Callbacks that are still posted when the runtime is
- * destroyed run then, on that thread. Returns 0, ZYNTAX_EINVAL, ZYNTAX_ENOMEM, or, from a drop or callback while the
+/* Runs fn(arg) once on the runtime's thread, outside any poll, in order of posting. [any] fn may call the same
+ * functions as a DropFn. Each post takes 32 bytes from the allocator. Callbacks that are still posted when the runtime
+ * is destroyed run then, on that thread. Returns 0, ZYNTAX_EINVAL, ZYNTAX_ENOMEM, or, from a drop or callback while the
  * runtime is being destroyed, ZYNTAX_ECANCELED: fn will not run. Since 0.1. */
 ZYNTAX_API int32_t zyntax_runtime_post(zyntax_runtime *runtime, void (*fn)(void *), void *arg) ZYNTAX_NOEXCEPT;
 
@@ -682,8 +693,8 @@ ZYNTAX_API zyntax_runtime *zyntax_current_runtime(void) ZYNTAX_NOEXCEPT;
 ZYNTAX_API int32_t zyntax_current_waker(Waker *out) ZYNTAX_NOEXCEPT;
 
 /* Wakes from a signal handler: async-signal-safe, errno untouched. [any] Accepts wakers of this library; others and
- * NULL are ignored. Store the waker before you install the handler. A task that waits for a handler's wake is not work
- * for stall detection unless the runtime is held; one that waits in zyntax_signal_wait is. Since 0.1. */
+ * NULL are ignored. Store the waker before you install the handler. For stall detection, a task that waits for a
+ * handler's wake is not work unless the runtime is held. A task in zyntax_signal_wait is work. Since 0.1. */
 ZYNTAX_API void zyntax_wake_from_signal(const Waker *waker) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -699,9 +710,10 @@ typedef struct zyntax_promise {
 
 /* Spawns a task that polls *promise (copied) until the value is not 0, and stores it in *result (unless NULL). [rt] If
  * the task is cancelled *result becomes ZYNTAX_ECANCELED. The poll function calls zyntax_current_waker for its waker.
- * A poll that returned 0 is followed by another at once, as compiled code returns 0 also for "advanced", unless
+ * After a poll that returned 0 the next poll follows at once, as compiled code returns 0 also for "advanced", unless
  *  - an operation that stores the task's waker is pending, in this or another runtime,
- *  - or the poll took the waker, and no operation that it called stored it or was ready: the host then keeps it.
+ *  - or the poll took the waker, and no operation that the poll called stored it or was ready: the host then keeps the
+ *    waker.
  * Returns NULL when memory is short or `runtime`, `promise` or its poll is NULL; and during destroy, with *result set
  * to ZYNTAX_ECANCELED. Since 0.1. */
 ZYNTAX_API zyntax_task *zyntax_promise_spawn(zyntax_runtime *runtime, const zyntax_promise *promise,
@@ -725,8 +737,8 @@ typedef struct zyntax_promise_hooks {
 
 /* As zyntax_promise_spawn, with hooks (copied; NULL: none). [rt] Hooks may end before `child`, which is then NULL.
  * Also returns NULL for hooks of another size, unless it is larger and all bytes after the members of this header are
- * zero. When it returns NULL nothing was changed and no hook was called; but during destroy drop was called, with
- * ZYNTAX_ECANCELED. Since 0.2. */
+ * zero. When it returns NULL, nothing has changed and no hook was called. Exception: during destroy, drop was called
+ * with ZYNTAX_ECANCELED. Since 0.2. */
 ZYNTAX_API zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const zyntax_promise *promise,
                                                   int64_t *result, const zyntax_promise_hooks *hooks) ZYNTAX_NOEXCEPT;
 
@@ -738,15 +750,16 @@ ZYNTAX_API zyntax_task *zyntax_promise_spawn_with(zyntax_runtime *runtime, const
  * inside a poll of a promise task (zyntax_promise_spawn, _spawn_with or _block_on), at any depth. The returned promise
  * belongs to that task: it is freed when it has given its value, or with the task. Only that task polls it.
  *  - A value is never 0. Handles are positive numbers: the arguments of the functions of sections 5 and 7, as int64_t.
- *  - Polling a promise that was freed is ZYNTAX_ESTALE: through the pointer until 64 more have been freed and a new one
- *    may have its place; with a copy of the two words for ever. So is a poll outside its task.
+ *  - Polling a promise that was freed is ZYNTAX_ESTALE: through the pointer until 64 more promises have been freed and
+ *    a new promise may have its place; through a copy of the two words for ever. A poll outside the promise's task is
+ *    also ZYNTAX_ESTALE.
  *  - A poll of a promise from within its own poll (code under a limit polls that limit) is ZYNTAX_EDEADLK.
  *    No promise is freed during its own poll, not even by the code that it polls.
  *  - They never return NULL. On failure the promise fails: with ZYNTAX_EPERM outside a promise task, ZYNTAX_ENOMEM, or
  *    ZYNTAX_EINVAL for a forbidden NULL or count. It belongs to no task, is never freed, and fails again at each poll.
  *  - Buffers and items, except those that are copied, must live until the value has come.
- *  - A task's poll that answered 0 is followed by another at once when one of these promises gave its value during it,
- *    or nothing that it polled is pending. So no code's progress waits for an unrelated event.
+ *  - After a task's poll that returned 0 the next poll follows at once when one of these promises gave its value during
+ *    the poll, or nothing that it polled is pending. So no code's progress waits for an unrelated event.
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* The end of a stream, as 0 cannot be a value. It is not an error: zyntax_error_name does not know it. */
@@ -788,15 +801,16 @@ ZYNTAX_API zyntax_promise *zyntax_promise_recv(zyntax_channel *channel, void *it
 ZYNTAX_API zyntax_promise *zyntax_promise_blocking(int64_t (*fn)(void *), void *arg, size_t arg_size) ZYNTAX_NOEXCEPT;
 
 /* The value of a promise of this section or a compiled one (the two words are copied), or ZYNTAX_ETIMEDOUT when the
- * duration is over, which begins with this call. [rt] When the duration is over, or this promise is cancelled, a
- * promise of this section under it is cancelled and freed, and a compiled one is not polled any more. A child under a
- * limit is thus cancelled, as by zyntax_promise_cancel. The task's end only frees both promises. Since 0.2. */
+ * duration is over, which begins with this call. [rt] At the end of the duration, or when this promise is cancelled,
+ * the inner promise ends: a promise of this section is cancelled and freed, and a compiled promise is not polled again.
+ * So a child under a limit is cancelled, as by zyntax_promise_cancel. The task's end only frees both promises. Since
+ * 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_timeout(zyntax_promise *promise, uint64_t duration_ns) ZYNTAX_NOEXCEPT;
 
 /* 1 + the lowest index of a ready promise among n promises of this section or compiled ones (their words are copied).
- * [rt] A ready promise of this section keeps its value for its next await; that of a compiled one is lost (make it a
- * child to keep it). The others go on. A freed promise is ready. ZYNTAX_EINVAL for n == 0 or a NULL among them.
- * Since 0.2. */
+ * [rt] A ready promise of this section keeps its value for its next await; the value of a compiled promise is lost
+ * (make it a child to keep it). The others go on. A freed promise is ready. ZYNTAX_EINVAL for n == 0 or a NULL among
+ * them. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises, size_t n) ZYNTAX_NOEXCEPT;
 
 /* Spawns a promise (its two words are copied) as a separate task and gives its value. [rt] The child ends early when
@@ -809,7 +823,7 @@ ZYNTAX_API zyntax_promise *zyntax_promise_spawn_child(const zyntax_promise *prom
 /* Cancels a promise of this section: its value is ZYNTAX_ECANCELED, unless it already has one. [rt] Code under a limit
  * or in a select may cancel that limit or select: the code is not polled again, and the value that it returns is lost.
  * A child's task is cancelled; the value comes with the task's end. Returns 0, or ZYNTAX_ESTALE for NULL, a freed
- * promise, a promise that a failed call returned, and a compiled one. Since 0.2. */
+ * promise, a promise that a failed call returned, and a compiled promise. Since 0.2. */
 ZYNTAX_API int32_t zyntax_promise_cancel(zyntax_promise *promise) ZYNTAX_NOEXCEPT;
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -980,13 +994,14 @@ ZYNTAX_API int32_t zyntax_io_deadline(zyntax_io *io, uint32_t directions, uint64
  * datagram is spread over the slices. *result: bytes read (> 0), 0 at the end of the stream; otherwise as
  * zyntax_io_read. Slices without a byte are skipped; with no byte at all the result is 0 at once. More slices than the
  * system takes at once (1,024), or more than 2^31 - 1 bytes, are a short read. A NULL `data` with a `len`, or NULL
- * slices with an n, is ZYNTAX_EINVAL. The slices themselves may be elsewhere in the next call. Since 0.3. */
+ * slices with an n, is ZYNTAX_EINVAL. The array of slices may be at another address in the next call. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_io_readv(zyntax_io *io, zyntax_op *op, const zyntax_slice *slices, size_t n, Waker *waker,
                                       int64_t *result) ZYNTAX_NOEXCEPT;
 
 /* Writes n slices, in their order: tries first, waits when there is no room. [rt] *result: bytes written, which may be
- * fewer; otherwise as zyntax_io_write, with slices as in zyntax_io_readv. On a message socket they are one message: an
- * empty one when there is no byte, and ZYNTAX_EMSGSIZE for more slices than the system takes at once. Since 0.3. */
+ * fewer; otherwise as zyntax_io_write, with slices as in zyntax_io_readv. On a message socket they are one message,
+ * which is empty when there is no byte. More slices than the system takes at once are ZYNTAX_EMSGSIZE there. Since
+ * 0.3. */
 ZYNTAX_API PollStatus zyntax_io_writev(zyntax_io *io, zyntax_op *op, const zyntax_slice *slices, size_t n, Waker *waker,
                                        int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -1002,8 +1017,8 @@ ZYNTAX_API PollStatus zyntax_io_write_all(zyntax_io *io, zyntax_op *op, const vo
  * come. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_readv(zyntax_io *io, const zyntax_slice *slices, size_t n) ZYNTAX_NOEXCEPT;
 
-/* A promise that writes all bytes of the slices. [rt] Its value is their number, ZYNTAX_EINVAL when there is none,
- * or an error as zyntax_io_writev. The slices and their memory must live until the value has come. Since 0.3. */
+/* A promise that writes all bytes of the slices. [rt] Its value is the number of bytes, ZYNTAX_EINVAL when there is
+ * none, or an error as zyntax_io_writev. The slices and their memory must live until the value has come. Since 0.3. */
 ZYNTAX_API zyntax_promise *zyntax_promise_writev(zyntax_io *io, const zyntax_slice *slices, size_t n) ZYNTAX_NOEXCEPT;
 
 /* As zyntax_promise_write. [rt] *done, which is 0 before the call, counts the bytes that were written. `buf` and
@@ -1053,7 +1068,7 @@ ZYNTAX_API zyntax_promise *zyntax_promise_connect_to(const zyntax_address *addre
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* Opens a UDP socket. [rt] `local` is copied. NULL: every interface, IPv6 and IPv4 where the system can, and a free
- * port. Port 0: a free port; zyntax_io_local tells which. An IPv6 address has IPv6 only, and an IPv4-mapped one is the
+ * port. Port 0: a free port; zyntax_io_local tells which. An IPv6 address has IPv6 only; an IPv4-mapped address is the
  * IPv4 address. The port is exclusive, unless all of its sockets were opened with ZYNTAX_LISTEN_SHARED: the system then
  * spreads datagrams among them, and each gets those of its multicast groups.
  * zyntax_io_read, _write, _ready, _close and _detach work as on any handle: a write sends to the connected peer, and a
@@ -1066,17 +1081,17 @@ ZYNTAX_API int32_t zyntax_udp_open(zyntax_runtime *runtime, const zyntax_address
 
 /* Sets the peer of a datagram socket, which replaces an earlier one; NULL: none. [rt] Only datagrams from the peer are
  * received then, and those that have arrived already. If the network reports that the peer's port has no receiver, one
- * send or receive hears ZYNTAX_ECONNREFUSED, and the socket stays usable. (Not on Windows.) Without a peer a socket
- * hears nothing of that. Nothing is sent.
- * Returns 0, or ZYNTAX_EINVAL (port 0, an unknown family), ZYNTAX_EAFNOSUPPORT (IPv6 on an IPv4 socket, or IPv4 on one
- * that has IPv6 only), ZYNTAX_ESTALE, ZYNTAX_EOPNOTSUPP (no datagram socket), or an error of the system, such as
+ * send or receive ends with ZYNTAX_ECONNREFUSED, and the socket stays usable. (Not on Windows.) A socket without a peer
+ * does not report this error. The call sends nothing.
+ * Returns 0, or ZYNTAX_EINVAL (port 0, an unknown family), ZYNTAX_EAFNOSUPPORT (IPv6 on an IPv4 socket, or IPv4 on a
+ * socket that has IPv6 only), ZYNTAX_ESTALE, ZYNTAX_EOPNOTSUPP (no datagram socket), or an error of the system, such as
  * ZYNTAX_ENETUNREACH; the socket then has no peer. ZYNTAX_EADDRINUSE: when the socket left its former peer, another
  * program took the free port that Linux had chosen. Since 0.3. */
 ZYNTAX_API int32_t zyntax_udp_connect(zyntax_io *io, const zyntax_address *peer) ZYNTAX_NOEXCEPT;
 
 /* Sends one datagram: tries first, waits when there is no room. [rt] `to` NULL: to the connected peer. An IPv4 address
  * works on a socket that has IPv6 and IPv4. A `len` of 0 sends an empty datagram. The longest has 65,507 bytes (IPv6:
- * 65,527). That it was sent does not mean that it arrives.
+ * 65,527). A successful send does not guarantee delivery.
  * *result: `len`, or ZYNTAX_EMSGSIZE, ZYNTAX_ENOTCONN (no peer), ZYNTAX_ECONNREFUSED (see zyntax_udp_connect; nothing
  * was sent), ZYNTAX_EINVAL, ZYNTAX_EAFNOSUPPORT, ZYNTAX_EOPNOTSUPP (no datagram socket), ZYNTAX_EACCES (a broadcast
  * that the socket does not allow), ZYNTAX_ENETUNREACH, ZYNTAX_ENOBUFS (the datagram was dropped) and the like, or as
@@ -1092,9 +1107,9 @@ ZYNTAX_API zyntax_promise *zyntax_promise_udp_send(zyntax_io *io, const void *bu
 /* Receives one datagram: tries first, waits when there is none. [rt] Its first `len` bytes are stored, and the rest of
  * it is lost. *from, unless NULL, becomes the sender's address: family 4 also on a socket that has IPv6 and IPv4,
  * family 0 for a Unix socket. Any number of tasks may wait; a datagram goes to one of them. *result: the datagram's
- * length: 0 for an empty one, more than `len` for one that was cut off (`len` + 1 where the system does not tell:
- * Windows, macOS, the BSDs). A `len` of 0 takes a datagram, too. Or ZYNTAX_ECONNREFUSED (see zyntax_udp_connect),
- * ZYNTAX_EOPNOTSUPP (no datagram socket), ZYNTAX_EINVAL, or as zyntax_io_read. Since 0.3. */
+ * length: 0 for an empty datagram, more than `len` for a truncated datagram (`len` + 1 where the system does not tell
+ * the length: Windows, macOS, the BSDs). A `len` of 0 takes a datagram, too. Or ZYNTAX_ECONNREFUSED (see
+ * zyntax_udp_connect), ZYNTAX_EOPNOTSUPP (no datagram socket), ZYNTAX_EINVAL, or as zyntax_io_read. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_udp_recv(zyntax_io *io, zyntax_op *op, void *buf, size_t len, zyntax_address *from,
                                       Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -1127,10 +1142,10 @@ ZYNTAX_API int32_t zyntax_unix_listen(zyntax_runtime *runtime, const char *path,
 /* Connects to a path or an abstract name, as in zyntax_unix_listen. [rt] The path is copied by the first call. While
  * the listener's queue is full the call waits. Linux has no event for that: it tries again within 50 ms. The only time
  * limit is zyntax_join_until on the task.
- * *result: 0 and *out, or ZYNTAX_EINVAL as zyntax_unix_listen, ZYNTAX_ENOENT, ZYNTAX_ECONNREFUSED (nobody listens:
- * another kind of file, or the socket file of a process that has ended), ZYNTAX_EACCES, ZYNTAX_EOPNOTSUPP (a socket
- * that is no stream), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_ECANCELED (the runtime is being destroyed), ZYNTAX_ENOSYS,
- * or another error of the system. Since 0.3. */
+ * *result: 0 and *out, or ZYNTAX_EINVAL as zyntax_unix_listen, ZYNTAX_ENOENT, ZYNTAX_ECONNREFUSED (no listener: another
+ * kind of file, or the socket file of a process that has ended), ZYNTAX_EACCES, ZYNTAX_EOPNOTSUPP (a socket that is no
+ * stream), ZYNTAX_EMFILE, ZYNTAX_ENOMEM, ZYNTAX_ECANCELED (the runtime is being destroyed), ZYNTAX_ENOSYS, or another
+ * error of the system. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_unix_connect(zyntax_runtime *runtime, zyntax_op *op, const char *path, size_t len,
                                           Waker *waker, zyntax_io **out, int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -1161,8 +1176,8 @@ ZYNTAX_API zyntax_promise *zyntax_promise_unix_send_fd(zyntax_io *io, intptr_t f
  * (the byte is consumed, and all of its descriptors are closed); ZYNTAX_EMFILE while the process can have no further
  * descriptor (nothing is consumed, unless another thread takes the last number at that moment); ZYNTAX_EOPNOTSUPP and
  * ZYNTAX_ENOSYS as zyntax_unix_send_fd; otherwise as zyntax_io_read. *fd is written with the result 1 only.
- * Descriptors that zyntax_io_read meets are closed. So are those that are still on their way when the receiving socket
- * is closed. Since 0.3. */
+ * Descriptors that zyntax_io_read meets are closed. Descriptors that are still on their way when the receiving socket
+ * is closed are closed, too. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_unix_recv_fd(zyntax_io *io, zyntax_op *op, intptr_t *fd, Waker *waker,
                                           int64_t *result) ZYNTAX_NOEXCEPT;
 
@@ -1178,18 +1193,18 @@ ZYNTAX_API zyntax_promise *zyntax_promise_unix_recv_fd(zyntax_io *io) ZYNTAX_NOE
 typedef struct zyntax_signal zyntax_signal;
 
 /* Begins to count a signal, by the system's number (on Windows see PLATFORM DIFFERENCES). [rt] Any number of handles,
- * of any runtimes, may have one number; each counts every delivery. From here on the signal does not have its effect on
- * the process, such as ending it.
- *  - The first handle of a number installs a handler for the process, with SA_RESTART and SA_ONSTACK; a later one does
- *    so again if the host has changed the action meanwhile. The action that was there before is not called. When the
- *    last handle is closed, it is put back, unless the host has changed the action: that is then left alone.
+ * of any runtimes, may have one number; each counts every delivery. From then on the signal does not have its usual
+ * effect on the process, such as ending it.
+ *  - The first handle of a number installs a handler for the process, with SA_RESTART and SA_ONSTACK; a later handle
+ *    installs it again if the host has changed the action meanwhile. The old action is not called. Closing the last
+ *    handle restores the old action, unless the host has changed it since.
  *  - No thread's signal mask is changed. A thread that blocks the signal leaves it to others.
  *  - A forked child has the handler, which does nothing there, so the signal has no effect. A runtime of the child
  *    may open signals. A program that is executed begins with default actions.
  * Returns 0, ZYNTAX_EINVAL (NULL, no number of a signal, SIGKILL, SIGSTOP, a fault: SIGSEGV, SIGBUS, SIGFPE, SIGILL,
- * SIGTRAP, SIGSYS; or a number of the C library's own), ZYNTAX_ENOMEM, ZYNTAX_ECANCELED (the runtime is being
- * destroyed) or ZYNTAX_ENOSYS. Takes 600 bytes for the runtime from the C library, which stay for another one. Since
- * 0.3. */
+ * SIGTRAP, SIGSYS; or a number that the C library uses), ZYNTAX_ENOMEM, ZYNTAX_ECANCELED (the runtime is being
+ * destroyed) or ZYNTAX_ENOSYS. Takes 600 bytes for the runtime from the C library; they are kept for a later runtime.
+ * Since 0.3. */
 ZYNTAX_API int32_t zyntax_signal_open(zyntax_runtime *runtime, int32_t number, zyntax_signal **out) ZYNTAX_NOEXCEPT;
 
 /* Waits for the signal. [rt] The call is ready at once when the signal has come since the handle was opened, or
@@ -1398,13 +1413,14 @@ ZYNTAX_API PollStatus zyntax_file_size(zyntax_file *file, zyntax_op *op, Waker *
 ZYNTAX_API zyntax_promise *zyntax_promise_file_size(zyntax_file *file) ZYNTAX_NOEXCEPT;
 
 /* Closes the file. [rt] Every operation that waits on it ends with ZYNTAX_ECANCELED. An operation that runs in a thread
- * finishes unheard, and the descriptor is closed after it, so that no operation meets another file under its number.
- * Errors of earlier writes are not reported: use zyntax_file_sync. Returns 0 or ZYNTAX_ESTALE. Since 0.3. */
+ * finishes, and its result is discarded. The descriptor is closed after it, so no operation can meet another file under
+ * the same number. Errors of earlier writes are not reported: use zyntax_file_sync. Returns 0 or ZYNTAX_ESTALE. Since
+ * 0.3. */
 ZYNTAX_API int32_t zyntax_file_close(zyntax_file *file) ZYNTAX_NOEXCEPT;
 
-/* Ends the handle and returns the descriptor, open. [rt] ZYNTAX_EBUSY, with nothing changed, while an operation on the
- * pool has not ended, whether its caller waits or has cancelled it. A pollable descriptor is detached as by
- * zyntax_io_detach: waits end with ZYNTAX_ECANCELED, and it is blocking again if it was so before zyntax_file_from.
+/* Ends the handle and returns the descriptor, open. [rt] ZYNTAX_EBUSY, with nothing changed, while an operation of the
+ * file on the pool has not ended, even if it was cancelled. A pollable descriptor is detached as by zyntax_io_detach:
+ * waits end with ZYNTAX_ECANCELED, and it is blocking again if it was so before zyntax_file_from.
  * Returns 0, ZYNTAX_EBUSY, ZYNTAX_ESTALE, ZYNTAX_EINVAL for a NULL `fd`, or ZYNTAX_EBADF as zyntax_io_detach.
  * Since 0.3. */
 ZYNTAX_API int32_t zyntax_file_detach(zyntax_file *file, intptr_t *fd) ZYNTAX_NOEXCEPT;
@@ -1422,7 +1438,7 @@ typedef struct zyntax_scope zyntax_scope;
 ZYNTAX_API int32_t zyntax_scope_create(zyntax_runtime *runtime, zyntax_scope **out) ZYNTAX_NOEXCEPT;
 
 /* Starts a task in the scope, as zyntax_runtime_spawn_with. [rt] It takes 80 bytes more than such a task; 32 of them
- * are kept after its end until zyntax_scope_next tells of it or the scope ends.
+ * are kept after its end until zyntax_scope_next reports it or the scope ends.
  * Returns NULL, after `drop` was called with ZYNTAX_ECANCELED and an owned state was freed, when the scope was
  * cancelled or the runtime is being destroyed. Returns NULL with nothing changed when memory is short, `poll` is NULL
  * or the scope is stale. Since 0.3. */
@@ -1463,8 +1479,8 @@ ZYNTAX_API int32_t zyntax_scope_destroy(zyntax_scope *scope) ZYNTAX_NOEXCEPT;
  *  - Two interrupts before one is seen are one.
  *  - A task that waits for a waker of its own is polled once, and the interrupt stays.
  *  - The operation is given up as by zyntax_op_cancel. No byte, item or connection is lost. *done of
- *    zyntax_io_write_all counts the bytes that were written. A running job finishes unheard, and a job that has not
- *    begun does not begin. A joined task is not interrupted.
+ *    zyntax_io_write_all counts the bytes that were written. The result of a running job is discarded, and a job that
+ *    has not begun does not begin. A joined task is not interrupted.
  *  - Interrupts end every call that takes an op, and the promises of this library; of nested promises the innermost
  *    ends.
  *  - zyntax_sleep, zyntax_sleep_until and zyntax_join_all have no result and end with POLL_READY: see
@@ -1526,9 +1542,9 @@ ZYNTAX_API int32_t zyntax_port_create(size_t capacity, size_t item_size, zyntax_
 
 /* Sends a copy of *item; waits while the port is full. [rt] Must be called inside the poll of a task, of any runtime.
  * Callers that wait are served first come, first served. A caller that was woken has its turn until its task's next
- * poll, or until another caller asks while no thread drives the task's runtime: a runtime that stands still never stops
- * the others. No item is lost or doubled when a caller that waits is cancelled or forgotten, or its runtime ends. A
- * task that waits counts as held (zyntax_runtime_hold) for stall detection.
+ * poll, or until another caller asks while no thread drives the task's runtime. So a runtime that stands still never
+ * stops the other callers. No item is lost or doubled when a caller that waits is cancelled or forgotten, or its
+ * runtime ends. A task that waits counts as held (zyntax_runtime_hold) for stall detection.
  * *result: 0, ZYNTAX_EPIPE once the port is closed, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (destroyed while waiting),
  * ZYNTAX_EINVAL (outside a poll, NULL), ZYNTAX_ENOMEM. Since 0.3. */
 ZYNTAX_API PollStatus zyntax_port_send(zyntax_port *port, zyntax_op *op, const void *item, Waker *waker,
@@ -1576,18 +1592,23 @@ ZYNTAX_API zyntax_promise *zyntax_promise_port_recv(zyntax_port *port, void *ite
  *    the end of the poll in which they happened. The drop of a cancelled task is a complete event of the category
  *    "drop". Tasks that exist already get their track at their next poll.
  *  - An arrow (a flow event named "wake") leads from each poll to the polls of the tasks that it woke or spawned.
- *  - Further tracks: the kernel's wait (a look without sleep only if it found events) with what woke tasks "outside
- *    polls" (events, timers, the host); posted calls; jobs of the blocking pool, as the loop sees them begin and end;
- *    wakes of other threads and of the host, when the loop takes them. Counters are at least half a millisecond apart.
+ *  - Further tracks:
+ *    - "kernel": the waits in the kernel (those without a sleep only if they found events), and slices "outside polls"
+ *      in which events, timers or the host woke tasks,
+ *    - "posted calls",
+ *    - "pool": jobs of the blocking pool, as the loop sees them begin and end,
+ *    - "other threads": wakes of other threads and of the host, when the loop takes them.
+ *  - Counters are at least half a millisecond apart.
  *  - `ts` and `dur` are microseconds of the runtime's clock with three decimals. Handles and other numbers of 64 bits
  *    are strings in hex. Slices and instants come in the order in which they end; an arrow's end follows its slice.
  * `write` gets whole events, at most 64 KiB at a time. It is called on the runtime's thread, outside polls: before each
  * sleep in the kernel (also of a host, see zyntax_runtime_backend_fd), when half of 64 KiB has collected, at the end of
  * the trace and in destroy. It may not call this API. With a negative result the trace ends, and `write` is not called
- * again. Events that a single poll makes beyond 64 KiB are lost, which an event named "lost events" tells.
+ * again. If the events of a single poll exceed 64 KiB, the rest of them is lost, and an event named "lost events"
+ * reports it.
  * A call inside a poll takes effect when that poll has returned: `write` and `ctx` of a trace that it ends or replaces
  * must live until then. A trace that it starts begins with the rest of that poll. A forked child's copy writes nothing.
- * Without a trace, the polls cost what they cost without this function.
+ * While there is no trace, polls are as fast as without this function.
  * Returns 0, ZYNTAX_EINVAL (a NULL runtime, or a call by `write`), ZYNTAX_ENOMEM (no trace has begun), or
  * ZYNTAX_ECANCELED (a start while the runtime is being destroyed). Since 0.3. */
 ZYNTAX_API int32_t zyntax_runtime_trace(zyntax_runtime *runtime,
