@@ -1,4 +1,4 @@
-// Datagram sockets for POSIX and Winsock, written once over the names of sockets.h: what they are, how they begin, and
+// Datagram sockets for POSIX and Winsock, written once over the names of sockets.h: their kinds, how they begin, and
 // their peers. WASI has none.
 #include "sockets.h"
 

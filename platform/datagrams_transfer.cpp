@@ -1,5 +1,5 @@
-// What datagram sockets do for POSIX and Winsock, written once over the names of sockets.h: they send, receive, and
-// join multicast groups. WASI has none.
+// Calls of datagram sockets for POSIX and Winsock, written once over the names of sockets.h: send, receive, and
+// membership in multicast groups. WASI has none.
 #include "sockets.h"
 
 #include "addresses.h"
@@ -27,7 +27,8 @@ constexpr int never_waiting = MSG_DONTWAIT | MSG_NOSIGNAL;
 constexpr int never_waiting = MSG_DONTWAIT; // SO_NOSIGPIPE is set on the socket instead
 #endif
 
-// As last_error. An unknown interface, and a destination beside a peer where the system refuses it, are EINVAL.
+// As last_error. An unknown interface is EINVAL. So is a destination for a socket with a peer, where the system refuses
+// it.
 int32_t datagram_error() {
 #if !defined(_WIN32)
     if (errno == EDESTADDRREQ) return ZYNTAX_ENOTCONN;

@@ -26,7 +26,7 @@ constexpr uint64_t at_position = UINT64_MAX; // an offset: the current position,
 
 struct FileKind {
     bool may_be_pollable; // the poller decides
-    bool is_stream;       // without positions. What was read cannot be read again
+    bool is_stream;       // without positions: bytes cannot be read twice
     bool is_fifo;
     bool appends; // every write goes to the end
 };
@@ -48,7 +48,7 @@ constexpr size_t path_scratch = 0;
 #endif
 
 // The flags are ZYNTAX_FILE_*, in a valid combination. A descriptor, with its kind, or an error. It waits for neither
-// end of a FIFO. What may be pollable is non-blocking. The scratch memory is aligned to 16 bytes.
+// end of a FIFO. A descriptor that may be pollable is non-blocking. The scratch memory is aligned to 16 bytes.
 intptr_t open_file(const char *path, void *scratch, uint32_t flags, FileKind *kind);
 
 int32_t file_kind(intptr_t fd, FileKind *kind); // 0 or an error: ZYNTAX_EISDIR for a directory

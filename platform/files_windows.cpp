@@ -71,8 +71,8 @@ int32_t open_failure(const wchar_t *path) {
     return error == ERROR_ACCESS_DENIED && is_directory ? int32_t{ZYNTAX_EISDIR} : file_error(error);
 }
 
-// Truncating needs the permission to write anywhere, which a file that appends must not have: then the system would not
-// append. So a file is truncated through a handle of its own. 0 or an error.
+// Truncating needs the permission to write anywhere. A handle that appends must not have this permission, because the
+// system would not append then. So a separate handle truncates the file. 0 or an error.
 int32_t truncate_first(const wchar_t *path, bool may_be_missing) {
     HANDLE file = open_wide(path, GENERIC_WRITE, TRUNCATE_EXISTING);
     if (file != INVALID_HANDLE_VALUE) {
@@ -139,7 +139,7 @@ intptr_t open_file(const char *path, void *scratch, uint32_t flags, FileKind *ki
     return error ? error : fd;
 }
 
-// Sockets are pipes to this question.
+// GetFileType counts sockets as pipes.
 int32_t file_kind(intptr_t fd, FileKind *kind) {
     BY_HANDLE_FILE_INFORMATION info;
     HANDLE file = to_handle(fd);

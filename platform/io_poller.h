@@ -3,8 +3,9 @@
 // A poller turns a registration into kernel calls, and kernel events into pairs of the loop's word and readiness. It
 // never calls user code, and it has no policy, no knowledge of tasks and no identity of its own. Its promises:
 //  - A descriptor is registered once, for both directions; the caller ensures it. If a direction becomes ready after
-//    `want` named it, one of the next waits reports the direction. A poller may report more, never less. With the word
-//    as its registration before `add`, a descriptor is one whose every write would be an event of room for more.
+//    `want` named it, one of the next waits reports the direction. A poller may report more, never less. If
+//    *registration equals the word before `add`, each write to the descriptor would cause an event "writable", which
+//    the poller may leave out until `want` names that direction.
 //  - A report has the word that was given to `add`, never 0. Stale reports are possible after `remove`; the caller
 //    recognises them by the word.
 //  - The end of the peer's stream is readable | read_closed; errors and hang-ups are every bit. A closed direction does
@@ -48,7 +49,8 @@ concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uintptr_t word, vo
     { p.reserve() } -> std::same_as<bool>; // false: no memory. true: the next add needs none
     // Until remove, the poller owns the registration and may change it; the caller does not move it.
     { p.add(fd, word, &registration) } -> std::same_as<int32_t>;
-    // False: as with `knows`, and the number may name another file. True on systems that cannot tell.
+    // False: the kernel no longer knows the descriptor, and its number may name another file. True on systems that
+    // cannot tell.
     { p.remove(fd, registration) } -> std::same_as<bool>;
     { p.want(fd, registration, /*directions*/ n) } -> std::same_as<void>;
     { p.knows(fd, word) } -> std::same_as<bool>; // false: the descriptor was closed, and the kernel has forgotten it
@@ -59,7 +61,8 @@ concept IoPoller = requires(P p, Memory &memory, intptr_t fd, uintptr_t word, vo
 
 } // namespace zyntax
 
-// The poller of ZYNTAX_POLLER_HEADER (tests), or the one that the build selects, or else the best one of the system.
+// The poller of ZYNTAX_POLLER_HEADER (tests), or the poller that the build selects, or else the best poller of the
+// system.
 #if defined(ZYNTAX_POLLER_HEADER)
 #include ZYNTAX_POLLER_HEADER
 #elif defined(ZYNTAX_POLLER_POLL) || defined(__wasi__)

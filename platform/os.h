@@ -1,6 +1,6 @@
-// The few system calls that the runtime needs beside its poller. Each function is thin: it retries EINTR, maps errors
-// to ZYNTAX_E codes, and has no policy. It may change errno: the C API restores it, see KeepErrors. Implemented by
-// windows.cpp, or by posix.cpp with unix.cpp or wasi.cpp; sockets.cpp is common to Windows and Unix.
+// The few system calls that the runtime needs, except for its poller's. Each function is thin: it retries EINTR, maps
+// errors to ZYNTAX_E codes, and has no policy. It may change errno: the C API restores it, see KeepErrors. Implemented
+// by windows.cpp, or by posix.cpp with unix.cpp or wasi.cpp; sockets.cpp is common to Windows and Unix.
 #pragma once
 
 #include <errno.h>

@@ -29,7 +29,7 @@ constexpr int take_flags = receive_flags | MSG_CMSG_CLOEXEC;
 constexpr int take_flags = receive_flags; // the flag is set afterwards
 #endif
 
-// As many as Linux passes at once. macOS leaves those open for which there is no room.
+// As many as Linux passes at once. macOS leaves descriptors open for which there is no room.
 constexpr size_t most_at_once = 253;
 
 // One byte, and room for descriptors.

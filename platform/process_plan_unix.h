@@ -5,9 +5,9 @@
 
 namespace zyntax::os {
 
-inline constexpr int first_other = 3; // the lowest descriptor that is none of a program's standard streams
+inline constexpr int first_other = 3; // the lowest descriptor that is not one of a program's standard streams
 
-// What a child needs, prepared before the fork.
+// The data of a child, prepared before the fork.
 struct Plan {
     const zyntax_process_options &options;
     char *const *args;

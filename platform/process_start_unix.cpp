@@ -24,7 +24,7 @@ namespace zyntax::os {
 namespace {
 
 // fork copies the page tables of a large host, and runs its handlers of pthread_atfork. vfork suspends this thread
-// until exec; the child is in its frames, so nothing is done here beside.
+// until exec. The child runs on this stack frame, so this function does nothing else.
 [[gnu::noinline]] pid_t begin_child(Plan *plan) {
 #if defined(__linux__)
     pid_t pid = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
@@ -46,8 +46,9 @@ pid_t begin_without_signals(Plan *plan) {
     return pid;
 }
 
-// The error that the child reported, or 0 after its exec. If the two share memory it has happened: another process that
-// holds the pipe, forked by another thread, cannot delay the answer.
+// The error that the child reported, or 0 after its exec. If the child shares the parent's memory, the exec has
+// happened, and the answer is read without a wait: a process that another thread has forked cannot delay it by holding
+// the pipe.
 int receive_report(int fd, bool has_happened) {
     pollfd asked = {fd, POLLIN, 0};
     while (!has_happened && poll(&asked, 1, -1) < 0 && errno == EINTR) {

@@ -1,6 +1,6 @@
 // processes.h on Unix: the end of a process, and signals. There is no handler of SIGCHLD, and each wait names one
-// process. A pidfd of Linux stays with its process; a number alone may name a stranger once the process has been
-// reaped, so that it is used only while the process has not.
+// process. A pidfd of Linux stays with its process. The number of a process may be reused after the reap, so it is used
+// only before.
 #include "processes.h"
 
 #if !defined(_WIN32) && !defined(__wasi__)
@@ -63,7 +63,7 @@ int32_t find_child(int64_t pid, Child *out) {
     return kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH ? ZYNTAX_ESRCH : ZYNTAX_ECHILD;
 }
 
-// The queue has one watcher of a process, so that it is for ours only. It refuses a process that has ended.
+// The queue has one watcher of a process, so only spawned processes use it. It refuses a process that has ended.
 Report await_end(Child *child, [[maybe_unused]] intptr_t queue, [[maybe_unused]] uintptr_t word,
                  [[maybe_unused]] bool is_ours) {
 #if defined(__linux__)

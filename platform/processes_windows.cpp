@@ -1,4 +1,4 @@
-// processes.h on Windows. A process is a handle, and its end is told by a thread of the system that waits for it.
+// processes.h on Windows. A process is a handle. A thread of the system waits for its end and reports it.
 #include "processes.h"
 
 #if defined(_WIN32)
@@ -12,7 +12,7 @@ namespace zyntax::os {
 
 namespace {
 
-constexpr DWORD by_signal = 256; // + its number: the exit code of a process that was ended by one
+constexpr DWORD by_signal = 256; // + its number: the exit code of a process that a signal ended
 
 HANDLE handle_of(const Child &child) { return reinterpret_cast<HANDLE>(child.process); }
 

@@ -21,7 +21,7 @@ constinit std::atomic<pid_t> taker_number;
 
 constinit std::atomic<SignalHook *> signal_hook;                 // set by the first take_signal
 constinit std::atomic<uint32_t> handlers_inside[signal_numbers]; // threads that are in the handler
-struct sigaction actions_before[signal_numbers];                 // what to put back
+struct sigaction actions_before[signal_numbers];                 // the actions to restore
 
 bool is_taker() {
     return taker_number.load(std::memory_order_relaxed) == getpid() &&

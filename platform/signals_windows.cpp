@@ -1,4 +1,4 @@
-// signals.h on Windows: the events of the console, under the numbers that they have elsewhere. The system starts a
+// signals.h on Windows: the events of the console, under the numbers of the corresponding signals. The system starts a
 // thread for each event, which calls the handlers, the newest first, until one returns TRUE.
 #include "signals.h"
 
@@ -18,8 +18,9 @@ constexpr int32_t hang_up = 1, interrupt = 2, terminate = 15;
 constinit std::atomic<SignalHook *> console_hook;
 constinit std::atomic<uint32_t> taken_events;  // a bit for each number that is taken
 constinit std::atomic<uint32_t> events_inside; // threads that are in the handler
-constinit std::atomic<bool> console_closes;    // a thread sleeps in the handler, or may be about to
-bool is_handler_installed = false;
+constinit std::atomic<bool> console_closes; // a thread sleeps in the handler, or may be about to. Set by handle_event
+                                            // at a close event, cleared by it if no handle wants the event
+bool is_handler_installed = false;          // set by take_signal, cleared by give_signal
 
 int32_t number_of(DWORD event) {
     return event == CTRL_C_EVENT       ? interrupt

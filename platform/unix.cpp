@@ -1,4 +1,4 @@
-// os.h, the part for POSIX systems without WASI. posix.cpp has what WASI shares; sockets.cpp has TCP.
+// os.h, the part for POSIX systems without WASI. posix.cpp has the calls that WASI shares; sockets.cpp has TCP.
 #include "sockets.h"
 
 #if !defined(_WIN32) && !defined(__wasi__)

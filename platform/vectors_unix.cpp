@@ -120,7 +120,7 @@ int64_t send_parts(int fd, const iovec *parts, int n) {
     return repeat([&] { return ::sendmsg(fd, &message, send_flags); });
 }
 
-// Linux only: elsewhere a read also ends in front of passed descriptors, and does not report that.
+// Linux only: on other systems a read also ends in front of passed descriptors, and does not report that.
 bool tells_passed_descriptors([[maybe_unused]] int fd) {
 #if defined(__linux__)
     int domain = 0;

@@ -1,4 +1,4 @@
-// os.h on Windows, but for what is in sockets.cpp. Descriptors are SOCKETs and nothing else.
+// os.h on Windows, except for the calls in sockets.cpp. Descriptors are SOCKETs and nothing else.
 #include "sockets.h"
 
 #if defined(_WIN32)

@@ -8,8 +8,8 @@ namespace zyntax {
 
 namespace {
 
-// Tells the runtime whose task is being polled that an operation of this other runtime stores the task's waker, or that
-// it does so no more.
+// Tells the runtime whose task is being polled that an operation of this other runtime stores the task's waker, or has
+// stopped storing it.
 void note_elsewhere(const Runtime *runtime, const Waker &waker, int change) {
     Runtime *polling = zyntax_current_runtime();
     if (!polling || polling == runtime || polling->waker.data != waker.data) return;
@@ -37,9 +37,9 @@ void add_to_holder(Runtime *runtime, Op *op, Op::Holder holder) {
     op->holder = Op::nobody;
 }
 
-// The waker of another runtime's task, or of none. The task's end in another thread sees the mark, or is seen here: the
-// mark and the generation are written and read in one order of all threads (see finish). At the first such wait of a
-// process, tasks may be ending that do not know of it: their stores are visible after the yield.
+// The waker is of another runtime's task, or of no task. Either the task's end in another thread sees the mark, or this
+// thread sees the end: all threads write and read the mark and the generation in one order (see finish). At the first
+// such wait of a process, tasks that do not know of it may be ending: their stores are visible after the yield.
 void hold_foreign(Runtime *runtime, Op *op, Task *task) {
     note_elsewhere(runtime, op->waker, 1);
     if (!runtime->is_ending) runtime->inbox->awaits.store(1, std::memory_order_seq_cst);
@@ -54,8 +54,8 @@ void hold_foreign(Runtime *runtime, Op *op, Task *task) {
     add_to_holder(runtime, op, Op::foreign);
 }
 
-// A plain sleep holds no resource: it has a holder only in tasks that poll promises, which have to know what they wait
-// for.
+// A plain sleep holds no resource: it has a holder only in tasks that poll promises, because these tasks must know
+// their waits.
 inline void hold_in_task(Op *op, Task *task) {
     if (is_sleep(op) && !(task->flags & Task::tracked)) return;
     op->holder = Op::task;
@@ -68,7 +68,7 @@ inline void hold_in_task(Op *op, Task *task) {
     else hold_in_task(op, task);
 }
 
-// Chooses the holder by the waker, which is most often that of the task that is being polled.
+// Chooses the holder by the waker. Most often it is the waker of the task that is being polled.
 inline void choose_holder(Runtime *runtime, Op *op) {
     assert(op->holder == Op::nobody);
     if (op->waker.wake != wake) return;
@@ -116,7 +116,8 @@ void cancel_op(Runtime *runtime, Op *op) {
     free_op(runtime, op);
 }
 
-// Whether a call with that op id may take one of the last operations, or the interrupted task's call one at all.
+// Whether a call with that op id may take one of the last operations, and whether the call of an interrupted task may
+// take any.
 bool may_arm(Runtime *runtime, const zyntax_op *op_id) {
     if (op_id && interrupted_by(op_id)) return false;
     return runtime->ops.available() > Runtime::few_ops || runtime->ops.grow(runtime->inbox->id);
@@ -181,12 +182,12 @@ static PollStatus end_by_interrupt(Runtime *polling) {
     return POLL_READY;
 }
 
-// The calls that are not of the task that is being polled, have another waker than before, or are interrupted. In a
-// call of several steps the operation of a step may wait; the interrupt ends the operation of the call.
+// Handles the calls that are not of the task that is being polled, have another waker than before, or are interrupted.
+// In a call of several steps the operation of a step may wait; the interrupt ends the operation of the call.
 [[gnu::noinline]] static PollStatus still_pending_elsewhere(Runtime *runtime, Op *op, const Waker *waker) {
     Runtime *polling = driven();
     if (polling && polling->ends_wait() && find_op(*polling->call_op) == op) return end_by_interrupt(polling);
-    if (op->place == Op::to_call) stop_waiting(runtime, op); // the host that would be called is calling
+    if (op->place == Op::to_call) stop_waiting(runtime, op); // its host is calling already
     bool same = op->waker.data == waker->data && op->waker.wake == waker->wake;
     if (same && op->holder == Op::foreign) {
         note_elsewhere(runtime, *waker, 1);
@@ -391,7 +392,7 @@ bool has_new_foreign_orphans(const Runtime *runtime) {
 }
 
 // The search goes through all foreign operations, but only after a task that was awaited elsewhere has ended, or when
-// an operation has begun whose task had ended.
+// an operation has begun for a task that had ended.
 static void find_foreign_orphans(Runtime *runtime) {
     if (!has_new_foreign_orphans(runtime)) return;
     runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_acquire);

@@ -17,7 +17,7 @@ namespace zyntax {
 // The operation of this runtime that *op_id names; null, and *op_id zero, when there is none or it has been fired.
 Op *pending_op(Runtime *, zyntax_op *op_id);
 
-// As pending_op, if is_it(op). An operation that waits for something else is canceled, and the call begins anew.
+// As pending_op, if is_it(op). An operation with another purpose is canceled, and the call begins anew.
 template <class IsIt> Op *my_op(Runtime *runtime, zyntax_op *op_id, IsIt is_it) {
     Op *op = *op_id ? pending_op(runtime, op_id) : nullptr;
     if (!op || is_it(op)) return op;
@@ -33,7 +33,8 @@ Op *arm(Runtime *, zyntax_op *op_id, zyntax_wait waits, const Waker *waker);
 // As arm, and in the timer wheel. The deadline is after every time that the wheel has seen.
 Op *arm_timer(Runtime *, zyntax_op *op_id, zyntax_wait waits, uint64_t deadline_ns, const Waker *waker);
 
-// The polling runtime if its interrupted poll makes this call, which ends unless its result is there.
+// The polling runtime if its interrupted poll makes this call; null otherwise. The call then ends unless its result is
+// there.
 Runtime *interrupted_by(const zyntax_op *op_id);
 
 // Ends a call of an await point that goes on waiting. POLL_READY: an interrupt has ended the operation and the call.
@@ -61,7 +62,7 @@ Answer answer_at_end(Runtime *polling, zyntax_op *op_id, const Waker *waker, int
 // Zeroes an op id that call_again has made for a host's waker: its operation waits for nothing.
 void cancel_unbegun(zyntax_op *op_id);
 
-// Ends a call that cannot go on with what its op may be waiting for. `result` may be null.
+// Ends a call that cannot go on with the pending operation of its op id, if any. `result` may be null.
 PollStatus refuse(zyntax_op *op_id, int64_t *result, int64_t error);
 
 // Ends a call on a dead handle.
@@ -107,7 +108,7 @@ void cancel_orphans(Runtime *);
 // Whether an operation of `foreign` may have become an orphan since the last cancel_orphans. Asked while it has any.
 bool has_new_foreign_orphans(const Runtime *);
 
-// As the runtime ends: cancels every operation. Hosts may have left some.
+// As the runtime ends: cancels every operation. Hosts may have left operations.
 void cancel_all_ops(Runtime *);
 
 // Whether an operation that stores the task's waker is going to wake it.

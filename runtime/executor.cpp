@@ -109,7 +109,8 @@ bool spin(Runtime *runtime, int64_t *timeout_ns, int32_t *error) {
     if (*timeout_ns >= 0 && *timeout_ns < limit) limit = *timeout_ns;
     do {
         for (int i = 0; i < 32 && !has_work(runtime); i++) os::relax();
-        // Asked even if there is work: a host that hears of edges alone has none left for the events of this turn.
+        // The kernel is asked even if there is work: an edge-triggered host has no edge left for the events of this
+        // turn.
         if ((*error = ask_kernel(runtime, 0)) != 0 || has_work(runtime)) return true;
         spent = static_cast<int64_t>(os::clock_ns() - start);
     } while (spent < limit);
@@ -195,8 +196,8 @@ Driving::Driving(Runtime *runtime) : runtime_(runtime), outer_(driving) {
     driving = runtime->inbox;
 }
 
-// A host that sleeps on the backend's descriptor hears of later work through that descriptor only. Meanwhile no
-// operation of a dead task keeps from others what it was given.
+// A host that sleeps on the backend's descriptor hears of later work through that descriptor only. Orphans are canceled
+// first, so that the items reserved for dead tasks go to live tasks.
 Driving::~Driving() {
     if (runtime_->host_waits) cancel_orphans(runtime_);
     assert(driving == runtime_->inbox && runtime_->is_valid_by_and_by());
@@ -214,7 +215,7 @@ bool take_stop(Runtime *runtime) {
 
 namespace {
 
-// Done: the task has ended, or, without a task, all tasks have.
+// True when the task has ended; without a task, when all tasks have ended.
 bool is_over(const Runtime *runtime, uintptr_t task) {
     return task ? !find_alive(task_pool, task) : runtime->tasks.used() == 0;
 }

@@ -1,5 +1,5 @@
-// Handles of I/O and channels: numbers with a generation that name an object of a runtime. The handle's kind knows what
-// the object is and how it ends.
+// Handles of I/O and channels: numbers with a generation that name an object of a runtime. The handle's kind knows the
+// object's type and its end.
 #pragma once
 
 #include "pool.h"

@@ -1,5 +1,5 @@
-// The inbox as other threads use it: they send messages and wake a loop that sleeps. Nothing here waits, or reads what
-// the loop owns.
+// The inbox as other threads use it: they send messages and wake a loop that sleeps. Nothing here waits, or reads data
+// of the loop.
 #include "runtime.h"
 
 namespace zyntax {
@@ -37,7 +37,7 @@ void poke(Inbox *inbox) {
     if (!inbox->sleeping.load() || !inbox->sleeping.exchange(0)) return; // awake, or another thread wakes it
     os::KeepErrors keep;
     Runtime *runtime = inbox->runtime.load(std::memory_order_relaxed);
-    if (runtime->process == os::process_mark()) runtime->poller.wake(); // else a copy: its numbers may be of others
+    if (runtime->process == os::process_mark()) runtime->poller.wake(); // else a copy, whose numbers are stale
 }
 
 void poke_awaiting() {

@@ -25,11 +25,11 @@ struct alignas(128) Inbox {
     std::atomic<uint32_t> visitors;  // threads whose call may still touch the runtime: see Visit
     std::atomic<uint32_t> stop;      // 1: the drive ends with ZYNTAX_ECANCELED. Set by stop, cleared by take_stop
     std::atomic<int32_t> holds;      // zyntax_runtime_hold minus zyntax_runtime_release
-    std::atomic<uint32_t> awaits;    // 1: operations of the runtime may wait for tasks of other runtimes, whose ends it
-                                     // has to hear of. Set by the owner, cleared by it before it waits for visitors
+    std::atomic<uint32_t> awaits;    // 1: operations of the runtime may wait for tasks of other runtimes, whose ends
+                                     // must wake the loop. Set by the owner, cleared by it before it waits for visitors
     // Read by every wake, and so not on the cache line that other threads write to.
     alignas(64) uint32_t id;          // constant: its own number
-    std::atomic<uint32_t> generation; // the pool's, which has no use for it here
+    std::atomic<uint32_t> generation; // the pool's; not used for inboxes
     std::atomic<Runtime *> runtime;   // null while free
     std::atomic<const void *> driver; // the thread that drives the runtime, as this_thread() names it; null: none
     uint32_t link;                    // free: next free
@@ -41,7 +41,7 @@ ZYNTAX_INTERNAL extern constinit InboxPool inbox_pool;
 
 Inbox *take_inbox(Runtime *); // null when memory or numbers are out. Any thread
 void give_inbox(Inbox *);     // Any thread
-void poke_awaiting();         // wakes each loop that sleeps and whose operations may wait elsewhere. Any thread
+void poke_awaiting(); // wakes each sleeping loop whose operations may wait for tasks of other runtimes. Any thread
 
 // A call of another thread, as long as it may touch the runtime. A runtime that ends waits until it sees no visitor, so
 // a call whose effect the loop could see has ended before the runtime is freed.

@@ -1,4 +1,4 @@
-// The lock of what several threads change: pools and ports.
+// The lock of data that several threads change: pools and ports.
 #pragma once
 
 #include <assert.h>

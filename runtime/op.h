@@ -49,13 +49,13 @@ struct alignas(64) Op {
     } place;
     // Each state is set by the function named, and left by remove_from_holder (on freeing or with another waker).
     enum Holder : uint8_t {
-        nobody,  // a host's waker, no op id, or a plain sleep. Set by arm and on leaving the others
+        nobody,  // a host's waker, no op id, or a plain sleep. Set by arm and by remove_from_holder
         task,    // in `ops` of the task that its waker wakes. Set by choose_holder; orphan_ops ends it with the task
         foreign, // in runtime->foreign: its waker wakes a task of another runtime, or none. Set by choose_holder
         orphaned // in runtime->orphans: its task has ended. Set by orphan_ops and find_foreign_orphans
     } holder : 2;
     uint8_t woken : 1;      // its task was woken but the op stays. Set by wake_waiter, cleared by the next arm
-    uint8_t is_of_leaf : 1; // a leaf waits with it and tells of its task's wait. Set or cleared by arm
+    uint8_t is_of_leaf : 1; // it belongs to a leaf, which tells whether its task waits. Set or cleared by arm
     uint8_t level : 4;      // place == timer_wheel: its ring in the wheel
     uint8_t bucket;         // the same
 };
@@ -73,7 +73,7 @@ inline Op *first_of(const Ring &ring) { return ring.empty() ? nullptr : op_pool.
 inline Op *next_of(const Ring &ring, const Op *op, Links Op::*links) { // null: op is the last
     return (op->*links).next == ring.first ? nullptr : op_pool.at((op->*links).next);
 }
-void append_behind(Ring *ring, Op *op, Links Op::*links);      // of a ring that has others
+void append_behind(Ring *ring, Op *op, Links Op::*links);      // of a ring with other operations
 void remove_from_others(Ring *ring, Op *op, Links Op::*links); // the same
 
 // A ring has one operation most often.

@@ -1,5 +1,5 @@
-// The runtime itself, and what the rooms of the heart offer to each other and to the parts, lower rooms first. Nothing
-// here names a part.
+// The runtime itself, and the functions that the files of the heart offer to each other and to the parts, lower files
+// first. Nothing here names a part.
 #pragma once
 
 #include <assert.h>
@@ -22,7 +22,7 @@ struct Part {
     uint64_t (*count_waiting)(const Part *); // operations in its rings, for is_valid. Null: it has none
 };
 
-// What the part of words and names does for the heart: see parts/task_words.cpp.
+// The functions of the part of words and names, for the heart: see parts/task_words.cpp.
 struct RecordCalls {
     // As spawn_plainly, for a task that begins with a word.
     zyntax_task *(*spawn)(Runtime *, FutureState, PollFn, DropFn, size_t owned, void *word);
@@ -30,7 +30,8 @@ struct RecordCalls {
     void (*end)(Runtime *, TaskRecord *, void *state, size_t owned, int32_t outcome);
 };
 
-// What a trace does instead of the function of that name, which it calls, or is told of. See parts/trace.h.
+// The functions of a trace. Each one replaces the function of its name, and calls it, or is told of its work. See
+// parts/trace.h.
 struct Tracer {
     int32_t (*wait)(Runtime *, Event *events, int64_t timeout_ns); // of the poller
     void (*take_woken)(Runtime *);
@@ -55,19 +56,21 @@ struct zyntax_runtime {
     zyntax::Inbox *inbox = nullptr;
 
     zyntax::Task *current = nullptr; // the task that is being polled
-    Waker waker = {};                // the waker that it is given
+    Waker waker = {};                // the waker of that poll
     // The poll function of a promise returns no status, so the runtime counts the uses of the polled task's waker:
     uint64_t wakers_taken = 0;    // calls of zyntax_current_waker
     uint64_t waker_stores = 0;    // calls of await points that stored it
     int64_t awaits_left = 0;      // await points that this poll may still complete; see ends_wait
     int64_t await_budget = 0;     // awaits_left when a poll begins
-    int64_t stored_elsewhere = 0; // operations of other runtimes that store it, begun minus ended
+    int64_t stored_elsewhere = 0; // operations of other runtimes that store that waker, begun minus ended
     bool is_polling_leaf = false; // operations that begin now belong to a leaf. Set and cleared around its poll
     // Of a poll of an interrupted task:
     zyntax_op *call_op = nullptr;    // of the newest call of an await point
     int64_t *call_result = nullptr;  // the same
     int64_t interrupted_at = no_end; // awaits_left when the interrupt ended an await point
-    uint32_t spare_ops = few_ops;    // arm asks may_arm before it takes these: all, until the interrupt is seen
+    // arm asks may_arm unless more operations are free. UINT32_MAX from the poll's beginning until the interrupt is
+    // seen
+    uint32_t spare_ops = few_ops;
 
     uint32_t canceled_first = 0, canceled_last = 0; // the list of tasks that wait for their drop: see next_canceled
     uint32_t polls_left = 0;                        // of this round
@@ -79,7 +82,7 @@ struct zyntax_runtime {
     bool is_driving = false;         // set and cleared by Driving
     bool is_ending = false;          // set by destroy, never cleared
     bool host_waits = false; // the host sleeps on backend_fd between turns. Set by that call, cleared by destroy
-    // A drop function is running: without a word of its own, or with `drop_word`. Set and cleared around each, also by
+    // A drop function is running: without a word, or with `drop_word`. Set and cleared around each, also by
     // zyntax_task_set_local.
     enum Dropping : uint8_t { no_drop, without_word, with_word } dropping = no_drop;
 
@@ -143,7 +146,7 @@ void wake(void *data); // the wake function of every waker of this library
 void cancel_task(Runtime *, uint32_t index, Task *);
 void interrupt_task(Runtime *, uint32_t index, Task *);
 
-// What a thread that does not drive the runtime may ask of a task, beside a poll.
+// The requests for a task by threads that do not drive its runtime. Each one also causes a poll or a drop.
 enum class Push : uint8_t { wake, cancel, interrupt };
 bool push_remote(Task *, uint32_t index, uint32_t generation, Push); // false: the task has ended
 
@@ -162,14 +165,15 @@ inline void enqueue(Runtime *runtime, uint32_t index, Task *task) {
 
 void finish(Runtime *, uint32_t index, Task *, int32_t outcome);
 void finish_canceled(Runtime *, uint32_t index, Task *); // finish with ZYNTAX_ECANCELED, outside polls
-void drop_canceled(Runtime *);             // those that were there when it began, and calls what run_later was given
-void poll_tasks(Runtime *, uint32_t most); // none after the awaited one has ended
+void drop_canceled(Runtime *); // the tasks that were there when it began; then runs the messages of run_later
+void poll_tasks(Runtime *, uint32_t most); // none after the task of block_on has ended
 
 // The body of zyntax_runtime_spawn_with: the task begins without a word.
 zyntax_task *spawn_plainly(Runtime *, FutureState, PollFn, DropFn, size_t owned);
 
-// The end of a task that has begun, or of one that a call refuses to begin: then `drop` is a part of the caller, which
-// has the caller's word, and sets another for itself only; returns null. Both free an owned state.
+// drop_with_word ends a task that has begun. drop_refused ends a task that a spawn refuses: its `drop` runs as a part
+// of the caller, with the caller's word, and a word that it sets holds until it returns; the result is null. Both free
+// an owned state.
 void drop_with_word(Runtime *, void *state, DropFn, size_t owned, int32_t outcome, void *word);
 zyntax_task *drop_refused(Runtime *, void *state, DropFn, size_t owned);
 
@@ -177,7 +181,7 @@ void run_all(Runtime *, Message *message); // the oldest first; each may free it
 
 // User code for the loop to call: after the polls of this round, outside everything. The message does not move.
 void run_later(Runtime *, Message *);
-void run_what_is_later(Runtime *); // what was there when it began
+void run_what_is_later(Runtime *); // the messages that were there when it began
 
 // ---- executor.cpp ----
 
@@ -186,10 +190,10 @@ void take_inbox_work(Runtime *);
 void take_woken(Runtime *);     // wakes and cancels of other threads
 void wait_for_inbox(Runtime *); // sleeps until another thread has sent something
 bool has_work(const Runtime *);
-bool take_stop(Runtime *); // whether a stop was asked for, which is then done
+bool take_stop(Runtime *); // whether a stop was asked for; clears the request
 int64_t until_next_timer(Runtime *, int64_t timeout_ns);
 
-// Marks the thread as the one that drives, for a scope.
+// Marks this thread as the driver until the scope ends.
 class Driving {
 public:
     explicit Driving(Runtime *);
@@ -209,7 +213,7 @@ Runtime *create(zyntax_runtime_config, int32_t *error);
 
 // ---- parts ----
 
-// Whether a struct of a caller says nothing behind what we know of it.
+// Whether a caller's struct of `size` bytes has only zeros behind the `known` bytes of this version.
 inline bool is_known(const void *given, size_t size, size_t known) {
     if (size > 4096) return false;
     auto *bytes = static_cast<const unsigned char *>(given);
@@ -226,7 +230,7 @@ template <class P> P *find_or_make_part(Runtime *runtime, void (*destroy)(Runtim
     }
     void *memory = runtime->arena.take(sizeof(P));
     if (!memory) return nullptr;
-    runtime->memory.in_use -= Arena::rounded(sizeof(P)); // nobody's operation
+    runtime->memory.in_use -= Arena::rounded(sizeof(P)); // of no operation
     auto *part = ::new (memory) P(runtime);
     part->destroy = destroy;
     part->next = runtime->parts;
@@ -246,8 +250,8 @@ ZYNTAX_INTERNAL extern const void *const trace_is_written;
 
 // ---- calls ----
 
-// A call marked [rt]: no other thread may be driving the runtime, which may be null. Aborts a debug build otherwise,
-// and names the function that it was called from, so that every function of the API calls it by itself.
+// A call marked [rt]: no other thread may be driving the runtime, which may be null. Otherwise a debug build aborts
+// with the name of the calling function. So every function of the API calls this one directly.
 inline void check_thread([[maybe_unused]] const Runtime *runtime,
                          [[maybe_unused]] const char *function = __builtin_FUNCTION()) {
 #ifndef NDEBUG
@@ -256,7 +260,7 @@ inline void check_thread([[maybe_unused]] const Runtime *runtime,
 #endif
 }
 
-// What a poll function may return. Aborts a debug build otherwise.
+// Checks the status that a poll function returned. A debug build aborts on any other value than the two.
 inline void check_status([[maybe_unused]] const Runtime *runtime, [[maybe_unused]] const Task *task,
                          [[maybe_unused]] PollStatus status) {
 #ifndef NDEBUG

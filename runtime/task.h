@@ -11,7 +11,7 @@ struct Ring {
     bool empty() const { return first == 0; }
 };
 
-// What a few tasks have beside. It lies in the owner's arena. parts/task_words.cpp makes it.
+// Rarely used fields of a task. The record is in the owner's arena. parts/task_words.cpp makes it.
 struct TaskRecord {
     DropFn drop; // the task's
     void *word;  // see zyntax_task_local
@@ -19,7 +19,7 @@ struct TaskRecord {
     static constexpr size_t name_bytes = 32;
 };
 
-// What the user of a part gave for a task that the part polls by a function of its own.
+// The user's state and poll function of a task that a part polls through its own function.
 struct Wrapped {
     void *state;
     PollFn poll;
@@ -55,13 +55,13 @@ struct alignas(64) Task {
     std::atomic<uint32_t> generation; // written by the owner, read by any thread
     std::atomic<uint32_t> owner;      // the number of the owner's inbox, set when a runtime first takes the task
     enum Elsewhere : uint32_t {
-        in_inbox = 1,   // in the inbox's stack. Set by the thread that pushes the task, cleared by take_inbox_work
-        is_awaited = 2, // an operation of another runtime stores the waker. Set by choose_holder, cleared by finish
+        in_inbox = 1,   // in the inbox's stack. Set by the thread that pushes the task, cleared by take_woken
+        is_awaited = 2, // another runtime's operation stores the waker. Set by hold_foreign, cleared by finish_waited
     };
     std::atomic<uint32_t> elsewhere;
     uint32_t next_in_inbox; // of the thread that set in_inbox; then of the owner
-    // The newest generation that another thread canceled; or that + 1: interrupted. Set by the thread, which puts the
-    // task into the inbox then. An interrupt is cleared by take_inbox_work.
+    // The newest generation that another thread canceled, or the newest interrupted generation + 1. Set by that thread,
+    // which then puts the task into the inbox. take_woken clears an interrupt.
     std::atomic<uint32_t> cancel_generation;
     union {            // owner only
         Ring joiners;  //   alive: operations that wait for the task's end
@@ -80,14 +80,14 @@ using TaskPool = Pool<Task, 256, wide ? 1u << 26 : 1u << 20>;
 ZYNTAX_INTERNAL extern constinit TaskPool task_pool;
 inline TaskPool &pool_of(Task *) { return task_pool; }
 
-// Counts the ends of tasks that were awaited elsewhere. A change makes other runtimes look for orphans. 0 until an
-// operation of the process waits for a task of another runtime.
+// Counts the ends of tasks that operations of other runtimes awaited. A change makes other runtimes look for orphans. 0
+// until an operation of the process waits for a task of another runtime.
 ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 
-// A spawn takes the rare path unless its runtime has more free tasks than this: 0, or, while a runtime of the process
-// is ending and once a task of the process has had a word, UINT32_MAX.
+// A spawn takes the rare path unless its runtime has more free tasks than this. Normally 0. UINT32_MAX, so that every
+// spawn is rare, while a runtime of the process is ending and once a task of the process has had a word.
 ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> spawn_threshold;
-void count_rare_spawns(int32_t change); // of what makes spawns rare. Any thread
+void count_rare_spawns(int32_t change); // counts the reasons for rare spawns. Any thread
 
 inline Task *find_task(const void *handle) { return find_alive(task_pool, to_bits(handle)); }
 

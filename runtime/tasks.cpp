@@ -1,7 +1,7 @@
 // Tasks from spawn to drop. The owner's path takes no lock, allocates nothing and does no atomic read-modify-write.
 //
-// User code runs from poll_tasks (poll) and finish (drop), never while a list is being walked, so it may call
-// everything.
+// User code runs from poll_tasks (poll) and finish (drop), never while a list is being walked, so it may call every
+// function.
 #include "lock.h"
 #include "runtime.h"
 
@@ -148,7 +148,7 @@ void drop_canceled(Runtime *runtime) {
 // ---- polling ----
 
 static inline void poll_alive(Runtime *runtime, uint32_t index, Task *task, uint32_t generation, int64_t awaits) {
-    if (task->cancel_generation.load(std::memory_order_acquire) == generation) return; // the inbox has it
+    if (task->cancel_generation.load(std::memory_order_acquire) == generation) return; // the task is in the inbox
     task->waits = ZYNTAX_WAIT_UNKNOWN;
     if (++task->polls_low == 0) task->polls_high++;
     runtime->counts.polls++;
@@ -178,7 +178,7 @@ static inline void poll_task(Runtime *runtime, uint32_t index, Task *task) {
     task->flags &= static_cast<uint8_t>(~Task::queued); // a later wake queues it again
     if (!(generation & 1)) return runtime->tasks.recycle(task, index);
     if (task->flags & (Task::canceled | Task::interrupted)) {
-        if (task->flags & Task::canceled) return; // drop_canceled has it
+        if (task->flags & Task::canceled) return; // drop_canceled ends it
         return poll_interrupted(runtime, index, task, generation);
     }
     poll_alive(runtime, index, task, generation, runtime->await_budget);
@@ -207,7 +207,7 @@ bool reserve_queue(Runtime *runtime, uint32_t needed) {
     uint32_t doubled = capacity ? capacity * 2 : TaskPool::block;
     auto *queue = static_cast<uint32_t *>(runtime->memory.take(doubled * sizeof(uint32_t)));
     if (!queue) return false;
-    memset(queue, 0, doubled * sizeof(uint32_t)); // poll_tasks looks ahead of what is queued
+    memset(queue, 0, doubled * sizeof(uint32_t)); // poll_tasks also reads entries behind the queue's end
     uint32_t count = 0;
     for (uint32_t i = runtime->queue_begin; i != runtime->queue_end; i++) {
         queue[count++] = runtime->queue[i & runtime->queue_mask];
@@ -242,7 +242,7 @@ inline zyntax_task *spawn_task(Runtime *runtime, FutureState state, PollFn poll,
     return runtime->host_waits && !runtime->is_driving ? poke_host(runtime, handle) : handle;
 }
 
-// A task begins with the word of its spawner, whose runtime may be another one.
+// A task begins with the word of its spawner, which may be a task of another runtime.
 [[gnu::noinline]] zyntax_task *spawn_rarely(Runtime *runtime, FutureState state, PollFn poll, DropFn drop,
                                             size_t owned) {
     const Runtime *spawner = driven();

@@ -44,7 +44,7 @@ private:
     // The lowest used bucket of the lowest used level; false when there is none.
     struct Lowest {
         uint32_t level, bucket;
-        uint64_t start_ns; // no deadline in it is before that
+        uint64_t start_ns; // no deadline in it is earlier
     };
     bool find_lowest(Lowest *) const;
     uint64_t find_next_ns();

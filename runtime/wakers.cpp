@@ -7,7 +7,7 @@ namespace zyntax {
 constinit TaskPool task_pool;
 constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 
-// A cancel replaces an interrupt of the same task. Nothing replaces what a later task in this place was asked.
+// A cancel replaces an interrupt of the same task. Nothing replaces a request for a later task in this place.
 static void note(Task *task, uint32_t generation, Push push) {
     if (push == Push::wake) return;
     bool cancels = push == Push::cancel;
@@ -17,7 +17,7 @@ static void note(Task *task, uint32_t generation, Push push) {
     }
 }
 
-// Puts a task of another thread's runtime, or of one that nobody drives, into its inbox.
+// Puts a task of a runtime that this thread does not drive into the runtime's inbox.
 //
 // Why this is safe although nothing keeps the runtime alive: the caller is a visitor before it reads the generation.
 // A runtime that ends makes every generation stale first, and then waits until it sees no visitor. So either the caller

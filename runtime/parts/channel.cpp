@@ -25,7 +25,7 @@ struct Channel {
     size_t capacity, item_size;
     size_t first, count; // of the items in the ring
     unsigned char *items;
-    bool closed;
+    bool closed; // no send succeeds. Set by zyntax_channel_close, never cleared
     Side senders, receivers;
 
     size_t room() const { return closed ? SIZE_MAX : capacity - count; }

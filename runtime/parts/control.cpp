@@ -1,5 +1,5 @@
-// Calls of other threads beside wakes: stop, post, hold, release. Each is a visitor until it returns, as the runtime
-// may end because of the call.
+// Calls of other threads that are not wakes: stop, post, hold, release. Each is a visitor until it returns, as the
+// runtime may end because of the call.
 #include "../runtime.h"
 
 using namespace zyntax;
@@ -23,7 +23,7 @@ void run_post(Runtime *runtime, Message *message) {
 
 void zyntax_runtime_stop(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
-    Inbox *inbox = runtime->inbox; // without the visit the runtime may be gone as soon as the stop is seen
+    Inbox *inbox = runtime->inbox; // without the visit the runtime may end as soon as the stop is seen
     Visit visit(inbox);
     inbox->stop.store(1, std::memory_order_seq_cst);
     poke(inbox);
@@ -55,7 +55,7 @@ void zyntax_runtime_hold(zyntax_runtime *runtime) noexcept {
 // Perhaps only the hold keeps the loop from reporting a stall: the loop looks again.
 void zyntax_runtime_release(zyntax_runtime *runtime) noexcept {
     if (!runtime) return;
-    Inbox *inbox = runtime->inbox; // without the visit the runtime may be gone as soon as this is seen
+    Inbox *inbox = runtime->inbox; // without the visit the runtime may end as soon as the release is seen
     Visit visit(inbox);
     inbox->holds.fetch_sub(1, std::memory_order_seq_cst);
     poke(inbox);

@@ -11,7 +11,8 @@ int32_t zyntax_runtime_turn(zyntax_runtime *runtime, int64_t timeout_ns) noexcep
     Driving scope(runtime);
     runtime->inbox->sleeping.store(0, std::memory_order_relaxed);
     if (take_stop(runtime)) {
-        // The kernel was not asked, but this turn has used the edge of an edge-triggered host: the host gets another.
+        // The kernel was not asked, but this turn has used the edge of an edge-triggered host: the host gets another
+        // edge.
         runtime->is_batch_full |= runtime->host_waits;
         return ZYNTAX_ECANCELED;
     }

@@ -1,4 +1,5 @@
-// Handles of files: opened, taken from the host, closed, given back. What the poller knows is registered with it.
+// Handles of files: opened, taken from the host, closed, given back. A pollable descriptor is registered with the
+// poller.
 #include "file.h"
 #include "io.h"
 

@@ -24,13 +24,14 @@ struct alignas(16) FileJob : Work, Source {
     FileJob *next, *prev;
     Action action;
     State state;
-    bool is_ordered; // in the file's list of that name
+    bool is_ordered; // in the file's list `ordered`. Set by begin_file_job; cleared when the job is done, unless it is
+                     // a read at the position
     uint32_t flags;  // of an open
     size_t room;     // bytes behind this struct
     size_t given;    // of the bytes that were read: the caller has them
     os::FileCall call;
-    os::FileKind kind;      // of what was opened
-    std::atomic<bool> stop; // see FileCall
+    os::FileKind kind;      // of the opened file
+    std::atomic<bool> stop; // a read that waits for a stream ends. Set by a cancel while the job runs, never cleared
 
     size_t bytes() const { return sizeof(FileJob) + room; }
     unsigned char *data() { return reinterpret_cast<unsigned char *>(this + 1); }
@@ -45,15 +46,15 @@ struct FileJobs {
 
 // A file may be closed while jobs run: then it has no handle, and its descriptor is closed after the last of them.
 struct File {
-    void *handle;   // null: closed
-    zyntax_io *io;  // waits by readiness, and has the descriptor; null: operations run on the pool
-    intptr_t fd;    // -1: being opened, or the io's
-    bool is_stream; // see FileKind
-    bool appends;
+    void *handle;     // null: closed
+    zyntax_io *io;    // waits by readiness, and has the descriptor; null: operations run on the pool
+    intptr_t fd;      // -1: being opened, or the io's
+    bool is_stream;   // see FileKind
+    bool appends;     // every write goes to the end. Both set by adopt_descriptor
     FileJobs ordered; // jobs at the position, oldest first. Only the first is in the pool, or is a read that is done
     FileJobs others;  // jobs that need no order, and those at the position that have moved it
     bool is_ending;   // set and cleared by end_file: no job's end is the file's
-    FileJob *kept;    // a read of a stream that was canceled: its bytes are for the next read. Or null
+    FileJob *kept;    // a canceled read of a stream, whose bytes are for the next read; null: none
 };
 
 using FileRef = Ref<File>;

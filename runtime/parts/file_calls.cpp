@@ -1,5 +1,5 @@
-// Operations of files. The first call makes a job, and the last one takes its outcome. What the poller knows is left to
-// the functions of I/O handles.
+// Operations of files. The first call makes a job, and the last one takes its outcome. The functions of I/O handles
+// serve pollable descriptors.
 #include "file.h"
 
 #include <string.h>
@@ -31,7 +31,7 @@ PollStatus begin_transfer(const FileRef &ref, FileJob::Action action, const void
     return begin_file_job(runtime, job, offset == os::at_position || os::offsets_move_position, to);
 }
 
-// What a read or a write is refused for, or 0.
+// The error of a read or a write that is refused, or 0.
 int32_t transfer_problem(const File *file, const void *buf, size_t len, uint64_t offset) {
     if (!buf && len) return ZYNTAX_EINVAL;
     if (offset == os::at_position) return 0;

@@ -62,7 +62,7 @@ void leave_file(Runtime *runtime, FileJob *job) {
     if (!file->is_ending) end_if_unused(runtime, file);
 }
 
-// Ends a job whose outcome nobody takes, or takes in part.
+// Ends a job whose outcome was not taken, or was taken in part.
 void end_file_job(Runtime *runtime, FileJob *job) {
     File *file = job->file;
     int64_t left = job->outcome - static_cast<int64_t>(job->given);
@@ -78,7 +78,7 @@ void end_file_job(Runtime *runtime, FileJob *job) {
     if (!is_kept) free_file_job(runtime, job);
 }
 
-// A file whose open has come to nothing ends with the job.
+// A file whose open has failed or was canceled ends with the job.
 void abandon_open(Runtime *runtime, FileJob *job) {
     File *file = job->file;
     if (job->action != FileJob::open || !file->handle) return;
@@ -97,7 +97,7 @@ void file_job_arrived(Runtime *runtime, Message *message) {
     begin_next_at_position(runtime, file);
 }
 
-// The operation ends; a job that runs goes on unheard.
+// The operation ends. A running job continues, and its outcome is discarded.
 void drop_file_caller(Runtime *runtime, FileJob *job) {
     os::KeepErrors keep;
     job->op = nullptr;

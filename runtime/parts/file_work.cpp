@@ -1,4 +1,4 @@
-// The memory of a file's jobs, and what a thread of the pool does with it.
+// The memory of a file's jobs, and their work in a thread of the pool.
 #include "file.h"
 
 #include <string.h>

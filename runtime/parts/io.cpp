@@ -107,7 +107,7 @@ namespace {
 
 void destroy_io(Runtime *runtime, void *object) { close_io(runtime, static_cast<Io *>(object)); }
 
-// Fires all operations that wait: the task that runs first takes the data, the others wait again.
+// Fires all operations that wait: the task that runs first takes the data, and the other tasks wait again.
 void io_is_ready(Runtime *runtime, void *object, uint32_t ready) {
     auto *io = static_cast<Io *>(object);
     assert(io->index && runtime->is_driving && !runtime->current);
@@ -221,7 +221,7 @@ Op *find_io_waiter(const IoRef &ref, uint32_t directions, zyntax_op *op_id) {
     auto is_it = [ring](const Op *op) { return op->place == Op::io_waiting && op->ring == ring; };
     Op *op = my_op(ref.runtime, op_id, is_it);
     if (!op || interrupted_by(op_id) != ref.runtime) return op;
-    zyntax_op_cancel(op_id); // the call tries: what has come since the loop looked wins, and no operation begins
+    zyntax_op_cancel(op_id); // the call tries again: an event since the loop's last look wins, and no operation begins
     ref.object->readiness |= directions;
     return nullptr;
 }

@@ -60,7 +60,7 @@ constinit zyntax_promise validity_promise = {&not_valid, poll_failing};
 
 Leaf *inner_of(const Leaf *leaf) { return leaf->kind->inner ? leaf->kind->inner(leaf) : nullptr; }
 
-// Frees what the leaf waits with.
+// Frees the leaf's operation and its resources.
 void stop(Leaf *leaf) {
     assert(!leaf->is_polled);
     if (leaf->kind->drop) leaf->kind->drop(leaf, leaf->task->runtime);

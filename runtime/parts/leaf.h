@@ -13,7 +13,7 @@ namespace zyntax {
 // The functions of a kind of leaves.
 struct LeafKind {
     int64_t (*poll)(Leaf *, Runtime *, Waker *); // the value; or 0: the waker is stored
-    void (*drop)(Leaf *, Runtime *) = nullptr;   // frees what the leaf holds beside its op. May be called twice
+    void (*drop)(Leaf *, Runtime *) = nullptr;   // frees the leaf's resources, except for its op. May be called twice
     void (*cancel)(Leaf *) = nullptr;            // replaces the value ZYNTAX_ECANCELED: the value comes later
     Leaf *(*inner)(const Leaf *) = nullptr;      // of a limit: the leaf under it, or null
 };
@@ -31,7 +31,7 @@ struct alignas(64) Leaf {
     const LeafKind *kind;
     zyntax_op op_id;
     int64_t value;            // 0: pending. Set once; collect takes it
-    void (*discard)(int64_t); // frees what an untaken value holds. Set with the value, cleared by collect; or null
+    void (*discard)(int64_t); // frees the resources of an untaken value. Set with it, cleared by collect; or null
     alignas(8) unsigned char data[40]; // the kind's
 };
 static_assert(sizeof(Leaf) == 128);
@@ -104,8 +104,8 @@ inline int64_t connection_value(Leaf *leaf, int64_t result, zyntax_io *connectio
     return to_value(connection);
 }
 
-// The promise of a call that makes a connection. It begins at once, so that the call copies what its arguments point
-// to: the closure gives these to the first call only.
+// The promise of a call that makes a connection. It begins at once, so that the call copies the memory of its
+// arguments: the closure passes the arguments to the first call only.
 template <class Connect> zyntax_promise *promise_of_connect(Connect connect) {
     auto poll = [connect](Leaf *leaf, Waker *waker) mutable -> int64_t {
         int64_t result;

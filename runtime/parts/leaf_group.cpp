@@ -65,7 +65,7 @@ zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises, size_t n)
     return &leaf->promise;
 }
 
-// Without memory for the child the host's hook is still called: it frees what the host has made for the child.
+// Without memory for the child the host's hook is still called: it frees the host's data of the child.
 zyntax_promise *zyntax_promise_spawn_child(const zyntax_promise *promise) noexcept {
     PromiseTask *parent = polled_promise_task();
     if (!parent || !promise || !promise->poll || is_ours(*promise)) return failing(ZYNTAX_EINVAL);

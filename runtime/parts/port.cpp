@@ -1,4 +1,4 @@
-// Ports: what any thread calls. See port.h.
+// Ports: the calls of any thread. See port.h.
 #include "port.h"
 
 #include <initializer_list>
@@ -74,8 +74,8 @@ namespace {
 
 bool is_driven(const PortWaiter *waiter) { return waiter->inbox->driver.load(std::memory_order_acquire); }
 
-// Takes a turn from a waiter whose runtime nobody drives, and gives it to the first waiter that is driven. True if that
-// is the caller, which may be no waiter.
+// Takes a turn from a waiter whose runtime is not driven, and gives it to the first waiter whose runtime is. True: the
+// turn is the caller's, which may be no waiter.
 bool take_over_turn(PortSide *side, const PortWaiter *caller) {
     PortWaiter *stalled = side->first;
     while (stalled && (stalled->state != PortWaiter::turned || is_driven(stalled))) stalled = stalled->next;
@@ -88,7 +88,7 @@ bool take_over_turn(PortSide *side, const PortWaiter *caller) {
     return false;
 }
 
-// Whether a call may take one of what is available. The turns of others reserve theirs.
+// Whether a call may take an available item or place. The turns of other waiters reserve theirs.
 bool may_take_item(const Port *port, PortSide *side, const PortWaiter *caller) {
     if (caller && caller->state == PortWaiter::turned) return true;
     return port->available(side) > side->turns || take_over_turn(side, caller);

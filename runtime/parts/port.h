@@ -17,13 +17,13 @@ struct PortSide;
 // find through the port. As in a channel, an item or a place is reserved for a waiter: the waiter has a turn. A message
 // takes this to the waiter's runtime, which gives the operation a turn (see give_turn). So the turn passes on when the
 // operation is canceled, when its task ends, and when its task was polled without the call. It also passes on when
-// another caller asks while nobody drives the waiter's runtime.
+// another caller asks while no thread drives the waiter's runtime.
 struct PortWaiter : Message, Source {
     enum State : uint8_t {
-        apart,   // in no list: the call has not waited yet, or has ended
-        waiting, // in the side's list
-        turned,  // in the side's list, with a turn
-        orphaned // in no list: the port was destroyed. The operation's next call is ZYNTAX_ECANCELED
+        apart,   // in no list: the call has not waited yet, or has ended. Set at the beginning and by PortSide::remove
+        waiting, // in the side's list. Set by PortSide::add and take_turn
+        turned,  // in the side's list, with a turn. Set by PortSide::give_turn
+        orphaned // in no list: the next call is ZYNTAX_ECANCELED. Set by zyntax_port_destroy, never left
     };
 
     Port *port;
@@ -61,8 +61,8 @@ struct alignas(64) Port {
     uint32_t link;                    // the pool's
     std::atomic<uint32_t> held_by;
     // Guarded by the lock.
-    uint32_t process; // whose waiters the sides have
-    bool closed;
+    uint32_t process; // the process of the sides' waiters
+    bool closed;      // later sends fail. Set by zyntax_port_close, cleared when the port is created anew
     size_t capacity, item_size;
     size_t first, count; // of the items in the ring
     unsigned char *items;
@@ -76,7 +76,7 @@ struct alignas(64) Port {
         size_t index = first + i;
         return items + (index < capacity ? index : index - capacity) * item_size;
     }
-    void settle(); // gives turns, oldest first, while some of what is available is not reserved
+    void settle(); // gives turns, oldest first, while an available item or place is not reserved
 };
 
 using PortPool = Pool<Port, 1, wide ? 1u << 20 : 1u << 14>;
@@ -99,7 +99,7 @@ public:
     }
 
 private:
-    // In a forked child, the waiters are of the parent's runtimes, which call no more there.
+    // In a forked child, the waiters are of the parent's runtimes, which make no more calls there.
     void forget_parents() {
         uint32_t process = os::process_mark();
         if (port_->process != process) port_->senders = port_->receivers = {};

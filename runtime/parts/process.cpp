@@ -3,8 +3,8 @@
 // a thread that blocks in the system until the process ends could not be ended with the runtime. Only processes that
 // were spawned here are reaped, each by itself: no call waits for another child of the host.
 //
-// A process has two handles. `handle` is the host's. `watch` is what events name; it lasts until the end is known, also
-// after the host has closed its handle.
+// A process has two handles. `handle` is the host's. Events name `watch`; it lasts until the end is known, also after
+// the host has closed its handle.
 #include "process.h"
 
 namespace zyntax {
@@ -99,7 +99,7 @@ void close_process(Runtime *runtime, void *object) {
 
 namespace {
 
-// As the runtime ends. What has ended already is reaped.
+// As the runtime ends. A child that has ended already is reaped.
 void destroy_watch(Runtime *runtime, void *object) {
     auto *process = static_cast<Process *>(object);
     bool kills = process->flags & ZYNTAX_PROCESS_KILL_WITH_RUNTIME, with_group = process->flags & ZYNTAX_PROCESS_GROUP;

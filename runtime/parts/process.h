@@ -9,7 +9,7 @@ namespace zyntax {
 // The timer's operation has the Source.
 struct Process : Message, Source {
     void *handle;       // the host's number. Null: closed
-    void *watch;        // the poller's number. Null: the end is known, or nobody wants to know it
+    void *watch;        // the poller's number. Null: the end is known, or no longer awaited
     void *registration; // the poller's
     Inbox *inbox;
     Op *timer;        // as long as `watch`
@@ -17,10 +17,10 @@ struct Process : Message, Source {
     int64_t outcome;  // of wait; ZYNTAX_EAGAIN until the end is known
     os::Child child;
     uint32_t flags;
-    bool is_ours; // spawned here
+    bool is_ours; // spawned by zyntax_process_spawn, and so reaped here. Set by make_process, never changed
     os::Report report;
-    bool has_arrived;          // the message. Set by the message
-    std::atomic<bool> is_told; // the message has been sent, or is being. Set by another thread
+    bool has_arrived;          // the message has arrived. Set by end_arrived, never cleared
+    std::atomic<bool> is_told; // the message is sent, or soon is. Set by tell_end in another thread, never cleared
     Ring waiters;
 };
 

@@ -8,7 +8,7 @@ namespace zyntax {
 
 namespace {
 
-// What had happened to the polled task's waker when a poll of a promise began.
+// The uses of the polled task's waker before a poll of a promise began.
 struct WakerUse {
     uint64_t taken, stores;
     int64_t awaits_left;
@@ -24,7 +24,7 @@ bool will_be_woken(const Runtime *runtime, const WakerUse &before) {
 
 } // namespace
 
-// The outer poll's marks are kept, and what this poll has marked is added to them. A leaf that has given its value sets
+// The outer poll's marks are kept, and the marks of this poll are added to them. A leaf that has given its value sets
 // `goes_on`: then the task is polled again, even if something else is pending.
 int64_t poll_in(PromiseTask *task, const zyntax_promise &promise) {
     assert(task == polled_promise_task() && promise.poll);

@@ -24,8 +24,8 @@ struct Race : Source {
     Op *op;                 // the caller's
     Attempt *attempts;      // under way, in the order in which they began
     uint32_t next;          // index of the next address to try; look_up.count: none
-    uint32_t after_next[2]; // no address of the first family, of the others, is left before it
-    bool is_next_of_others; // the family of the next address is not the first one
+    uint32_t after_next[2]; // by family (of the first address; other): all earlier addresses of it were tried
+    bool is_next_of_others; // the next address is not of the first address's family. Changed by choose_next only
     zyntax_op timer;        // fires at next_ns or deadline_ns; zero until the first use
     uint64_t next_ns;       // time of the next attempt, if there are addresses left
     uint64_t deadline_ns;   // never_ns: none

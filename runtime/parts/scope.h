@@ -11,7 +11,7 @@ namespace zyntax {
 
 struct Scope;
 
-// A task of a scope, alive or ended. Kept after the end until `next` tells it.
+// A task of a scope, alive or ended. Kept after the end until `next` reports it.
 struct ScopeTask {
     ScopeTask *next, *prev; // alive: in Scope::tasks; ended: `next` in Scope::oldest
     zyntax_task *handle;

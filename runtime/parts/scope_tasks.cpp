@@ -13,7 +13,7 @@ ScopeRef find_scope(const zyntax_scope *handle) {
 
 namespace {
 
-// What a task of a scope has as its state.
+// The state of a scope's task.
 struct ScopeState : Wrapped {
     DropFn drop; // may be null
     size_t owned;

@@ -1,5 +1,5 @@
-// Signals. When a signal has come, the first waiter of each handle is given a turn, as in a channel. It takes all
-// deliveries that the handle has not told yet, also those that come until it calls.
+// Signals. When a signal has come, the first waiter of each handle is given a turn, as in a channel. Its call takes all
+// deliveries that the handle has not reported yet, also those that arrive before the call.
 //
 //   has_turn while the queue is not empty and a delivery is untold, once the message about it has been received
 //   the holds of the runtime include one for each operation in a queue: the world outside may wake it
@@ -17,9 +17,9 @@ struct SignalWatch : Source {
     SignalPart *part;
     SignalWatch *next; // in the part's list
     int32_t number;
-    size_t told; // deliveries at the last result
-    Ring queue;  // operations that wait for a turn
-    bool has_turn;
+    size_t told;   // deliveries at the last result
+    Ring queue;    // operations that wait for a turn
+    bool has_turn; // an operation has a turn. Set by give_signal_turn; cleared by the operation's call or its end
 
     size_t untold() const { return signal_deliveries(number) - told; }
 };
@@ -154,7 +154,7 @@ PollStatus zyntax_signal_wait(zyntax_signal *handle, zyntax_op *op_id, Waker *wa
     if (!watch) return dead_handle(op_id, result);
     Op *op = my_op(runtime, op_id, [source = watch](const Op *each) { return each->source == source; });
     bool has_turn = op && op->woken;
-    bool is_first = !watch->has_turn && first_of(watch->queue) == op; // also a new caller where nobody waits
+    bool is_first = !watch->has_turn && first_of(watch->queue) == op; // also a new caller where no operation waits
     size_t count = has_turn || is_first ? watch->untold() : 0;
     if (!count && op) return still_pending(runtime, op, waker);
     if (!count) {

@@ -1,4 +1,5 @@
-// What signal handlers and runtimes share: a count of deliveries for each number, and a listener for each runtime.
+// The data that signal handlers and runtimes share: a count of deliveries for each number, and a listener for each
+// runtime.
 #pragma once
 
 #include "../../platform/signals.h"
@@ -13,9 +14,9 @@ struct SignalListener : Message {
     // Of the runtime. Written while no number is wanted and no handler visits.
     Inbox *inbox;
     void *owner;
-    bool is_used;                   // guarded by the lock
-    std::atomic<bool> is_sent;      // in the inbox, or about to be. Set by handlers, cleared by the loop
-    std::atomic<uint32_t> visitors; // handlers that may be sending it
+    bool is_used;              // a runtime has it. Set by take_listener, cleared by give_listener; guarded by the lock
+    std::atomic<bool> is_sent; // in the inbox, or about to be. Set by handlers, cleared by the loop
+    std::atomic<uint32_t> visitors;                  // handlers that may be sending it
     std::atomic<uint32_t> wants[os::signal_numbers]; // by number: how many handles want it. Written under the lock
 };
 

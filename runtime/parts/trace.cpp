@@ -25,11 +25,11 @@ Trace *find_trace(const Runtime *runtime) {
     return nullptr;
 }
 
-// Null without memory. The trace is the last part, so that the ends of the others are in it.
+// Null without memory. The trace is the last part, so that the ends of the other parts are in it.
 Trace *make_trace(Runtime *runtime) {
     void *memory = runtime->arena.take(sizeof(Trace));
     if (!memory) return nullptr;
-    runtime->memory.in_use -= Arena::rounded(sizeof(Trace)); // nobody's operation
+    runtime->memory.in_use -= Arena::rounded(sizeof(Trace)); // of no operation
     auto *trace = ::new (memory) Trace(runtime);
     trace->destroy = destroy_trace;
     trace->forget = forget_trace;

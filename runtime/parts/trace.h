@@ -1,5 +1,5 @@
-// Traces: what a runtime does, as text in Chrome's trace event format. A trace replaces the round of polls by one of
-// its own and is told of what happens outside polls (see Tracer), so a runtime without a trace executes nothing here.
+// Traces: the work of a runtime, as text in Chrome's trace event format. A trace replaces the function of a round of
+// polls, and is told of the work outside polls (see Tracer). So a runtime without a trace executes nothing here.
 //
 // Text is collected in a buffer of whole lines, each an event. It is written between polls, before the loop sleeps and
 // when the buffer is full. No function here writes while a poll is running.
@@ -34,13 +34,13 @@ struct Trace : Part, Tracer {
     GrowingBlock block;            // of the buffer
     TraceBuffer *buffer = nullptr; // null: there is no trace
     TraceSink sink = {};
-    TraceSink next = {}; // takes the place of `sink` after the poll that asked for it
-    bool has_next = false;
+    TraceSink next = {};        // takes the place of `sink` after the poll that asked for it
+    bool has_next = false;      // `next` was set. Set by zyntax_runtime_trace inside a poll, cleared by change_trace
     bool is_writing = false;    // set and cleared around `write`
-    bool is_first = false;      // no line was written yet
+    bool is_first = false;      // the array has no line yet. Set by begin_trace, cleared by the first line
     size_t used = 0;            // bytes of text
-    uint64_t lost = 0;          // lines for which the buffer had no room, since the last that said so
-    uint64_t since_ns = 0;      // the end of what was drawn last, in time
+    uint64_t lost = 0;          // lines for which the buffer had no room, since the last "lost events"
+    uint64_t since_ns = 0;      // the time at which the last drawn event ended
     uint64_t counted_ns = 0;    // the time of the last counters
     uint64_t front = 0;         // the number of the entry at the front of the ready queue: entries are numbered as they
                                 // come, and an arrow has the number of its entry
@@ -77,13 +77,13 @@ private:
 };
 
 // To be called outside polls. They may end the trace.
-void write_trace(Trace *); // what is in the buffer
+void write_trace(Trace *); // the text of the buffer
 void make_room(Trace *);   // keeps half of the buffer free, by writing
 
-void write_end(Trace *); // what is in the buffer, and the end of the array. To be called outside polls
+void write_end(Trace *); // the text of the buffer, and the end of the array. To be called outside polls
 void end_trace(Trace *); // without writing
 
-// ---- trace_draw.cpp: what is drawn, to be called outside polls ----
+// ---- trace_draw.cpp: the events, to be drawn outside polls ----
 
 // A task as it is drawn, also when it has ended meanwhile.
 struct Traced {
@@ -128,7 +128,7 @@ void draw_counters(Trace *, uint64_t now); // unless they were drawn just before
 
 // ---- trace_events.cpp ----
 
-int32_t begin_trace(Trace *, TraceSink); // in the buffer that there is, or a new one. 0 or ZYNTAX_ENOMEM
+int32_t begin_trace(Trace *, TraceSink); // in the present buffer, or in a new buffer. 0 or ZYNTAX_ENOMEM
 void close_trace(Trace *);               // draws and writes the rest. To be called outside polls
 
 } // namespace zyntax

@@ -1,5 +1,5 @@
-// The functions that a trace puts in place of those of the heart. Each draws what came since the last one, calls the
-// function that it stands for, and draws that.
+// The functions that replace functions of the heart while there is a trace. Each draws the events since the last such
+// function, calls the function that it replaces, and draws that call.
 #include "trace.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@ namespace {
 
 Trace *trace_of(const Runtime *runtime) { return static_cast<Trace *>(runtime->tracer); }
 
-// Does what a poll has asked for: the trace ends, or continues with another sink.
+// Carries out the request of a poll: the trace ends, or continues with another sink.
 void change_trace(Trace *trace) {
     if (!trace->has_next) return;
     trace->has_next = false;
@@ -20,7 +20,7 @@ void change_trace(Trace *trace) {
     else end_trace(trace);
 }
 
-// Draws what came outside the other functions, or in the rest of the poll that started the trace.
+// Draws events outside traced functions, or the rest of the poll that started the trace.
 void draw_outside(Trace *trace) {
     if (!trace->starter && trace->drawn == trace->queued()) return;
     Slice slice = {kernel_track, trace->since_ns, trace->runtime->now_ns()};

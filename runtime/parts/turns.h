@@ -1,10 +1,10 @@
-// Turns: operations that wait for what one call at a time may take (the items and places of a channel, the ended tasks
-// of a scope), first come, first served.
+// Turns: operations that wait for an exclusive resource (an item or place of a channel, an ended task of a scope),
+// first come, first served.
 //
 // When something is available, the first operation of the queue is given a turn: it leaves the queue, its task is
-// woken, and one of what is available stays reserved until the task calls again. The operation loses its turn when it
-// is canceled, when its task ends, and when its task was polled without the call; the next operation then gets the
-// turn. So a woken task that never calls again cannot lose a wake-up, and a new caller cannot overtake.
+// woken, and one resource stays reserved until the task calls again. The operation loses its turn when it is canceled,
+// when its task ends, and when its task was polled without the call; the next operation then gets the turn. So a woken
+// task that never calls again cannot lose a wake-up, and a new caller cannot overtake.
 //
 //   turns == available while the queue is not empty
 #pragma once
