@@ -27,7 +27,7 @@ inline std::string text_of(const zyntax_address &address) {
     return text;
 }
 
-// An address as a person would write the struct down.
+// An address as a person would write the struct.
 inline zyntax_address v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port = 0) {
     return {4, port, 0, {a, b, c, d}};
 }

@@ -1,4 +1,4 @@
-// Addresses as text: what zyntax_address_parse reads, and what zyntax_address_format writes.
+// Addresses as text: the input of zyntax_address_parse, and the output of zyntax_address_format.
 #include "address_support.h"
 
 using namespace support;

@@ -22,7 +22,7 @@ struct Greedy {
     Operation operation;
     int polls_left;
     std::vector<int> ready{};
-    zyntax_op begun = 0; // what a call left in *op with POLL_PENDING
+    zyntax_op begun = 0; // the value that a call left in *op with POLL_PENDING
     ScopedTask task;
 
     Greedy(zyntax_runtime *rt, Operation o, int polls = 3) : operation(std::move(o)), polls_left(polls), task(rt) {

@@ -8,15 +8,15 @@ namespace support {
 // Kernel waits that an idle loop may make in 100 ms.
 constexpr uint64_t idle_budget = 5;
 
-// What Await::result is before its operation has ended.
+// The value of Await::result before its operation has ended.
 constexpr int64_t unfinished = INT64_MIN;
 
 constexpr size_t kib = 1024;
 constexpr size_t mib = 1024 * kib;
 
-// Fills a non-blocking descriptor until the kernel takes not a byte more, and none a while later either: what TCP has
-// on its way to the peer makes room, and a byte finds some long before POLLOUT tells of it. Where pairs of sockets are
-// TCP's that is longer than acknowledgements are held back. The number of bytes.
+// Writes to a non-blocking descriptor until writes fail for `while_ms`: TCP frees room, as bytes reach the peer, long
+// before POLLOUT reports room. With pairs of TCP sockets this time is longer than the delay of acknowledgements.
+// Returns the number of bytes.
 inline size_t fill(Descriptor fd) {
     constexpr int while_ms = has_local_sockets ? 20 : 60;
     std::string block(64 * kib, 'f');
@@ -48,7 +48,7 @@ inline std::string take(Descriptor fd) {
     }
 }
 
-// A task that is cancelled when its object goes.
+// A task that is cancelled with its object.
 struct ScopedTask : Task {
     zyntax_runtime *runtime;
 

@@ -9,7 +9,7 @@ namespace {
 
 int64_t count_run(void *arg) { return ++*static_cast<std::atomic<int> *>(arg); }
 
-// Takes its time over memory that is its own copy.
+// Works slowly on memory that is its own copy.
 struct Scribble {
     Held *held;
     char bytes[4096];

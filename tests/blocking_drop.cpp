@@ -10,7 +10,7 @@ namespace {
 
 thread_local char here; // its address tells threads apart
 
-// What a job owns, and what has become of it.
+// The resources of a job, and their fate.
 struct Owned {
     zyntax_runtime *rt = nullptr;
     int drops = 0;
@@ -221,7 +221,7 @@ TEST_CASE("destroying_the_runtime_drops_every_job_once") {
         for (size_t i = 3; i < 7; i++) others.emplace_back(rt, with_drop(rt, run_owned, drop_owned, &owned[i], 0));
         settle(rt);
         CHECK(zyntax_blocking_with(rt, &queued, run_owned, drop_owned, &owned[7], 0, &waker, &result) == POLL_PENDING);
-        // What runs ends only because of what a job that cannot begin drops.
+        // The running job ends only because a job that cannot begin drops its argument.
         owned[1].on_drop = [&] { held.gate.open(); };
         rt.destroy();
         CHECK(host.wakes == 2);

@@ -13,7 +13,7 @@ inline Operation blocking(zyntax_runtime *rt, Job job, void *arg, size_t arg_siz
     };
 }
 
-// What a job that waits for the test looks at; passed by pointer with arg_size 0.
+// The data of a job that waits for the test; passed by pointer with arg_size 0.
 struct Held {
     Gate gate;
     std::atomic<int> begun{0};

@@ -10,7 +10,7 @@ namespace {
 
 PollStatus pending(Waker *) { return POLL_PENDING; }
 
-// Cancels `task`, which must be alive, and checks everything that is promised about it.
+// Cancels `task`, which must be alive, and checks all promises of the contract.
 void check_cancel(Runtime &rt, Task &task) {
     int polls = task.polls;
     CHECK(task.alive());

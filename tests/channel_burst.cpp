@@ -9,13 +9,13 @@ using namespace support;
 
 namespace {
 
-// A crowd, and something that is done `size` times over it.
+// A crowd, and a step that is repeated `size` times over it.
 struct Burst {
     virtual ~Burst() = default;
     virtual void step(int i) = 0;
 };
 
-// What one of `size` steps costs, in steps of the library.
+// The cost of one of `size` steps, in steps of the library.
 template <class Make> double cost_of(Make make, int size) {
     std::unique_ptr<Burst> burst = make(size);
     uint64_t before = steps();
@@ -28,7 +28,7 @@ template <class Make> void cost_does_not_grow(Make make) {
     double few = cost_of(make, 500), many = cost_of(make, 16'000);
     CAPTURE(few);
     CAPTURE(many);
-    CHECK(few >= 1); // else nothing is counted
+    CHECK(few >= 1); // otherwise nothing is counted
     CHECK(many < few * 2);
 }
 
@@ -78,7 +78,7 @@ struct Senders : Crowd {
     void step(int) override { receive(); }
 };
 
-// Everybody is notified, and then they give up one after the other, or take what they were notified of.
+// All waiters are notified, and then they give up one after the other, or take their turns.
 template <class Base> struct Notified : Base {
     explicit Notified(int size) : Base(size) {
         for (int i = 0; i < size; i++) Base::step(i);
@@ -97,13 +97,13 @@ struct Taking : Notified<Receivers> {
     void step(int i) override { now(zyntax_channel_recv(channel, &ops[size_t(i)], &item, &waker, &result), 1); }
 };
 
-// One after the other is notified and gives up, while all the others wait.
+// One waiter after the other is notified and gives up, while all other waiters wait.
 template <class Base> struct GivingUpAtTheFront : Base {
     explicit GivingUpAtTheFront(int size) : Base(size) { Base::step(0); }
     void step(int i) override { zyntax_op_cancel(&this->ops[size_t(i)]); }
 };
 
-// Nobody was notified, and they give up.
+// No waiter was notified, and all give up.
 template <class Base> struct Resigning : Base {
     using Base::Base;
     void step(int i) override { zyntax_op_cancel(&this->ops[size_t(i)]); }
@@ -170,7 +170,7 @@ TEST_CASE("giving_up_without_a_notification_costs_no_more_among_many") {
 
 namespace {
 
-// Tasks that stay away after they were notified, in thousands, beside one pair that passes items to and fro.
+// Thousands of tasks that do not call after they were notified, while one pair passes items to and fro.
 struct PassedOver : Burst {
     struct Absent {
         zyntax_channel *channel;

@@ -52,7 +52,7 @@ TEST_CASE("a_sender_that_is_cancelled_after_it_was_woken_leaves_the_room_to_the_
     CHECK(b.result == 0);
     CHECK(receive_now(rt, channel) == 2);
     CHECK(zyntax_channel_close(channel) == 0);
-    CHECK(await(rt, receiving(channel, &one)) == 0); // the item of the cancelled one was not sent
+    CHECK(await(rt, receiving(channel, &one)) == 0); // the item of the cancelled task was not sent
 }
 
 TEST_CASE("a_receiver_that_gives_up_in_the_poll_it_was_woken_for_leaves_the_item_to_the_next") {
@@ -63,7 +63,7 @@ TEST_CASE("a_receiver_that_gives_up_in_the_poll_it_was_woken_for_leaves_the_item
     first.on_poll = [&](Waker *waker) {
         int64_t result = 0;
         if (first.polls == 1) return zyntax_channel_recv(channel, &first.op, &item, waker, &result);
-        zyntax_op_cancel(&first.op); // as a select does for the branches that lost
+        zyntax_op_cancel(&first.op); // as a select does for the losing branches
         return POLL_READY;
     };
     first.start();
@@ -145,7 +145,7 @@ TEST_CASE("a_sender_that_was_woken_and_does_not_call_again_holds_up_nobody") {
     send_now(rt, channel, 0);
     int one = 1, two = 2;
     ScopedTask absent(rt);
-    absent.on_poll = [&](Waker *waker) { // waits for two things at once, and then only for the other
+    absent.on_poll = [&](Waker *waker) { // waits for two objects at once, and then only for the other object
         int64_t result = 0;
         if (absent.polls == 1) zyntax_channel_send(channel, &absent.op, &one, waker, &result);
         return POLL_PENDING;

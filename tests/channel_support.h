@@ -23,10 +23,10 @@ inline Operation receiving(zyntax_channel *channel, void *item) {
     };
 }
 
-// Sends, in a task of its own, what must not have to wait.
+// Sends an item in its own task. The send must not wait.
 inline void send_now(Runtime &rt, zyntax_channel *channel, int item) { CHECK(await(rt, sending(channel, &item)) == 0); }
 
-// Receives one int in a task of its own; -1 if there is none.
+// Receives one int in its own task; -1 if there is none.
 inline int receive_now(Runtime &rt, zyntax_channel *channel) {
     int item = -1;
     CHECK(await(rt, receiving(channel, &item)) == 1);

@@ -10,13 +10,13 @@ using namespace support;
 
 namespace {
 
-// A channel where everybody waits on the same side, so that receivers and senders pass the same tests: what comes is an
-// item for the ones and room for the others.
+// A channel whose waiters are all on one side, so that receivers and senders pass the same tests: items come for
+// receivers, and room for senders.
 struct Queue {
     Runtime &rt;
     bool receivers;
     zyntax_channel *channel;
-    int next_item = 100; // what comes, or what filled the channel
+    int next_item = 100; // the next item that comes, or that filled the channel
 
     Queue(Runtime &runtime, bool of_receivers, size_t capacity = 4)
         : rt(runtime), receivers(of_receivers), channel(channel_of(rt, capacity)) {
@@ -29,7 +29,7 @@ struct Queue {
 
     Operation waiting(int *item) const { return receivers ? receiving(channel, item) : sending(channel, item); }
     int64_t success() const { return receivers ? 1 : 0; }
-    // Makes one waiter happy.
+    // Serves one waiter.
     void come() {
         int item = 0;
         if (receivers) CHECK(at_once(sending(channel, &next_item)) == 0);
@@ -38,7 +38,7 @@ struct Queue {
     }
 };
 
-// One that waits in a queue until it is served.
+// A waiter that stays until it is served.
 struct Waiter {
     int item;
     Await await;
@@ -49,7 +49,7 @@ struct Waiter {
 
 enum Leaving { ends, ends_after_cancelling, is_cancelled, is_cancelled_forgetting, is_given_up_by_another, stays_away };
 
-// One that waits, and then leaves in one of many ways without taking what it was notified of.
+// A waiter that leaves, in one of many ways, without taking its turn.
 struct Leaver {
     Leaving way;
     int item = -1;
@@ -67,14 +67,14 @@ struct Leaver {
         task.start();
     }
     zyntax_op *op() { return way == ends || way == is_cancelled_forgetting ? &forgotten : &task.op; }
-    // The part that is not played in its own poll.
+    // The part of leaving outside its own poll.
     void leave() {
         if (way == is_cancelled || way == is_cancelled_forgetting) CHECK(zyntax_task_cancel(task.handle) == 0);
         if (way == is_given_up_by_another) zyntax_op_cancel(op());
     }
 };
 
-// How the loop is driven: no way of them may have to wait for the loop's sleep.
+// How the loop is driven. None of these ways may depend on the loop's sleep.
 enum Drive { by_block_on, by_turns_that_do_not_wait, beside_a_yielding_task };
 
 // Drives until a task has ended, for a number of rounds that is small and counted.
@@ -104,7 +104,7 @@ template <class Play> void in_every_way(Play play) {
     }
 }
 
-// Somebody leaves: the next one is served, and one that came later is not.
+// A waiter leaves: the next waiter is served, and a later waiter is not.
 void leaving_serves_the_next(Leaving way) {
     in_every_way([&](bool receivers, Drive how) {
         Runtime rt;
@@ -290,7 +290,7 @@ TEST_CASE("a_turn_goes_through_a_thousand_that_leave_to_the_one_that_stays") {
             CHECK(rt.drive_until([&] { return last.await.task.polls == 1; }));
             queue.come();
             for (Leaver &leaver : leavers) leaver.leave();
-            int turns = 0; // one passes it on to the next, a few a turn at the least
+            int turns = 0; // each leaver passes it on to the next, a few a turn at the least
             while (last.await.alive() && turns < 1500) {
                 zyntax_runtime_turn(rt, 0);
                 turns++;
@@ -372,7 +372,7 @@ TEST_CASE("a_task_of_another_runtime_that_ended_with_it_passes_its_turn_on") {
 
 namespace {
 
-// Somebody in a task of another runtime waits first in the queue, and is given a turn.
+// A task of another runtime is the first in the queue, and is given a turn.
 struct Stranger {
     Runtime other;
     Operation waiting;
@@ -388,7 +388,7 @@ struct Stranger {
         task.spawn(other);
         settle(other);
     }
-    // In its runtime, which alone is driven.
+    // Only its own runtime is driven.
     void end() {
         CHECK(zyntax_task_cancel(task.handle) == 0);
         settle(other);

@@ -20,7 +20,7 @@ struct Compiled {
     std::vector<Maker> awaits;
     std::function<int64_t(Compiled &)> returns = [](Compiled &self) { return self.awaited_value; };
     std::vector<int64_t> values{}; // of its awaits
-    zyntax_promise entry{};        // what its entry function returns
+    zyntax_promise entry{};        // the result of its entry function
     int polls = 0;
     int64_t result = unfinished;
     zyntax_task *task = nullptr;

@@ -1,4 +1,4 @@
-// The size of a structure says which members a program knows. It ends at a member's end, or beyond all members.
+// The size of a structure tells which members a program knows. It ends at a member's end, or beyond all members.
 #include "support.h"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ bool is_an_end(size_t size) {
     return false;
 }
 
-// A configuration with room behind it, and what creating with it says.
+// A configuration with room behind it, and the result of a creation with it.
 struct Configured {
     alignas(zyntax_runtime_config) unsigned char bytes[1024] = {};
 
@@ -102,7 +102,7 @@ TEST_CASE("a_larger_size_is_taken_when_the_rest_is_zero") {
             CHECK(given.create(size) == ZYNTAX_EINVAL);
             given.bytes[at] = 0;
         }
-        given.bytes[size] = 1; // behind what was given
+        given.bytes[size] = 1; // behind the given size
         CHECK(given.create(size) == 0);
         given.bytes[size] = 0;
     }

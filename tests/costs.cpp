@@ -32,7 +32,7 @@ void quieten(Runtime &rt) {
     settle(rt);
 }
 
-// What lives until the process that counts ends.
+// Objects that live until the end of the counting process.
 template <class T, class... Args> T &kept(Args &&...args) { return *new T(std::forward<Args>(args)...); }
 
 } // namespace

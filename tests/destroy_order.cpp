@@ -1,5 +1,5 @@
 // User code that runs while a runtime is destroyed: drops, posted functions and hosts' wakers. Each may call every
-// function, and receives nothing that it would have to close.
+// function, and receives no object that it would have to close.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "host_support.h"
@@ -12,7 +12,7 @@ using namespace support;
 
 namespace {
 
-// Calls all that makes something, while the runtime is being destroyed.
+// Calls every function that makes an object, while the runtime is being destroyed.
 struct Maker {
     zyntax_runtime *rt;
     zyntax_io *listener = nullptr; // with a client in its queue
@@ -179,7 +179,7 @@ TEST_CASE("a_promise_that_is_alive_tells_that_it_was_cancelled") {
 
 namespace {
 
-// A job that has something done on the runtime's thread, and waits for it.
+// A job that posts a function to the runtime's thread, and waits for it.
 struct Asking {
     zyntax_runtime *rt;
     Gate begun, answered;
@@ -206,7 +206,7 @@ struct Asking {
     }
 };
 
-// Destroys a runtime one of whose jobs asks for an answer when that has begun, and does not end without it.
+// Destroys a runtime with a job that asks for an answer once the destroy has begun, and does not end without it.
 void destroy_while_asking(const std::function<void(zyntax_runtime *)> &answer) {
     Heap heap;
     {

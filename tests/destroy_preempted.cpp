@@ -72,7 +72,7 @@ void act_on(Scene &scene, Act act) {
 
 int64_t dozing_job(void *) {
     await_the_loop();
-    dozes = true; // what the thread does from here on is the library's
+    dozes = true; // from here on the thread runs code of the library
     return 1;
 }
 
@@ -104,7 +104,7 @@ struct OneProcessor {
     ~OneProcessor() { sched_setaffinity(0, sizeof before, &before); }
 };
 
-// Whether this thread comes before all usual ones now; it needs a privilege.
+// Puts this thread before all usual threads, or ends that. False without the privilege.
 bool come_first(bool on) {
     sched_param priority{};
     priority.sched_priority = on ? 1 : 0;
@@ -191,8 +191,8 @@ TEST_CASE("a_wake_that_is_preempted_writes_to_nobody_else") { check(wakes); }
 TEST_CASE("a_cancel_that_is_preempted_writes_to_nobody_else") { check(cancels); }
 TEST_CASE("the_end_of_a_job_that_is_preempted_writes_to_nobody_else") { check(ends_a_job); }
 
-// On one processor nothing but a sleep of the destroying thread lets the other one end its call. A kernel takes such a
-// thread off the processor after about a second.
+// On one processor only a sleep of the destroying thread lets the other thread end its call. A kernel takes a thread of
+// that priority off the processor after about a second.
 TEST_CASE("a_thread_that_comes_before_all_others_destroys_while_one_of_them_is_preempted") {
     SKIP_WHEN(!come_first(true), "no privilege for a higher priority");
     come_first(false);

@@ -7,12 +7,12 @@ using namespace support;
 
 namespace {
 
-// What a thread does last.
+// The last act of a thread.
 enum Act { stops, posts, releases, holds_and_releases, wakes, cancels };
 
 struct Race {
     std::atomic<zyntax_runtime *> rt{nullptr};
-    std::atomic<bool> over{false}; // the act has been seen; the runtime goes
+    std::atomic<bool> over{false}; // the act has been seen; the runtime is destroyed
     Waker waker{};
     zyntax_task *victim = nullptr;
 };

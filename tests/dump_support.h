@@ -18,7 +18,7 @@ inline std::map<zyntax_task *, zyntax_task_info> dump(zyntax_runtime *rt, int32_
     return tasks;
 }
 
-// What a task that awaits this operation is shown to wait for.
+// The wait that the dump shows for a task that awaits this operation.
 inline zyntax_wait waits_for(Runtime &rt, Operation operation) {
     Await task(rt, std::move(operation));
     settle(rt);

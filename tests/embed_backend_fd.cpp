@@ -30,7 +30,7 @@ struct Embedded : Runtime {
     bool readable_soon() { return wait_for(Descriptor(zyntax_runtime_backend_fd(rt)), POLLIN); }
 };
 
-// A task that waits for its waker, which it puts where others find it.
+// A task that waits for its waker, which other threads can find.
 struct Dozer {
     Waker waker{};
     ScopedTask task;
@@ -264,8 +264,7 @@ TEST_CASE("a_host_that_polls_the_descriptor_and_the_next_timeout_runs_everything
 
 namespace {
 
-// An operation with a waker of the host's own is fired outside a turn: a host that sleeps on the descriptor hears of
-// it.
+// An operation with a waker of the host's own is fired outside a turn: a host that sleeps on the descriptor notices it.
 void hears_of(Embedded &rt, const Operation &operation, const std::function<void()> &event) {
     HostOp host(operation);
     CHECK(host.call() == POLL_PENDING);
@@ -425,7 +424,7 @@ TEST_CASE("wakers_of_hosts_that_are_left_for_the_next_turn_keep_it_readable") {
     CHECK_FALSE(readable(rt));
 }
 
-// An edge-triggered host asks for a turn at each edge and never again: what one turn leaves in the kernel is an edge.
+// An edge-triggered host takes one turn for each edge: events that a turn leaves in the kernel cause another edge.
 TEST_CASE("a_host_that_hears_edges_only_serves_more_descriptors_than_one_wait_reports") {
     NEEDS_DESCRIPTOR
     SKIP_WHEN(!EdgeWatch::exists, "there are no hosts of that kind")

@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// A task of every kind of waiting there is, and those that wait for nothing.
+// A task for every kind of wait, and tasks without a wait.
 struct Zoo {
     std::vector<std::unique_ptr<Task>> tasks;
     Pair pair;

@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// Where posted calls write down that they ran.
+// The list to which posted calls add their numbers.
 struct Log {
     std::vector<int> numbers;
     ThreadId thread{};

@@ -12,7 +12,7 @@ zyntax_runtime_config detecting() {
     return c;
 }
 
-// Waits for a wake that somebody else has to find; tells when it does.
+// Waits for a wake that another party has to make; reports the start of the wait.
 struct Parked : Task {
     std::atomic<bool> polled{false};
     Waker kept{};
@@ -188,7 +188,7 @@ TEST_CASE("an_idle_turn_is_never_a_stall") {
 
 namespace {
 
-// Everything that drives and waits says so, and again: nothing was given up by saying it.
+// Every call that drives and waits reports the stall, twice: the report changes nothing.
 void check_stalled(Runtime &rt, zyntax_task *task) {
     for (int way = 0; way < 4; way++) {
         CAPTURE(way);
@@ -207,7 +207,7 @@ void check_stalled(Runtime &rt, zyntax_task *task) {
 void nothing(void *) {}
 void release(void *rt) { zyntax_runtime_release(static_cast<zyntax_runtime *>(rt)); }
 
-// A task that waits for ever, and does something in its first poll.
+// A task that waits for ever, and runs an action in its first poll.
 struct Acting : Task {
     explicit Acting(std::function<void(Waker *)> action) {
         on_poll = [this, action](Waker *waker) {

@@ -29,7 +29,7 @@ TEST_CASE("a_read_that_is_done_and_whose_task_never_calls_again_gives_its_bytes_
     task.on_poll = [&](Waker *waker) {
         int64_t n;
         if (task.polls == 1) zyntax_file_read(d.file, &task.op, buf, 4, here, waker, &n);
-        return POLL_PENDING; // alive, and does something else
+        return POLL_PENDING; // alive, but does not call again
     };
     task.start();
     CHECK(d.rt.drive_until([&] { return task.polls > 1; }));
@@ -83,7 +83,7 @@ TEST_CASE("operations_that_have_not_begun_never_happen_once_cancelled") {
         Await reads(d.rt, reading(d.file, buf, 4, here)), writes(d.rt, writing(d.file, "abc", here)),
             writes_there(d.rt, writing(d.file, "abc", 5)), syncs(d.rt, syncing(d.file)), sizes(d.rt, sizing(d.file));
         settle(d.rt);
-        // What is at the position, and on Windows every operation, waits for the one before.
+        // An operation at the position, and on Windows every operation, waits for the operation before it.
         CHECK(d.rt.stats().blocking_pending == (on_windows ? 2 : 5));
     }
     settle(d.rt);

@@ -12,7 +12,7 @@ constexpr uint64_t here = UINT64_MAX; // the current position
 
 inline std::filesystem::path from_utf8(const std::string &text) { return std::u8string(text.begin(), text.end()); }
 
-// A folder that goes with everything in it.
+// A folder that is removed with its contents.
 struct FileFolder {
     std::filesystem::path at;
     FileFolder() {

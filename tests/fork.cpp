@@ -18,7 +18,7 @@ namespace {
 #define EXPECT_IN_CHILD(condition, number) \
     if (!(condition)) return number
 
-// A runtime in the middle of everything.
+// A runtime with an operation of each kind under way.
 struct Parent {
     Heap heap;
     Runtime rt{heap.config(with_threads(2))};
@@ -79,7 +79,7 @@ struct Parent {
             },
             3000);
     }
-    // In the parent: everything goes on as if nothing had been.
+    // In the parent: everything goes on as if there had been no fork.
     void check_goes_on() {
         for (size_t i = 0; i < ios.size(); i++) CHECK_FALSE(is_blocking(Descriptor(zyntax_io_fd(ios[i]))));
         CHECK(drops == 0);
@@ -126,7 +126,7 @@ struct Parent {
     }
 };
 
-// A runtime of the child's own that does a little of everything; 0 if it works.
+// A runtime of the child that uses each facility once; 0 if it works.
 int works(bool with_jobs = true) {
     Heap heap;
     {

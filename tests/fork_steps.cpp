@@ -119,7 +119,7 @@ private:
     Thread thread_;
 };
 
-// A runtime that grows by everything that grows, one step after the other.
+// A runtime whose structures all grow, one step after the other.
 class Growth {
 public:
     StepHeap heap;
@@ -262,7 +262,7 @@ TEST_CASE("a_child_forked_between_any_two_instructions_of_a_growing_runtime_can_
     }
     Growth growth;
     Forker forker([&] { return growth.destroy_copy(); });
-    // Only what changes the runtime itself, the first block, can make a difference.
+    // Only changes of the runtime itself, the first block, can make a difference.
     const StepHeap::Block &block = growth.heap.blocks[0];
     std::vector<unsigned char> seen(block.at, block.at + block.size);
     std::function<void()> fork_after_a_change = [&] {

@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// Handles that are good for nothing, as raw words.
+// Invalid handles, as raw words.
 std::vector<uintptr_t> bad_words() {
     std::vector<uintptr_t> words{0, 1, 2, 3, 7, 8, 15, 16, 63, 64, 255, 4096, UINTPTR_MAX, UINTPTR_MAX - 1};
     for (int bit = 8; bit < int(8 * sizeof(uintptr_t)); bit++) words.push_back(uintptr_t(1) << bit);
@@ -21,7 +21,7 @@ std::vector<uintptr_t> bad_words() {
 
 template <class T> T *as(uintptr_t word) { return reinterpret_cast<T *>(word); }
 
-// A parked task, which is alive beside the bad handles, and another that calls await points in its poll.
+// A parked task, which is alive besides the bad handles, and another task that calls await points in its poll.
 struct BadScene {
     Runtime rt;
     Task task{[](Waker *) { return POLL_PENDING; }};
@@ -176,7 +176,7 @@ TEST_CASE("handles_of_a_destroyed_runtime_are_stale") {
     zyntax_channel *channel = nullptr;
     REQUIRE(zyntax_channel_create(gone, 1, 1, &channel) == 0);
     gone.destroy();
-    BadScene s; // may live where the other did
+    BadScene s; // may have the memory of the other one
     CHECK(zyntax_io_fd(peer.io) == -1);
     CHECK(zyntax_io_close(peer.io) == ZYNTAX_ESTALE);
     CHECK(zyntax_channel_close(channel) == ZYNTAX_ESTALE);

@@ -8,7 +8,7 @@ using namespace support;
 
 namespace {
 
-// What a runtime that is gone has left.
+// The handles and ops that a destroyed runtime has left.
 struct Left {
     zyntax_io *io = nullptr, *listener = nullptr;
     zyntax_channel *channel = nullptr;
@@ -41,7 +41,7 @@ struct Left {
         CHECK(zyntax_tcp_accept(listener, &ops[4], &nobody_, &out, &result) == POLL_PENDING);
         rt.destroy();
     }
-    // The number of calls that did not say that this is stale.
+    // The number of calls that did not report a stale handle or op.
     int odd() const {
         int wrong = 0;
         intptr_t fd = -2;

@@ -5,7 +5,7 @@
 
 namespace support {
 
-// A waker of the host's that counts, and notes when it is called from inside a call that it should not be.
+// A host's waker that counts its calls, and notes calls from inside a function that must not call it.
 struct HostWaker {
     int wakes = 0;
     bool busy = false;
@@ -24,13 +24,13 @@ struct HostWaker {
     Waker handle() { return {this, wake}; }
 };
 
-// A waker that wakes nobody, for what must not have to wait.
+// A waker without effect, for calls that must not wait.
 inline Waker nobody() {
     return {nullptr, [](void *) {}};
 }
 
-// An operation that is started outside any task, with a waker of the host's. The waker stays here after it was given up
-// or is over, so that a late call is seen, which elsewhere would find freed memory.
+// An operation that is started outside any task, with a waker of the host's. The waker stays here after the operation's
+// cancel or end, so that a late call is noticed and finds no freed memory.
 struct HostOp {
     Operation operation;
     HostWaker host{};

@@ -12,7 +12,7 @@ using namespace support;
 
 namespace {
 
-// Two hosts that wait for the same thing, and what makes it happen.
+// Two hosts that wait for the same event, and the action that causes it.
 struct Scene {
     Heap heap;
     Clock clock;
@@ -67,7 +67,7 @@ struct Scene {
             if (zyntax_channel_recv(spare, &op, &item, &waker, &result) == POLL_READY) break;
         CHECK(result == ZYNTAX_ENOMEM);
     }
-    // As exhaust, and it stays so until the runtime is gone. Also while that is destroyed.
+    // As exhaust, until the runtime is destroyed, and also during the destroy.
     void exhaust_to_the_end(zyntax_runtime *runtime) {
         auto timers = [runtime] {
             zyntax_runtime_stats stats{};
@@ -270,7 +270,7 @@ std::vector<Kind> everything() {
     return all;
 }
 
-// Runs `action` for every kind of thing to wait for, with memory and without.
+// Runs `action` for every kind of wait, with memory and without.
 template <class Action> void for_each(const std::vector<Kind> &kinds, Action action) {
     for (size_t i = 0; i < kinds.size(); i++) {
         for (bool without_memory : {false, true}) {
@@ -513,7 +513,7 @@ TEST_CASE("destroy_returns_though_a_hosts_waker_begins_a_wait_in_each_call") {
                 host->host.action = [host] {
                     if (host->host.wakes < many) host->call();
                 };
-                // What ends at once is asked for by the waker alone.
+                // Only the waker asks for operations that end at once.
                 if (kind != 5 || host == &sleeper) host->call();
             }
             for (auto &waiting : s.hosts) // these are called as the runtime ends

@@ -1,4 +1,5 @@
-// Interrupts: when an await point ends, and what stays. The kinds of await points are in interrupt_waits.cpp.
+// Interrupts: when an await point ends, and when the interrupt stays. The kinds of await points are in
+// interrupt_waits.cpp.
 #include "channel_support.h"
 
 #include <deque>

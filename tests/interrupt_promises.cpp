@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint64_t an_hour_long = 3'600'000 * ms;
 
-// What promises wait for that does not come by itself.
+// Objects for the waits of promises. None becomes ready by itself.
 struct PromiseWorld {
     Runtime rt;
     Pair pair = socket_pair(), full = socket_pair();

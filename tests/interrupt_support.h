@@ -1,4 +1,4 @@
-// What the tests of interrupts share: one await point, and what an interrupt of it must do at each moment.
+// Shared by the tests of interrupts: one await point, and the required effect of an interrupt at each moment.
 #pragma once
 
 #include "compiled_support.h"
@@ -47,7 +47,7 @@ struct Interruptible {
     }
 };
 
-// Gives up the await point, which is then awaited again: what it waits for has not been lost.
+// Gives up the await point, which is then awaited again: nothing has been lost.
 inline void check_nothing_is_lost(Runtime &rt, const Wait &wait) {
     if (!wait.finish) return;
     Interruptible again(rt, wait);

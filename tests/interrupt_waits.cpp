@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t far_ns = 3'600'000 * ms;
 
-// What can be awaited without the system.
+// The await points without the system.
 struct PlainWorld {
     Clock clock;
     zyntax_runtime_config timed = clock.config();
@@ -105,7 +105,7 @@ struct PlainWorld {
     }
 };
 
-// What can be awaited of sockets and of the pool.
+// The await points of sockets and of the pool.
 struct IoWorld {
     Runtime rt;
     Pair pair = socket_pair(), full = socket_pair();

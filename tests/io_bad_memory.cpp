@@ -16,7 +16,7 @@ TEST_CASE("a_write_from_bad_memory_is_efault") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
-// What is good is written, in a short write; the next one answers.
+// The valid part is written, in a short write; the next write reports the error.
 TEST_CASE("a_write_that_runs_into_bad_memory_ends_with_efault_and_does_not_wait") {
     SKIP_WHEN(on_windows, "Winsock looks at buffers before the kernel does");
     Runtime rt;

@@ -6,7 +6,7 @@ using namespace support;
 
 namespace {
 
-// Everything that hands a descriptor on, in both states, with a duplicate to look at.
+// Every call that hands a descriptor on, in both states, with a duplicate for the checks.
 struct Given {
     Runtime &rt;
     Pair pair;

@@ -7,7 +7,7 @@ namespace {
 
 zyntax_io *made_up(uintptr_t bits) { return reinterpret_cast<zyntax_io *>(bits); }
 
-// Every function that takes a handle must say that this one is stale.
+// Every function that takes a handle must report that this handle is stale.
 void is_stale_io(Runtime &rt, zyntax_io *io) {
     char byte = 0;
     intptr_t fd = 77;
@@ -147,7 +147,7 @@ TEST_CASE("the_handles_of_a_destroyed_runtime_are_stale") {
     zyntax_io *io = adopt(gone, pair.near);
     gone.destroy();
     is_stale_io(rt, io);
-    Runtime next; // may sit where the destroyed one was
+    Runtime next; // may have the memory of the destroyed runtime
     Pair other = socket_pair();
     adopt(next, other.near);
     CHECK(zyntax_io_close(io) == ZYNTAX_ESTALE);
@@ -209,7 +209,7 @@ TEST_CASE("a_number_that_is_used_again_can_be_waited_on_many_times") {
         Await reader(rt, reading(io, &byte, 1));
         zyntax_runtime_turn(rt, 0);
         put(pair.far, "x");
-        if (round % 2 == 0) { // and half of them die with an event on its way
+        if (round % 2 == 0) { // and half of them are closed with an event on its way
             CHECK(rt.drain());
             CHECK(reader.result == 1);
         }

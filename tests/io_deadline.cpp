@@ -193,7 +193,7 @@ TEST_CASE("data_room_and_connections_that_are_there_are_given_also_after_the_dea
         Await task(timed.rt, reading(io, bytes, 8));
         timed.pass(10);
         CHECK(task.result == ZYNTAX_ETIMEDOUT);
-        deliver(pair.far, io, "data"); // no event has told of it yet
+        deliver(pair.far, io, "data"); // no event has reported it yet
         CHECK(timed.now(reading(io, bytes, 8)) == 4);
         CHECK(timed.now(reading(io, bytes, 8)) == ZYNTAX_ETIMEDOUT);
         pair.far.reset();

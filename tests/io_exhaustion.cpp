@@ -78,7 +78,7 @@ void until_it_succeeds(const std::function<void(Attempt &)> &scenario) {
     }
 }
 
-// Either it went well, or memory was short and that was said.
+// Either it succeeded, or memory was short and the result says so.
 void is_enomem_or(int64_t good, int64_t result, const Attempt &attempt) {
     CHECK((result == good || (result == ZYNTAX_ENOMEM && attempt.failed())));
 }

@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// Messages arrive one per read, whether the reader came before them or after.
+// Each read returns one message, whether the reader waits before the messages arrive or comes later.
 void messages_arrive_one_by_one(Pair pair, bool reader_first) {
     Runtime rt;
     zyntax_io *io = adopt(rt, pair.near);

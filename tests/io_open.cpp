@@ -1,4 +1,5 @@
-// zyntax_io_open: descriptors that can be registered, and those that cannot. A refused descriptor does not change.
+// zyntax_io_open: descriptors that can be registered, and descriptors that cannot. A refused descriptor does not
+// change.
 #include "io_support.h"
 
 #include <climits>

@@ -110,7 +110,7 @@ TEST_CASE("a_task_that_drains_the_descriptor_itself_is_woken_for_what_comes_next
 
 namespace {
 
-// Those of which the other end cannot go without a hang-up, when it has not read everything.
+// The descriptors whose peer cannot close without a hang-up, when it has not read everything.
 std::vector<MakePair> pairs_that_hang_up() {
     std::vector<MakePair> all{[] { return socket_pair(); }};
     if (has_pipes) all.insert(all.end(), {pipe_to_runtime, pipe_from_runtime});

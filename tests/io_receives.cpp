@@ -24,7 +24,7 @@ namespace {
 
 constexpr int messages = 1'000;
 
-// A task that reads all of what comes, and answers each message by a call.
+// A task that reads all messages, and reports each one by a call.
 struct Echo {
     std::unique_ptr<Reader> reader;
     Pair pair;
@@ -52,7 +52,7 @@ int receives_of_messages(Pair pair) {
     return receives - before;
 }
 
-// The descriptors that come are closed, and what is behind each is read.
+// The passed descriptors are closed, and the bytes behind each one are read.
 void read_behind_descriptors(bool readers_first) {
     Runtime rt;
     Pair pair = socket_pair();

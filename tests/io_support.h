@@ -108,7 +108,7 @@ inline bool has_ipv6() {
     return bind(fd, address.raw(), address.length) == 0;
 }
 
-// A listener that answers no more: its queue is full.
+// A listener that does not answer: its queue is full.
 struct SilentListener {
     Fd fd = plain_listener(0);
     std::deque<Fd> queued;
@@ -156,7 +156,7 @@ struct Reader {
     size_t want;
     std::string block;
     std::string data;
-    int64_t last = unfinished; // what the last read returned
+    int64_t last = unfinished; // the result of the last read
     int reads = 0;
     ScopedTask task;
 
@@ -183,7 +183,7 @@ struct Writer {
     zyntax_io *io;
     std::string data;
     size_t written = 0;
-    int64_t last = unfinished; // what the last write returned
+    int64_t last = unfinished; // the result of the last write
     ScopedTask task;
 
     Writer(zyntax_runtime *rt, zyntax_io *handle, std::string text) : io(handle), data(std::move(text)), task(rt) {

@@ -18,7 +18,7 @@ struct WriteAll {
           }) {}
 };
 
-// A pair whose kernel buffers are far smaller than what is written. A pipe has no such option.
+// A pair whose kernel buffers are far smaller than the written text. A pipe has no such option.
 Pair with_little_room(MakePair make) {
     Pair pair = make();
     const int bytes = 64 * 1024;

@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// Joins a task and remembers what came of it.
+// Joins a task and notes the result.
 struct Joiner : Task {
     int64_t result = unset;
     Joiner(zyntax_runtime *rt, zyntax_task *target) {

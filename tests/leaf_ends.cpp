@@ -1,5 +1,5 @@
-// The ends of promises that compiled code awaits: cancelled at every moment, with their task, late polls, no memory.
-// Their resources are given back once.
+// The ends of promises that compiled code awaits: a cancel at every moment, the end of their task, polls of freed
+// promises, no memory. Their resources are freed once.
 #include "channel_support.h"
 #include "compiled_support.h"
 #include "io_support.h"
@@ -53,7 +53,7 @@ struct World {
     }
 };
 
-// A host's count of the children it was told of, and of those that were dropped.
+// A host's counts of the children that were reported to it, and of the children that were dropped.
 struct Children {
     int made = 0, dropped = 0;
 

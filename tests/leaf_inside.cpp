@@ -1,6 +1,6 @@
 // Compiled code that runs in the poll of a promise of the library, under a limit or in a select. It cancels that
-// promise or another one, or polls the promise that polls it. No memory is freed during a poll that uses it, and each
-// promise has its value.
+// promise or another promise, or polls the promise that polls it. No memory is freed during a poll that uses it, and
+// each promise has its value.
 #include "channel_support.h"
 #include "compiled_support.h"
 #include "io_support.h"
@@ -9,7 +9,7 @@ using namespace support;
 
 namespace {
 
-// Code as a promise: what it does at each of its polls.
+// Code as a promise, with an action for each of its polls.
 struct Inside {
     std::function<int64_t()> does;
     int polls = 0;

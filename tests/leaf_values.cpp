@@ -18,7 +18,7 @@ TEST_CASE("sleep_gives_one_when_its_time_has_come_and_costs_no_poll_before") {
     clock.now += 1;
     settle(rt);
     CHECK(code.result == 1);
-    CHECK(code.polls == 3); // the timer's, and one for what advanced
+    CHECK(code.polls == 3); // one for the timer, and one after the advance
 }
 
 TEST_CASE("a_sleep_counts_from_the_call_that_made_it") {
@@ -308,7 +308,7 @@ TEST_CASE("select_gives_the_first_and_a_leaf_keeps_its_value") {
     CHECK(code.values.empty());
     clock.now += 10 * ms;
     settle(rt);
-    // The sleep was chosen, kept its 1, gave it, and was over then: as ready as it ever will be.
+    // The sleep was chosen, kept its 1, and gave it. It was freed then, and counts as ready for ever.
     CHECK(code.values == std::vector<int64_t>{2, 1, 2});
     send_now(rt, channel, 5);
     CHECK(rt.drive_until([&] { return !code.alive(); }));

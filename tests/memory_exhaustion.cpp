@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// What a failed call must not change.
+// The state that a failed call must not change.
 struct Snapshot {
     uint64_t alive, spawned, timers, io, in_use;
     explicit Snapshot(const zyntax_runtime_stats &s)
@@ -19,7 +19,7 @@ struct Snapshot {
     bool operator==(const Snapshot &) const = default;
 };
 
-// One thing to do that allocates. Its objects live as long as the case.
+// One action that allocates. Its objects live as long as the case.
 struct Subject {
     Heap &heap;
     Clock &clock;

@@ -22,7 +22,7 @@ TEST_CASE("a_million_parked_tasks_take_at_most_72_bytes_each") {
     SKIP_WHEN(sanitized, "a sanitizer's own memory would be counted");
     SKIP_WHEN(!has_resident_bytes, "WASI does not say what memory is resident");
 #ifdef __GLIBC__
-    mallopt(M_PERTURB, 0); // a test runner may have malloc fill, and so touch, what the library has only reserved
+    mallopt(M_PERTURB, 0); // a test runner may make malloc fill, and so touch, reserved memory
 #endif
     Runtime rt;
     uint64_t polls = 0;

@@ -11,18 +11,18 @@ using namespace support;
 
 namespace {
 
-// One way to wait, and what ends it.
+// One way to wait, and the event that ends it.
 struct Wait {
     std::string name;
     Operation operation;
     std::function<void()> event; // none: it does not happen here
     int64_t result;
     bool is_job = false;
-    bool is_group = false; // a group may take another one's wake for its own, and finds that nothing has happened
+    bool is_group = false; // a group may take another group's wake for its own, and finds that no member has ended
     std::function<void()> before = nullptr; // makes sure once more that it has not happened
 };
 
-// Fills a socket: a local one takes a byte or not, and nothing is on its way; elsewhere pairs are TCP.
+// Fills a socket. A local socket takes a byte or refuses it, and no byte is on its way; other pairs are TCP.
 void stuff(Descriptor fd) {
     if (!has_local_sockets) fill(fd);
     std::string block(64 * kib, 's');
@@ -125,7 +125,7 @@ void make_sure(std::initializer_list<std::reference_wrapper<const Wait>> waits) 
         if (wait.before) wait.before();
 }
 
-// The event of the first wait has happened, which is nothing to the second.
+// The event of the first wait has happened. It does not concern the second wait.
 void check_not_early(const Wait &first, const Wait &second, HostOp &host) {
     if (!first.is_group || !second.is_group) CHECK(host.host.wakes == 0);
     if (host.host.wakes > 0) CHECK(host.call() == POLL_PENDING);

@@ -12,7 +12,7 @@ using namespace support;
 
 namespace {
 
-// What Zyntax's loader reads.
+// The data that Zyntax's loader reads.
 struct Signature {
     uint8_t parameters, flags;
     uint32_t result, types[16];
@@ -72,7 +72,8 @@ struct Plugin {
     }
 };
 
-// How newer versions of Zyntax lay out strings: with a header of 16 bytes. Older ones have the first member alone.
+// The layout of strings in newer versions of Zyntax, with a header of 16 bytes. Older versions have the first member
+// alone.
 struct Header {
     uint32_t bytes, characters, aux, flags;
 };
@@ -104,7 +105,7 @@ zyntax_promise *connect(const Plugin &plugin, const std::string &host, int64_t p
     return connect(plugin, String(host), port);
 }
 
-// What the loader of a newer version hands over.
+// The data that the loader of a newer version hands over.
 size_t allocated, freed;
 void *allocate_string(size_t size) {
     allocated++;

@@ -1,4 +1,4 @@
-// No wait returns without a cause: descriptors without interest cost nothing, in every state.
+// No wait returns spuriously: descriptors without interest cost nothing, in every state.
 #include "poller_support.h"
 
 using namespace support;

@@ -23,7 +23,7 @@ bool open_fails(uint64_t n) {
 
 TEST_CASE("open_and_close_balance_descriptors_and_memory") {
     {
-        Watched first; // what a process needs once
+        Watched first; // the memory that a process needs once
     }
     int descriptors = fd_count();
     for (int round = 0; round < 100; round++) {

@@ -26,7 +26,7 @@ struct Stopwatch {
     }
 };
 
-// An open poller, the memory that it takes, and what it has reported.
+// An open poller, its memory, and its reports.
 struct Watched {
     Heap heap;
     zyntax::Memory memory{Heap::alloc, Heap::free, &heap};
@@ -57,7 +57,7 @@ struct Watched {
         registrations.erase(word);
     }
 
-    // One wait; what it returned.
+    // One wait; returns its result.
     int32_t wait(int64_t timeout_ns, uint32_t max = 256) {
         std::vector<Event> events(max);
         int32_t n = poller.wait(events.data(), max, timeout_ns);
@@ -83,14 +83,14 @@ struct Watched {
         return true;
     }
 
-    // Takes what a poller may say without being asked, such as that a new socket is writable.
+    // Takes the reports that a poller may make by itself, such as that a new socket is writable.
     void settle() {
         for (int i = 0; i < 3; i++) wait(int64_t(ms));
         forget();
     }
     void forget() { reports.clear(); }
 
-    // Returns of wait in 100 ms without a cause: the idle budget. A poller that spins makes thousands.
+    // Spurious returns of wait in 100 ms: the idle budget. A poller that spins makes thousands.
     int idle_returns() {
         int before = returns;
         Stopwatch watch;

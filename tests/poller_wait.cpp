@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// What a system's clock tick may add to a wait.
+// The time that a system's clock tick may add to a wait.
 constexpr int64_t late_ns = 2 * int64_t(ms);
 
 } // namespace
@@ -41,7 +41,7 @@ TEST_CASE("a_deadline_is_reached_in_a_few_waits_and_hardly_missed") {
 }
 
 TEST_CASE("huge_timeouts_do_not_end_early") {
-    constexpr int64_t ms_max = INT32_MAX * int64_t(ms); // what fits a millisecond argument
+    constexpr int64_t ms_max = INT32_MAX * int64_t(ms); // the longest millisecond argument
     Watched watched;
     for (int64_t timeout : {ms_max - 1, ms_max, ms_max + 1, 2 * ms_max + 2 * int64_t(ms), INT64_MAX / 2, INT64_MAX - 1,
                             INT64_MAX, int64_t(-1), INT64_MIN}) {

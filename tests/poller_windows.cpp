@@ -47,7 +47,7 @@ int WSAAPI ioctl(SOCKET socket, DWORD code, void *in, DWORD in_size, void *out, 
 } // namespace
 
 extern "C" {
-// What calls of the system go through, in place of those of the import libraries.
+// The pointers through which calls of the system go, in place of the import libraries' pointers.
 decltype(&PostQueuedCompletionStatus) __imp_PostQueuedCompletionStatus = post;
 decltype(&WSAIoctl) __imp_WSAIoctl = ioctl;
 

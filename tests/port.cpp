@@ -1,4 +1,4 @@
-// Ports, bounded queues between threads: what one thread sees of them.
+// Ports, bounded queues between threads, as one thread sees them.
 #include "dump_support.h"
 #include "port_support.h"
 #include "promise_support.h"

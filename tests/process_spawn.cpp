@@ -8,7 +8,7 @@ using namespace support;
 
 namespace {
 
-// A folder with files, which goes with the object.
+// A folder with files, which is removed with the object.
 struct ScriptFolder {
     std::string path = "/tmp/zyntax-test-XXXXXX";
     ScriptFolder() { REQUIRE(mkdtemp(path.data()) != nullptr); }
@@ -22,7 +22,7 @@ struct ScriptFolder {
     }
 };
 
-// The host's PATH, until it goes.
+// The host's PATH, while the object lives.
 struct SearchPath {
     std::string before = std::getenv("PATH") ? std::getenv("PATH") : "";
     explicit SearchPath(const std::string &path) { setenv("PATH", path.c_str(), 1); }
@@ -170,7 +170,7 @@ TEST_CASE("a_file_without_a_slash_is_searched_in_the_path_of_the_host") {
     CHECK(refused(rt, command) == ZYNTAX_ENOENT);
     {
         SearchPath both(first.path + ":/no/such:/bin/sh:" + std::string(5000, 'l') + ":" + second.path);
-        CHECK(output_of(rt, command).text == "found\n"); // what may not be run is passed by
+        CHECK(output_of(rt, command).text == "found\n"); // a file that may not be run is skipped
         command.has_env = true;                          // another PATH in the child changes nothing
         command.env = {"PATH=/nowhere"};
         CHECK(output_of(rt, command).text == "found\n");
@@ -346,7 +346,7 @@ TEST_CASE("a_host_without_descriptors_0_to_2_can_spawn") {
             char buf[100];
             if (await(rt, reading(pipes[1], buf, sizeof buf)) != 6) return 3;
             if (await(rt, ending(process)) != 0) return 4;
-            for (int fd = 0; fd < 3; fd++) { // what was closed stays closed in a child
+            for (int fd = 0; fd < 3; fd++) { // a closed descriptor stays closed in a child
                 Command look = shell("[ -e /dev/fd/" + std::to_string(fd) + " ]");
                 for (intptr_t &what : look.stdio) what = ZYNTAX_STDIO_INHERIT;
                 if (look.spawn(rt, nullptr, &process) != 0) return 5;

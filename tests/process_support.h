@@ -69,7 +69,7 @@ inline Operation ending(zyntax_process *process) {
         [=](zyntax_op *op, Waker *waker, int64_t *result) { return zyntax_process_wait(process, op, waker, result); };
 }
 
-// Spawns what must begin.
+// Spawns a program that must start.
 inline zyntax_process *begin(zyntax_runtime *rt, const Command &command, zyntax_io **pipes = nullptr) {
     zyntax_process *process = nullptr;
     REQUIRE(command.spawn(rt, pipes, &process) == 0);
@@ -77,7 +77,7 @@ inline zyntax_process *begin(zyntax_runtime *rt, const Command &command, zyntax_
     return process;
 }
 
-// What a command writes to its standard output, and how it ends. It is closed.
+// The standard output of a command, and its end. Closes the handle.
 struct Output {
     std::string text;
     int64_t status;

@@ -11,7 +11,7 @@ using namespace support;
 
 namespace {
 
-// Compiled code: a first state that does something and has then advanced, and a second that has the value.
+// Compiled code: the first state runs an action and may advance, and the second state has the value.
 struct TwoStates {
     std::function<bool(Promise &)> first; // whether it has advanced
     bool advanced = false;
@@ -24,7 +24,7 @@ struct TwoStates {
     explicit TwoStates(std::function<bool(Promise &)> state) : first(std::move(state)) {}
 };
 
-// The first state advances in its first poll, and is not left alone with its 0.
+// The first state advances in its first poll. The promise is polled again at once after its 0.
 void is_polled_again(Runtime &rt, const std::function<void(Promise &)> &first) {
     TwoStates states([&](Promise &self) {
         first(self);
@@ -361,7 +361,7 @@ TEST_CASE("an_operation_of_an_earlier_poll_that_is_still_pending_is_waited_for")
     TwoStates states([&](Promise &self) {
         int64_t result = unfinished;
         kept = current();
-        if (self.polls == 2) return false; // looks at something else
+        if (self.polls == 2) return false; // does not repeat the call
         return call(receiving(channel, &item), self, &result) == POLL_READY;
     });
     states.promise.spawn(rt);

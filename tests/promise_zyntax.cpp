@@ -149,7 +149,7 @@ TEST_CASE("what_advances_is_polled_again_also_while_a_promise_of_its_own_is_left
     zyntax_promise *forgotten = nullptr;
     Compiled at_once({});
     at_once.returns = [](Compiled &) { return int64_t(5); };
-    // The loser of a select stays pending while what comes next advances without polling any promise of the library.
+    // The loser of a select stays pending while the code behind it advances without polling any promise of the library.
     Compiled code({[&] {
                        forgotten = zyntax_promise_sleep(1000 * ms);
                        zyntax_promise *two[] = {forgotten, zyntax_promise_yield()};
@@ -281,9 +281,9 @@ TEST_CASE("two_hosts_on_two_runtimes_of_one_thread_do_not_disturb_each_other") {
 }
 
 TEST_CASE("path_c_parks_outside_this_runtime_and_returns_at_once") {
-    // A symbol __zyntax_async_set_timeout notes a timer with its host and returns; nobody has this task's waker. Its
-    // state machine, polled again as one that advanced, would go on before its time. docs/zyntax.md says to alias
-    // `sleep`.
+    // A symbol __zyntax_async_set_timeout registers a timer with its host and returns; no party has this task's waker.
+    // The next poll of its state machine, as of code that has advanced, would continue before the timer. docs/zyntax.md
+    // says to alias `sleep`.
     Runtime rt;
     Compiled bridge({}), aliased({sleeping_for(20 * ms)});
     bridge.returns = [](Compiled &self) { return int64_t(self.polls == 1 ? 0 : 1); };

@@ -1,13 +1,12 @@
-/* Included before everything else of a recipe (`-include`), when tests/recipes.py runs it step by step. It puts itself
- * between the recipe and the runtime: one poll a turn, and after some number of them what the environment asks for:
+/* Included before everything else of a recipe (`-include`), when tests/recipes.py runs it step by step. It stands
+ * between the recipe and the runtime: one poll a turn, and after some turns the action that the environment asks for:
  *
- *     ZYNTAX_RECIPE=spurious       each poll that has to wait is followed by another, without cause
+ *     ZYNTAX_RECIPE=spurious       each poll that has to wait is followed by a spurious poll
  *     ZYNTAX_RECIPE=destroy:N      after N turns the drive fails as if the program had been stopped
  *     ZYNTAX_RECIPE=cancel:N:K     after N turns the Kth task, in the order of spawning, is cancelled
  *
- * Exit codes beside the recipe's own: 3, tasks were left that nothing can wake; 4, descriptors were left open; 5, the
- * program ended before turn N, so there are no further steps, and how many tasks there
- * were is its last line. */
+ * Further exit codes: 3, tasks were left that nothing can wake; 4, descriptors were left open; 5, the program ended
+ * before turn N, so there are no further steps; its last line is the number of tasks. */
 #ifndef TESTS_RECIPE_STEPS_H
 #define TESTS_RECIPE_STEPS_H
 
@@ -52,7 +51,7 @@ __attribute__((destructor)) static void steps_end(void) {
     }
 }
 
-/* A task between the runtime and the recipe's: the same polls and the same end, and polls without cause. */
+/* A task between the runtime and the recipe's: the same polls and the same end, and spurious polls. */
 typedef struct StepsTask {
     FutureState state;
     PollFn poll;

@@ -12,19 +12,19 @@ using namespace support;
 
 namespace {
 
-// Something that goes on for ever by itself, one step after the other, until it is told to stop.
+// Work that goes on for ever by itself, one step after the other, until it is told to stop.
 struct Chain {
     Runtime &rt;
     int steps = 0;
     bool over = false;
-    bool ending = false; // the runtime is being destroyed: nothing need work any more
+    bool ending = false; // the runtime is being destroyed: calls may fail
 
     explicit Chain(Runtime &runtime) : rt(runtime) {}
     virtual ~Chain() = default;
     Chain(const Chain &) = delete;
     Chain &operator=(const Chain &) = delete;
     virtual void begin() = 0;
-    // False when it is to stop: for good, or because this has gone on for long enough to be a failure.
+    // False when the work must stop: for good, or because it has lasted long enough to be a failure.
     bool goes_on() { return !over && ++steps < 100'000; }
     void works(bool it_did) const { CHECK((it_did || ending)); }
     // An operation that is ready at once, unless the runtime is being destroyed.
@@ -146,7 +146,7 @@ struct Drops : Chain {
     }
 };
 
-// Drops that spawn a task which another thread, so to speak, cancels: through a posted function.
+// Drops that spawn a task and cancel it through a posted function, as another thread would.
 struct PostedCancels : Chain {
     zyntax_task *task = nullptr;
     bool spawns = false;

@@ -12,7 +12,7 @@ const Refused newer_calls[] = {
     {"accept4", SYS_accept4},
     {"eventfd2", SYS_eventfd2},
     {"epoll_create1", SYS_epoll_create1},
-    {"pipe2 with flags", SYS_pipe2, O_CLOEXEC | O_NONBLOCK}, // without, it is what the C library makes of pipe
+    {"pipe2 with flags", SYS_pipe2, O_CLOEXEC | O_NONBLOCK}, // without flags the C library makes it from pipe
     {"socket with flags", SYS_socket, SOCK_CLOEXEC | SOCK_NONBLOCK},
     {"ppoll", SYS_ppoll},
 #ifdef SYS_epoll_pwait2
@@ -20,7 +20,8 @@ const Refused newer_calls[] = {
 #endif
 };
 
-// A write to a pipe that does not wait and raises no signal; one that does not wait. The flags are the last argument.
+// A write to a pipe that neither waits nor raises a signal, and a write that does not wait. The flags are the last
+// argument.
 constexpr uint32_t no_signal = 0x100;
 const Refused newer_writes[] = {{"pwritev2 without a signal", SYS_pwritev2, no_signal, 5}, {"pwritev2", SYS_pwritev2}};
 
@@ -81,7 +82,7 @@ int works() {
     return stopped == ZYNTAX_ECANCELED ? 0 : 10;
 }
 
-// As works, for a pipe: a write, and one that has lost its reader.
+// As works, for a pipe: a write with a reader, and writes without a reader.
 int pipe_works() {
     auto action = SigpipeAction::deadly();
     Runtime rt;
@@ -150,7 +151,7 @@ TEST_CASE("a_runtime_works_where_a_newer_system_call_is_refused") {
         if (has_older_form(call) && !check_without(call, works)) return;
 }
 
-// The loop has nothing else to wait with. What must not happen is that it goes round and round.
+// The loop has no other call to wait with. It must not spin.
 TEST_CASE("a_drive_whose_wait_is_refused_altogether_ends_with_the_systems_error") {
     SKIP_WHEN(!has_filters, "only Linux filters system calls");
 #if defined(SYS_epoll_wait) && defined(SYS_epoll_pwait2)

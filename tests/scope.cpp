@@ -20,7 +20,7 @@ struct Scope {
     operator zyntax_scope *() const { return handle; }
 };
 
-// A task of a scope, which ends when it is told to.
+// A task of a scope, which ends on request.
 struct Member {
     std::function<PollStatus(Waker *)> on_poll;
     std::function<void()> on_drop = nullptr;

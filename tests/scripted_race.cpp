@@ -55,7 +55,7 @@ struct Contest {
     bool alive() const { return task.alive(); }
     int64_t result() const { return task.result; }
 
-    // What is left: a connection or nothing.
+    // Checks the rest: a connection or nothing.
     void has_won(intptr_t fd) const {
         CHECK(result() == 0);
         CHECK(zyntax_io_fd(io) == fd);
@@ -75,7 +75,7 @@ struct Contest {
     }
 };
 
-// What the peer of a descriptor does, once the time has come.
+// The deed of a descriptor's peer, at its time.
 void answer(Sim &sim, intptr_t fd, uint64_t after_ns, int32_t error = 0) {
     sim.world.after(after_ns, [&world = sim.world, fd, error] {
         Endpoint &endpoint = world.descriptors.at(fd);

@@ -209,7 +209,7 @@ TEST_CASE("connections_that_died_in_the_queue_are_skipped") {
         uint64_t began = sim.world.now_ns;
         for (int i = 0; i < 20; i++) sim.settle();
         CHECK(accept.result == 0);
-        CHECK(sim.world.now_ns == began); // dead ones are no reason to rest
+        CHECK(sim.world.now_ns == began); // dead connections are no reason to rest
     }
 }
 

@@ -225,7 +225,7 @@ void yield() {
     if (World::current().before_yield) World::current().before_yield();
 }
 
-// One thread at a time runs here, to its end: nothing has to be guarded, and a thread without work is at its end.
+// Here one thread at a time runs to its end: no data has to be guarded, and a thread ends when it has no work.
 void Monitor::init() {}
 void Monitor::destroy() {}
 void Monitor::lock() {}
@@ -241,7 +241,7 @@ int32_t kind_of(intptr_t fd, Kind *kind) {
     return 0;
 }
 
-// The one of the numbers of an open file that has its flags.
+// The number of an open file under which its flags are kept.
 static Endpoint &file_of(intptr_t fd) {
     Endpoint *descriptor = find(fd);
     Endpoint *original = find(descriptor->duplicate_of);

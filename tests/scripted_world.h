@@ -24,18 +24,18 @@ using zyntax::write_closed;
 constexpr uint64_t second = 1000 * support::ms;
 constexpr uint32_t every_bit = readable | writable | read_closed | write_closed;
 
-// What a descriptor stands for, as its peer and the kernel would make it.
+// The state of a descriptor, as its peer and the kernel would make it.
 struct Endpoint {
     zyntax::os::Kind kind = zyntax::os::Kind::socket;
     bool nonblocking = false;
     intptr_t duplicate_of = -1; // another number of the same open file; its `nonblocking` is valid for both
     bool listening = false;
-    std::string in{};              // what reads give
+    std::string in{};              // the bytes that reads return
     bool ended = false;            // and the end of the stream after that
-    int32_t error = 0;             // what everything gives from now on
-    std::string out{};             // what was written
+    int32_t error = 0;             // the result of every call from now on
+    std::string out{};             // the written bytes
     size_t room = SIZE_MAX;        // bytes that can still be written
-    std::deque<int32_t> backlog{}; // connections to accept: 0, or the error that comes in place of one
+    std::deque<int32_t> backlog{}; // connections to accept: 0, or the error in place of a connection
     bool connecting = false;
     int tries = 0; // reads and writes
 
@@ -44,7 +44,7 @@ struct Endpoint {
 
 struct Registration {
     uintptr_t word;
-    uint32_t wanted; // directions that were not reported since
+    uint32_t wanted; // directions that were not reported since then
 };
 
 class World {
@@ -67,7 +67,7 @@ public:
     // ---- descriptors ----
     std::map<intptr_t, Endpoint> descriptors;
     size_t descriptors_max = SIZE_MAX;
-    std::deque<int32_t> connects;         // what the next attempts to connect give: 0, an error, or EAGAIN: under way
+    std::deque<int32_t> connects; // the results of the next attempts to connect: 0, an error, or EAGAIN: under way
     std::map<std::string, int32_t> names; // of hosts: how many addresses, or an error
     int32_t names_differ = INT32_MAX;     // so many addresses of a name are different
     std::string families;                 // of the addresses of every name: "4" or "6" for each; 4 behind its end
@@ -80,7 +80,7 @@ public:
 
     // ---- the poller ----
     std::map<intptr_t, Registration> registered;
-    std::deque<Event> reports; // what the next waits report before everything else; a script adds to it
+    std::deque<Event> reports; // the first reports of the next waits; a script adds to it
     uint32_t batch = UINT32_MAX;
     int32_t open_error = 0, add_error = 0, wait_error = 0; // of the next call
     std::function<void(int64_t timeout_ns)> before_wait;   // when a wait begins
@@ -98,7 +98,7 @@ public:
 
     uint32_t process = 1; // the number of the running process
 
-    // ---- what the system is asked for ----
+    // ---- requests to the system ----
     std::function<void()> before_commit, before_yield; // in any thread
 
     // ---- threads: run to their end, in order, when the loop sleeps or waits for them ----

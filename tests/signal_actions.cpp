@@ -1,4 +1,4 @@
-// What signals change in the process, and what they do not change: actions, masks, system calls.
+// The effects of open signals on the process: actions, masks, system calls.
 #include "io_support.h"
 #include "signal_support.h"
 
@@ -8,7 +8,7 @@ using namespace support;
 
 namespace {
 
-// How many actions are others. The C library sets a flag of its own in each action that it installs.
+// The number of changed actions. The C library sets a flag of its own in each action that it installs.
 int changes_since(const std::vector<Disposition> &before) {
     constexpr int of_library = 0x04000000;
     int changed = 0;
@@ -61,7 +61,7 @@ TEST_CASE("an_action_that_the_host_has_changed_meanwhile_is_left_alone") {
     action.set(another_handler);
     CHECK(zyntax_signal_close(signal) == 0);
     CHECK(is_other_handler_there());
-    // It is what the next handle finds, and puts back.
+    // The next handle finds this action, and restores it.
     signal = signal_of(rt, SIGUSR1);
     raise(SIGUSR1);
     CHECK(await(rt, waiting_for(signal)) == 1);
@@ -96,7 +96,7 @@ TEST_CASE("a_handler_that_the_host_puts_back_after_the_last_close_does_nothing")
     raise(SIGUSR1);
     CHECK(await(rt, waiting_for(signal)) == 1);
     CHECK(zyntax_signal_close(signal) == 0);
-    CHECK(action.is_there()); // what was there before is still known
+    CHECK(action.is_there()); // the old action is still known
 }
 
 TEST_CASE("nothing_else_about_the_processs_signals_changes") {

@@ -16,7 +16,7 @@ struct WaitingParent {
     Await waiter{rt, waiting_for(signal)};
 
     WaitingParent() { settle(rt); }
-    // In the parent: nothing has come, and then all that comes does.
+    // In the parent: no signal has arrived, and later signals all arrive.
     void check_goes_on() {
         settle(rt);
         CHECK(waiter.alive());

@@ -22,7 +22,7 @@ inline void raise_times(int number, int times) {
     for (int i = 0; i < times; i++) raise(number);
 }
 
-// What the host does at a signal, until it goes.
+// The host's action for a signal, while the object lives.
 struct HostAction {
     static inline std::atomic<int> calls{0}; // of `counted`, since the newest object was made
     int number;

@@ -503,7 +503,7 @@ TEST_CASE("open_and_wait_without_memory_change_nothing") {
                 std::deque<zyntax_signal *> signals;
                 heap.fail_at = n;
                 heap.persistent = persistent;
-                // Enough of each to use up what a runtime begins with.
+                // Enough of each kind to use up the first blocks of a runtime.
                 while (signals.size() < 600 && !heap.failures) {
                     zyntax_signal *signal = nullptr;
                     uint64_t in_use = rt.stats().bytes_in_use;

@@ -153,7 +153,7 @@ TEST_CASE("bytes_in_use_come_back_and_never_exceed_what_is_reserved") {
         CHECK(zyntax_io_close(io) == 0);
     };
     everything(); // fills the caches
-    everything(); // also beside a cancelled poll whose end was not looked at
+    everything(); // also after a cancelled poll whose end was not observed
     uint64_t in_use = rt.stats().bytes_in_use, reserved = rt.stats().bytes_reserved;
     everything();
     CHECK(rt.stats().bytes_in_use == in_use);

@@ -38,14 +38,14 @@ constexpr bool sanitized = SUPPORT_SANITIZED;
 // A stress count: a tenth of it under a sanitizer, and under Wine, where Windows is run.
 constexpr int scaled(int count) { return sanitized || on_windows ? count / 10 : count; }
 
-// Leaves a test case that the system, or the poller that was built in, cannot have.
+// Leaves a test case that the system, or the built-in poller, cannot run.
 #define SKIP_WHEN(cannot, reason)    \
     if (cannot) {                    \
         MESSAGE("skipped: " reason); \
         return;                      \
     }
 
-// What zyntax_runtime_create_with takes, all default.
+// A configuration for zyntax_runtime_create_with, with all defaults.
 inline zyntax_runtime_config config() {
     zyntax_runtime_config c{};
     c.size = sizeof c;
@@ -113,7 +113,7 @@ struct Task {
     zyntax_op op = 0;
     int polls = 0;
     int drops = 0;
-    int32_t outcome = 1; // what drop was told; 1 = not dropped yet
+    int32_t outcome = 1; // the outcome given to drop; 1 = not dropped yet
     zyntax_task *handle = nullptr;
     zyntax_runtime *runtime = nullptr;
 
@@ -163,11 +163,11 @@ inline void settle(Runtime &rt) {
 // The poll function of a task that ends at once.
 inline PollStatus ends_at_once(FutureState, Waker *) { return POLL_READY; }
 
-// What a result is that nobody wrote.
+// The value of a result that was not written.
 constexpr int64_t unset = 77;
 
 // Stops a runtime that is still being driven after deadline_ms, so that a hang in run or block_on is a failed check.
-// Without threads the time limit of the whole test has to do.
+// Without threads only the time limit of the whole test ends it.
 class Limit {
     Mutex mutex_;
     Condition done_;
@@ -207,7 +207,7 @@ struct Clock {
     }
 };
 
-// An allocator that counts, checks what it gets back, and fails on demand.
+// An allocator that counts, checks the blocks that it gets back, and fails on demand.
 struct Heap {
     Mutex mutex;
     std::unordered_map<void *, std::pair<size_t, size_t>> blocks; // size and alignment of the blocks in use

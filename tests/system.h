@@ -1,6 +1,6 @@
-// What the tests need of the system they run on: one interface, and behind it a file for each family of systems. Only
-// there does a test ask which system this is. What a system lacks is a constant of that file, for SKIP_WHEN; the
-// functions that go with it exist all the same, and fail.
+// The tests' interface to the system: one interface, and behind it a file for each family of systems. No other file
+// asks for the system. A constant of that file tells, for SKIP_WHEN, that the system lacks a facility; the functions of
+// the facility exist nevertheless, and fail.
 //
 //   constants    has_threads, has_sockets, has_pipes, …
 //   descriptors  Descriptor, close_descriptor, is_open, is_blocking, is_inheritable, make_nonblocking, duplicate,
@@ -19,17 +19,18 @@
 
 namespace sys {
 
-// Linux has kqueue from libkqueue. Not as the kernels do, it closes its descriptors later, from a thread of its own;
-// locks in kevent, so that a signal handler which wakes may wait for what it interrupted; takes the error of a socket
-// it reports; and forgets events that it finds no room for.
+// On Linux libkqueue provides kqueue. It differs from the kernels:
+//  - it closes its descriptors later, in its own thread,
+//  - kevent takes a lock, so a signal handler that wakes may wait for the code that it interrupted,
+//  - it consumes the error of a socket that it reports,
+//  - it loses events for which the caller has no room.
 #ifdef SUPPORT_LIBKQUEUE
 constexpr bool on_libkqueue = true;
 #else
 constexpr bool on_libkqueue = false;
 #endif
 
-// Windows, or what passes for it: Wine, where each call is an exchange with another process, which takes the error of a
-// connection that was reset.
+// Windows or Wine. Wine forwards each call to its server process, which consumes the error of a reset connection.
 #ifdef _WIN32
 constexpr bool on_windows = true;
 #else
@@ -48,14 +49,17 @@ constexpr bool has_glibc = true;
 constexpr bool has_glibc = false;
 #endif
 
-// Another processor, by qemu-user, as the cross files start it: slow, and a process with threads of its own, which a
-// child of fork loses, without a limit of its address space, and with buffers looked at before the kernel does.
+// qemu-user emulates another processor, as in the cross files:
+//  - it is slow,
+//  - it has its own threads, which a child of fork loses,
+//  - it does not limit the address space,
+//  - it checks buffers before the kernel does.
 inline bool under_emulation() {
     static const bool told = std::getenv("ZYNTAX_TEST_EMULATED") != nullptr;
     return told;
 }
 
-// Where a descriptor cannot be watched for edges. Else there is an EdgeWatch of the system's.
+// For systems that cannot watch a descriptor for edges. Other systems have an EdgeWatch.
 template <class Descriptor> struct NoEdgeWatch {
     explicit NoEdgeWatch(Descriptor) {}
     bool has_edge(int64_t) const { return false; }
@@ -103,7 +107,7 @@ struct Pair {
     Fd near, far;
 };
 
-// A pair of stream sockets, or of others.
+// A pair of stream sockets, or of sockets of another type.
 inline Pair socket_pair(int type = SOCK_STREAM) {
     Descriptor fds[2] = {-1, -1};
     make_pair_of_sockets(type, fds);

@@ -5,8 +5,8 @@ using namespace support;
 
 namespace {
 
-// Epoll has its eventfd beside it, poll both ends of a pipe; a kqueue is woken through itself. The handles of a
-// completion port and of the driver that sockets are polled through are no sockets, and those alone count on Windows.
+// epoll also has an eventfd, and poll has both ends of a pipe; a kqueue wakes itself. On Windows only sockets count.
+// The handles of the completion port, and of the driver that polls sockets, are not sockets.
 int cost_of_a_runtime() {
     if (on_windows) return 0;
     return std::string(zyntax_runtime_backend()) == "kqueue" ? 1 : 2;

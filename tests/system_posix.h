@@ -54,8 +54,8 @@
 
 namespace sys {
 
-// Linux rounds up what is left when a signal interrupts a sleep. A sleep that goes on for what is left never ends where
-// signals come faster than that.
+// Linux rounds up what is left when a signal interrupts a sleep. A repeated sleep for the rest never ends if signals
+// come faster than that.
 inline void sleep_for(std::chrono::nanoseconds time) {
     auto end = std::chrono::steady_clock::now() + time;
     while (time.count() > 0) {
@@ -100,7 +100,7 @@ inline void *aligned_allocate(size_t size, size_t align) {
 }
 inline void aligned_release(void *at) { std::free(at); }
 
-// Memory that ends where nobody may read or write.
+// Memory in front of a page that is not accessible.
 struct EndingMemory {
     size_t size, page = size_t(sysconf(_SC_PAGESIZE));
     char *at;
@@ -115,7 +115,7 @@ struct EndingMemory {
     char *bad() const { return at + size; }
 };
 
-// What the process uses at the moment.
+// The present resources of the process.
 struct Usage {
     uint64_t resident_bytes = 0, address_space_bytes = 0;
     int threads = 0;
@@ -199,7 +199,7 @@ inline bool poll_one(Descriptor fd, short events, int limit_ms) {
     return poll(&p, 1, limit_ms) == 1;
 }
 
-// Both ends of what the kernel gives in pairs.
+// Both ends of a pair that the kernel makes.
 inline void make_pair_of_sockets(int type, Descriptor fds[2]) {
     REQUIRE(socketpair(AF_UNIX, type, 0, fds) == 0);
     for (int i = 0; i < 2; i++) private_to_us(fds[i]);
@@ -234,7 +234,7 @@ inline Descriptor make_event_descriptor() {
 #endif
 }
 
-// What is open and cannot be polled.
+// An open descriptor that cannot be polled.
 struct File {
     enum Kind { regular, regular_nonblocking, directory, null_device };
     Descriptor fd;
@@ -362,7 +362,7 @@ struct Interruptions {
 
 constexpr int restarting = SA_RESTART; // calls do not return early after all
 
-// What SIGPIPE does, until it goes.
+// The action of SIGPIPE, while the object lives.
 struct SigpipeAction {
     static inline volatile sig_atomic_t seen = 0; // while counted
     struct sigaction before {};
@@ -427,7 +427,7 @@ inline std::set<int> blocked_signals() {
     return numbers;
 }
 
-// Those that the header says a pool thread blocks.
+// The signals that a pool thread blocks, as the header says.
 inline std::set<int> signals_blocked_in_jobs() {
     std::set<int> numbers{SIGPIPE, SIGUSR1, SIGUSR2, SIGIO, SIGURG, SIGWINCH};
 #ifdef SIGRTMIN
@@ -451,10 +451,10 @@ struct BlockedSignal {
 };
 
 constexpr int ending_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-constexpr int other_signal = SIGXCPU; // that jobs do not block
+constexpr int other_signal = SIGXCPU; // which jobs do not block
 
-// How a shell command ends that this thread starts, and sends a signal to once it has printed, unless that is 0: its
-// status, or the number of the signal that ended it and 1000. It is killed when it takes too long.
+// Starts a shell command and returns its end: its status, or 1000 + the number of the signal that ended it. A `number`
+// above 0 is sent to the command as a signal once the command has printed. A command that takes too long is killed.
 inline int end_of_command(const char *command, int number) {
     int ready[2];
     make_pipe(ready);
@@ -503,7 +503,7 @@ struct FaultHandlers {
     FaultHandlers(const FaultHandlers &) = delete;
     FaultHandlers &operator=(const FaultHandlers &) = delete;
 
-    // What was handled when this thread raised the signal, or wrote there.
+    // The signal that was handled when this thread raised it, or wrote there.
     static int after_raising(int number) {
         handled = 0;
         raise(number);
@@ -585,7 +585,7 @@ inline size_t own_stack_size() {
     return size;
 }
 
-// The size of the stacks of threads that say nothing about it, while it lives.
+// The default stack size of threads, while the object lives.
 struct DefaultStackSize {
     pthread_attr_t before;
     explicit DefaultStackSize(size_t size) {
@@ -617,11 +617,11 @@ struct DefaultStackSize {
 constexpr bool has_processes = true;
 constexpr bool has_fork = true;
 
-// A copy of this process that ends with what a function returns there: a number from 0 to 99, the number of a signal
-// and 100 when it is killed. It has ten seconds.
+// A copy of this process that runs a function for at most ten seconds. Its end is the function's result, from 0 to 99,
+// or 100 + the number of the signal that killed it.
 enum class ForkBy { fork, bare_clone };
 
-// Without what the C library does in a fork, where that can be had.
+// bare_clone skips the C library's work in a fork, on the systems that allow it.
 inline pid_t fork_by([[maybe_unused]] ForkBy by) {
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__)) && !SUPPORT_SANITIZED
     if (by == ForkBy::bare_clone) return static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
@@ -661,7 +661,7 @@ public:
     }
 };
 
-// How a process ended that did nothing but call a function, and what it wrote to standard error.
+// The end of a process that only called a function, and its text on standard error.
 struct Death {
     bool aborted, left;
     std::string message;
@@ -696,7 +696,7 @@ inline Death death_of(void (*misuse)()) {
 // ---- what only Linux has ----
 
 #if defined(__linux__)
-// Watches a descriptor as a loop does that hears of edges only.
+// Watches a descriptor as an edge-triggered loop does.
 class EdgeWatch {
     Descriptor epoll_ = epoll_create1(EPOLL_CLOEXEC);
 

@@ -62,7 +62,7 @@ struct EndingMemory {
     char *bad() const { return at; }
 };
 
-// What the process uses at the moment.
+// The present resources of the process.
 struct Usage {
     uint64_t resident_bytes = 0, address_space_bytes = 0;
     int threads = 0;
@@ -87,7 +87,7 @@ inline Usage usage() {
 using Descriptor = intptr_t; // a SOCKET; INVALID_SOCKET is -1
 using SocketLength = int;
 
-// The tests' own use of sockets, so that the library's is not needed for it, nor hidden by it before a test has any.
+// The tests' own start of Winsock. The tests neither depend on the library's start nor hide a missing one.
 inline void start_sockets() {
     static const int failed = [] {
         WSADATA data;
@@ -184,7 +184,7 @@ inline Descriptor open_terminal_again(Descriptor) { return -1; }
 inline void make_terminal(Descriptor[2]) { FAIL("only sockets are pollable on Windows"); }
 inline Descriptor make_event_descriptor() { return -1; }
 
-// What is open and cannot be polled.
+// An open handle that cannot be polled.
 struct File {
     enum Kind { regular, regular_nonblocking, directory, null_device };
     Descriptor fd;
@@ -325,7 +325,7 @@ inline std::vector<void (*)(int)> dispositions() {
     return all;
 }
 
-// Windows tells the limits of the stack since 8, and lets nobody change the default of a program that runs.
+// Windows reports the limits of the stack since Windows 8. No call changes the default of a running program.
 constexpr bool has_stack_sizes = false;
 inline size_t own_stack_size() { return 0; }
 struct DefaultStackSize {
@@ -383,13 +383,13 @@ struct Child {
     int end() const { return -1; }
 };
 
-// How a process ended that did nothing but call a function, and what it wrote to standard error.
+// The end of a process that only called a function, and its text on standard error.
 struct Death {
     bool aborted, left;
     std::string message;
 };
 
-// What a process of the tests was started for: the n-th death of its test case; 0: for the tests.
+// The task of a process of the tests: the n-th death of its test case; 0: the tests.
 inline int which_death() {
     const char *text = std::getenv("ZYNTAX_TEST_DEATH");
     return text == nullptr ? 0 : std::atoi(text);

@@ -338,7 +338,7 @@ TEST_CASE("a_runtime_that_a_poll_drives_has_its_own_words") {
     nested.on_drop = [&](int32_t) {
         CHECK(zyntax_task_local() == local_word(2));
         zyntax_task_set_local(local_word(3));
-        from_inside.spawn(outer); // which is not the one that is driven here
+        from_inside.spawn(outer); // which is not the driven runtime
     };
     nested.spawn(inner);
     settle(inner);
@@ -468,7 +468,7 @@ TEST_CASE("block_on_ends_with_the_round_of_a_task_that_has_a_word") {
     other.spawn(rt);
     Limit limit(rt);
     CHECK(zyntax_runtime_block_on(rt, task.handle) == 0);
-    CHECK(other.polls == 0); // nothing after the awaited one
+    CHECK(other.polls == 0); // no poll after the awaited task
     CHECK(other.alive());
 }
 
@@ -526,7 +526,7 @@ TEST_CASE("without_memory_a_task_keeps_null_and_a_spawn_by_a_task_with_a_word_re
             CHECK(zyntax_task_local() == nullptr);
             zyntax_state_free(rt, blocks.back(), record_bytes);
             blocks.pop_back();
-            zyntax_task_set_local(local_word(1)); // takes what was given back
+            zyntax_task_set_local(local_word(1)); // takes the freed block
             CHECK(zyntax_task_local() == local_word(1));
             zyntax_task_set_local(local_word(2)); // needs none
             CHECK(zyntax_task_local() == local_word(2));

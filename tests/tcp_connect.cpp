@@ -78,7 +78,7 @@ TEST_CASE("a_name_that_does_not_exist_is_enoent") {
     int64_t result = await(rt, connecting(rt, "no-such-host.invalid", 80, &rt.out), 60'000);
     CHECK(result < 0);
     CHECK(result != unfinished);
-    // Where no name server can be reached the system may say something else.
+    // Where no name server can be reached the system may report another error.
     WARN(result == ZYNTAX_ENOENT);
     CHECK(fd_count() == before);
     CHECK(rt.idle_waits() <= idle_budget);

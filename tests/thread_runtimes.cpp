@@ -5,9 +5,10 @@
 
 using namespace support;
 
-// How often, of `rounds`, what a task of another thread waited for was kept though the task ended at that moment. The
-// task's last stores wait for memory of this thread's processor, so its end is seen later than it happens. In
-// the rounds before `first` a task of the same runtime waits. A wait begins `delay` steps later in each round.
+// The number of rounds, of `rounds`, in which an operation for a task of another thread was kept although the task
+// ended at the moment of its begin. The task's last stores wait for memory of this thread's processor, so its end
+// becomes visible late. In the rounds before `first` a task of the same runtime waits. A wait begins `delay` steps
+// later in each round.
 static int kept_after_ends(int first, int rounds, int delay) {
     struct Line {
         alignas(64) std::atomic<int> value{0};

@@ -98,7 +98,7 @@ TEST_CASE("a_duration_is_counted_from_the_first_call") {
     };
     task.spawn(s.rt);
     settle(s.rt);
-    for (uint64_t i = 1; i < 10; i++) { // polled without cause
+    for (uint64_t i = 1; i < 10; i++) { // a spurious poll
         kept.wake(kept.data);
         s.at(start + i * ms);
         CHECK(task.alive());

@@ -10,8 +10,8 @@ using namespace support;
 
 namespace {
 
-// The timers of a runtime beside std::multimap. Which of two equal deadlines comes first is open once others were
-// cancelled, so that both sides are compared as (deadline, id) in order.
+// The timers of a runtime, compared with a std::multimap. The order of equal deadlines is open once other timers were
+// cancelled, so both sides are compared as sorted pairs of deadline and id.
 class Model {
     struct Sleeper {
         Model *model = nullptr;

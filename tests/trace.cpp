@@ -1,5 +1,5 @@
-// What a trace shows: polls, spawns, ends, wakes as arrows, what tasks wait for, the kernel's wait, posted calls, jobs,
-// wakes of other threads, counters.
+// The contents of a trace: polls, spawns, ends, wakes as arrows, the waits of tasks, the kernel's wait, posted calls,
+// jobs, wakes of other threads, counters.
 #include "blocking_support.h"
 #include "channel_support.h"
 #include "trace_support.h"
@@ -122,7 +122,7 @@ TEST_CASE("a_named_task_has_its_name_as_the_name_of_its_track_and_its_polls") {
 }
 
 TEST_CASE("names_are_escaped_whatever_their_bytes_are") {
-    // What a name is, and what is written for it.
+    // A name, and its text in the trace.
     const std::pair<const char *, const char *> names[] = {
         {"say \"hi\" \\o/", "say \\\"hi\\\" \\\\o/"},
         {"a\nb\tc\x01\x1f\x7f", "a\\u000ab\\u0009c\\u0001\\u001f\\u007f"},

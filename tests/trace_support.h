@@ -1,4 +1,4 @@
-// What the tests of zyntax_runtime_trace share: a recorder of what is written, and its lines as events.
+// Shared by the tests of zyntax_runtime_trace: a recorder of the written text, and its lines as events.
 #pragma once
 
 #include "await_support.h"
@@ -9,7 +9,7 @@
 
 namespace support {
 
-// One line of a trace. What a line lacks is empty or 0.
+// One line of a trace. A field that the line lacks is empty or 0.
 struct TraceEvent {
     std::string line;
     char phase = 0;
@@ -53,7 +53,7 @@ struct TraceEvent {
     }
 };
 
-// Takes what a trace writes, and checks each call.
+// Receives the text of a trace, and checks each call.
 struct Recorder {
     std::string text;
     int writes = 0;
@@ -95,7 +95,7 @@ struct Recorder {
         }
         return found;
     }
-    // Those of a phase and a category, in their order; an empty category: of all.
+    // The events of a phase and a category, in their order; an empty category: of all categories.
     std::vector<TraceEvent> events(char phase, const std::string &category = "") const {
         std::vector<TraceEvent> found;
         for (TraceEvent &event : events()) {

@@ -78,7 +78,7 @@ TEST_CASE("without_a_peer_again_a_socket_hears_everybody_on_the_port_that_it_had
         for (int round = 0; round < 3; round++) {
             REQUIRE(zyntax_udp_connect(a, &peer) == 0);
             CHECK(zyntax_udp_connect(a, nullptr) == 0);
-            CHECK(zyntax_udp_connect(a, nullptr) == 0); // there is none to leave
+            CHECK(zyntax_udp_connect(a, nullptr) == 0); // there is no peer to leave
             CHECK(udp_port(a) == port);
             REQUIRE(zyntax_io_local(a, &mine) == 0);
             CHECK(mine == before);

@@ -135,7 +135,7 @@ TEST_CASE("null_arguments_of_the_calls_are_einval") {
     CHECK(hears_nothing(rt, io));
 }
 
-// One op word serves all await points: what it waited for is given up.
+// One op word serves all await points: its pending operation is given up.
 TEST_CASE("an_op_that_waits_for_something_else_begins_anew") {
     Runtime rt;
     zyntax_io *a = open_udp(rt), *b = open_udp(rt);

@@ -5,7 +5,7 @@ using namespace support;
 
 namespace {
 
-// A pair of the runtime's, and a plain pair of which the runtime has one end.
+// A pair of the runtime, and a plain pair with one end in the runtime.
 struct Passing : UnixRuntime {
     zyntax_io *one = nullptr, *other = nullptr;
     zyntax_io *near = nullptr;
@@ -316,7 +316,7 @@ TEST_CASE("a_send_waits_for_room_and_can_be_given_up") {
     CHECK(received == filled + '\0');
     CHECK(is_same_file(got, pipe.near));
     CHECK(fd_count() == before + 1);
-    CHECK(take(rt.far).empty()); // what was given up has not been sent
+    CHECK(take(rt.far).empty()); // the cancelled descriptor has not been sent
 }
 
 TEST_CASE("a_receive_that_is_given_up_loses_nothing") {

@@ -115,7 +115,7 @@ inline void ask_for_credentials([[maybe_unused]] Descriptor fd) {
 #endif
 }
 
-// A folder that goes with its files.
+// A folder that is removed with its files.
 struct Folder {
     std::string path;
     Folder() {
@@ -165,7 +165,7 @@ inline Operation receiving(zyntax_io *io, intptr_t *fd) {
     return [=](zyntax_op *op, Waker *waker, int64_t *result) { return zyntax_unix_recv_fd(io, op, fd, waker, result); };
 }
 
-// A runtime with what the tests do with Unix sockets.
+// A runtime with the tests' calls on Unix sockets.
 struct UnixRuntime : Runtime {
     zyntax_io *out = nullptr;
 

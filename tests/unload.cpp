@@ -43,7 +43,7 @@ struct Job {
     }
 };
 
-// How often it is loaded: each time keeps its addresses, which a 32-bit process has for a few times only.
+// The number of loads. Each load keeps its addresses, and a 32-bit process has addresses for a few loads only.
 constexpr int rounds = sizeof(void *) == 8 ? 100 : 4;
 
 // Loads the library, uses its threads, destroys the runtime and unloads it. 0 if all went well.
@@ -73,7 +73,7 @@ int load_use_and_unload(bool drives_to_the_end) {
         }
         destroy(rt);
     }
-    if (Library::is_loaded()) return 7; // then this tests nothing
+    if (Library::is_loaded()) return 7; // then the test has no effect
     // A thread that is still there finds its code gone when it goes on.
     auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
     while (usage().threads > 1 && std::chrono::steady_clock::now() < end) yield();

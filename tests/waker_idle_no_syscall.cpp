@@ -13,7 +13,7 @@ bool readable(intptr_t fd) { return wait_for(Descriptor(fd), POLLIN, 0); }
 
 // Calls of write and the like that this process has made, where the system counts them; else always 0.
 uint64_t write_calls() {
-    if (on_wine()) return 0; // it finds the file, which counts Wine's own
+    if (on_wine()) return 0; // it finds the file, which counts Wine's own calls
     std::ifstream file("/proc/self/io");
     uint64_t count = 0;
     for (std::string word; file >> word;)

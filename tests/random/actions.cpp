@@ -71,7 +71,7 @@ Wakee Program::choose_wakee(Actor *actor, Waker *own, Waker *out) {
     return {Wakee::task, uint8_t(a), other.id, 0};
 }
 
-// A host that waits for something: outside of every poll, or from within one.
+// A host that waits: outside of every poll, or inside a poll.
 void Program::host_awaits() {
     Word &word = hosts_[below(max_hosts)].word;
     if (word.args.kind != Kind::none && below(3) == 0) return cancel_word(word);
@@ -150,7 +150,7 @@ void Program::choose_target(Target &target, uint32_t r, bool same_runtime) {
     target = {actors_[a].task, actors_[a].id, uint8_t(a), false};
 }
 
-// What a new await point of a task or host of runtime r waits for.
+// The arguments of a new await point of a task or host of runtime r.
 void Program::choose_args(Word &word, uint32_t r) {
     Args &args = word.args;
     args = {};
@@ -399,7 +399,7 @@ void Program::listen() {
                  (!rts_[other.rt].driving || other.rt == inner());
     int32_t taken = again ? zyntax_tcp_port(other.handle) : 0;
     auto port = uint16_t(taken > 0 ? taken : 0);
-    again = again && taken > 0; // else it listens on a name
+    again = again && taken > 0; // otherwise it listens on a name
     uint32_t flags = again && below(2) ? ZYNTAX_LISTEN_SHARED : 0;
     in_call_ = true;
     int32_t error = zyntax_tcp_listen_with(rts_[r].rt, "127.0.0.1", port, flags, &io);
@@ -413,7 +413,8 @@ void Program::listen() {
     }
 }
 
-// A second handle for the same open file, perhaps of another runtime; or somebody makes the file blocking for all.
+// A second handle for the same open file, perhaps of another runtime; or another process makes the file blocking for
+// all.
 void Program::share_io() {
     Io &io = ios_[any_io()];
     uint32_t r = any_runtime();
@@ -434,7 +435,7 @@ void Program::share_io() {
     else if (Io *made = new_io(other, r, io.listens)) made->shared = io.shared = true;
 }
 
-// Somebody closes a descriptor behind the library's back.
+// The host closes a descriptor behind the library's back.
 void Program::lose_io() {
     Io &io = ios_[any_io()];
     if (!io.id || io.is_lost || io.shared || rts_[io.rt].ending || !outside::is_open(io.fd)) return;
@@ -443,7 +444,7 @@ void Program::lose_io() {
     outside::lose(io.fd);
 }
 
-// A handle whose descriptor may be somebody else's by now touches nothing when it goes.
+// A handle whose descriptor's number may name another file by now touches nothing when it is closed.
 void Program::close_lost(Io &io) {
     Io lost = io;
     TRACE("close of the lost %d", int(lost.fd));
@@ -756,7 +757,7 @@ void Program::inject() {
     }
 }
 
-// A runtime is driven from within a poll of another; or of itself, which is refused.
+// A runtime is driven inside a poll of another runtime; or inside a poll of itself, which is refused.
 void Program::nest() {
     uint32_t r = any_runtime();
     if (r == max_runtimes || depth_ > 3) return;
@@ -841,7 +842,7 @@ void Program::disturb_words(Actor &actor) {
                   same_point(a.args, b.args);
     auto is_group = [](Kind kind) { return kind >= Kind::join_until && kind <= Kind::select; };
     if (is_without("swapping_groups") && is_group(a.args.kind) && is_group(b.args.kind)) return;
-    if (jobs || groups) return; // what they wait for could not be told
+    if (jobs || groups) return; // their targets cannot be told
     TRACE("ops of %s and %s change places", name_of(a.args.kind), name_of(b.args.kind));
     Word copy = a;
     a.op = b.op;
@@ -850,7 +851,7 @@ void Program::disturb_words(Actor &actor) {
     b.op = copy.op;
     b.reg = copy.reg;
     b.reg_id = copy.reg_id;
-    if (below(2)) { // and one of them is a copy
+    if (below(2)) { // and one word is a copy
         if (Reg *reg = reg_of(b)) reg->forgotten = true;
         b.op = a.op;
         b.reg = a.reg;
@@ -860,7 +861,7 @@ void Program::disturb_words(Actor &actor) {
 
 // ---- other threads ----
 
-// What may be done from any thread, while the loop waits.
+// The actions of any thread, while the loop waits.
 void Program::remote_action(bool other_thread) {
     struct Errand {
         Program *self;

@@ -8,7 +8,7 @@ namespace random_test {
 
 // ---- ops ----
 
-// A word may be a copy of one that another kind of operation has gone on with since: what counts is the number.
+// The word may be a stale copy, whose original another kind of operation uses by now. Its number decides.
 Reg *Program::reg_of(const Word &word) {
     if (!word.op) return nullptr;
     Reg *reg = &regs_[word.reg];
@@ -93,7 +93,7 @@ Io *Program::new_io(zyntax_io *handle, uint32_t rt, bool listens) {
     for (Io &io : ios_) {
         if (io.id) continue;
         io = {new_id(), handle, zyntax_io_fd(handle), uint8_t(rt), listens, false, false, false, 0, 0};
-        for (Io &other : ios_) { // a number that is given out again was closed
+        for (Io &other : ios_) { // a number that is used again was closed before
             if (&other != &io && other.id && other.fd == io.fd && !outside::scripted) other.is_lost = true;
         }
         expect(io.fd >= 0, "io_fd", "a new handle has a descriptor");
@@ -112,14 +112,14 @@ bool Program::ended(const Target &target) const {
     return actor.id != target.id || !is_live(actor);
 }
 
-// A group takes no notice of the polled task itself, nor of tasks of another runtime than the one that polls.
+// A group ignores the polled task itself, and tasks of runtimes other than the polling one.
 bool Program::is_skipped(const Target &target) const {
     uint32_t driving = inner();
     if (target.index >= max_actors || ended(target) || driving >= max_runtimes) return false;
     return actors_[target.index].rt != driving || rts_[driving].current == target.index + 1;
 }
 
-// The runtime that a wait for tasks is on: that of the first that it can wait for.
+// The runtime of a wait for tasks: the runtime of the first task that it can wait for.
 uint32_t Program::runtime_of(const Args &args) const {
     for (uint32_t i = 0; i < args.count; i++) {
         const Target &target = args.targets[i];
@@ -251,7 +251,7 @@ void Program::spent(Wakee wakee) {
     if (stack_size_) rts_[inner()].round_spent++;
 }
 
-// Calls the await point of a word, which has a kind. What is woken is `wakee`, by `waker`.
+// Calls the await point of a word, which has a kind. `waker` wakes `wakee`.
 PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     Reg *reg = reg_of(word);
     bool was_stale = word.op && !reg;
@@ -263,7 +263,7 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     bool may_end = was_fresh && polled && spent_at_most(*polled) >= budget;
     bool must_end = was_fresh && polled && polled->spent_least >= budget;
     bool is_far = polled && word.args.kind == Kind::connect && polled->rt != word.args.rt && budget < 16;
-    if ((may_end || is_far) && wakee.kind == Wakee::host && was_fresh) { // what it was called for could not be told
+    if ((may_end || is_far) && wakee.kind == Wakee::host && was_fresh) { // the call's target cannot be told
         word.args.kind = Kind::none;
         end_waker(wakee, HostWaker::ended);
         return POLL_PENDING;
@@ -307,7 +307,7 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     }
     if (may_end && status == POLL_PENDING && !word.op) return spent(wakee), status;
     expect(!must_end, "await_budget", "a poll goes on though it has spent its budget");
-    if (polled && word.args.kind == Kind::connect) polled->spent_most += 8; // what it does may count for itself
+    if (polled && word.args.kind == Kind::connect) polled->spent_most += 8; // the code may spend budget itself
     if (polled && status == POLL_READY) {
         polled->spent_most++;
         polled->spent_least += polled->inside == 0;
@@ -349,7 +349,7 @@ PollStatus Program::call(Word &word, Waker *waker, Wakee wakee) {
     return status;
 }
 
-// Whether an interrupt of the polled task has ended the call, so that what it was for is given up.
+// Whether an interrupt of the polled task has ended the call, so that its operation is given up.
 bool Program::ended_by_interrupt(Word &word, Reg *reg, Wakee wakee, PollStatus status) {
     Actor *polled = polled_actor();
     Kind kind = word.args.kind;
@@ -377,7 +377,7 @@ bool Program::ended_by_interrupt(Word &word, Reg *reg, Wakee wakee, PollStatus s
     return true;
 }
 
-// Notes what is pending now.
+// Notes the pending operation.
 void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, bool, bool, uint64_t op, bool oom) {
     if (status == POLL_READY) {
         expect(word.op == 0, "op_zero", "an op that is ready is zero");
@@ -507,7 +507,7 @@ void Program::check_join(Word &word, const Reg *reg, PollStatus status, bool oom
     }
 }
 
-// How many waiters of the same side have a claim before this one's; *holders: those that may have one, beside.
+// The number of waiters of the same side with an earlier claim; *holders: further waiters that may have a claim.
 uint32_t Program::ahead_of(const Word &word, const Reg *own, uint32_t *holders) const {
     uint32_t ahead = 0;
     *holders = 0;
@@ -588,13 +588,13 @@ void Program::check_loose_call(Word &word, const Channel &channel, PollStatus st
     }
 }
 
-// Whether the only task left calls.
+// Whether the caller is the only task left.
 bool Program::is_last_polled(const Scope &scope) const {
     uint8_t current = rts_[scope.rt].current; // perhaps it drives the runtime of the caller
     return current && scope.alive == 1 && actors_[current - 1].scope_id == scope.id;
 }
 
-// As the library wakes those that wait.
+// As the library wakes the waiters.
 void Program::settle_scope(Scope &scope) {
     if (!scope.alive && !scope.count) scope.was_empty = true;
     if (scope.alive == 1) scope.alone = ++order_;

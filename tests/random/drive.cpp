@@ -83,7 +83,7 @@ uint64_t Program::kernel_waits(const RuntimeModel &rt) {
     return zyntax_runtime_get_stats(rt.rt, &stats) == 0 ? stats.kernel_waits : 0;
 }
 
-// A drive, other than a turn, may end before it has asked the kernel: the edge that it took is still one.
+// A drive, other than a turn, may end before it has asked the kernel: the edge that it took still counts.
 void Program::keep_edge(RuntimeModel &rt) {
     if (rt.took_edge && kernel_waits(rt) == rt.waits_then) outside::edge_back(rt.host_fd);
 }
@@ -282,7 +282,7 @@ void Program::check_deadlock(uint32_t r) {
     }
 }
 
-// What dead tasks have forgotten is given back before the loop sleeps, but for timers.
+// The forgotten operations of dead tasks are freed before the loop sleeps, except for timers.
 void Program::purge(uint32_t r) {
     for (uint32_t i = regs_used_; i-- > 0;) {
         Reg &reg = regs_[i];
@@ -437,7 +437,7 @@ bool Program::is_due(const Reg &reg) {
     }
 }
 
-// Those that wait for an object of a runtime, and that nobody told that it is there; and those that may know.
+// Counts the waiters for an object of a runtime: those that were not woken for it, and those that may know of it.
 void Program::count_waiters(Kind kind, uint32_t object_id, uint32_t rt, uint32_t *untold, uint32_t *told) {
     for (uint32_t i = 0; i < regs_used_; i++) {
         const Reg &reg = regs_[i];
@@ -457,7 +457,7 @@ void Program::check_scope(const Scope &scope) {
     else expect(!untold || told >= scope.count, "vain_scope", "a task waits though another has ended");
 }
 
-// No waiter that nobody told of it stands beside an item, or room, that nobody else was told of.
+// If a waiter was not woken, each available item or place has a waiter that was woken.
 void Program::check_channel(uint32_t c) {
     Channel &channel = channels_[c];
     constexpr Kind sides[] = {Kind::send, Kind::recv};
@@ -556,7 +556,7 @@ void Program::check_counts(uint32_t r) {
     expect(stats.timers_pending <= timers + listeners, "forgotten_held", "what dead tasks forgot is still timed");
 }
 
-// Whether a timer may be due, so that a turn has work which the host's descriptor does not tell.
+// Whether a timer may be due, so that a turn has work which the host's descriptor does not report.
 bool Program::timer_may_be_due(uint32_t r) {
     for (const Io &io : ios_) {
         if (io.id && io.rt == r && io.listens) return true;                          // an accept may rest until then
@@ -583,7 +583,7 @@ void Program::check_host_fd(uint32_t r) {
     if (rt.edges && outside::host_readable(rt.host_fd, false))
         expect(outside::edge_seen(rt.host_fd, true), "host_edge", "what makes the descriptor readable makes an edge");
     int64_t next = zyntax_runtime_next_timeout_ns(rt.rt);
-    bool again = false; // is it a promise alone that has to be polled again?
+    bool again = false; // is a promise's next poll the only work?
     for (Actor &actor : actors_) again |= actor.rt == r && actor.again && is_live(actor);
     if (again && !rt.posted && rt.stop != 1) return;
     bool work = certain_work(r);
@@ -626,7 +626,7 @@ void Program::settle() {
         uint64_t before = progress_;
         outside::run_threads();
         for (uint32_t r = 0; r < max_runtimes; r++) {
-            const RuntimeModel &rt = rts_[r]; // a host that hears of edges alone drives when it hears of one
+            const RuntimeModel &rt = rts_[r]; // an edge-triggered host drives at an edge
             bool waits = rt.rt && rt.edges && turns > 0 && zyntax_runtime_next_timeout_ns(rt.rt) != 0;
             if (!waits || outside::edge_seen(rt.host_fd, false)) drive(r, 0, 0, 0);
         }

@@ -13,7 +13,7 @@ namespace random_test {
 
 class Program;
 
-// What a peer, or the kernel, does with a descriptor.
+// The deeds of a peer, or of the kernel, on a descriptor.
 enum class Deed : uint8_t { send, take, send_more, take_more, end, reset, connect, refuse, arrive, arrive_dead, count };
 
 namespace outside {
@@ -33,7 +33,7 @@ void calm(bool); // while it is, nothing is late, early, spurious or failing
 uint64_t now_ns();
 void pass(uint64_t ns); // lets time go by
 
-intptr_t make(uint32_t kind);             // an end of something that has a peer; < 0: none left
+intptr_t make(uint32_t kind);             // a descriptor with a peer; < 0: none left
 void close(intptr_t fd);                  // an end that is the program's
 void deed(intptr_t fd, Deed what);        // of its peer
 void answer(uint32_t which, bool refuse); // a pending connect
@@ -51,20 +51,20 @@ void refuse_threads(bool);
 void fail_next(uint32_t what); // an error of the poller's or the system's next call; real: of a call for datagrams
 void run_threads();            // the threads that have not run yet; scripted only
 
-// Whether a host's descriptor of a runtime (zyntax_runtime_backend_fd) is readable, or soon is: another thread that has
-// begun to make it so may not have come to the end of that.
+// Whether a host's descriptor of a runtime (zyntax_runtime_backend_fd) is readable, or soon is: another thread may be
+// in the call that makes it readable.
 bool host_readable(intptr_t fd, bool soon);
 
-// The same for a host that hears of edges alone, real only: whether there was one since the last edge_taken.
+// The same for an edge-triggered host, real only: whether there was an edge since the last edge_taken.
 bool edge_seen(intptr_t fd, bool soon);
-bool edge_taken(intptr_t fd); // whether there was one
+bool edge_taken(intptr_t fd); // whether there was an edge
 void edge_back(intptr_t fd);  // it was taken, and no turn followed
-void edge_over(intptr_t fd);  // the host's descriptor goes
+void edge_over(intptr_t fd);  // the host's descriptor is closed
 
-// Names what the system knows of a host's descriptor, and of the one that watches it for edges, real only.
+// Describes the system's state of a host's descriptor, and of the descriptor that watches it for edges, real only.
 void tell_host(intptr_t fd, void (*tell)(const char *name));
 
-// Descriptors that others share, real only. A duplicate: < 0: none.
+// Descriptors with other owners, real only. A duplicate: < 0: none.
 intptr_t duplicate(intptr_t fd);
 void make_blocking(intptr_t fd); // for all users of the open file
 void lose(intptr_t fd);          // closes it without asking its owner
@@ -75,7 +75,7 @@ uint16_t meet(intptr_t fd);
 // The program goes on as a copy, after a fork.
 void be_a_child();
 
-// What there is to connect to.
+// The targets of connects.
 const char *host(uint32_t value);
 uint16_t port(uint32_t value);
 
@@ -103,10 +103,10 @@ void stopped();
 // ---- what the outside tells the program (program.cpp) ----
 
 void loop_waits(Program *, int64_t timeout_ns);               // the poller is about to wait
-bool others_act(Program *);                                   // while it waits: what other threads do; false: nothing
+bool others_act(Program *);                                   // the deeds of other threads while it waits; false: none
 void broken(Program *, const char *oracle, const char *text); // unless it is switched off
 [[noreturn]] void report(Program *, const char *oracle, const char *text);
 
-constexpr int32_t asleep_for_ever = -71; // what the scripted poller says instead (ZYNTAX_EPROTO)
+constexpr int32_t asleep_for_ever = -71; // the scripted poller's result instead (ZYNTAX_EPROTO)
 
 } // namespace random_test

@@ -35,7 +35,7 @@ struct World {
     Choices *choices;
     bool calm;
     int peers[max_fds];     // of our descriptors, + 1
-    int guests[max_guests]; // connections that we began, and that we accepted
+    int guests[max_guests]; // connections that the world began, and that it accepted
     int next_guest;
     int listener; // the listener of all connects
     uint16_t port;
@@ -44,7 +44,7 @@ struct World {
     rlim_t most_fds;
     bool refuses;
     uint64_t refused_ns;
-    int edges[max_fds]; // epoll descriptors that watch a host's for edges, + 1
+    int edges[max_fds]; // epoll descriptors that watch a host's descriptor for edges, + 1
     bool edge_seen[max_fds];
     int next_error; // of the next call for datagrams; 0: none
 };
@@ -90,7 +90,7 @@ struct UnixName {
     const sockaddr *raw() const { return reinterpret_cast<const sockaddr *>(&address); }
     socklen_t size() const { return socklen_t(offsetof(sockaddr_un, sun_path) + length); }
 };
-constexpr uint32_t own_name = 0; // others are of the program's listeners
+constexpr uint32_t own_name = 0; // other names are of the program's listeners
 
 int family_of(int fd) {
     sockaddr_storage address = {};
@@ -230,7 +230,7 @@ void answer(uint32_t, bool) {
     take_guests_of(world.unix_listener);
 }
 
-// A number that comes again has no peer from its last life.
+// A number that is used again has no peer of its former descriptor.
 void adopt(intptr_t fd, bool) {
     int &peer = world.peers[fd % max_fds];
     if (peer) ::close(peer - 1);
@@ -408,7 +408,7 @@ uint16_t port(uint32_t value) { return value % 4 == 3 ? uint16_t(1) : world.port
 
 namespace {
 
-// Nobody listens behind the first and the last.
+// The first and the last have no listener.
 struct ManyAddresses {
     zyntax_address list[4] = {{4, 1, 0, {127, 0, 0, 1}},
                               {6, world.port, 0, {}},
@@ -540,7 +540,7 @@ void join_other_thread(void *thread) {
 
 } // namespace random_test
 
-// These take the C library's place, so that a call of the library fails when the program says so.
+// These functions replace the C library's, so that a call of the library fails when the program says so.
 namespace {
 
 bool fails_now() {
@@ -561,8 +561,9 @@ extern "C" ssize_t recvfrom(int fd, void *__restrict buf, size_t len, int flags,
     return fails_now() ? -1 : ssize_t(syscall(SYS_recvfrom, fd, buf, len, flags, from, size));
 }
 
-// These two take the C library's place. Its look-ups open descriptors in a thread of the pool, which a check would
-// mistake for descriptors that the library leaks, or for a stranger's. Every host of a program is this machine.
+// These two functions replace the C library's. Its look-ups open descriptors in a thread of the pool, and a check would
+// mistake these for leaked descriptors, or for other descriptors under lost numbers. Every host of a program is this
+// machine.
 namespace {
 
 struct LookedUp {

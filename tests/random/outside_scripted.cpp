@@ -25,12 +25,12 @@ constexpr uint32_t every_bit = readable_only | writable_only | read_closed | wri
 constexpr uint32_t max_ends = 64, max_pollers = 8, max_threads = 64;
 constexpr intptr_t first_fd = 3, first_host_fd = 1000;
 
-// A descriptor, and what its peer has done to it.
+// A descriptor, and the effects of its peer's deeds.
 struct End {
     bool open, listens, connecting, ended, nonblocking;
     zyntax::os::Kind kind;
     uint16_t port;
-    int32_t error;          // what everything gives from now on
+    int32_t error;          // the result of every call from now on
     uint32_t in, room;      // bytes to read, and that can be written
     uint32_t backlog, dead; // connections to accept, and of these, from the front, that have died
     uint32_t poller;        // where it is registered, + 1
@@ -107,7 +107,7 @@ void run_all_threads() {
     }
 }
 
-// Each direction that is wanted is reported once; some later than they could be.
+// Each direction that is wanted is reported once; some reports are late.
 uint32_t collect(uint32_t poller, Event *events, uint32_t max) {
     uint32_t n = 0;
     uint32_t start = world.ends_used && !world.calm ? world.choices->below(world.ends_used) : 0;
@@ -210,7 +210,7 @@ void answer(uint32_t which, bool refuse) {
 void deed(intptr_t fd, Deed what) {
     End &end = at(fd);
     if (end.listens) {
-        uint32_t dead = what == Deed::arrive_dead ? 1 : what == Deed::refuse ? 70 : 0; // more than one call skips
+        uint32_t dead = what == Deed::arrive_dead ? 1 : what == Deed::refuse ? 70 : 0; // more than a single call skips
         if (dead && end.dead == end.backlog) end.dead += dead;
         end.backlog += dead ? dead : 1;
         return;
@@ -432,7 +432,7 @@ void panic(const char *message) {
 
 uint64_t clock_ns() { return world.now_ns; }
 
-// Not of the C library's, which some test runners make fill what it gives.
+// Not from the C library's allocator: some test runners make it fill each block.
 void *reserve_pages(size_t size) {
     if (size > most_memory) return nullptr;
     void *at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -456,7 +456,7 @@ uint32_t process_mark() { return 1 + world.process_mark; }
 void relax() { world.now_ns += 30; }
 void yield() {}
 
-// One thread at a time runs here, to its end: nothing has to be guarded, and a thread without work is at its end.
+// Here one thread at a time runs to its end: no data has to be guarded, and a thread ends when it has no work.
 void Monitor::init() {}
 void Monitor::destroy() {}
 void Monitor::lock() {}

@@ -142,8 +142,8 @@ void Program::create_runtime(uint32_t r) {
     if (!rt.rt) expect(rt.heap.bytes == 0 && rt.heap.blocks == 0, "heap_balance", "a failed create gives all back");
 }
 
-// Another thread's last act makes us destroy the runtime at once, while that thread may still be inside the call. We
-// learn of it by driving, or by asking for work as a host does.
+// Another thread's last act makes this thread destroy the runtime at once, while the other thread may still be inside
+// the call. This thread notices the act by driving, or by asking for work as a host does.
 void Program::say_farewell(uint32_t r) {
     struct Farewell {
         zyntax_runtime *runtime;
@@ -160,7 +160,7 @@ void Program::say_farewell(uint32_t r) {
     bool asks = below(2), seen = false;
     Farewell farewell{rt.rt, below(2) != 0, false};
     TRACE("farewell %u", r);
-    settle(); // so that nothing but the last act makes work
+    settle(); // so that only the last act makes work
     zyntax_runtime_stats stats = {};
     stats.size = sizeof stats;
     zyntax_runtime_get_stats(rt.rt, &stats);
@@ -259,8 +259,7 @@ void Program::drive_any() {
     else drive(r, 3, 0, 0);
 }
 
-// A child is forked, which does one of the three things that it may: nothing, or destroy its copies, or make a runtime
-// of its own. Nobody here notices.
+// A child is forked. It does nothing, or destroys its copies, or makes its own runtime. The parent does not notice.
 void Program::fork_between() {
     if (stack_size_ || depth_) return;
     uint32_t what = below(3);
@@ -328,7 +327,7 @@ void Program::finish() {
     expect(outside::end(), "leak", "a descriptor is open though all runtimes are gone");
 }
 
-// Wakers and handles of what is gone do nothing.
+// Wakers and handles of ended objects do nothing.
 void Program::use_what_is_old() {
     for (uint32_t i = 0; i < max_old; i++) {
         if (old_tasks_[i]) {

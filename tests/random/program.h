@@ -46,7 +46,7 @@ struct Job {
     uint8_t rt;
 };
 
-// A task that is waited for: which, or one that has ended long ago (stale), or none.
+// The target of a wait: a task, a task that has ended long ago (stale), or none.
 struct Target {
     enum Special : uint8_t { null = 254, stale = 255 };
     zyntax_task *task;
@@ -55,7 +55,7 @@ struct Target {
     bool skipped; // it was the polled task's own, or another runtime's, when the wait began
 };
 
-// What an await point is called with.
+// The arguments of an await point.
 struct Args {
     Kind kind;
     uint8_t rt, count, object; // count: of targets; object: channel or descriptor
@@ -111,7 +111,7 @@ struct HostWaker {
     enum State : uint8_t { armed, called, canceled, ended, replaced } state;
 };
 
-// What a promise of section 10 is made of: a promise, or compiled code (a Code), of the same task.
+// The inner promise of a promise of section 10: a promise, or compiled code (a Code), of the same task.
 struct Inner {
     bool is_code;
     uint8_t index;
@@ -140,17 +140,17 @@ struct Leaf {
     uint32_t id;                // 0: none
     bool gone;                  // it has given its value, or its task has ended, or a limit over it has ended it
     bool failing;               // one of the static promises
-    bool unsure;                // code that it polls has done something with it: anything may come
+    bool unsure;                // the code that it polls has used it: any result is possible
     bool canceled;              // zyntax_promise_cancel returned 0
-    bool cut;                   // and nothing but ZYNTAX_ECANCELED can come
-    bool limited;               // it is, or was, under a limit, which may end it unheard
-    bool passed;                // a limit over it has ended it, unheard
+    bool cut;                   // its only possible result is ZYNTAX_ECANCELED
+    bool limited;               // it is, or was, under a limit, which may end it without a report
+    bool passed;                // a limit over it has ended it without a report
     bool begun;                 // a yield: polled once
     uint8_t count;              // of `inner`
     uint8_t polling;            // how often it is on the stack
     uint64_t touched;           // order of the latest poll by its task's own hand that left it pending; 0: none
     uint64_t from_ns, to_ns;    // the deadline is between
-    uint64_t gone_at, reuse_at; // how many had ended before it, and how many are made before its place is used again
+    uint64_t gone_at, reuse_at; // promises that ended before it; promises that are made before its place's next use
     int64_t error;              // failing: with this
     zyntax_promise *at, copy;
     Args args;
@@ -164,7 +164,7 @@ struct Leaf {
 struct Code {
     uint32_t id; // 0: none
     bool polling;
-    uint8_t leaf; // what it awaits
+    uint8_t leaf; // the promise that it awaits
     uint32_t leaf_id;
 };
 
@@ -183,11 +183,11 @@ struct Actor {
     uint32_t entered, left;       // hooks
     // In this poll, as await points count that were ready at once: surely, and at most.
     uint32_t spent_least, spent_most;
-    bool again;                    // must_poll for the reason alone that its promise returned 0
+    bool again;                    // must_poll only because its promise returned 0
     bool due, due_drop;            // when the turn began
     bool took_waker, called_await; // promises, in this poll
-    bool interrupted;              // and no await point has told of it
-    bool interrupted_later;        // beside; it counts from an unknown moment on
+    bool interrupted;              // and no await point has reported it
+    bool interrupted_later;        // another interrupt, which counts from an unknown moment on
     bool ends_wait;                // this poll: the next await point that would have to wait
     bool was_interrupted;          // ever
     uint32_t drops, polls, polls_then;
@@ -211,7 +211,7 @@ struct Channel {
     bool closed;
     uint32_t capacity, item_size, count, first;
     uint32_t items[max_items];
-    bool loose; // promises of section 10 use it, too: what they have done is known when they tell, and perhaps never
+    bool loose; // promises of section 10 use it, too: their effect is known when they report it, and perhaps never
     uint32_t sent, received, maybe_sent, maybe_received; // loose
 };
 
@@ -221,10 +221,10 @@ struct Scope {
     uint8_t rt;
     bool canceled;
     bool tells;            // scope_next was called
-    bool was_empty;        // all who waited for an ended task were told that there is none, and may be late
+    bool was_empty;        // all waiters for an ended task were told that there is none, and may call late
     uint32_t alive;        // tasks whose drops have not ended
     uint64_t alone;        // order, when it was last settled with one task alive
-    uint32_t first, count; // of those that ended, and that nobody was told of
+    uint32_t first, count; // ended tasks that were not reported yet
     zyntax_task *ended[max_ended];
 };
 
@@ -235,7 +235,7 @@ struct Io {
     uint8_t rt;
     bool listens;
     bool is_lost;   // the descriptor was closed behind the library: its number may name another file
-    bool shared;    // its open file is, and a duplicate with the lost number could not be told from it
+    bool shared;    // its open file is shared, and a duplicate with the lost number looks the same
     bool datagrams; // it was made by zyntax_udp_open
     uint64_t reads_until_ns, writes_until_ns; // the deadlines; 0: none
 };
@@ -252,14 +252,14 @@ struct RuntimeModel {
     zyntax_runtime *rt; // null: none
     uint32_t id;
     bool stall, driving, host_waits, one_round;
-    bool ending, refuses; // being destroyed; and nothing new is taken any more
+    bool ending, refuses; // being destroyed; new work is refused
     uint8_t stop;         // 0 no, 1 yes, 2 perhaps
     int32_t holds;
     uint32_t budget, posted, round_polls, round_calls, round_limit, drive_polls;
     uint32_t await_budget, round_spent; // and polls of this round that have spent it
     uint8_t current;                    // the actor that is being polled, + 1
     intptr_t host_fd;
-    bool edges, took_edge; // the host hears of edges alone; the drive took one
+    bool edges, took_edge; // the host is edge-triggered; the drive took an edge
     uint64_t waits_then;   // the kernel was asked so often when it began
     uint64_t clock_offset_ns, slack_ns;
     Heap heap;
@@ -294,7 +294,7 @@ private:
     uint32_t last_id_ = 0, last_item_ = 0;
     uint64_t progress_ = 0;  // counts every callback
     bool quiet_ = false;     // nothing new begins
-    bool is_copy_ = false;   // of a forked child, in which nothing of its parent's is called
+    bool is_copy_ = false;   // of a forked child, in which no code of its parent is called
     uint64_t called_ns_ = 0; // when the latest call of an await point began
     uint64_t rest_ns_ = 0;   // the start of the rest; later deadlines may wait
     bool in_call_ = false;   // inside a call that does not drive
@@ -319,8 +319,8 @@ private:
         uint32_t id, channel; // 0: not one of a loose channel
         bool received;
     } items_[1024] = {};
-    uint32_t next_child_ = 0;                  // while one is spawned: its actor, + 1
-    bool child_hooked_ = false;                // that is heard of
+    uint32_t next_child_ = 0;                  // while a child is spawned: its actor, + 1
+    bool child_hooked_ = false;                // the hook `child` was called for it
     int64_t (*static_poll_)(void *) = nullptr; // of the promises that fail
     std::atomic<uint32_t> ran_[max_jobs] = {}; // ids of jobs that have; written in the pool's threads
     struct Post {
@@ -351,7 +351,7 @@ private:
     bool mood(uint8_t n) { return n && !quiet_ && choices_->chance(n); }
     uint32_t new_id() { return ++last_id_; }
 
-    // ---- program.cpp: the main thread's doings ----
+    // ---- program.cpp: the main thread ----
     void choose_moods();
     void step();
     void create_runtime(uint32_t r);
@@ -432,7 +432,7 @@ private:
     Io *io_of(const Args &);
     Io *new_io(zyntax_io *, uint32_t rt, bool listens);
 
-    // ---- tasks.cpp: what runs inside the runtime ----
+    // ---- tasks.cpp: functions that the runtime calls ----
     static PollStatus poll_plain(FutureState, Waker *);
     static PollStatus poll_owned(FutureState, Waker *);
     static int64_t poll_promise(void *);
@@ -569,7 +569,7 @@ private:
 // ---- random.cpp ----
 
 bool is_without(const char *oracle); // switched off on the command line
-extern bool tracing;                 // what the programs do is told, or kept until something fails
+extern bool tracing;                 // the programs' actions are printed, or kept until a failure
 void flush_trace();
 [[noreturn]] void report_child(Program *, int status); // a forked child did not end well
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -37,18 +37,18 @@ Leaf *Program::inner_leaf(Actor &actor, const Inner &inner) {
     return !inner.is_code && leaf.id && leaf.id == inner.id ? &leaf : nullptr;
 }
 
-// What a limit is on; null for compiled code, and for what is no limit.
+// The promise under a limit; null for compiled code, and for promises other than limits.
 Leaf *Program::under(Actor &actor, const Leaf &limit) {
     return limit.type == Leaf::timeout ? inner_leaf(actor, limit.inner[0]) : nullptr;
 }
 
-// What is below all limits; null for compiled code.
+// The promise below all limits; null for compiled code.
 Leaf *Program::end_of_limits(Actor &actor, Leaf *leaf) {
     while (leaf && leaf->type == Leaf::timeout) leaf = inner_leaf(actor, leaf->inner[0]);
     return leaf;
 }
 
-// A new one, begun; null without a place for it.
+// A new promise, which has begun; null without a place for it.
 Leaf *Program::make_leaf(Actor &actor, bool simple) {
     for (Leaf &leaf : actor.leaves) {
         bool used = leaf.id && (!leaf.gone || leaf.polling || leaf.reuse_at > made_);
@@ -62,7 +62,7 @@ Leaf *Program::make_leaf(Actor &actor, bool simple) {
     return nullptr;
 }
 
-// What it is about, chosen; false when there is nothing of the kind.
+// Chooses the arguments of a promise; false when there is no object of the kind.
 bool Program::choose_object(Actor &actor, Leaf &leaf) {
     Args &a = leaf.args;
     a.rt = actor.rt;
@@ -74,7 +74,7 @@ bool Program::choose_object(Actor &actor, Leaf &leaf) {
         a.handle = io.handle;
         a.rt = io.rt;
         if (!io.id || io.is_lost || io.rt != actor.rt)
-            return false; // which runtime's loop would wake it is a matter of words
+            return false; // it is not defined which runtime's loop would wake it
         if (io.listens && leaf.type <= Leaf::write) leaf.type = Leaf::accept;
         if (leaf.type == Leaf::accept && !io.listens && is_without("accept_kind")) return false;
         a.value = leaf.type == Leaf::ready ? 1 + below(3) : below(8);
@@ -335,7 +335,7 @@ bool Program::reaches_running(Actor &actor, const Leaf &leaf, int depth) {
     return false;
 }
 
-// What is inside of it may have been polled, and have its value.
+// The promises inside it may have been polled, and may have their values.
 void Program::polled_inside(Actor &actor, const Leaf &leaf, int depth) {
     for (uint32_t i = 0; i < leaf.count && depth < 8; i++) {
         Leaf *inner = inner_leaf(actor, leaf.inner[i]);
@@ -345,10 +345,10 @@ void Program::polled_inside(Actor &actor, const Leaf &leaf, int depth) {
     }
 }
 
-// Polls one as the code that awaits it does. Late: it may be gone.
+// Polls a promise as the code that awaits it does. Late: it may be freed.
 void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     if (!leaf.id || !leaf.at || (leaf.gone && !late)) return;
-    // The pointer is valid until 64 more promises have been freed: promises that lived then, or were made since.
+    // The pointer is valid until 64 more promises have been freed: promises that were alive then, or were made since.
     bool by_copy = leaf.failing ? false : leaf.gone ? leaf.gone_at + 64 <= made_ || below(2) : below(4) == 3;
     zyntax_promise promise = by_copy ? leaf.copy : *leaf.at;
     bool was_on_stack = leaf.polling || (is_group(leaf) && reaches_running(actor, leaf, 0));
@@ -378,7 +378,7 @@ void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     uint32_t budget = rts_[actor.rt].await_budget;
     if (value == 0) {
         actor.leaf_pending = true;
-        if (leaf.type == Leaf::connect || leaf.count) actor.spent_most += 8; // what it does may count for itself
+        if (leaf.type == Leaf::connect || leaf.count) actor.spent_most += 8; // the code may spend budget itself
         if (spent_at_most(actor) >= budget) {                                // it may not have been looked at
             if (must_end) spent({Wakee::task, uint8_t(&actor - actors_), actor.id, 0});
             else rts_[actor.rt].round_spent++;
@@ -399,7 +399,7 @@ void Program::ask(Actor &actor, Leaf &leaf, bool late) {
     actor.spent_most += leaf.type == Leaf::connect || leaf.count ? 8 : 1;
     actor.spent_least += actor.inside == 0 && !leaf.failing;
     if (leaf.failing) return void(expect(value == leaf.error, "leaf_value", "a promise that fails goes on failing"));
-    if (leaf.gone) return void(expect(value == ZYNTAX_ESTALE, "leaf_stale", "a late poll is ESTALE"));
+    if (leaf.gone) return void(expect(value == ZYNTAX_ESTALE, "leaf_stale", "a poll of a freed promise is ESTALE"));
     if (was_on_stack && value == ZYNTAX_EDEADLK) return;
     if (value == ZYNTAX_ESTALE && leaf.limited) { // its limit has its value, perhaps
         leaf.passed = true;
@@ -410,7 +410,7 @@ void Program::ask(Actor &actor, Leaf &leaf, bool late) {
 }
 
 void Program::check_leaf_pending(const Leaf &leaf, bool has_ended) {
-    expect(!leaf.failing && !leaf.gone, "leaf_stale", "a late poll is not pending");
+    expect(!leaf.failing && !leaf.gone, "leaf_stale", "a poll of a freed promise is not pending");
     if (leaf.unsure) return;
     expect(!leaf.cut, "leaf_cancel", "a promise that was cancelled is ready");
     expect(!has_ended, "leaf_select", "a select waits though one of its promises has ended");
@@ -527,7 +527,7 @@ void Program::told(Actor &actor, Leaf &leaf, int64_t value) {
         jobs_[a.value].id = 0;
     bool heard = source == &leaf || (value != ZYNTAX_ETIMEDOUT && value != ZYNTAX_EINTR);
     leaf_ends(actor, leaf, heard);
-    // What is under a limit ends with it; of a select's, nothing is known.
+    // The promise under a limit ends with it; the promises of a select may go on.
     bool unsure = leaf.unsure;
     for (Leaf *inner = under(actor, leaf); inner && !inner->gone; inner = under(actor, *inner)) {
         unsure |= inner->unsure || inner->polling || inner->type == Leaf::child ||
@@ -537,7 +537,7 @@ void Program::told(Actor &actor, Leaf &leaf, int64_t value) {
     }
 }
 
-// Heard: what it came to is known.
+// Heard: its result is known.
 void Program::leaf_ends(Actor &actor, Leaf &leaf, bool heard) {
     (void)actor;
     if (leaf.gone) return;
@@ -657,7 +657,7 @@ void Program::ask_from_elsewhere(Actor *actor) {
     if (actor) actor->leaf_told = true;
 }
 
-// Outside of every promise task a maker gives a promise that fails.
+// Outside of every promise task a maker returns a promise that fails.
 void Program::use_no_task() {
     if (zyntax_current_runtime()) return;
     zyntax_promise *promise = zyntax_promise_sleep(1);
@@ -668,7 +668,7 @@ void Program::use_no_task() {
     static_poll_ = promise->poll;
 }
 
-// Everything that waits, and is not inside of something else that waits.
+// Every promise that waits, and is not inside another promise that waits.
 void Program::ask_all(Actor &actor) {
     for (Leaf &leaf : actor.leaves) {
         if (leaf.id && !leaf.gone && !leaf.polling && !leaf.failing && !is_held(actor, leaf)) ask(actor, leaf, false);
@@ -749,7 +749,7 @@ bool Program::is_due(Actor &actor, Leaf &leaf) {
     return is_due(reg);
 }
 
-// Whether something beside other tasks may wake it.
+// Whether an event other than a task may wake it.
 bool Program::may_wake(const Actor &, const Leaf &leaf) const {
     if (is_timed(leaf)) return leaf.to_ns != UINT64_MAX;
     return is_io(leaf) || leaf.type == Leaf::connect || leaf.type == Leaf::blocking || leaf.unsure;
@@ -767,7 +767,8 @@ void Program::check_leaves_at_rest() {
     }
 }
 
-// Of a loose channel's promises on a side: those that have surely done nothing and wait, and those that may have.
+// Counts a loose channel's promises on a side: promises that certainly wait and have done nothing, and the other
+// promises.
 void Program::count_on_channel(const Channel &channel, Kind side, uint32_t *waiting, uint32_t *maybe) {
     for (const Actor &actor : actors_) { // also of actors that have just ended
         for (const Leaf &leaf : actor.leaves) {

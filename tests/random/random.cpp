@@ -17,8 +17,8 @@
 //   ... --abort                       a program from a seed that fails aborts, so that it leaves a core
 //   ... --keep FILE                   where a shrunk failure goes
 //
-// Programs run in a child, so that crashes and hangs are failures as broken promises are. What fails is shrunk while it
-// fails in the same way, and then printed: its bytes, and what the program does.
+// Programs run in a child, so that crashes and hangs are failures as broken promises are. A program that fails is
+// shrunk while it fails in the same way. Then its bytes and its actions are printed.
 #include "program.h"
 
 #include <algorithm>
@@ -47,7 +47,7 @@ constexpr uint32_t max_bytes = 1 << 16, steps_a_program = 600;
 constexpr int broken_promise = 42;
 constexpr unsigned deadline_s = 20;
 
-// What the child and we both see.
+// The data that the child and the parent share.
 struct Shared {
     uint64_t programs, steps;
     uint32_t used; // bytes of the program that runs
@@ -63,12 +63,12 @@ bool in_child; // a promise that is broken ends this process; else it aborts, fo
 bool printing; // what is traced
 int trace_depth;
 
-// What was traced last, a line each: a failure over the real poller may not come again.
+// The last traced lines: a failure over the real poller may not come again.
 struct History {
     static constexpr size_t size = 1 << 20;
     char *text = nullptr; // null: nothing is kept
     size_t end = 0;       // free-running
-    uint32_t lines = 400; // to be told
+    uint32_t lines = 400; // to be printed
 
     void begin() {
         if (!text) text = static_cast<char *>(std::malloc(size));
@@ -131,7 +131,7 @@ void flush_trace() { std::fflush(nullptr); }
 
 void report_child(Program *program, int status) {
     bool told = WIFEXITED(status) && WEXITSTATUS(status) == broken_promise && in_child;
-    if (told) _exit(broken_promise); // the child has said what
+    if (told) _exit(broken_promise); // the child has printed the failure
     report(program, "fork_child", WIFSIGNALED(status) ? "a forked child crashes or hangs" : "a forked child fails");
 }
 
@@ -328,7 +328,7 @@ bool read_file(const char *name, Bytes *bytes) {
     return file;
 }
 
-// 16 or more for what is no digit.
+// 16 or more for any other character.
 unsigned digit(char c) { return c >= '0' && c <= '9' ? unsigned(c - '0') : c >= 'a' && c <= 'f' ? c - 'a' + 10u : 16u; }
 
 bool parse_hexadecimal(const std::string &text, Bytes *bytes) {

@@ -12,7 +12,7 @@ constexpr uintptr_t state_of(uint32_t index, uint32_t id) { return uintptr_t{id}
 void *as_pointer(uintptr_t bits) { return reinterpret_cast<void *>(bits); }
 uintptr_t as_bits(void *pointer) { return reinterpret_cast<uintptr_t>(pointer); }
 
-// A call of the API that does not drive may be what this runs inside of.
+// This may run inside a call of the API that does not drive.
 class Callback {
 public:
     Callback(uint32_t *depth, bool *in_call) : depth_(depth), in_call_(in_call), was_(*in_call) {
@@ -155,7 +155,7 @@ Actor &Program::enter_poll(uintptr_t state) {
     actor.in_poll = true;
     actor.must_poll = actor.again = actor.took_waker = actor.called_await = false;
     actor.leaf_told = actor.leaf_pending = false;
-    actor.ends_wait = actor.interrupted && !actor.promise; // which promise of another would end is not known
+    actor.ends_wait = actor.interrupted && !actor.promise; // which of a promise's awaits would end is not known
     actor.spent_least = actor.spent_most = 0;
     expect(!actor.hooked || (actor.entered == actor.left + 1 && actor.left == actor.polls), "hooks",
            "enter comes before each poll");
@@ -207,7 +207,7 @@ PollStatus Program::poll_owned(FutureState state, Waker *waker) {
     return poll_plain(as_pointer(bits), waker);
 }
 
-// A promise that returned 0 is polled again unless something of it is pending, or it keeps its waker elsewhere.
+// A promise that returned 0 is polled again unless an operation of it is pending, or its host keeps the waker.
 void Program::promise_waits(Actor &actor) {
     if (actor.leaf_told && !actor.must_poll && !actor.canceled) actor.must_poll = actor.again = true;
     if (actor.leaf_told || actor.leaf_pending) return;
@@ -272,7 +272,7 @@ bool Program::act(Actor &actor, Waker *waker) {
     return false;
 }
 
-// Calls again what is pending, and lets some of it be.
+// Calls most of the pending operations again.
 void Program::recall(Actor &actor, Waker *waker) {
     for (Word &word : actor.words) {
         if (word.args.kind == Kind::none) continue;
@@ -393,7 +393,7 @@ void Program::host_called(HostWaker &waker) {
     if (below(2)) side_action();
 }
 
-// As coroutines do, which end an await by beginning the next: here it waits for an item, and sends one.
+// As a coroutine that ends an await by beginning the next one: here it waits for an item, and sends one.
 void Program::go_on_inline() {
     Channel &channel = channels_[0];
     Word &receiver = hosts_[0].word, &sender = hosts_[1].word;
@@ -463,7 +463,7 @@ int64_t Program::run_job(void *arg) {
     return int64_t(copy.id);
 }
 
-// Nobody waits for it any more: what it was given to drop is dropped in the loop.
+// No task waits for it any more: the loop drops its argument.
 void Program::job_over(Job &job) {
     if (job.drops && job.begun) job.over = true;
     else job.id = 0;

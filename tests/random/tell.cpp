@@ -1,5 +1,4 @@
-// What is known when something fails, for failures that do not come again: the model, and beside it what the runtime
-// and the kernel say.
+// The state at a failure, for failures that do not come again: the model, and the state of the runtime and the kernel.
 #include "program.h"
 
 #include <cstdio>
