@@ -146,8 +146,9 @@ intptr_t listen(const Address *, bool dual_stack, bool shared); // a descriptor 
 bool listens(intptr_t fd);
 intptr_t accept(intptr_t listener, bool set_no_delay); // a descriptor or an error; makes the listener non-blocking
 bool accept_passes(int64_t error);                     // true: the error is of one connection; the next may succeed
-intptr_t connect(const Address *, bool *in_progress);  // a descriptor or an error
-int32_t connect_result(intptr_t fd);                   // 0, an error, or ZYNTAX_EAGAIN: still in progress
+intptr_t connect(const Address *);                     // a descriptor, connected or in progress, or an error
+// 0, an error, or ZYNTAX_EAGAIN: the next event tells. Before the first event a failure is not found.
+int32_t connect_result(intptr_t fd, bool has_event);
 int32_t shut_down_writes(intptr_t fd);
 int32_t local_port(intptr_t fd);
 // No descriptors, memory or registrations are left: a later accept may succeed.

@@ -97,18 +97,18 @@ bool accept_passes(int64_t error) {
     return false;
 }
 
-intptr_t connect(const Address *address, bool *in_progress) {
+intptr_t connect(const Address *address) {
     intptr_t fd = tuned(new_stream(as_sockaddr(address)->sa_family));
     if (fd < 0) return fd;
-    *in_progress = ::connect(to_socket(fd), as_sockaddr(address), static_cast<socklen_t>(address->size)) != 0;
-    int32_t error = *in_progress && !connect_goes_on() ? last_error() : *in_progress ? 0 : connect_result(fd);
-    return error ? give_up(fd, error) : fd;
+    bool begins = ::connect(to_socket(fd), as_sockaddr(address), static_cast<socklen_t>(address->size)) == 0;
+    return begins || connect_goes_on() ? fd : give_up(fd, last_error());
 }
 
-// SO_ERROR alone does not tell "connected" from "not yet": only a peer's name proves the connection.
-int32_t connect_result(intptr_t fd) {
+// SO_ERROR alone does not tell "connected" from "not yet": only a peer's name proves the connection. A failure that
+// comes before the first event is found with that event, so that a connect on its way costs one call.
+int32_t connect_result(intptr_t fd, bool has_event) {
     int error = 0;
-    if (!get_option(fd, SOL_SOCKET, SO_ERROR, &error)) return last_error();
+    if (has_event && !get_option(fd, SOL_SOCKET, SO_ERROR, &error)) return last_error();
     if (error) return code_of(error);
     sockaddr_storage peer;
     socklen_t size = sizeof peer;
@@ -119,7 +119,7 @@ int32_t connect_result(intptr_t fd) {
         return ZYNTAX_ECONNREFUSED;
     }
     int32_t code = last_error();
-    return code == ZYNTAX_ENOTCONN ? int32_t{ZYNTAX_EAGAIN} : code;
+    return has_event && code != ZYNTAX_ENOTCONN ? code : int32_t{ZYNTAX_EAGAIN};
 }
 
 int32_t local_port(intptr_t fd) {

@@ -72,8 +72,8 @@ bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNABORTED; }
 int32_t look_up(const char *, uint16_t, bool, Address *, uint32_t) { return 1; }
 intptr_t listen(const Address *, bool, bool) { return ZYNTAX_ENOSYS; }
 bool listens(intptr_t) { return true; } // accept tells
-intptr_t connect(const Address *, bool *) { return ZYNTAX_ENOSYS; }
-int32_t connect_result(intptr_t) { return ZYNTAX_ENOSYS; }
+intptr_t connect(const Address *) { return ZYNTAX_ENOSYS; }
+int32_t connect_result(intptr_t, bool) { return ZYNTAX_ENOSYS; }
 int32_t local_port(intptr_t) { return ZYNTAX_ENOSYS; }
 
 } // namespace zyntax::os

@@ -102,6 +102,18 @@ TEST_CASE("a_first_address_that_never_answers_costs_250_ms_exactly") {
     CHECK(in_order(sim.world.tried) == "4#0 4#1");
 }
 
+TEST_CASE("a_connect_asks_for_an_error_after_an_event_only") {
+    for (int32_t outcome : {0, silent, refused}) {
+        CAPTURE(outcome);
+        Sim sim;
+        Contest contest(sim, "4", {outcome ? silent : 0});
+        if (outcome) answer(sim, 3, 5 * ms, outcome == refused ? refused : 0);
+        contest.run();
+        CHECK(contest.result() == (outcome == refused ? refused : 0));
+        CHECK(sim.world.errors_asked == (outcome != 0));
+    }
+}
+
 TEST_CASE("by_name_it_costs_the_same") {
     Sim sim;
     zyntax_io *io = nullptr;

@@ -327,7 +327,7 @@ int32_t from_system(const void *name, size_t size, zyntax_address *out) {
     return 0;
 }
 
-intptr_t connect(const Address *address, bool *in_progress) {
+intptr_t connect(const Address *address) {
     World &world = World::current();
     world.tried.push_back(family_of(address->size) + std::string("#") + std::to_string(number_of(*address)));
     int32_t outcome = 0;
@@ -335,16 +335,16 @@ intptr_t connect(const Address *address, bool *in_progress) {
         outcome = world.connects.front();
         world.connects.pop_front();
     }
-    *in_progress = outcome == ZYNTAX_EAGAIN;
-    if (outcome != 0 && !*in_progress) return outcome;
+    if (outcome != 0 && outcome != ZYNTAX_EAGAIN) return outcome;
     Endpoint descriptor{Kind::tcp};
-    descriptor.connecting = *in_progress;
+    descriptor.connecting = outcome == ZYNTAX_EAGAIN;
     return world.open(descriptor);
 }
 
-int32_t connect_result(intptr_t fd) {
+int32_t connect_result(intptr_t fd, bool has_event) {
     Endpoint &descriptor = *find(fd);
-    if (descriptor.error) return descriptor.error;
+    World::current().errors_asked += has_event;
+    if (descriptor.error) return has_event ? descriptor.error : int32_t{ZYNTAX_EAGAIN};
     return descriptor.connecting ? int32_t{ZYNTAX_EAGAIN} : 0;
 }
 

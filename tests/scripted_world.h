@@ -75,6 +75,7 @@ public:
     int32_t names_grow = 0, names_max = 0; // so many addresses more each time, up to
     int looked_up = 0;                     // names, so far
     int32_t nonblocking_error = 0;         // of the next descriptor that is made non-blocking
+    int errors_asked = 0;                  // of connects, so far
 
     int64_t open(Endpoint = {}); // the lowest free number, or an error
 

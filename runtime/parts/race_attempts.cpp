@@ -7,20 +7,19 @@ namespace zyntax {
 
 namespace {
 
-// Opens a socket towards an address. *io is set, with 0 if it is connected, or ZYNTAX_EAGAIN: in progress.
+// Opens a socket towards an address. Returns 0 with *io, or an error.
 int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io) {
     Io *reserved;
     int32_t error = reserve_io(runtime, &reserved);
     if (error) return error;
-    bool in_progress;
-    intptr_t fd = os::connect(address, &in_progress);
+    intptr_t fd = os::connect(address);
     if (fd < 0) {
         unreserve_io(runtime, reserved);
         return static_cast<int32_t>(fd);
     }
-    error = register_io(runtime, reserved, fd, os::Kind::tcp, in_progress ? 0 : readable | writable, io);
+    error = register_io(runtime, reserved, fd, os::Kind::tcp, 0, io);
     if (error) os::close(fd);
-    return error ? error : in_progress ? ZYNTAX_EAGAIN : 0;
+    return error;
 }
 
 // Whether the attempt goes on (ZYNTAX_EAGAIN), has won (0) or has failed.
@@ -28,7 +27,7 @@ int32_t look_at(Runtime *runtime, Race *race, Attempt *attempt) {
     if (pending_op(runtime, &attempt->op_id)) return ZYNTAX_EAGAIN;
     IoRef ref = find_io(attempt->io);
     if (!ref.object) return ZYNTAX_ECANCELED;
-    int32_t error = os::connect_result(ref.object->fd);
+    int32_t error = os::connect_result(ref.object->fd, ref.object->readiness);
     if (error == ZYNTAX_EAGAIN) {
         Waker nobody = {};
         int64_t result;

@@ -546,8 +546,7 @@ intptr_t accept(intptr_t listener, bool) {
 
 bool accept_passes(int64_t error) { return error == ZYNTAX_ECONNABORTED || error == ZYNTAX_EPROTO; }
 
-intptr_t connect(const Address *, bool *in_progress) {
-    *in_progress = false;
+intptr_t connect(const Address *) {
     if (world.connect_error) {
         int32_t error = world.connect_error;
         world.connect_error = 0;
@@ -555,14 +554,13 @@ intptr_t connect(const Address *, bool *in_progress) {
     }
     int64_t fd = open_end(Kind::tcp);
     if (fd < 0) return intptr_t(fd);
-    *in_progress = !chance(4) && !world.calm;
-    at(intptr_t(fd)).connecting = *in_progress;
+    at(intptr_t(fd)).connecting = !chance(4) && !world.calm;
     return intptr_t(fd);
 }
 
-int32_t connect_result(intptr_t fd) {
+int32_t connect_result(intptr_t fd, bool has_event) {
     End &end = at(fd);
-    if (end.error) return end.error;
+    if (end.error) return has_event ? end.error : int32_t{ZYNTAX_EAGAIN};
     return end.connecting ? int32_t{ZYNTAX_EAGAIN} : 0;
 }
 
