@@ -65,7 +65,7 @@ def leave_out(left_out, text):
 # ---- Measuring ------------------------------------------------------------------------------------------------------
 
 class Bench:
-    """The programs, their CPUs, the number of rounds, and the list of what was left out."""
+    """The programs, their CPUs, the number of rounds, and the list of omitted programs."""
 
     def __init__(self, options):
         allowed = sorted(os.sched_getaffinity(0))

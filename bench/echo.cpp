@@ -136,7 +136,7 @@ private:
     Fd control;
 };
 
-// What a server notes from the moment that every connection is open until the first one ends.
+// The measurements of a server, from the moment that every connection is open until the first connection ends.
 struct Window {
     uint64_t cpu = 0;
     uint64_t waits = 0;

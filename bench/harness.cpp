@@ -70,7 +70,8 @@ Machine describe_machine() {
     return machine;
 }
 
-// A filter that is a workload's whole name selects that one, any other all whose name contains it.
+// A filter that equals a workload's name selects that workload. Any other filter selects all workloads whose names
+// contain it.
 bool selects(const std::string &filter, const Workload &workload, const std::vector<Workload> &all) {
     for (const Workload &other : all) {
         if (filter == other.name) return &other == &workload;

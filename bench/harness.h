@@ -13,7 +13,7 @@ constexpr int max_extras = 2;
 
 constexpr double absent = std::numeric_limits<double>::quiet_NaN();
 
-// One run of one side: the cost of an operation, and up to two figures that are shown beside it.
+// One run of one side: the cost of an operation, and up to two further figures.
 struct Measurement {
     double value;
     double extras[max_extras] = {absent, absent};
@@ -40,7 +40,7 @@ struct Workload {
 
 template <class S, auto... args> std::unique_ptr<Side> make() { return std::make_unique<S>(args...); }
 
-// One per topic; what needs Linux for its floor is only there on Linux.
+// One function a topic. Workloads whose floor needs Linux exist on Linux only.
 void add_tasks(std::vector<Workload> &all);
 void add_timers(std::vector<Workload> &all);
 void add_channels(std::vector<Workload> &all);
@@ -56,7 +56,7 @@ struct Options {
     bool floor = true;
     int pairs = 0; // 0: 9, or 7 when quick
     int warm_ups = 1;
-    uint64_t ops = 0; // 0: what the workload says
+    uint64_t ops = 0; // 0: the workload's own number
     std::string json;
     std::vector<std::string> filters;
 };
@@ -67,7 +67,7 @@ int run_all(const std::vector<Workload> &all, const Options &options);
 // Runs a workload for each line of standard input, until its end. Returns the process's exit code.
 int serve(const std::vector<Workload> &all, bool with_floor);
 
-// Prints the names and what the workloads do.
+// Prints the names and descriptions of the workloads.
 void list(const std::vector<Workload> &all);
 
 std::string compiler();

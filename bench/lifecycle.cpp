@@ -41,7 +41,7 @@ public:
     }
 };
 
-// The program beside this one, which is built of start.c.
+// The program in this program's folder that is built of start.c.
 std::string path_of_start() {
     char path[4096];
     ssize_t length = readlink("/proc/self/exe", path, sizeof path);

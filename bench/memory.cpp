@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t first_tasks = 10'000;
 
-// Runs `body` in a child process and returns what it returned.
+// Runs `body` in a child process and returns its result.
 Measurement in_child(const std::function<Measurement()> &body) {
     int ends[2];
     expect(pipe(ends) == 0, "make a pipe");
@@ -47,7 +47,7 @@ PollStatus count_and_park(FutureState state, Waker *) {
     return POLL_PENDING;
 }
 
-// Bytes of resident memory for a task, from first_tasks to `tasks` parked ones that share one state.
+// Bytes of resident memory for a task, from first_tasks to `tasks` parked tasks that share one state.
 class TaskBytesOnRuntime : public Side {
 public:
     Measurement run(uint64_t tasks) override {

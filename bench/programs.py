@@ -58,7 +58,7 @@ class Talk:
         return f"{how}: {said[-1]}" if said else how
 
     def end(self):
-        """Closes standard input; kills what does not end by itself."""
+        """Closes standard input; kills a program that does not end by itself."""
         try:
             self.process.stdin.close()
         except OSError:

@@ -11,7 +11,7 @@ namespace bench {
 
 namespace {
 
-// What was made for earlier lines, by the line without its OPS.
+// The objects of earlier lines, by the line without its OPS.
 using Sides = std::map<std::string, std::unique_ptr<Side>>;
 
 void answer_error(const std::string &text) { std::printf("{\"error\": \"%s\"}\n", text.c_str()); }

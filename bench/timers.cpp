@@ -30,7 +30,7 @@ std::vector<uint32_t> random_order(size_t count) {
     return order;
 }
 
-// What both sides insert and cancel; made anew only when the number of timers changes.
+// The deadlines that both sides insert and cancel; made anew only when the number of timers changes.
 struct Plan {
     std::vector<uint64_t> deadlines;
     std::vector<uint32_t> order;
@@ -285,7 +285,7 @@ private:
 // Fire: the same by the system's clock, with the spawn
 // ------------------------------------------------------------------------------------------------------------------
 
-// What the sleepers of both sides wait for, in nanoseconds; made anew only when the number of timers changes.
+// The durations of both sides' sleepers, in nanoseconds; made anew only when the number of timers changes.
 struct Delays {
     std::vector<uint64_t> ns;
 

@@ -101,8 +101,9 @@ template <class Executor> class WakeBusy : public Side {
 public:
     explicit WakeBusy(size_t count) : executor(count), targets(count), wakers(count) {}
 
-    // The value is what a wake costs its caller, in the rounds in which the loop really had a CPU; the extras are the
-    // time until all tasks were polled, shared out among the wakes, and the kernel events that the loop saw for a wake.
+    // The value is the cost of a wake for its caller, in the rounds in which the loop really had a CPU; the extras are
+    // the time until all tasks were polled, shared out among the wakes, and the kernel events that the loop saw for a
+    // wake.
     Measurement run(uint64_t ops) override {
         rounds = targets.size() == 1 ? 100 : (ops + targets.size() - 1) / targets.size();
         wakes_a_round = targets.size() == 1 ? (ops + rounds - 1) / rounds : targets.size();
@@ -183,7 +184,7 @@ private:
     }
 
     void wake_round() {
-        constexpr uint64_t wakes_a_spin = 32; // at most, where the loop runs beside this thread
+        constexpr uint64_t wakes_a_spin = 32; // at most, where the loop runs in parallel
         const Waker *all = wakers.data();
         size_t last = wakers.size() - 1;
         uint64_t count = wakes_a_round;

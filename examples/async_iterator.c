@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Async iterators. One is a state and a PollNextFn, which gives an item, the end (0) or an error. `for await` over one
- * is a loop around that function, and does not care what is behind it:
+ * Async iterators. An iterator is a state and a PollNextFn, which gives an item, the end (0) or an error. `for await`
+ * over an iterator is a loop around that function, whatever the source of the items:
  *   countdown  a generator: async fn* countdown(from) { while from > 0 { sleep(10 ms).await; yield from--; } }
- *   channel    what another task sends, through a channel with room for two
+ *   channel    the items of another task, through a channel with room for two
  *   squares    an adapter over another iterator: the channel again
  *
  * Output:
@@ -121,7 +121,7 @@ static int64_t print_all(zyntax_runtime *runtime, const char *name, PollNextFn n
     return error < 0 ? error : all.result;
 }
 
-/* Prints what a task sends, either as it is or squared. */
+/* Prints the items of a task, either as they are or squared. */
 static int64_t print_channel(zyntax_runtime *runtime, int is_squared) {
     Count count = {.next = 1, .to = 5};
     int64_t error = zyntax_channel_create(runtime, 2, sizeof(int64_t), &count.channel);

@@ -4,7 +4,7 @@
 
     cargo.py [COMMAND ARGUMENT...]
 
-In the command, {target} stands for the folder of what was built; if it is `cargo`, that uses the same folder.
+In the command, {target} stands for the folder of the built files; if it is `cargo`, that uses the same folder.
 Everything is kept in build/cargo of the source tree, or in CARGO_TARGET_DIR, so that the crates are compiled once, and
 not once for each build directory; Cargo lets one build at a time into it. Exit code 77, and a word why, where there is
 no cargo, where it is too old for the crates, or where they cannot be fetched.
@@ -24,7 +24,7 @@ def skip(why):
 
 
 def cargo(target, *arguments):
-    """Runs cargo with the lockfile as it is. Returns what it said and whether it went well."""
+    """Runs cargo with the lockfile as it is. Returns its output and whether it succeeded."""
     command = ["cargo", *arguments, "--locked", "--manifest-path", os.path.join(EXAMPLES, "Cargo.toml")]
     environment = dict(os.environ, CARGO_TARGET_DIR=target, CARGO_TERM_COLOR="never")
     result = subprocess.run(command, cwd=EXAMPLES, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

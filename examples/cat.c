@@ -2,9 +2,9 @@
  *
  * Copies standard input of any kind into a file:
  *     cat FILE
- * zyntax_file_from takes what standard input is: a file is read by a thread of the pool, a pipe or a terminal waits by
- * readiness. The copy is on the disk when the program ends. With --self-test it copies a stream that another task
- * writes, and then a file, both of which stand for standard input.
+ * zyntax_file_from takes every kind of standard input: a file is read by a thread of the pool, a pipe or a terminal
+ * waits by readiness. The copy is on the disk when the program ends. With --self-test it copies a stream that another
+ * task writes, and then a file, both of which stand for standard input.
  *
  * Output of cat --self-test:
  *     from a stream: 120000 bytes

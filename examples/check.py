@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs an example and compares its output with the one that its opening comment promises.
+"""Runs an example and compares its output with that of its opening comment.
 
     check.py SOURCE PROGRAM [ARGUMENT...]
 

@@ -3,8 +3,8 @@
  * A TCP echo server: one task accepts, one task per connection echoes, one task waits for SIGINT.
  *
  * The state of a connection comes from zyntax_state_alloc and is owned by its task: it goes back to the runtime's
- * memory after drop, which closes the connection however the task ended. The signal handler may only do what is
- * async-signal-safe; zyntax_wake_from_signal is, and the task that it wakes does the rest.
+ * memory after drop, which closes the connection however the task ended. The signal handler may only make calls that
+ * are async-signal-safe; zyntax_wake_from_signal is, and the task that it wakes does the rest.
  *
  *     echo_server [port]       echoes until SIGINT; 7007 by default
  *     echo_server --self-test  connects to itself, checks the echoes and sends itself SIGINT
@@ -142,7 +142,7 @@ typedef struct Client {
     char line[32], echo[32];
 } Client;
 
-/* Says lines, one at a time, and compares what comes back. */
+/* Sends lines, one at a time, and compares the answers. */
 static PollStatus client_poll(FutureState state, Waker *waker) {
     Client *s = state;
     int64_t result;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A runtime inside somebody else's loop. The host keeps its poll(2) (WSAPoll on Windows), and adds one descriptor
+ * A runtime inside a host's loop. The host keeps its poll(2) (WSAPoll on Windows), and adds one descriptor
  * (zyntax_runtime_backend_fd) and one timeout (zyntax_runtime_next_timeout_ns) to it; zyntax_runtime_turn(runtime, 0)
- * then does what there is to do without waiting. Some pollers have no descriptor: the host then looks at the runtime
- * every few milliseconds, or, where that is too late, gives it a thread of its own. A thread of the host's writes in
- * turn to a stream that the host watches and to one that a task reads.
+ * then does the pending work without waiting. Some pollers have no descriptor: the host then looks at the runtime every
+ * few milliseconds, or, where that is too late, gives it a separate thread. A thread of the host writes in turn to a
+ * stream that the host watches and to a stream that a task reads.
  *
  * Output, in any order:
  *     host: got a

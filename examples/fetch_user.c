@@ -7,10 +7,11 @@
  *         parse_json(response).await
  *     }
  *
- * An async function becomes a state struct, a poll function and a drop function. The state holds where to go on
- * (state_id), what is captured, what lives across an await, and the state of the async function that is awaited; as
- * only one is awaited at a time, those share their memory in a union. The poll function jumps on state_id into its
- * straight-line code. Awaiting an async function calls its poll function with the same waker: no task, no allocation.
+ * An async function becomes a state struct, a poll function and a drop function. The state holds the place to go on
+ * (state_id), the captured values, the values that live across an await, and the state of the awaited async function.
+ * As only one function is awaited at a time, these states share their memory in a union. The poll function jumps on
+ * state_id into its straight-line code. Awaiting an async function calls its poll function with the same waker: no
+ * task, no allocation.
  *
  * http_get (http.c) is a real request over TCP to a server in this process (http_server.c), on the same runtime.
  *
@@ -107,7 +108,7 @@ await_parse_json:
     return POLL_READY;
 }
 
-/* Dropped while it waits, it drops what it waits for. */
+/* A drop while it waits also drops the awaited function. */
 static void fetch_user_drop(FutureState state, int32_t outcome) {
     FetchUser *s = state;
     if (outcome == ZYNTAX_ECANCELED && s->state_id == 1) http_get_drop(&s->awaited.http_get);

@@ -58,7 +58,7 @@ PollStatus read_message_poll(ReadMessage *s, Waker *waker) {
     return POLL_READY;
 }
 
-/* Gives up what is awaited, if anything is, and closes the connection. */
+/* Gives up the awaited operation, if any, and closes the connection. */
 void http_get_drop(HttpGet *s) {
     if (s->state_id == 0) zyntax_op_cancel(&s->op);
     if (s->state_id == 1) zyntax_op_cancel(&s->awaited.write.op);

@@ -83,14 +83,14 @@ static void child_drop(FutureState state, int32_t outcome) {
     zyntax_op_cancel(&s->op);
 }
 
-/* ---- what may come first ---- */
+/* ---- the racers ---- */
 
 typedef struct Pipeline {
     uint32_t state_id;
     zyntax_op op, work_op, deadline_op, interrupt_op;
     uint64_t duration_ns;
     zyntax_signal *interrupt;
-    int64_t first; /* what came first: an index of `racers` */
+    int64_t first; /* the winner: an index of `racers` */
     Child children[STAGES];
     Copy copies[STAGES];
     zyntax_task *tasks[2 * STAGES]; /* of the children and the copies */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What these programs take from the system beside the runtime: two connected streams, pauses, threads. A pipe is what
- * one would take on a POSIX system; on Windows only sockets can be waited for, so the streams are sockets everywhere.
+ * The programs' direct calls of the system: two connected streams, pauses, threads. On POSIX systems the streams could
+ * be pipes. On Windows a program can wait for sockets only, so the streams are sockets everywhere.
  */
 #ifndef EXAMPLES_SYSTEM_H
 #define EXAMPLES_SYSTEM_H

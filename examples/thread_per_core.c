@@ -120,7 +120,7 @@ static void connection_drop(FutureState state, int32_t outcome) {
     zyntax_io_close(s->io);
 }
 
-/* Without memory for its task a connection is closed: the client reports nobody. */
+/* Without memory for its task a connection is closed: the client reports no core. */
 static void serve(const Core *core, zyntax_io *io) {
     Connection *connection = zyntax_state_alloc(core->runtime, sizeof *connection);
     if (connection != NULL) {

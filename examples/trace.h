@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ZYNTAX_TRACE=FILE makes each of these programs write a trace of what its runtime does to that file.
+ * ZYNTAX_TRACE=FILE makes each of these programs write a trace of its runtime to that file.
  * `python3 tools/trace_view.py FILE` turns it into a page; https://ui.perfetto.dev opens it, too.
  */
 #ifndef EXAMPLES_TRACE_H

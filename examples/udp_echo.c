@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A UDP echo server: one task serves everybody, as each datagram comes with the address of its sender.
+ * A UDP echo server: one task serves all clients, as each datagram comes with the address of its sender.
  *
- * A client's socket has a peer, so that it hears nobody else. A datagram may be lost on its way there or back: the
- * client sets a deadline for each answer, and sends the datagram again when the time is over.
+ * A client's socket has a peer, so it receives datagrams of the server only. A datagram may be lost on its way there or
+ * back: the client sets a deadline for each answer, and sends the datagram again when the time is over.
  *
  *     udp_echo [port]       echoes until it is interrupted; 7007 by default
  *     udp_echo --self-test  three clients, and a server that drops every tenth datagram

@@ -15,7 +15,7 @@ skip() {
 
 command -v cargo >/dev/null || skip 'cargo is not installed'
 if ! cargo fetch --locked >/dev/null 2>&1 && ! cargo fetch --locked --offline >/dev/null 2>&1; then
-    # A lock file that does not fit is a mistake, and not for want of a network.
+    # A lock file that does not fit is a mistake, and not the effect of a missing network.
     if cargo metadata --locked --offline --format-version 1 2>&1 >/dev/null | grep -q 'lock file'; then
         echo 'Cargo.lock does not fit the manifests: run cargo update in bindings/rust' >&2
         exit 1

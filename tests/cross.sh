@@ -1,7 +1,7 @@
 #!/bin/sh
-# The other pollers, systems and processors, in one command: installs what is missing, builds the archive, the tests,
-# the examples and the benchmarks for each target, and runs them where this machine can. Ends with a line `ok TARGET`
-# or `FAIL TARGET` each; `skip TARGET` says what is missing.
+# The other pollers, systems and processors, in one command: installs the missing packages, builds the archive, the
+# tests, the examples and the benchmarks for each target, and runs them where this machine can. Ends with a line `ok
+# TARGET` or `FAIL TARGET` each; `skip TARGET` names the missing tool.
 #
 #   cross.sh                  every target, the emulated processors and musl in short: see in_short below
 #   cross.sh --runs, --links  only those that run here, in short, or that do not
@@ -86,8 +86,8 @@ links_only() {
     record "$target" 1 0 0
 }
 
-# One Wine server for all programs: one that ends for want of work resets the next program's connection. Its Windows is
-# made before the first test, whose time that would take.
+# One Wine server for all programs: a server that ends without work resets the next program's connection. Its Windows is
+# made before the first test, so that it takes no time of a test.
 start_wine() {
     export WINEPREFIX="${WINEPREFIX:-${TMPDIR:-/tmp}/zyntax-wine-$(id -u)}" WINEDEBUG=-all
     mkdir -p "$WINEPREFIX"
@@ -129,7 +129,7 @@ for target in $targets; do
         case $short$target in
         1s390x-*) in_short "$target" tests/contract tests/scripted ;;
         1aarch64-* | 1arm-* | 1riscv64-* | 1*-musl) in_short "$target" ;;
-        # Zig leaves the library's own checks out of what it optimises.
+        # Zig leaves the library's own checks out of optimised code.
         *-musl) for_target "$target" --cross-file "platform/cross/$target.ini" --buildtype=debug ;;
         *) for_target "$target" --cross-file "platform/cross/$target.ini" ;;
         esac

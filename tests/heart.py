@@ -10,18 +10,19 @@ import subprocess
 import sys
 from collections import defaultdict
 
-# Of nm's letters: defined once, for everybody. Inline functions are in every object that uses them, and are weak.
+# Letters of nm: symbols that are defined once, for all objects. Inline functions are in every object that uses them,
+# and are weak.
 DEFINED = set('TDBRGSC')
 
 
 def object_name(member):
-    """'executor' or 'parts/groups' for what Meson calls runtime_executor.cpp.o; None for other folders' objects."""
+    """'executor' or 'parts/groups' for Meson's runtime_executor.cpp.o; None for other folders' objects."""
     match = re.search(r'(?:^|[_/])runtime[_/](parts[_/])?(\w+)\.cpp\.o(?:bj)?$', member)
     return match and ('parts/' if match.group(1) else '') + match.group(2)
 
 
 def references(nm_output):
-    """{object: {object it refers to: a symbol}} from what `nm -A -P` says of an archive."""
+    """{object: {object it refers to: a symbol}} from the output of `nm -A -P` for an archive."""
     defined, undefined = {}, defaultdict(set)
     for line in nm_output.splitlines():
         match = re.match(r'.*?\[?([^][\s]+)\]?: (\S+) (\w)', line)

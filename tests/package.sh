@@ -4,11 +4,11 @@
 # where its user chooses nothing, and the archive carries nothing along.
 #
 #   package.sh             every check: prints `ok NAME`, `skip NAME`, or `FAIL NAME` with the output; exit 1 on failure
-#   package.sh NAME ...    only these; exit 77 when all of them were skipped for want of a tool
+#   package.sh NAME ...    only these; exit 77 when all of them were skipped because a tool is missing
 #   package.sh --list      their names
 #
-# Everything is built in a temporary directory, but for the library as it is installed: $ZYNTAX_PACKAGE_DIR keeps that.
-# A check is a function check_NAME that runs under `set -e` in a directory of its own.
+# Everything is built in a temporary directory, except for the installed library, which $ZYNTAX_PACKAGE_DIR keeps. A
+# check is a function check_NAME that runs under `set -e` in its own directory.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -34,7 +34,7 @@ needs() {
     done
 }
 
-# A copy of what a vendoring project needs, and nothing else.
+# A copy of the files that a vendoring project needs, and nothing else.
 vendor() {
     mkdir -p "$1"
     cp -R "$root/include" "$root/runtime" "$root/platform" "$root/meson.build" "$root/meson_options.txt" \
@@ -356,7 +356,7 @@ check_by_hand() {
     is_optimised unchecked
 }
 
-# Builds ./CMakeLists.txt as somebody does who chooses nothing, and runs its `app`.
+# Builds ./CMakeLists.txt with default settings, and runs its `app`.
 builds_with_cmake() {
     cmake -S . -B build >cmake.log 2>&1 || { cat cmake.log && fail "cmake failed"; }
     cmake --build build >build.log 2>&1 || { cat build.log && fail "building failed"; }
@@ -419,7 +419,7 @@ check_crates() {
 
 # ---- The library as two files ----------------------------------------------------------------------------------------
 
-# The two files, and a program beside them.
+# The two files, and a program in the same folder.
 write_two_files() {
     needs python3
     python3 "$root/tools/amalgamate.py" .
@@ -462,7 +462,7 @@ check_two_files_cargo() {
     is_optimised unchecked
 }
 
-# The program that README shows as what a compiler has to emit.
+# The program in README that shows the code which a compiler has to emit.
 check_readme_program() {
     needs meson ninja python3
     install_library static

@@ -21,7 +21,7 @@ CODE_BLOCK = re.compile(r'^```.*?^```', re.DOTALL | re.MULTILINE)
 CODE_SPAN = re.compile(r'`[^`\n]*`')
 LINK = re.compile(r'\[[^\]\[]*\]\(([^()\s]+)\)|<img src="([^"]+)"')
 HEADING = re.compile(r'^#+ (.*)$', re.MULTILINE)
-# Times of a run and sizes of what was built; limits and waits are in milliseconds and bytes.
+# Times of a run and sizes of built files; limits and waits are in milliseconds and bytes.
 MEASURED = re.compile(r'\b[\d.,–]*\d ?(?:ns|µs|kB)\b')
 
 

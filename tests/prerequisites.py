@@ -11,7 +11,7 @@ import sys
 
 
 def check(targets, tests):
-    """(message) of every violation; the arguments are what Meson writes in meson-info/."""
+    """(message) of every violation; the arguments are Meson's files in meson-info/."""
     left_out = {target['id']: target['name'] for target in targets if not target['build_by_default']}
     if not any(test['depends'] for test in tests):
         yield 'no test needs a target'

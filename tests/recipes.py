@@ -7,7 +7,7 @@
                                       the runtime is destroyed after any turn, and when any task is cancelled then
     recipes.py stdin PROGRAM          the recipe for standard input reads a file, a pipe, a socket and a terminal
     recipes.py page PAGE FOLDER       each block of code on the page stands in its program, and each program is shown
-    recipes.py --self-test            the check of the page finds what it should
+    recipes.py --self-test            the check of the page finds each mistake
 """
 import os
 import re
@@ -147,7 +147,7 @@ def stands_in(block, text):
 
 
 def faults(page, programs):
-    """What is wrong with the page. `programs` has the text of each program by name."""
+    """The mistakes of the page. `programs` has the text of each program by name."""
     blocks = FENCE.findall(page)
     for name, block in blocks:
         if name not in programs:

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Every test, in one command: installs what is missing, builds and runs the suite with g++ in release, under ASan and
-# UBSan, under TSan, and with clang; lints, proves the package, builds and runs the compilers; then the other systems
-# (cross.sh). The last line is the sum.
+# Every test, in one command: installs the missing packages, builds and runs the suite with g++ in release, under ASan
+# and UBSan, under TSan, and with clang; lints, proves the package, builds and runs the compilers; then the other
+# systems (cross.sh). The last line is the sum.
 #
 #   run.sh            everything
 #   run.sh --native   everything but the other systems
@@ -33,7 +33,7 @@ else
 fi
 echo 'On two cores without a compiler cache: --quick takes about 5 minutes, everything about 60.'
 
-# What only links fills the time in which tests wait.
+# Programs that are only linked fill the time in which tests wait.
 if [ -n "$cross" ]; then
     links=$(mktemp)
     trap 'forget_files; rm -f "$links"' EXIT

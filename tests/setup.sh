@@ -124,7 +124,7 @@ fail() {
     exit 1
 }
 
-# Each list of purposes on a new machine. Its compilers cannot make what the probes ask for.
+# Each list of purposes on a new machine. Its compilers cannot compile the probes.
 cp -R "$machine/bin" "$machine/new"
 for purposes in build 'build test' 'build test native' 'build test native fuzz' 'build test native cross' 'fuzz build' \
     'cross test build' 'build bench'; do
@@ -158,7 +158,8 @@ PATH="$machine/bin" sh "$machine/tools/setup.sh" build test native fuzz cross be
     fail 'setup.sh failed'
 [ ! -e "$machine/calls" ] || fail 'setup.sh installs what is there'
 
-# A user without sudo is told what root has to do. Nothing is installed, and standard output, which is a path, is empty.
+# A user without sudo receives the commands for root. Nothing is installed, and standard output, which is a path, is
+# empty.
 rm -rf "$machine/bin" "$machine/complete"
 cp -R "$machine/new" "$machine/bin"
 rm "$machine/bin/sudo" "$machine/bin/id"

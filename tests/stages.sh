@@ -1,11 +1,11 @@
-# What run.sh and cross.sh share: stages that are built, run and counted. To be sourced in the tree's root, with
-# `summary` naming an empty file, and with nothing else in the working directory's `build` than what they make. Whoever
-# sources this calls `forget_files` at its end.
+# Shared by run.sh and cross.sh: stages that are built, run and counted. To be sourced in the tree's root, with
+# `summary` naming an empty file, and with no other files in the working directory's `build` than their own. A script
+# that sources this calls `forget_files` at its end.
 # shellcheck shell=sh
 
 root=$PWD
 wrapper= # stands before `meson test`
-wanted= # what Ninja builds, by default everything
+wanted= # the targets of Ninja, by default all
 mkdir -p build
 
 # A line for each test that was skipped: STAGE: NAME: REASON. run.sh hands its file to cross.sh.
@@ -19,7 +19,7 @@ forget_files() {
 progress=
 [ -t 1 ] || progress=--quiet
 
-# heading WHAT: what begins now, and when since the first heading; took WHAT: how long that was
+# heading WHAT: prints the stage that begins, and the time since the first heading; took WHAT: prints its duration
 began_all=$(date +%s)
 heading() {
     began=$(date +%s)
@@ -96,7 +96,7 @@ run() {
     fi
 }
 
-# Prints what was skipped and why, then the summary and its sum, and fails unless that is good.
+# Prints the skipped tests with their reasons, then the summary and its sum. Fails unless the sum is good.
 conclude() {
     if [ -s "$skips" ]; then
         printf '\n==== skipped\n'

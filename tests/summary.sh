@@ -1,6 +1,6 @@
 #!/bin/sh
-# What run.sh says at its end, from logs of `meson test` that are written here: the tests that failed by name, and each
-# one that was skipped with its reason, also where cross.sh counts it.
+# Checks the last lines of run.sh, from logs of `meson test` that are written here: the names of failed tests, and the
+# skipped tests with their reasons, also in the counts of cross.sh.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 place=$(mktemp -d)

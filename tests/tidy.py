@@ -13,7 +13,7 @@ COLUMNS_MAX = 120
 
 # Code lines, blank and comment lines not counted, of the files that fit, together; with `each` of a header and its
 # source. A file counts where it fits first, and in the total. With slack, so that a small repair waits for no cut.
-# What a language's standard library needs has a ceiling a file, and is not in the total.
+# The files for a language's standard library have a ceiling each, and are not in the total.
 STANDARD = {
     'platform/addresses.cpp', 'platform/addresses.h',
     'platform/datagrams.cpp', 'platform/datagrams.h',
@@ -173,7 +173,7 @@ def opens_a_function(head):
 
 
 def functions(text):
-    """(name, first line, last line) of every outermost function body. Lambdas count as part of what holds them."""
+    """(name, first line, last line) of every outermost function body. Lambdas count in their outer function."""
     code = bare_code(text)
     depth_of_function = None
     depth = 0
@@ -253,7 +253,7 @@ def check_platform_conditionals(path, text):
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Checks of the header and of what has to agree with it
+# Checks of the header and of the files that must agree with it
 # ---------------------------------------------------------------------------------------------------------------
 
 def declared_functions(header):
@@ -363,7 +363,7 @@ def check_size(files):
 
 
 def check_build_lists(files):
-    """What Meson builds is what a plain `c++ -c` of the three folders builds, and every test runs."""
+    """Meson builds the same files as a plain `c++ -c` of the three folders, and runs every test."""
     sources = re.findall(r"'((?:runtime|runtime/parts|platform)/\w+\.cpp)'", files['meson.build'])
     listed = set(sources)
     for path in sorted(each for each in listed if sources.count(each) > 1):

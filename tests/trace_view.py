@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page that tools/trace_view.py makes, asked by a headless Chromium what it drew. Exit 77 (skipped) without one.
+"""The page that tools/trace_view.py makes, as a headless Chromium draws it. Exit 77 (skipped) without one.
 
     tests/trace_view.py ECHO_SERVER   traces the echo server under load; also with cut-off traces and 100,000 events
 """
@@ -18,7 +18,7 @@ import traces
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ['chromium', 'chromium-browser', 'google-chrome']
 
-# What a user does, and what the page then says that it shows.
+# The actions of a user, and the text that the page shows then.
 HANDS = """
 <pre id="answers"></pre>
 <script>
@@ -62,7 +62,7 @@ def make_page(text, folder):
 
 
 def ask_browser(browser, page, folder):
-    """What the page answers to a user's hands."""
+    """The page's answers to a user's actions."""
     text = page.read_text(encoding='utf-8')
     assert not re.search(r'(?:src|href)\s*=|https?:|@import|fetch\(', text), 'the page needs a network'
     page.write_text(text.replace('</html>', HANDS + '</html>'), encoding='utf-8')

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The traces of the examples, checked strictly: they are JSON, and every event is what the header says.
+"""The traces of the examples, checked strictly: they are JSON, and every event is as the header says.
 
-    tests/traces.py PROGRAM [ARGUMENT...]   runs an example with ZYNTAX_TRACE, and checks what it wrote
-    tests/traces.py --killed ECHO_SERVER    kills the echo server while it works, and checks what it had written
+    tests/traces.py PROGRAM [ARGUMENT...]   runs an example with ZYNTAX_TRACE, and checks its trace
+    tests/traces.py --killed ECHO_SERVER    kills the echo server while it works, and checks its trace
 """
 import json
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What tools/amalgamate.py writes has every file of the library once and whole, and nothing else.
+"""The output of tools/amalgamate.py has every file of the library once and whole, and nothing else.
 
     tests/two_files.py             make the two files and compare them with the tree; exit 1 if something is missing
     tests/two_files.py --self-test spoil them in several ways; exit 1 unless each is noticed

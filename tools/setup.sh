@@ -1,14 +1,14 @@
 #!/bin/sh
-# Installs what is missing on a Debian or Ubuntu machine, and nothing when nothing is missing.
+# Installs the missing packages on a Debian or Ubuntu machine, and nothing when none is missing.
 #
 #   setup.sh build         a compiler, Meson, Ninja
-#   setup.sh build test    also what the tests with g++ need
-#   setup.sh ... native    also clang and its tools, and what the tests of the package, recipes and traces need
+#   setup.sh build test    also the packages for the tests with g++
+#   setup.sh ... native    also clang and its tools, and the packages for the tests of the package, recipes and traces
 #   setup.sh ... fuzz      also libFuzzer and the sanitizers of clang
-#   setup.sh ... cross     also compilers for the other systems, and what runs their programs
+#   setup.sh ... cross     also compilers for the other systems, and emulators for their programs
 #   setup.sh ... bench     also the libraries that the benchmark compares, strace, and Matplotlib
 #
-# A user who is not root needs sudo. Without it the script prints the commands for root, installs nothing, and fails.
+# A user other than root needs sudo. Without it the script prints the commands for root, installs nothing, and fails.
 #
 # Prints a directory to put in front of PATH where something had to be installed in build/venv (Meson where the
 # distribution's is older than 1.0; Zig, a C and C++ compiler for macOS, FreeBSD and musl; Matplotlib); else nothing.

@@ -5,8 +5,8 @@
     tools/trace_view.py TRACE [PAGE]    writes PAGE, by default TRACE with .html behind it
 
 The page shows the tracks with their slices, arrows and waits. The wheel zooms, dragging moves, the pointer shows the
-name and the duration of a slice, and two lists have the longest polls and the longest waits. The trace may be one that
-is still being written, or one whose process died: an array without an end, and even a line without an end.
+name and the duration of a slice, and two lists have the longest polls and the longest waits. The trace may
+still be growing, or its process may have died: an array without an end, and even a line without an end, are accepted.
 """
 import html
 import json
@@ -36,7 +36,7 @@ def to_ns(micros):
 
 
 class Model:
-    """What the page draws. Times are nanoseconds after the first event."""
+    """The contents of the page. Times are nanoseconds after the first event."""
 
     def __init__(self, events):
         self.strings, self.numbers = [], {}

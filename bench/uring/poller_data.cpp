@@ -16,7 +16,7 @@ namespace {
 constexpr uint32_t descriptors = 16'384, buffers = 256, buffer_size = 4096;
 constexpr uint16_t no_buffer = 0xFFFF;
 
-// What a completion is of: the two high bits of the lower half of its 64 bits. The descriptor is below, the generation
+// The kind of a completion: the two high bits of the lower half of its 64 bits. The descriptor is below, the generation
 // above.
 enum What : uint32_t { of_event = 0, of_send = 1u << 30, of_rest = 2u << 30, of_nothing = 3u << 30 };
 constexpr uint32_t what_mask = 3u << 30;
@@ -28,7 +28,7 @@ struct Endpoint {
     bool is_connection;
     bool is_stuck = false;                        // the kernel had no room: no writes until the rest is sent
     bool wants_write = false;                     // a write had no room
-    int32_t end = ZYNTAX_EAGAIN;                  // what reads return behind the received bytes
+    int32_t end = ZYNTAX_EAGAIN;                  // the result of reads behind the received bytes
     uint16_t first = no_buffer, last = no_buffer; // received buffers, linked by `next`
     uint16_t taken = 0;                           // bytes of the first one that were read
     uint16_t to_send = no_buffer;
@@ -132,7 +132,7 @@ void keep_rest(uint32_t fd, int32_t sent) {
     push_send(fd, 0, of_rest);
 }
 
-// Submits all sends together with what else there is, and waits.
+// Submits all sends together with the other entries, and waits.
 int32_t enter(uint32_t completions, int64_t timeout_ns) {
     for (uint32_t i = 0; i < state->dirty.count; i++) push_send(state->dirty.items[i], MSG_DONTWAIT, of_send);
     uint32_t before = uring->end();
@@ -274,7 +274,7 @@ int32_t DataPoller::add(intptr_t number, uintptr_t word, void **) {
 bool DataPoller::remove(intptr_t number, void *) {
     auto fd = static_cast<uint32_t>(number);
     Endpoint &endpoint = state->endpoints[fd];
-    enter(0, 0); // what was written is sent
+    enter(0, 0); // the written bytes are sent
     io_uring_sqe *cancel = submit(IORING_OP_ASYNC_CANCEL, fd, of_nothing);
     cancel->fd = -1;
     cancel->flags = IOSQE_CQE_SKIP_SUCCESS;

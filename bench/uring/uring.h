@@ -9,7 +9,7 @@ namespace zyntax {
 
 class Uring {
 public:
-    int32_t open(uint32_t submissions, uint32_t completions); // 0 or an error; then close undoes what was done
+    int32_t open(uint32_t submissions, uint32_t completions); // 0 or an error; then close undoes the finished steps
     void close();
     int fd() const { return fd_; }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Hyper's HTTP/1.1 server on this runtime beside the same server on Tokio's current_thread: requests for each second of
-# the server's CPU time, in alternating runs, and the ratio of the medians. Needs cargo, wrk and Linux's /proc.
+# Hyper's HTTP/1.1 server on this runtime, compared with the same server on Tokio's current_thread: requests for each
+# second of the server's CPU time, in alternating runs, and the ratio of the medians. Needs cargo, wrk and Linux's
+# /proc.
 #
 #   bench.sh [ROUNDS [SECONDS [CONNECTIONS]]]     5 rounds of 2 seconds with 50 connections
 set -eu

@@ -342,7 +342,7 @@ int64_t poll(void *number) {
     return value;
 }
 
-// ---- what compiled code calls ----
+// ---- the functions for compiled code ----
 
 zyntax_promise *make_sleep(Op *op) { return zyntax_promise_sleep(static_cast<uint64_t>(op->number) * 1'000'000); }
 zyntax_promise *async_sleep(int64_t ms) noexcept {

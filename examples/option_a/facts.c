@@ -78,7 +78,7 @@ static void settle(void *runtime) {
     block_on(runtime, spawn(runtime, &yields, count_down_poll));
 }
 
-/* ---- What is looked at ---- */
+/* ---- The facts ---- */
 
 static int entries(const char *path) {
     int count = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the files of the program `swap` have in common: the five functions of the runtime that it runs on.
+ * Shared by the files of the program `swap`: the five functions of the runtime that it runs on.
  */
 #ifndef EXAMPLES_OPTION_A_SWAP_H
 #define EXAMPLES_OPTION_A_SWAP_H
@@ -24,7 +24,7 @@ bool run_tests(const Five *five);
 /* fetch_user.c: starts a server, fetches users 123 and 124 at once, prints both. */
 bool fetch_users(const Five *five);
 
-/* bench.c. The first library is what the others are compared with. */
+/* bench.c. The other libraries are compared with the first one. */
 void run_benchmarks(const Five *fives, const char *const *names, int count);
 
 #endif

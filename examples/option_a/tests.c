@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a program may rely on with each of the libraries, as far as the document's five functions go. A test is a
- * function that makes its own runtime; the checks that fail are printed.
+ * The promises on which a program may rely with each of the libraries, as far as the document's five functions go. A
+ * test is a function that makes its own runtime; the checks that fail are printed.
  */
 #include "swap.h"
 
@@ -45,8 +45,8 @@ static PollStatus step_poll(FutureState state, Waker *waker) {
 
 static void wake(const Step *s) { s->waker.wake(s->waker.data); }
 
-/* Drives until whatever is ready has been polled: how long tasks wait for their turn is a library's own affair, but
- * none lets them wait for that many polls of another. */
+/* Drives until every ready task has been polled. A library decides how long a ready task waits, but none lets it wait
+ * for that many polls of another task. */
 static void settle(void *runtime) {
     Step yields = {.pending = 1000, .yields = true};
     five->block_on(runtime, five->spawn(runtime, &yields, step_poll));
@@ -184,7 +184,7 @@ static void block_on_drives_the_others_too(void) {
     five->spawn(runtime, &sleeper, step_poll);
     settle(runtime);
     CHECK(other.polls == 11);
-    CHECK(sleeper.polls == 1); /* alive, and nobody waits for it */
+    CHECK(sleeper.polls == 1); /* alive, and no task waits for it */
     wake(&sleeper);
     five->run(runtime);
     CHECK(sleeper.polls == 2);
@@ -416,7 +416,7 @@ static void many_tasks_woken_by_many_threads(void) {
     five->destroy(runtime);
 }
 
-/* Wakers that one thread goes on calling while another lets their tasks and runtimes end. */
+/* Wakers that one thread calls again and again while another thread ends their tasks and runtimes. */
 typedef struct Calls {
     pthread_mutex_t mutex;
     Waker wakers[20];

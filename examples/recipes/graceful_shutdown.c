@@ -3,9 +3,9 @@
  * A server that shuts down gracefully: it stops accepting, lets connections finish until a deadline, cancels the rest,
  * and waits until all of them have ended. Destroying the runtime then has nothing left to cancel.
  *
- * Rules it relies on: a cancelled task's drop runs once, and closes what the task had open. The connections' drops keep
- * the list of connections and wake the task that waits for it to be empty. That task waits for a waker and for a timer
- * at once, and tells by looking which of them came.
+ * Rules it relies on: a cancelled task's drop runs once, and closes the task's open handles. The connections' drops
+ * keep the list of connections and wake the task that waits for it to be empty. That task waits for a waker and for a
+ * timer at once, and finds out which of them came.
  *
  * Output:
  *     2 connections, and no more are accepted

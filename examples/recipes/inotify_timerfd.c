@@ -27,13 +27,13 @@ static char folder[] = "/tmp/zyntax-recipe-XXXXXX";
 
 static void note_path(char *path, size_t size, int number) { snprintf(path, size, "%s/note-%d", folder, number); }
 
-/* One state for both tasks: a descriptor, what it counts, and where it waits. */
+/* One state for both tasks: a descriptor, its counts, and the place where it waits. */
 typedef struct Source {
     zyntax_io *io;
     zyntax_op op;
     int count;
     int64_t result;     /* of the last read */
-    zyntax_task *feeds; /* the task that waits for what this one does; NULL: none */
+    zyntax_task *feeds; /* the task that waits for this task's work; NULL: none */
 } Source;
 
 static PollStatus ticks_poll(FutureState state, Waker *waker) {

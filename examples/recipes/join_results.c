@@ -3,9 +3,9 @@
  * Results of tasks that are joined. zyntax_task_join says that a task has ended, not with which value. The value lives
  * in the state of the spawner, or the task's drop delivers it there.
  *
- * Rules it relies on: a task's drop has run before those who joined it are polled, so both values are there then. The
- * outcome that drop gets tells a task that finished from a task that was cancelled. A state that the task owns is freed
- * after its drop, so nobody may look for a value in there.
+ * Rules it relies on: a task's drop has run before the tasks that joined it are polled, so both values are there then.
+ * The outcome that drop gets tells a task that finished from a task that was cancelled. A state that the task owns is
+ * freed after its drop, so no task may read a value there.
  *
  * Output:
  *     in the spawner's state: 49
@@ -48,7 +48,7 @@ typedef struct Reply {
 
 typedef struct Job {
     Square square;
-    Reply *reply; /* NULL: nobody wants it any more */
+    Reply *reply; /* NULL: the value is not wanted any more */
 } Job;
 
 static PollStatus job_poll(FutureState state, Waker *waker) {

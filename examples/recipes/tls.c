@@ -203,7 +203,7 @@ static X509 *make_certificate(EVP_PKEY **key) {
     return NULL;
 }
 
-/* Contexts for both sides. Returns 0 or ZYNTAX_EPROTO; what was made is freed by SSL_CTX_free. */
+/* Contexts for both sides. Returns 0 or ZYNTAX_EPROTO; SSL_CTX_free frees the contexts that were made. */
 static int32_t make_contexts(SSL_CTX **server, SSL_CTX **client) {
     EVP_PKEY *key;
     X509 *certificate = make_certificate(&key);

@@ -2,8 +2,8 @@
  *
  * Write all: zyntax_io_write writes as much as there is room for, so the whole takes a loop.
  *
- * Rule it relies on: progress lives in the state. A poll, spurious or not, calls again for what is left; the arguments
- * change only after a call was ready.
+ * Rule it relies on: progress lives in the state. A poll, spurious or not, calls again for the remaining bytes; the
+ * arguments change only after a call was ready.
  *
  * Output:
  *     wrote 1000000 of 1000000 bytes: OK

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lets libFuzzer look for programs that break a promise, under ASan and UBSan; then keeps of what it found, and of the
-# corpus in the tree, the least that reaches as much.
+# Lets libFuzzer look for programs that break a promise, under ASan and UBSan; then minimises the tree's corpus together
+# with the new inputs.
 #
 #   fuzz.sh [SECONDS]     60 when not given
 #
