@@ -124,7 +124,7 @@ pub struct Task {
     known: Option<(*const (), &'static RawWakerVTable)>,
 }
 
-// SAFETY: it is polled by the thread that drives the runtime and dropped by the one that destroys it. The program
+// SAFETY: the thread that drives the runtime polls it, and the thread that destroys the runtime drops it. The program
 // ensures that this is one thread at a time, and that `state` may be used there.
 unsafe impl Send for Task {}
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Prefixes of flags that a distribution or a user sets for all C++ code, and that do not work for these sources: they
 /// are compiled as C++20 without the C++ library, into objects that rustc links directly.
 const REFUSED: &[&str] = &[
-    // The language, and what a run-time library would have to provide for it.
+    // The language, and features of it that need a run-time library.
     "-std= --std= -ansi -fexceptions -fnon-call-exceptions -frtti -fthreadsafe-statics -fno-implicit-templates",
     "-fno-implicit-inline-templates -fkeep-inline-functions -D_GLIBCXX_ASSERTIONS -D_GLIBCXX_DEBUG",
     "-D_GLIBCXX_CONCEPT_CHECKS -D_GLIBCXX_PARALLEL -D_LIBCPP_DEBUG -D_LIBCPP_ENABLE_ASSERTIONS",
@@ -19,9 +19,9 @@ const REFUSED: &[&str] = &[
     // Instrumentation with a library of its own. A sanitizer stays where rustc uses it, too.
     "-fsanitize -fprofile -fcs-profile -ftest-coverage -fcoverage --coverage -coverage -pg -finstrument-functions",
     "-fxray -fsplit-stack",
-    // What changes the interface that the declarations in Rust are for, and what rustc decides.
+    // Flags that change the interface behind the declarations in Rust, and flags that rustc decides.
     "-fshort-enums -fpack-struct -fvisibility -fpie -fPIE -fno-pie -fno-PIE -fno-pic -fno-PIC",
-    // Warnings of a compiler that nobody has tried are no reason not to build.
+    // Warnings of an untested compiler must not stop the build.
     "-Werror -pedantic-errors --pedantic-errors",
 ];
 

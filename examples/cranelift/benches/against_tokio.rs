@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Compiled state machines on the Zyntax runtime beside the same async code, written by hand in Rust, on Tokio's
+//! Compares compiled state machines on the Zyntax runtime with the same async code, written by hand in Rust, on Tokio's
 //! current_thread. Each workload runs on both in turn; the ratio is the median of the pairs' ratios, below 1 when
-//! compiled code is faster. Ends with what an await point costs in code and in time to compile: in small functions, and
-//! in one where many values live across many await points.
+//! compiled code is faster. Ends with the cost of an await point in code and in time to compile: in small functions,
+//! and in a function where many values live across many await points.
 //!
 //!     cargo bench -p zyntax-cranelift
 

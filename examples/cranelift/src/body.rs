@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The body of one machine function, from its flow graph.
 //!
-//! An await point has two calls of what it waits for. The first stands in the straight-line code; when it is pending,
-//! the frame gets the state id and what it does not have yet. The second stands where the next poll comes in; while it
-//! is pending too there is nothing to store, and when it is ready both ways join. homes.rs says where each value is.
+//! An await point has two calls of its operation. The first is in the straight-line code; when it is pending, the frame
+//! gets the state id and the values that it does not have yet. The second is at the place where the next poll comes in;
+//! while it is pending too there is nothing to store, and when it is ready both ways join. homes.rs says where each
+//! value is.
 
 use std::collections::{HashMap, HashSet};
 
@@ -204,7 +205,7 @@ impl<'b, 'u> Body<'b, 'u> {
         self.call_code(self.unit.imports[name], args);
     }
 
-    /// Calls one that has.
+    /// Calls a function that has a result.
     pub fn call(&mut self, name: &str, args: &[Value]) -> Value {
         let call = self.call_code(self.unit.imports[name], args);
         self.result(call)
@@ -328,7 +329,7 @@ impl<'b, 'u> Body<'b, 'u> {
         self.builder.ins().return_(&[]);
     }
 
-    /// The task's cell lies behind its frame; it is null if nobody wants the value.
+    /// The task's cell lies behind its frame; it is null if the value is not wanted.
     pub fn end_of_task(&mut self) {
         let frame = self.frame();
         let [finished, hand_over, canceled, end] = [(); 4].map(|()| self.builder.create_block());
@@ -488,7 +489,7 @@ impl<'b, 'u> Body<'b, 'u> {
         self.builder.ins().jump(next, &[]);
     }
 
-    /// Stores what the frame has to hold at this point and does not have yet.
+    /// Stores the values that the frame has to hold at this point and does not have yet.
     fn suspend(&mut self, number: usize) {
         let frame = self.frame();
         let mut passing = frame.spots[number].held.clone();
@@ -510,7 +511,7 @@ impl<'b, 'u> Body<'b, 'u> {
         }
     }
 
-    /// Calls what is waited for, and gives its status.
+    /// Calls the awaited operation, and gives its status.
     fn attempt(&mut self, point: &Point) -> Value {
         let region = match point.wait {
             Wait::Op(builtin) => return self.operation(builtin, &point.args),
@@ -619,7 +620,7 @@ impl<'b, 'u> Body<'b, 'u> {
         }
     }
 
-    /// The frame of a task is followed by a pointer to its cell, null when nobody wants the value.
+    /// The frame of a task is followed by a pointer to its cell, null when the value is not wanted.
     fn spawn(&mut self, callee: Target, args: &[Reg], line: u32, wanted: bool, scope: Option<Reg>) -> Value {
         let (frame, kind) = self.new_frame(callee, args, 8, line);
         let size = self.load(kind, kind::SIZE);

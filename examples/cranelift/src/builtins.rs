@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The functions that the language has by itself, one row each: what it is called, and which call of the runtime it is.
+//! The built-in functions of the language, one row each: the name, and the call of the runtime.
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Builtin {

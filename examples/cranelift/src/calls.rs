@@ -9,7 +9,8 @@ use crate::parse::Color;
 const UNKNOWN: usize = usize::MAX;
 
 pub struct Calls {
-    /// By function, what it calls or awaits. A spawned function is not called: the runtime polls its task.
+    /// By function, the functions that it calls or awaits. A spawned function is not called: the runtime polls its
+    /// task.
     callees: Vec<Vec<usize>>,
     /// Callees first; functions of a circle in some order.
     pub order: Vec<usize>,
@@ -36,7 +37,7 @@ impl Calls {
         calls
     }
 
-    /// What the function calls, also as a closure.
+    /// The functions that the function calls, also as closures.
     pub fn callees(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
         let any_closure = self.callees.len() - 1;
         let direct = self.callees[index].iter().copied().filter(move |callee| *callee != any_closure);

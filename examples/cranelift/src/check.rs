@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What names mean and which calls are allowed where: scopes, captures, numbers of arguments, await and its kin.
-//! flow.rs
+//! The meanings of names, and the calls that are allowed in each place: scopes, captures, numbers of arguments, await
+//! and its kin. flow.rs
 //! asks here while it lowers.
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,7 +19,7 @@ pub enum How {
     For,
 }
 
-/// What is called.
+/// The target of a call.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Target {
     Function(usize),
@@ -123,7 +123,7 @@ pub fn variable(functions: &mut [Scopes], globals: &Globals, name: &Name) -> Res
     }
 }
 
-/// What a call in a function of color `inside` calls, if it may.
+/// The target of a call in a function of color `inside`, if the call is allowed.
 pub fn call(
     functions: &mut [Scopes],
     globals: &Globals,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The module: what is declared, and which machine functions are made of each function. A plain `fn` becomes a function
-//! of numbers. An async one becomes
+//! The module: its declarations, and the machine functions that each function becomes. A plain `fn` becomes a function
+//! of numbers. An async function becomes
 //!
 //!     NAME.poll(state, waker) -> status   goes on from the await point that the state id names
-//!     NAME.drop(state)                    gives up what is pending there, and what is alive around it
+//!     NAME.drop(state)                    gives up the pending operation, and drops the values that are alive around
+//!                                        it
 //!     NAME.end(state, outcome)            the drop function of a task: hands the value over, or drops
 //!
 //! body.rs fills them in. A plain one becomes `NAME.plain`. Every name that comes from the program has a dot, and no
@@ -40,7 +41,8 @@ type Compiled<T> = Result<T, Box<ModuleError>>;
 const FRAME_MAX: usize = 256 << 10;
 /// The most stack for calls that do not check it.
 const UNCHECKED_MAX: usize = 64 << 10;
-/// What a check leaves: for the frame of a callee, for its callees, and 256 KiB for functions of the runtime and host.
+/// The room that a check leaves: for the frame of a callee, for its callees, and 256 KiB for functions of the runtime
+/// and host.
 pub const STACK_RESERVE: usize = FRAME_MAX + UNCHECKED_MAX + (256 << 10);
 /// A frame's return address and the caller's frame pointer.
 const FRAME_LINK: usize = 16;
@@ -102,7 +104,8 @@ impl Inline for Inliner<'_> {
 
 const CHECKED: &str = if cfg!(debug_assertions) { "true" } else { "false" };
 
-/// Compiles everything. `imports` is what the code may call, `host` what the symbol "program" stands for in it.
+/// Compiles everything. `imports` has the functions that the code may call; `host` is the address of the symbol
+/// "program" in it.
 pub fn compile<'a>(
     (flows, main): (&'a [Flow], usize),
     layouts: &'a Layouts<'a>,
@@ -281,7 +284,7 @@ impl Unit<'_> {
         }
         context.inline(Inliner { bodies: &self.bodies, calls: &calls }).map_err(|error| Box::new(error.into()))?;
         self.module.define_function(id, &mut context)?;
-        // Cranelift's inliner (0.135) does not carry names of data over, so what uses the runtime stays a call.
+        // Cranelift's inliner (0.135) does not carry names of data over, so functions that use the runtime stay calls.
         let layout = &context.func.layout;
         let insts: usize = layout.blocks().map(|block| layout.block_insts(block).count()).sum();
         if insts <= INLINE_MAX && context.func.global_values.is_empty() {

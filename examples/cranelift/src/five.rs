@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Other runtimes: a library with the five functions of the design document (create, destroy, spawn, block_on, run), on
-//! which this file makes the rest of what compiled code calls, but for sockets and blocking work. Compiled code does
-//! not notice the difference.
+//! Other runtimes: a library with the five functions of the design document (create, destroy, spawn, block_on, run).
+//! This file implements the other functions for compiled code on the five. Sockets and blocking work are missing.
+//! Compiled code does not notice the difference.
 
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::collections::{BTreeMap, VecDeque};
@@ -35,7 +35,7 @@ struct Five {
     world: Mutex<World>,
 }
 
-/// What the operations change. Locked for that only, never while a poll, drop or wake runs.
+/// The data that the operations change. Locked for the change only, never while a poll, drop or wake runs.
 #[derive(Default)]
 struct World {
     tasks: Vec<Task>,
@@ -53,7 +53,7 @@ struct Task {
     poll: PollFn,
     drop: DropFn,
     owned: usize,
-    /// What the library's spawn returned.
+    /// The result of the library's spawn.
     handle: usize,
     waker: Option<AnyThread>,
     canceled: bool,
@@ -422,7 +422,7 @@ extern "C" fn close(number: usize) -> i32 {
     code.expect("closing does not wait")
 }
 
-/// What these backends have no function for is refused before anything runs: the line, and a message.
+/// Refuses programs with operations that these backends lack, before anything runs: the line, and a message.
 pub fn check(flows: &[Flow]) -> Result<(), (u32, String)> {
     let blocks = flows.iter().flat_map(|flow| &flow.blocks);
     let now = blocks.flat_map(|block| &block.insts).filter_map(|inst| match inst {

@@ -2,8 +2,8 @@
 //! The syntax tree to a flow graph: blocks of simple instructions on registers. An await point ends a block, so that a
 //! poll function can go on behind it.
 //!
-//! Every value, a variable as well as an operand that waits for the next one, is a register. What lives across an await
-//! is then one question for all of them (liveness.rs).
+//! Every value, a variable as well as an operand that waits for the next one, is a register. So liveness across an
+//! await is the same question for all of them (liveness.rs).
 
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ pub enum Inst {
     },
 }
 
-/// What an await point waits for.
+/// The operation of an await point.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Wait {
     /// An operation of the runtime.
@@ -112,8 +112,8 @@ pub struct Block {
     pub end: Option<End>,
 }
 
-/// Room in the frame for the frame of an async call. As calls nest, regions are a stack: each lies behind the one that
-/// it is inside, and those that are never alive at once lie in the same place.
+/// Room in the frame for the frame of an async call. As calls nest, regions are a stack: each lies behind its outer
+/// region, and regions that are never alive at once lie in the same place.
 #[derive(Debug)]
 pub struct Region {
     pub inside: Option<RegionId>,
@@ -364,7 +364,7 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// Returns the value: ends what is alive around, up to the next `try`. That is reached through the exits of the
+    /// Returns the value: drops the live values, up to the next `try`. The way there leads through the exits of the
     /// loops between, so that each loop keeps its only exit.
     fn leave(&mut self, value: Reg) {
         let around = self.this.around.clone();
@@ -597,7 +597,7 @@ impl Lower<'_> {
         Ok(dst)
     }
 
-    /// Turns a builtin's arguments into what the runtime takes.
+    /// Turns a builtin's arguments into the arguments of the runtime's function.
     fn convert(&mut self, builtin: Builtin, mut args: Vec<Reg>, line: u32) -> Vec<Reg> {
         let converts: &[Convert] = match builtin {
             Builtin::Join | Builtin::Cancel | Builtin::Interrupt => &[Convert::Task],

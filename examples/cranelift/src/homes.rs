@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where a value is when its function waits, and how it gets there and back.
+//! The places of values while their function waits, and their ways there and back.
 //!
-//! A value that lives across await points is one of two kinds. Each store and each load is written once
+//! A value that lives across await points is of one of two kinds. Each store and each load is written once
 //! for a value, not once for each await point that it lives across:
 //!
-//! - A passing one is held by a single await point, and set anew on every way that leads there. It stays in a register;
-//!   when that point suspends it is stored, and when that point is resumed it is loaded.
-//! - A resident one is any other. It is stored where it is set, and loaded where it is read and no register has it. An
-//!   argument that nothing sets is one that needs no store.
+//! - A passing value is held by a single await point, and is set anew on every way to that point. It stays in a
+//!   register. It is stored when the point suspends, and loaded when the point is resumed.
+//! - Every other value is a resident. It is stored where it is set, and loaded where it is read and no register has it.
+//!   An argument that is never set needs no store.
 //!
-//! A loop without await points would store and load residents in each round. So they are loaded before it, kept in
-//! registers, and stored behind it.
+//! A loop without await points would store and load residents in each round. So residents are loaded before the loop,
+//! kept in registers, and stored behind it.
 
 use crate::flow::{Block, End, Flow, Inst, Loop, Wait};
 use crate::layout::Spot;
@@ -96,7 +96,8 @@ impl Homes {
         kept
     }
 
-    /// What registers have at the start of a block: what they have at the end of all blocks before it.
+    /// The residents that registers have at the start of a block: those in registers at the end of all blocks before
+    /// it.
     fn find_available(&mut self, flow: &Flow, lives: &Lives) {
         self.available[0] = lives.none();
         let mut changed = true;
@@ -124,7 +125,7 @@ impl Homes {
     }
 }
 
-/// Those held by two await points, or by one that may find them as it left them.
+/// The residents: values that are held by two await points, or by one point that may find its stored value unchanged.
 fn residents(flow: &Flow, lives: &Lives, spots: &[Spot]) -> Set {
     let (mut once, mut resident) = (lives.none(), lives.none());
     for spot in spots {
@@ -133,7 +134,7 @@ fn residents(flow: &Flow, lives: &Lives, spots: &[Spot]) -> Set {
         resident.unite(&again);
         once.unite(&spot.held);
     }
-    // What the frame may have as it is now, on some way to the start of each block.
+    // The values whose present content the frame may have, on some way to the start of each block.
     let mut stored = vec![lives.none(); flow.blocks.len()];
     lives.numbers(flow.args()).for_each(|number| stored[0].insert(number));
     let mut changed = true;

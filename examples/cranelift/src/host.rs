@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What compiled code asks of the compiler's own process: printing, the table of tasks, closures, and how a program
-//! that went wrong ends.
+//! The functions of the compiler's own process for compiled code: printing, the table of tasks, closures, and the end
+//! of a failed program.
 //!
-//! A value is 64 bits of which nothing is known, so nothing here is a pointer that a program could make up: tasks and
-//! closures are numbers with a mark in the upper bits, and looked up. Both belong to the program, until it ends: 24
-//! bytes for each task whose value somebody can ask for, and an object for each closure that was made.
+//! A value is 64 bits without a type, so no pointer here can come from a program: tasks and closures are numbers with a
+//! mark in the upper bits, and looked up. Both belong to the program, until it ends: 24 bytes for each task whose value
+//! can be asked for, and an object for each closure that was made.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -30,11 +30,11 @@ pub struct Program {
     file: String,
     /// In blocks that never move.
     tasks: RefCell<Vec<Vec<TaskCell>>>,
-    /// For each the address of its Kind and what it captured.
+    /// For each closure the address of its Kind and the captured values.
     closures: RefCell<Vec<Vec<i64>>>,
 }
 
-/// What is left of a task when it has ended.
+/// The rest of a task that has ended.
 #[repr(C)]
 pub struct TaskCell {
     task: *mut c_void,
@@ -57,7 +57,7 @@ pub mod cell {
     pub const NUMBER: i32 = offset_of!(TaskCell, number) as i32;
 }
 
-/// One for each async function, made by codegen.rs: its triple of C functions, and what else a call of a closure needs.
+/// codegen.rs makes one for each async function: its triple of C functions, and further data for calls of closures.
 #[repr(C)]
 pub struct Kind {
     poll: *const c_void,
@@ -117,7 +117,7 @@ impl Program {
         }
     }
 
-    /// Says what is wrong in which line, and ends the process: live tasks are not dropped.
+    /// Reports the mistake and its line, and ends the process: live tasks are not dropped.
     fn fail(&self, line: u32, message: &str) -> ! {
         say(&format!("{}:{line}: {message}", self.file));
         std::process::exit(1)
@@ -169,7 +169,7 @@ extern "C" fn task_find(program: &Program, value: i64, line: u32) -> *const Task
     }
 }
 
-/// A closure with copies of what it captures, or 0.
+/// A closure with copies of the captured values, or 0.
 extern "C" fn closure_new(program: &Program, kind: &'static Kind, captures: *const i64) -> i64 {
     let mut closures = program.closures.borrow_mut();
     let mut words = Vec::new();

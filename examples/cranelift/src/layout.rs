@@ -34,9 +34,10 @@ pub enum Place {
 
 pub struct Spot<'a> {
     pub point: &'a Point,
-    /// What lives across the point.
+    /// The values that live across the point.
     pub live: Set,
-    /// What the frame holds while the function stands there: that, and what the operation is called with again.
+    /// The values that the frame holds during the wait: the live values, and the arguments for the operation's next
+    /// calls.
     pub held: Set,
 }
 

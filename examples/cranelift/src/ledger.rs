@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The leak check: stands between compiled code and the runtime, and records every frame outside of another and
-//! of every task's drop. What is left when the runtime is gone, or given back twice, is a mistake of the compiler's.
+//! of every task's drop. A frame that is left after the runtime's end, or freed twice, is a mistake of the compiler.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ thread_local! {
 }
 
 extern "C" fn alloc(runtime: *mut c_void, size: usize) -> *mut c_void {
-    // SAFETY: passes on what compiled code says.
+    // SAFETY: passes on the arguments of compiled code.
     let state = unsafe { zyntax_state_alloc(runtime, size) };
     LEDGER.with_borrow_mut(|ledger| {
         ledger.runtime = runtime as usize;
@@ -70,7 +70,7 @@ extern "C" fn free(runtime: *mut c_void, state: *mut c_void, size: usize) {
 /// The task's state stays this ledger's, so that `end` sees its drop.
 extern "C" fn spawn(runtime: *mut c_void, state: *mut c_void, poll: PollFn, drop: DropFn, _: usize) -> *mut c_void {
     note_task(state, drop);
-    // SAFETY: passes on what compiled code says, but for the drop function.
+    // SAFETY: passes on the arguments of compiled code, except for the drop function.
     unsafe { zyntax_runtime_spawn_with(runtime, state, poll, end, 0) }
 }
 
@@ -115,7 +115,7 @@ pub fn stand_in(imports: &mut [Import]) {
     }
 }
 
-/// After the runtime's end: how much was made, or what is wrong.
+/// After the runtime's end: the number of frames, or the mistake.
 pub fn report() -> Result<String, String> {
     LEDGER.with_borrow(|ledger| {
         let mut mistakes = ledger.mistakes.clone();

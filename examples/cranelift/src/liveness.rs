@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which values live where: what comes behind a place reads them before setting them.
+//! The values that live at a place: the code behind it reads them before setting them.
 //!
 //! Most registers never leave their block. The analyses count the others only, by numbers of their own, so that a
 //! function of many blocks stays cheap.
@@ -10,10 +10,10 @@ use crate::flow::{Block, End, Flow, Point, Reg, Wait};
 use crate::set::Set;
 
 pub struct Lives {
-    /// The registers that leave their block, arguments, and what an operation of the runtime is called with again.
+    /// The registers that leave their block, arguments, and the arguments for later calls of a runtime's operation.
     pub regs: Vec<Reg>,
     numbers: Vec<Option<usize>>,
-    /// By block, what lives at its start.
+    /// By block, the values that live at its start.
     pub entry: Vec<Set>,
     /// By block, the result of the await point before it.
     pub results: Vec<Option<Reg>>,
@@ -59,8 +59,8 @@ impl Lives {
         changed
     }
 
-    /// Goes through the block from its end to its start, and gives what lives there. `set` sees each register that is
-    /// set, and what lives behind that.
+    /// Goes through the block from its end to its start, and returns the values that live there. `set` sees each
+    /// register that is set, and the values that live behind that.
     pub fn walk(&self, index: usize, block: &Block, mut set: impl FnMut(usize, &Set)) -> Set {
         let mut live = match &block.end {
             Some(End::Await(point)) => self.across(point),
@@ -89,7 +89,7 @@ impl Lives {
         live
     }
 
-    /// What lives across the await point.
+    /// The values that live across the await point.
     pub fn across(&self, point: &Point) -> Set {
         let mut live = self.entry[point.next].clone();
         if let Wait::Next(_, exit) = point.wait {

@@ -2,12 +2,12 @@
 //! Compiles a program of a small async language to poll functions and runs it on the Zyntax async runtime.
 //!
 //!     lex, parse    text to a syntax tree
-//!     check         what every name means; what is wrong
+//!     check         the meaning of every name; the mistakes
 //!     flow          a graph of simple instructions, cut at the await points
-//!     liveness      what lives across each await
+//!     liveness      the values that live across each await
 //!     calls         which functions can call each other in a circle
-//!     homes         what is stored and loaded around an await
-//!     layout        the state struct: what lies where
+//!     homes         the values that are stored and loaded around an await
+//!     layout        the state struct: the places of values
 //!     codegen, body, ops    poll and drop functions, in Cranelift IR
 //!     runtime, host         the functions that compiled code calls, and the driver
 
@@ -44,7 +44,7 @@ struct Options {
     backend: String,
     dump_state: bool,
     dump_clif: bool,
-    /// For the tests: print what compiled code may import, a name a line.
+    /// For the tests: print the names that compiled code may import, one a line.
     imports: bool,
     /// For the tests: keep book of frames and tasks, and exit with 3 if any is left.
     check_leaks: bool,

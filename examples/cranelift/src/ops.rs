@@ -9,7 +9,7 @@ use crate::builtins::Builtin;
 use crate::flow::Reg;
 use crate::host::{cell, Failure};
 
-/// In the scratch room: the operation's result, and what it gives or takes.
+/// In the scratch room: the operation's result, and its item.
 const RESULT: i32 = 0;
 const ITEM: i32 = 8;
 
@@ -19,7 +19,7 @@ const ENOMEM: i64 = -12;
 const EDEADLK: i64 = -35;
 
 impl Body<'_, '_> {
-    /// Calls what the builtin's row says: for an await point, until it is ready.
+    /// Calls the function of the builtin's row: for an await point, until it is ready.
     pub fn operation(&mut self, builtin: Builtin, args: &[Reg]) -> Value {
         let values = self.arguments(builtin, args);
         self.call(builtin.row().function, &values)
@@ -97,7 +97,7 @@ impl Body<'_, '_> {
         }
     }
 
-    /// What the runtime put into the scratch room, or the error.
+    /// The item that the runtime put into the scratch room, or the error.
     fn item_or(&mut self, code: Value) -> Value {
         let item = self.scratch(ITEM);
         let item = self.load(item, 0);

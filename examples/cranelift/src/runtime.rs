@@ -74,7 +74,7 @@ pub fn imports() -> Vec<Import> {
     table.iter().map(import).collect()
 }
 
-/// A runtime, or why there is none. A program that waits for what cannot come is told so.
+/// A runtime, or why there is none. A program whose wait nothing can end gets an error.
 pub fn create(poll_budget: u32, await_budget: u32) -> Result<*mut c_void, String> {
     let null = std::ptr::null();
     let (size, mut error) = (std::mem::size_of::<Config>(), 0);
@@ -89,7 +89,7 @@ pub fn create(poll_budget: u32, await_budget: u32) -> Result<*mut c_void, String
         flags: DETECT_STALL,
         await_budget,
     };
-    // SAFETY: the config is the one that its size says, and is copied.
+    // SAFETY: the config has the size that it states, and is copied.
     let runtime = unsafe { zyntax_runtime_create_with(&config, &mut error) };
     if runtime.is_null() {
         return Err(format!("cannot create a runtime: {}", text_of(error)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is said of wrong programs, word by word.
+//! The messages about wrong programs, word by word.
 
 mod common;
 
@@ -120,7 +120,7 @@ fn types() {
     refused("type13", "fn f() { for x in g() { } } async fn main() { }", 19, "`for` is not allowed in a plain `fn`");
 }
 
-/// Ends at line 3 with a message and exit code 1, after what it printed.
+/// Ends at line 3 with a message and exit code 1, after its output.
 #[track_caller]
 fn fails(name: &str, line3: &str, out: &str, message: &str) {
     let text =
@@ -209,7 +209,7 @@ fn stack() {
     }
 }
 
-/// Functions with large frames, each called by the next: what they pass to `many` lies on the stack.
+/// Functions with large frames, each called by the next: their arguments for `many` are on the stack.
 fn wide(count: usize, args: usize) -> String {
     let params: String = (0..args).map(|i| format!("p{i},")).collect();
     let sum: String = (0..100).map(|i| format!(" + p{}", i * args / 100)).collect();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What programs print, under the leak check.
+//! The output of programs, under the leak check.
 
 mod common;
 
 use common::{run_file, run_text, samples};
 
-/// An async `id`, which waits, and what a case needs.
+/// An async `id`, which waits, and further functions for the cases.
 const PRELUDE: &str = "
 async fn id(x) { yield_now().await; return x; }
 async fn loud(x) { print(x); yield_now().await; return x; }
@@ -277,7 +277,7 @@ fn iterators() {
     );
 }
 
-/// A task is cancelled at each of its await points in turn; what it holds there is dropped once.
+/// A task is cancelled at each of its await points in turn; the values that it holds there are dropped once.
 #[test]
 fn canceled_everywhere() {
     let text = "

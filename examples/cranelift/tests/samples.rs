@@ -46,7 +46,7 @@ fn dumps() {
     }
 }
 
-/// The walk through the compiler in the README shows what the golden files say.
+/// The walk through the compiler in the README shows the golden files' text.
 #[test]
 fn readme() {
     let readme = samples().join("../README.md");
@@ -62,7 +62,7 @@ fn readme() {
     assert_eq!(dumps, 9);
 }
 
-/// Where another backend is built, what needs no socket runs on it just the same.
+/// Where another backend is built, every sample without sockets runs on it just the same.
 #[test]
 fn backends() {
     for (backend, library) in [("tokio", "zyntax_tokio"), ("async-std", "zyntax_async_std")] {

@@ -307,7 +307,7 @@ structs! {
         data: *mut c_void,
         len: usize,
     }
-    /// What a child process is made of. Zero-initialise it, set `size`, then other members.
+    /// The description of a child process. Zero-initialise it, set `size`, then other members.
     zyntax_process_options {
         size: usize,
         file: *const c_char,

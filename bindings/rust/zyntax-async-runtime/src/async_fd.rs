@@ -13,7 +13,7 @@ use crate::io::Handle;
 use crate::op::OpSlot;
 use crate::{sys, Error};
 
-/// What to wait for: [`Interest::READABLE`], [`Interest::WRITABLE`], or both joined with `|`.
+/// The directions to wait for: [`Interest::READABLE`], [`Interest::WRITABLE`], or both joined with `|`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Interest(u32);
 
@@ -48,7 +48,7 @@ impl BitOr for Interest {
     }
 }
 
-/// What a descriptor is ready for. An error or a hang-up counts as every direction that was asked for.
+/// The directions in which a descriptor is ready. An error or a hang-up counts as every direction that was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Ready(u32);
 
@@ -120,8 +120,8 @@ impl Not for Ready {
 /// non-blocking. The object stays valid when the runtime ends, and [`AsyncFd::into_inner`] gives it back. If its file
 /// was blocking before, it is blocking again afterwards.
 ///
-/// Unlike with Tokio, readiness is what the kernel says at that time: [`AsyncFd::readable`] waits only if the kernel
-/// says that nothing is there, and nothing is lost when a guard does not clear what it should, or clears too much.
+/// Unlike with Tokio, readiness is the kernel's answer at that time: [`AsyncFd::readable`] waits only if the kernel has
+/// no data, and no readiness is lost when a guard clears too little or too much.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -152,7 +152,7 @@ impl Not for Ready {
 /// sent::<zyntax_async_runtime::AsyncFd<std::os::fd::OwnedFd>>();
 /// ```
 pub struct AsyncFd<T: AsRawFd> {
-    // Dropped in this order: what waits is given up, then the duplicate is closed.
+    // Dropped in this order: pending waits are given up, then the duplicate is closed.
     reading: Cell<OpSlot>,
     writing: Cell<OpSlot>,
     handle: Handle,
@@ -163,7 +163,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// Registers the object's descriptor.
     ///
     /// # Errors
-    /// Permission denied for what is not pollable, such as a regular file.
+    /// Permission denied for an object that is not pollable, such as a regular file.
     ///
     /// # Panics
     /// Outside of a runtime.
@@ -193,7 +193,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         &self.inner
     }
 
-    /// The object. Replacing it does not change what is registered.
+    /// The object. Replacing it does not change the registered descriptor.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
@@ -316,7 +316,7 @@ macro_rules! guard {
                 self.ready = Ready::EMPTY;
             }
 
-            /// As `clear_ready`, for a part of what was ready.
+            /// As `clear_ready`, for some of the ready directions.
             pub fn clear_ready_matching(&mut self, ready: Ready) {
                 self.ready = self.ready & !ready;
             }
@@ -324,7 +324,7 @@ macro_rules! guard {
             /// For Tokio's users: the readiness is kept anyway.
             pub fn retain_ready(&mut self) {}
 
-            /// What is ready.
+            /// The ready directions.
             pub fn ready(&self) -> Ready {
                 self.ready
             }

@@ -236,7 +236,7 @@ impl<T> Channel<T> {
             unsafe { sys::zyntax_channel_recv(self.number, op, signal, waker, &mut result) }
         }));
         assert_ne!(result, sys::ZYNTAX_ENOMEM.into(), "no memory for Receiver::recv");
-        // Other errors are those of a runtime that has ended, where each receiver takes what is left.
+        // Other errors are those of a runtime that has ended, where each receiver takes the remaining items.
         Poll::Ready(self.items.borrow_mut().pop_front())
     }
 }
@@ -281,7 +281,7 @@ impl<T> Receiver<T> {
         // SAFETY: this is the channel's thread; an item of no bytes is not looked at.
         match unsafe { sys::zyntax_channel_try_recv(self.channel.number, ptr::from_mut(&mut signal).cast()) } {
             sys::ZYNTAX_EAGAIN => Err(TryRecvError::Empty),
-            // Of a runtime that has ended, each receiver takes what is left.
+            // After the end of the runtime each receiver takes the remaining items.
             _ => self.channel.items.borrow_mut().pop_front().ok_or(TryRecvError::Disconnected),
         }
     }

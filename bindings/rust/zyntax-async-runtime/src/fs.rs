@@ -27,7 +27,7 @@ impl Drop for Handle {
 #[derive(Clone, Copy, Debug)]
 enum Position {
     At(u64),
-    /// Behind what was appended last, at the file's end.
+    /// Behind the bytes that were appended last, at the file's end.
     End,
     /// Nowhere: a pipe, a terminal.
     None,
@@ -206,7 +206,7 @@ impl File {
         }
     }
 
-    /// As [`File::read_to_end`], for text. What is not UTF-8 is [`io::ErrorKind::InvalidData`].
+    /// As [`File::read_to_end`], for text. Bytes that are not UTF-8 are [`io::ErrorKind::InvalidData`].
     pub async fn read_to_string(&mut self, text: &mut String) -> io::Result<usize> {
         let mut all = Vec::new();
         let read = self.read_to_end(&mut all).await?;
@@ -302,7 +302,7 @@ impl File {
         Ok(size.await? as u64)
     }
 
-    /// Waits until what was written is on the disk.
+    /// Waits until the written data is on the disk.
     pub async fn sync_all(&self) -> io::Result<()> {
         let mut slot = OpSlot::new();
         let sync = poll_fn(|cx| {
@@ -377,7 +377,7 @@ impl OpenOptions {
     }
 
     option! {
-        /// For writing, always at the end of the file, also beside other processes.
+        /// For writing, always at the end of the file, even while other processes write.
         append
     }
 

@@ -124,12 +124,12 @@ impl Interval {
         self.sleep.reset(due);
     }
 
-    /// What happens after a late tick.
+    /// The behavior after a late tick.
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
         self.behavior
     }
 
-    /// Sets what happens after a late tick.
+    /// Sets the behavior after a late tick.
     pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
         self.behavior = behavior;
     }

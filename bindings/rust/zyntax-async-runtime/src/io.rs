@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The library's I/O handles, and what byte streams have in common: sockets, their halves, pipes of child processes.
+//! The library's I/O handles, and the common code of byte streams: sockets, their halves, pipes of child processes.
 
 #[cfg(any(unix, windows))]
 use std::ffi::{CString, OsStr};

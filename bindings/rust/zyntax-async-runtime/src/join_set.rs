@@ -82,7 +82,7 @@ pub struct JoinSet<T> {
     members: HashMap<TaskId, Handle<T>>,
     /// Tasks that were told, or never began.
     ended: VecDeque<Handle<T>>,
-    /// What `poll_join_next` waits with, and the waker of its last call that was pending.
+    /// The op of `poll_join_next`, and the waker of its last call that was pending.
     slot: OpSlot,
     waiting: Option<Waker>,
 }
@@ -138,8 +138,8 @@ impl<T> JoinSet<T> {
         self.insert(Handle::Blocking(spawn_blocking_in(runtime, place, work)))
     }
 
-    /// The set's scope on this runtime; without memory, nowhere. The scope may be of another runtime, or of one that
-    /// has ended: if its tasks have all ended, another scope takes its place.
+    /// The place of a new task: the set's scope on this runtime, or nowhere without memory. The present scope may
+    /// belong to another runtime, or to an ended runtime. If its tasks have all ended, a new scope takes its place.
     #[track_caller]
     fn place_on(&mut self, runtime: RawRuntime) -> Place {
         let may_be_stale = self.members.values().next().map_or(true, Handle::is_finished);
@@ -216,7 +216,7 @@ impl<T> JoinSet<T> {
         }
     }
 
-    /// Notes what the scope has told. After an error (its runtime has ended), each task that has ended counts as told.
+    /// Notes the scope's report. After an error (its runtime has ended), each task that has ended counts as reported.
     fn note(&mut self, told: Result<Option<TaskId>, Error>) {
         assert_ne!(told, Err(Error::NO_MEMORY), "no memory for JoinSet::join_next");
         match told {

@@ -26,9 +26,9 @@ use crate::op::OpSlot;
 use crate::runtime::current;
 use crate::{sys, Error};
 
-/// What a child's input or output is: the parent's, nothing, a pipe, or a descriptor.
+/// A child's input or output: the parent's, none, a pipe, or a descriptor.
 ///
-/// The standard library's type does not tell what it is, so that this crate has its own. The constructors have the same
+/// The standard library's type does not reveal its kind, so this crate has its own type. The constructors have the same
 /// names.
 #[derive(Debug)]
 pub struct Stdio(Kind);
@@ -501,7 +501,7 @@ impl fmt::Debug for Child {
 
 /// One end of a pipe.
 struct Pipe {
-    // Dropped in this order: what waits is given up before the handle is closed.
+    // Dropped in this order: pending waits are given up before the handle is closed.
     direction: Direction,
     handle: Handle,
 }

@@ -268,16 +268,16 @@ impl Runtime {
             sys::zyntax_runtime_spawn_with(self.as_raw(), root.cast(), Some(poll_root_task), Some(drop_root), 0)
         };
         if task.is_null() {
-            // SAFETY: there are `&self`s, so that the runtime is not being destroyed: memory was short, and nobody has
-            // the box.
+            // SAFETY: `&self` keeps the runtime from being destroyed, so memory was short, and the box has no other
+            // owner.
             drop(unsafe { Box::from_raw(root) });
             return Err(Error::NO_MEMORY);
         }
         let _entered = Entered::new(self.raw); // also while the future is dropped
                                                // SAFETY: as before.
         let code = unsafe { sys::zyntax_runtime_block_on(self.as_raw(), task) };
-        // SAFETY: for any handle. One that is alive has not been dropped, so that the box is there; this is the only
-        // thread that could drop it.
+        // SAFETY: the call accepts any handle. A task that is alive has not been dropped, so its box exists. Only this
+        // thread could drop it.
         unsafe {
             if sys::zyntax_task_alive(task) != 0 {
                 (*root).slot.set(ptr::null_mut());
@@ -445,7 +445,7 @@ unsafe extern "C" fn drop_root(state: *mut c_void, _outcome: i32) {
 /// A runtime that has not begun to end.
 struct Open(RawRuntime);
 
-// SAFETY: what is done with it inside the gate may be done by any thread.
+// SAFETY: any thread may make the calls that the gate guards.
 unsafe impl Send for Open {}
 
 /// Closed before the runtime ends, so that no call of another thread can start afterwards.
@@ -530,7 +530,8 @@ pub struct Hold(Arc<Gate>);
 impl Drop for Hold {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.lock().as_ref() {
-            // SAFETY: for any thread; the runtime lives while the gate is held, and is the one that was told.
+            // SAFETY: any thread may call this. The runtime lives while the gate is held, and it is the runtime of the
+            // hold.
             unsafe { sys::zyntax_runtime_release(runtime.0.as_ptr()) };
         }
     }

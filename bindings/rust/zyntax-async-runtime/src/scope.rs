@@ -165,7 +165,7 @@ impl fmt::Debug for Scope {
 #[derive(Clone, Copy, Debug)]
 pub struct ScopeCanceller(*mut sys::zyntax_scope);
 
-// SAFETY: it is a number, and what it is given to may be called from any thread, for ever.
+// SAFETY: it is a number. Any thread may call the functions that take it, at any time.
 unsafe impl Send for ScopeCanceller {}
 // SAFETY: as before.
 unsafe impl Sync for ScopeCanceller {}

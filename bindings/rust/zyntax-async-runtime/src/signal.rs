@@ -28,7 +28,7 @@ impl Drop for Handle {
 
 /// A subscription to one number.
 struct Subscription {
-    // Dropped in this order: what waits is given up before the handle is closed.
+    // Dropped in this order: pending waits are given up before the handle is closed.
     slot: OpSlot,
     handle: Handle,
 }

@@ -19,7 +19,7 @@ use crate::{sys, Error};
 /// Runs code of the user's from a callback of C, into which nothing may unwind. The panic hook has told of a panic.
 pub(crate) fn quietly(work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        // What it panicked with may panic in its drop, with something else.
+        // The payload of the panic may panic in its own drop.
         if let Err(other) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
             std::mem::forget(other);
         }
@@ -94,7 +94,7 @@ struct Task<F: Future> {
 impl<F: Future> Task<F> {
     /// Drops the future in place, and then wakes the waiters.
     fn end(&self, result: Result<F::Output, JoinError>) {
-        // SAFETY: not done yet, so that nobody else looks at the stage; dropping the future in place keeps its pin.
+        // SAFETY: not done yet, so no other code looks at the stage; dropping the future in place keeps its pin.
         quietly(|| unsafe { *self.stage.get() = Stage::Empty });
         // SAFETY: as before, and the future is gone.
         unsafe { *self.stage.get() = Stage::Done(result) };
@@ -184,7 +184,7 @@ impl<F: Future> Join<F::Output> for Task<F> {
 pub struct JoinHandle<T>(Rc<dyn Join<T>>);
 
 impl<T> JoinHandle<T> {
-    /// The task, to compare it with what [`Scope::next`](crate::Scope::next) gives.
+    /// The task, to compare it with the result of [`Scope::next`](crate::Scope::next).
     pub fn id(&self) -> TaskId {
         TaskId(self.0.number())
     }
@@ -261,7 +261,7 @@ pub struct TaskId(pub(crate) *mut sys::zyntax_task);
 #[derive(Clone, Copy, Debug)]
 pub struct AbortHandle(*mut sys::zyntax_task);
 
-// SAFETY: it is a number, and what it is given to may be called from any thread, for ever.
+// SAFETY: it is a number. Any thread may call the functions that take it, at any time.
 unsafe impl Send for AbortHandle {}
 // SAFETY: as before.
 unsafe impl Sync for AbortHandle {}

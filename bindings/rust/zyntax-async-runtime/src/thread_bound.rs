@@ -15,7 +15,7 @@ thread_local! {
     static HERE: Cell<Option<ThreadId>> = const { Cell::new(None) };
 }
 
-/// Makes any value `Send` and `Sync`, and checks at each use that the thread is the one that created it.
+/// Makes any value `Send` and `Sync`, and checks at each use that the thread has created it.
 ///
 /// Most types of this crate stay in their thread. Some interfaces require `Send` although one thread does all the work:
 /// hyper's `with_upgrades` for its connection, axum for its handlers' futures. A `ThreadBound` implements [`Future`]

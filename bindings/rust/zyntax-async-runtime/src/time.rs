@@ -28,7 +28,7 @@ pub struct Sleep {
 /// Waits for a duration, which begins with this call.
 pub fn sleep(duration: Duration) -> Sleep {
     let now = Instant::now();
-    // What a clock cannot express is as good as never.
+    // A time that the clock cannot express is as good as never.
     let far = Duration::from_secs(100 * 365 * 24 * 3600);
     sleep_until(now.checked_add(duration).unwrap_or_else(|| now + far))
 }

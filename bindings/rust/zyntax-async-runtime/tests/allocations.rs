@@ -38,7 +38,7 @@ fn allocations() -> usize {
     ALLOCATIONS.with(Cell::get)
 }
 
-/// What the C library's side has taken from its allocator.
+/// The bytes that the C side has taken from its allocator.
 fn bytes_reserved(runtime: *mut sys::zyntax_runtime) -> u64 {
     // SAFETY: all its members may be zero; the runtime lives and this is its thread.
     unsafe {

@@ -36,7 +36,7 @@ fn with_server(ask: impl FnOnce(u16)) {
     server.join().unwrap();
 }
 
-/// What a program prints; none where it is not installed.
+/// The output of a program; none where it is not installed.
 fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let Ok(output) = Command::new(program).args(arguments).output() else {
         println!("skipped: {program} is not installed");

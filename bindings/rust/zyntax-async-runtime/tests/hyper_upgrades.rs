@@ -17,7 +17,7 @@ use hyper::{header, Method, Request, Response, StatusCode};
 use support::{run, MS};
 use zyntax_async_runtime::{spawn, timeout, TcpListener, TcpStream, ThreadBound};
 
-/// The example of RFC 6455, section 1.3: a key, and what accepts it.
+/// The example of RFC 6455, section 1.3: a key, and the value that accepts it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
@@ -104,7 +104,7 @@ const PONG: u8 = 10;
 /// One side of a WebSocket, on the stream that hyper gave back.
 struct Socket {
     stream: ThreadBound<TcpStream>,
-    /// What hyper has read from the stream already.
+    /// The bytes that hyper has read from the stream already.
     early: Vec<u8>,
     is_client: bool,
 }

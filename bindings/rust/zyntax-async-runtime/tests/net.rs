@@ -235,7 +235,7 @@ mod descriptors {
         (AsyncFd::new(ours).unwrap(), theirs)
     }
 
-    /// What is there, read when it is there.
+    /// Reads the available bytes, once there are any.
     async fn read(fd: &AsyncFd<UnixStream>) -> std::io::Result<Vec<u8>> {
         let mut buf = [0; 64];
         loop {

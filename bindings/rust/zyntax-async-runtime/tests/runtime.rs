@@ -487,7 +487,7 @@ fn jobs_that_are_aborted_are_freed_while_another_one_runs() {
         .unwrap();
 }
 
-/// What the library's side has in use.
+/// The bytes that the C side has in use.
 fn runtime_bytes(runtime: &Runtime) -> u64 {
     // SAFETY: all its members may be zero; the runtime lives and this is its thread.
     unsafe {
@@ -746,7 +746,7 @@ fn addresses_mean_what_they_mean_to_the_standard_library() {
         let ours = run(async { TcpListener::bind(address).map(drop).map_err(|error| error.kind()) });
         assert_eq!(ours, theirs, "{address}");
     }
-    // The same for a connection, to a port that nobody listens on.
+    // The same for a connection to a port without a listener.
     let listener = std::net::TcpListener::bind("[::1]:0").or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"));
     let port = listener.unwrap().local_addr().unwrap().port();
     for (ip, scope) in [("::1", 0), ("fe80::1", 0), ("::1", 1)] {
@@ -837,7 +837,7 @@ fn foreign_wakers() {
 #[test]
 fn foreign_wakers_are_let_go_in_time() {
     run(async {
-        // What lost goes away while it waits, and its waker is not called any more.
+        // The loser is dropped while it waits, and its waker is not called any more.
         for _ in 0..100 {
             let mut all: FuturesUnordered<_> = (1..20u32).map(|i| sleep(i * MS / 10)).collect();
             all.next().await;

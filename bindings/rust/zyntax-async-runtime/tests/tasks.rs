@@ -190,7 +190,8 @@ fn the_first_tick_is_at_once_and_the_others_are_not_early() {
     });
 }
 
-/// The times, in periods of 40 ms, of the ticks after one that was late by 100 ms: ticks until one had to wait.
+/// The times, in periods of 40 ms, of the ticks after a tick that was late by 100 ms, up to the first tick that had to
+/// wait.
 async fn late(behavior: MissedTickBehavior) -> Vec<(u128, bool)> {
     let period = 40 * MS;
     let start = Instant::now() - 100 * MS; // ticks at -100, -60, -20, 20 …

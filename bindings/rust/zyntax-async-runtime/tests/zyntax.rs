@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Promises as Zyntax's compiler makes them, on the executor for its hosts: values, failures, ends, hooks, tasks in
-//! steps, and that each pair and each state machine is freed once. And what compiled code calls.
+//! steps, and that each pair and each state machine is freed once. And the functions for compiled code.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -119,7 +119,7 @@ fn a_null_is_an_error() {
     assert!(unsafe { executor.block_on(std::ptr::null_mut()) }.is_err());
 }
 
-/// What the library's poll functions are called through: 0 while it waits.
+/// Calls a poll function of the library, as compiled code does: 0 while it waits.
 unsafe fn poll_of(promise: i64) -> i64 {
     let promise = &*(promise as *const Promise);
     promise.poll.unwrap()(promise.state)
@@ -152,7 +152,7 @@ fn promise_of(poll: impl FnMut() -> i64 + 'static) -> *mut Promise {
     })
 }
 
-/// A promise that awaits what `make` gives, once, and has its value.
+/// A promise that awaits the promise of `make` once, and has its value.
 fn awaiting(mut make: impl FnMut() -> i64 + 'static) -> *mut Promise {
     let mut awaited = 0;
     promise_of(move || unsafe {
@@ -409,7 +409,7 @@ fn a_task_in_steps_that_lives_when_the_executor_goes_is_canceled_and_dropped() {
     parked.borrow()[0].wake_by_ref(); // late
 }
 
-// ---- what compiled code calls ----
+// ---- the functions for compiled code ----
 
 /// A function of the table, called as compiled code calls it.
 fn call(name: &str, arguments: [i64; 3]) -> i64 {
@@ -541,7 +541,7 @@ fn strings_of_both_layouts_are_understood() {
         };
         assert_eq!(text_of(found), "127.0.0.1");
         assert_eq!(text_of(found), "", "a number is good once");
-        // What is no name, and what is no string.
+        // Texts that are no names, and values that are no strings.
         let mut refused = vec![make(b""), make(b"127.0.0.1\0.x"), make(&[b'x'; 256])];
         if header_size == 16 {
             refused.push(zyntax_string(b"127.0.0.1", 16, 1));

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-/// What the page uses of `zyntax_embed` (commits a4eb636 and 4c8ddc9): names, types and ways of passing.
+/// The items of `zyntax_embed` (commits a4eb636 and 4c8ddc9) that the page uses: names, types and ways of passing.
 mod zyntax_embed {
     use std::collections::HashMap;
     use std::time::Instant;
@@ -71,7 +71,7 @@ mod zyntax_embed {
         Yield,
     }
 
-    /// One that does the steps it is told to; Zyntax makes it from a promise.
+    /// A task of given steps; Zyntax makes it from a promise.
     pub struct HostTask(pub Box<dyn FnMut() -> HostTaskStep>);
 
     impl HostTask {
@@ -149,7 +149,7 @@ impl Steps for ZyntaxTask {
 }
 // end
 
-/// async fn main() { sleep(1 ms).await; return 7; }, as compiled code calls what it was given.
+/// async fn main() { sleep(1 ms).await; return 7; }, as compiled code calls the functions that it was given.
 mod compiled {
     use super::*;
     use std::sync::atomic::{AtomicPtr, Ordering};
@@ -221,7 +221,7 @@ fn a_host_task_is_run_to_its_result() {
         match steps {
             1 => HostTaskStep::Yield,
             2 => {
-                // What it waits for is resolved after it has parked.
+                // Its promise is resolved after it has parked.
                 let bridge = bridge.clone();
                 drop(zyntax_async_runtime::spawn(async move {
                     let waker: Waker = bridge.take().expect("it has parked");

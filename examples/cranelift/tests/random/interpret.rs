@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a program prints, by walking through it. Tasks are calls: the functions that they run print nothing.
+//! The output of a program, by walking through it. Tasks are calls: the functions that they run print nothing.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,11 +19,11 @@ type Frame<'a> = HashMap<&'a str, Value<'a>>;
 /// Why a block ended before its end.
 enum Stop {
     Return(i64),
-    /// It takes too long, or names what was never declared.
+    /// It takes too long, or uses an undeclared name.
     Useless,
 }
 
-/// What is done with the items of an iterator.
+/// The consumer of an iterator's items.
 type Consumer<'c, 'a> = &'c mut dyn FnMut(&mut World<'a>, i64) -> Result<(), Stop>;
 
 struct World<'a> {
@@ -32,7 +32,7 @@ struct World<'a> {
     steps: usize,
 }
 
-/// What the program prints; None for a program that is of no use.
+/// The output of the program; None for a program that is of no use.
 pub fn run(program: &Program) -> Option<String> {
     let mut world = World { program, printed: String::new(), steps: 0 };
     let value = world.call(program.functions.len() - 1, MAIN_ARGS).ok()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Random programs print what an interpreter says, as does the same program without its awaits; and they leave nothing
-//! behind, also when they are ended at a random poll.
+//! Random programs have the output that an interpreter predicts, also without their awaits. They leave nothing behind,
+//! also when they are ended at a random poll.
 //!
 //!     ZYNTAX_RANDOM_SECONDS   how long; 4
 //!     ZYNTAX_RANDOM_SEED      the first program's number; 1

@@ -13,7 +13,7 @@ pub enum Expr {
     Variable(String),
     Not(Box<Expr>),
     Binary(&'static str, Box<Expr>, Box<Expr>),
-    /// The divisor is made one that is not zero.
+    /// The divisor is changed so that it is not zero.
     Divide(&'static str, Box<Expr>, Box<Expr>),
     Call(usize, Vec<Expr>),
     Closure(String, Box<Expr>),
@@ -28,7 +28,7 @@ pub enum Stmt {
     Print(Expr),
     Pause(&'static str),
     If(Expr, Vec<Stmt>, Vec<Stmt>),
-    /// The counter, how often, and what.
+    /// The counter, the number of rounds, and the body.
     Repeat(String, i64, Vec<Stmt>),
     For(String, usize, Vec<Expr>, Vec<Stmt>),
     Yield(Expr),
@@ -56,7 +56,7 @@ pub struct Function {
     pub body: Vec<Stmt>,
 }
 
-/// The last function is what `main` calls, with 2 and 5.
+/// `main` calls the last function, with 2 and 5.
 #[derive(Clone)]
 pub struct Program {
     pub functions: Vec<Function>,
@@ -100,7 +100,7 @@ struct Maker<'a> {
     is_quiet: bool,
     waits: bool,
     recurs: bool,
-    /// Inside a `try`, or what follows its `finally`. An iterator that is dropped there runs no `finally`, and so
+    /// Inside a `try`, or in the code after its `finally`. An iterator that is dropped there runs no `finally`, and so
     /// nothing is yielded there.
     in_try: bool,
     params: [String; 2],

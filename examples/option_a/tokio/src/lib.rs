@@ -14,7 +14,7 @@ struct Executor(Runtime);
 /// A future that another thread polls while this one waits for it.
 struct Lent<F>(F);
 
-// SAFETY: only `Executor::drive` makes one, and does nothing with what is in it until the other thread has ended.
+// SAFETY: only `Executor::drive` makes one, and does not touch its content until the other thread has ended.
 unsafe impl<F> Send for Lent<F> {}
 
 impl<F: Future> Lent<F> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What TCP and Unix-domain connections have in common: both directions, halves that borrow, halves that own.
+//! The common code of TCP and Unix-domain connections: both directions, halves that borrow, halves that own.
 
 /// Everything of a connection type but how it is made and its addresses.
 macro_rules! stream {
@@ -132,7 +132,7 @@ macro_rules! stream {
         #[doc = concat!("sent::<", $path, "::OwnedReadHalf>();")]
         /// ```
         pub struct OwnedReadHalf {
-            // Dropped in this order: what waits is given up before the handle is closed.
+            // Dropped in this order: pending waits are given up before the handle is closed.
             direction: Direction,
             handle: Rc<Handle>,
         }

@@ -123,7 +123,7 @@ impl fmt::Debug for TcpListener {
 /// sent::<zyntax_async_runtime::TcpStream>();
 /// ```
 pub struct TcpStream {
-    // Dropped in this order: what waits is given up before the handle is closed.
+    // Dropped in this order: pending waits are given up before the handle is closed.
     reading: Direction,
     writing: Direction,
     handle: Handle,

@@ -137,7 +137,7 @@ impl UdpSocket {
         self.send_raw(buf, Some(to_library(&target))).await
     }
 
-    /// Receives a datagram and returns its length. What does not fit into the buffer is lost.
+    /// Receives a datagram and returns its length. Bytes that do not fit into the buffer are lost.
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.recv_raw(buf).await?.0)
     }
@@ -180,7 +180,7 @@ impl UdpSocket {
         self.0.as_std(|socket: &std::net::UdpSocket| socket.ttl())
     }
 
-    /// Sets whether this machine hears what is sent to multicast groups.
+    /// Sets whether this machine receives its own datagrams to multicast groups.
     pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
         self.0.set(sys::ZYNTAX_MULTICAST_LOOP, on.into())
     }

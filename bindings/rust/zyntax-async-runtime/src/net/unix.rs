@@ -103,7 +103,7 @@ impl fmt::Debug for UnixListener {
 /// sent::<zyntax_async_runtime::net::UnixStream>();
 /// ```
 pub struct UnixStream {
-    // Dropped in this order: what waits is given up before the handle is closed.
+    // Dropped in this order: pending waits are given up before the handle is closed.
     reading: Direction,
     writing: Direction,
     handle: Handle,
@@ -282,7 +282,7 @@ impl UnixDatagram {
         self.wait(sys::ZYNTAX_WRITABLE, |socket| socket.send_to(buf, path)).await
     }
 
-    /// Receives a datagram and returns its length. What does not fit into the buffer is lost.
+    /// Receives a datagram and returns its length. Bytes that do not fit into the buffer are lost.
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.wait(sys::ZYNTAX_READABLE, |socket| socket.recv(buf)).await
     }

@@ -114,7 +114,7 @@ impl Executor {
         self.runtime.as_raw()
     }
 
-    /// Starts a promise beside the others. `ended` receives its value, or `ZYNTAX_ECANCELED`.
+    /// Starts a promise. `ended` receives its value, or `ZYNTAX_ECANCELED`.
     ///
     /// # Errors
     /// No memory, or a null. The caller then keeps the pair.
@@ -245,7 +245,8 @@ unsafe extern "C" fn end(ctx: *mut c_void, _: i32) {
     let context = *unsafe { Box::from_raw(ctx.cast::<Context>()) };
     let _entered = Entered::new(context.shared.runtime);
     if let Some(free) = context.free {
-        // SAFETY: the caller of `spawn` said so, or the compiled code that spawned; nobody polls the promise any more.
+        // SAFETY: the caller of `spawn`, or the compiled code that spawned, has promised it. The promise is not polled
+        // any more.
         unsafe {
             free(context.state);
             free(context.pair.cast());

@@ -48,7 +48,7 @@ struct Owned<T>(*mut Adapter<T>);
 
 impl<T: Steps> Owned<T> {
     fn end(self) {
-        // SAFETY: the box lives, and nobody polls any more.
+        // SAFETY: the box lives, and there are no more polls.
         let adapter = unsafe { &mut *self.0 };
         adapter.timer = None;
         adapter.task.ended(adapter.value.ok_or(Error::CANCELED));
@@ -63,21 +63,21 @@ impl<T> Drop for Owned<T> {
 }
 
 impl Executor {
-    /// Starts a task that advances in steps, beside the others, with the hooks of this executor.
+    /// Starts a task that advances in steps, with the hooks of this executor.
     ///
     /// # Errors
     /// No memory is left.
     pub fn spawn_steps<T: Steps + 'static>(&self, task: T) -> Result<(), Error> {
         let owned = Owned(Box::into_raw(Box::new(Adapter { task, timer: None, value: None })));
         let promise = Promise { state: owned.0.cast(), poll: Some(poll::<T>) };
-        // SAFETY: the adapter lives until `end`, after which nobody polls.
+        // SAFETY: the adapter lives until `end`, after which there are no polls.
         unsafe { self.begin_unowned(promise, Box::new(move |_| owned.end())) }
     }
 }
 
 /// A poll of a promise: 0, or 1 when the value is there. A poll that stores no waker is followed by another at once.
 unsafe extern "C" fn poll<T: Steps>(state: *mut c_void) -> i64 {
-    // SAFETY: `spawn_steps`'s adapter, which nobody else uses during a poll.
+    // SAFETY: `spawn_steps`'s adapter, which no other code uses during a poll.
     let adapter = unsafe { &mut *state.cast::<Adapter<T>>() };
     let step = adapter.task.step();
     if !matches!((step, &adapter.timer), (Step::Timer(until), Some((begun, _))) if until == *begun) {

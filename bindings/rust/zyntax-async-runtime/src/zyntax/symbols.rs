@@ -183,10 +183,10 @@ macro_rules! pointers {
 }
 pointers!(c_void, sys::zyntax_runtime, sys::zyntax_task);
 
-/// A promise that fails, because compiled code does not check what it receives.
+/// A promise that fails, because compiled code does not check the returned pointer.
 pub(super) fn failing() -> *mut sys::zyntax_promise {
     struct Shared(sys::zyntax_promise);
-    // SAFETY: nobody writes to it, and its poll touches nothing.
+    // SAFETY: it is never written to, and its poll touches nothing.
     unsafe impl Sync for Shared {}
     unsafe extern "C" fn fail(_: *mut c_void) -> i64 {
         sys::ZYNTAX_EINVAL.into()

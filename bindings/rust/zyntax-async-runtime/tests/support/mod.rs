@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What tests of several files need.
+//! Shared by the tests of several files.
 #![allow(dead_code)]
 
 use std::cell::Cell;
