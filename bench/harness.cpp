@@ -178,7 +178,7 @@ bool write_json(const std::string &path, const Machine &machine, const std::vect
 }
 
 #ifdef __linux__
-// The CPUs that the process was given, before anything was pinned.
+// The CPUs of the process before any thread was pinned.
 const std::vector<int> &allowed_cpus() {
     static const std::vector<int> cpus = [] {
         std::vector<int> found;

@@ -31,7 +31,7 @@ constexpr const char *left_out = "skipped, because their floors are Linux's own 
 std::vector<bench::Workload> all_workloads() {
     std::vector<bench::Workload> all;
 #ifdef __linux__
-    bench::add_memory(all); // before anything has left free task records behind
+    bench::add_memory(all); // before other workloads leave free task records behind
 #endif
     bench::add_tasks(all);
 #ifdef __linux__

@@ -1079,10 +1079,10 @@ ZYNTAX_API zyntax_promise *zyntax_promise_connect_to(const zyntax_address *addre
 ZYNTAX_API int32_t zyntax_udp_open(zyntax_runtime *runtime, const zyntax_address *local, uint32_t flags,
                                    zyntax_io **out) ZYNTAX_NOEXCEPT;
 
-/* Sets the peer of a datagram socket, which replaces an earlier one; NULL: none. [rt] Only datagrams from the peer are
- * received then, and those that have arrived already. If the network reports that the peer's port has no receiver, one
- * send or receive ends with ZYNTAX_ECONNREFUSED, and the socket stays usable. (Not on Windows.) A socket without a peer
- * does not report this error. The call sends nothing.
+/* Sets the peer of a datagram socket, which replaces an earlier one; NULL: none. [rt] From then on only datagrams from
+ * the peer arrive. Datagrams that have arrived before are still received. If the network reports that the peer's port
+ * has no receiver, one send or receive ends with ZYNTAX_ECONNREFUSED, and the socket stays usable. (Not on Windows.) A
+ * socket without a peer does not report this error. The call sends nothing.
  * Returns 0, or ZYNTAX_EINVAL (port 0, an unknown family), ZYNTAX_EAFNOSUPPORT (IPv6 on an IPv4 socket, or IPv4 on a
  * socket that has IPv6 only), ZYNTAX_ESTALE, ZYNTAX_EOPNOTSUPP (no datagram socket), or an error of the system, such as
  * ZYNTAX_ENETUNREACH; the socket then has no peer. ZYNTAX_EADDRINUSE: when the socket left its former peer, another
@@ -1342,7 +1342,7 @@ enum {
     ZYNTAX_FILE_CREATE = 4,    /* makes a file that is missing, with mode 0666 less the process's umask */
     ZYNTAX_FILE_NEW = 8,       /* makes the file, which must be missing (ZYNTAX_EEXIST); implies CREATE */
     ZYNTAX_FILE_TRUNCATE = 16, /* empties it */
-    ZYNTAX_FILE_APPEND = 32    /* every write goes to the end, also beside other processes */
+    ZYNTAX_FILE_APPEND = 32    /* every write goes to the end, even while other processes write */
 };
 
 /* Opens a file; `path` is UTF-8 on Windows and bytes elsewhere, and is copied. [rt] The descriptor is close-on-exec.

@@ -118,7 +118,7 @@ namespace {
 // A number in a page that the kernel wipes in a forked child.
 constinit std::atomic<std::atomic<uint32_t> *> wiped_number;
 constinit std::atomic<uint32_t> no_page; // stands for the page on systems without such pages
-constinit std::atomic<uint32_t> marks;   // given out, in this process and in those that it was forked from
+constinit std::atomic<uint32_t> marks;   // given out, in this process and in its ancestors by fork
 constinit std::atomic<uint32_t> forks;   // where there is no page: that this process is away from the first
 
 // False where the system cannot wipe pages, or accepts every advice without effect, as older versions of QEMU do.

@@ -90,8 +90,8 @@ private:
     Chunk *chunks_ = nullptr;
 };
 
-// A runtime's objects of a pool (see pool.h): whole blocks, and a stack of free numbers. The stack lies beside the
-// objects: it tells the numbers of the next objects, so that they can be prefetched.
+// A runtime's objects of a pool (see pool.h): whole blocks, and a stack of free numbers. The stack is separate from the
+// objects: it has the numbers of the next objects, so that they can be prefetched.
 //   used() + free_ + (fresh_end_ - fresh_) + objects that ended and are not recycled == numbers of all blocks
 //   capacity_ >= numbers of all blocks, so that recycling never fails
 template <class Object> class Cells {

@@ -101,7 +101,7 @@ TEST_CASE("calls_that_fail_at_once_end_a_poll_after_its_budget") {
     });
 }
 
-TEST_CASE("what_a_spent_poll_asks_for_has_not_begun") {
+TEST_CASE("an_operation_of_a_spent_poll_has_not_begun") {
     SKIP_WHEN(!has_threads, "there are no threads");
     Runtime rt;
     zyntax_channel *channel = channel_of(rt, 1);

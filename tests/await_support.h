@@ -30,7 +30,7 @@ inline size_t fill(Descriptor fd) {
         } else if (!would_block() || (size == 1 && paused)) {
             return total;
         } else if (size > 1) {
-            size /= 2; // a pipe takes what fits in its last page
+            size /= 2; // a pipe takes the bytes that fit in its last page
         } else {
             wait_for(fd, POLLOUT, while_ms);
             paused = true;
@@ -38,7 +38,7 @@ inline size_t fill(Descriptor fd) {
     }
 }
 
-// Reads what is there, or on its way, from a non-blocking descriptor.
+// Reads all bytes that are there, or on their way, from a non-blocking descriptor.
 inline std::string take(Descriptor fd) {
     std::string data(64 * kib, 0), all;
     for (;;) {

@@ -23,7 +23,8 @@ template <class Make> double cost_of(Make make, int size) {
     return double(steps() - before) / size;
 }
 
-// A step among 16,000 costs less than twice what it costs among 500: if it grew with them it were 32 times.
+// A step among 16,000 costs less than twice as much as a step among 500. With a linear cost it would be 32 times as
+// much.
 template <class Make> void cost_does_not_grow(Make make) {
     double few = cost_of(make, 500), many = cost_of(make, 16'000);
     CAPTURE(few);
@@ -152,7 +153,7 @@ TEST_CASE("tasks_that_wait_in_thousands_cost_no_more_than_few") {
     cost_does_not_grow(of<Tasks<false>>);
 }
 
-TEST_CASE("taking_what_one_was_notified_of_costs_no_more_among_many") { cost_does_not_grow(of<Taking>); }
+TEST_CASE("taking_a_turn_costs_no_more_among_many") { cost_does_not_grow(of<Taking>); }
 
 TEST_CASE("giving_up_after_a_notification_costs_no_more_among_many") {
     cost_does_not_grow(of<GivingUp<Receivers>>);
@@ -226,8 +227,8 @@ struct Bystanders : Crowd {
 
 } // namespace
 
-TEST_CASE("an_item_that_passes_many_who_stayed_away_costs_no_more") { cost_does_not_grow(of<PassedOver>); }
+TEST_CASE("an_item_that_passes_many_absent_waiters_costs_no_more") { cost_does_not_grow(of<PassedOver>); }
 
 TEST_CASE("giving_up_a_join_costs_no_more_among_many") { cost_does_not_grow(of<Joiners>); }
 
-TEST_CASE("a_turn_costs_no_more_beside_many_who_wait") { cost_does_not_grow(of<Bystanders>); }
+TEST_CASE("a_turn_costs_no_more_among_many_waiters") { cost_does_not_grow(of<Bystanders>); }

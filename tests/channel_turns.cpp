@@ -234,7 +234,7 @@ TEST_CASE("a_waiter_that_stayed_away_may_come_back") {
     }
 }
 
-TEST_CASE("what_was_passed_on_to_nobody_is_there_for_whoever_comes") {
+TEST_CASE("an_item_or_place_without_a_waiter_is_there_for_the_next_caller") {
     for (Leaving way : {ends, ends_after_cancelling, is_cancelled, is_cancelled_forgetting, stays_away}) {
         in_every_way([&](bool receivers, Drive how) {
             Runtime rt;
@@ -252,7 +252,7 @@ TEST_CASE("what_was_passed_on_to_nobody_is_there_for_whoever_comes") {
     }
 }
 
-TEST_CASE("those_behind_one_that_leaves_are_served_in_their_order") {
+TEST_CASE("waiters_behind_a_leaver_are_served_in_order") {
     for (Leaving way : {ends, ends_after_cancelling, is_cancelled, is_cancelled_forgetting, stays_away}) {
         in_every_way([&](bool receivers, Drive how) {
             Runtime rt;
@@ -277,7 +277,7 @@ TEST_CASE("those_behind_one_that_leaves_are_served_in_their_order") {
     }
 }
 
-TEST_CASE("a_turn_goes_through_a_thousand_that_leave_to_the_one_that_stays") {
+TEST_CASE("a_turn_passes_a_thousand_leavers_to_the_waiter_that_stays") {
     for (Leaving way : {ends, is_cancelled_forgetting, stays_away}) {
         for (bool receivers : {true, false}) {
             CAPTURE(way);

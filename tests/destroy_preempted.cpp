@@ -90,7 +90,7 @@ void drive(Runtime &rt, Scene &scene, Act act) {
     }
 }
 
-// This thread stays on one processor while it lives, and so do the threads that it starts.
+// This thread and the threads that it starts stay on one processor while the object lives.
 struct OneProcessor {
     cpu_set_t before;
     OneProcessor() {

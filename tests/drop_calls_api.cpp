@@ -5,7 +5,7 @@ using namespace support;
 
 namespace {
 
-// A drop that calls everything. `at_destroy` is what to expect of spawn.
+// A drop that calls every function. `at_destroy` decides the expected result of spawn.
 struct Caller {
     zyntax_runtime *rt;
     bool at_destroy = false;

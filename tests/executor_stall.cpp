@@ -384,7 +384,7 @@ TEST_CASE("a_turn_that_was_passed_on_to_nobody_is_a_stall") {
     }
 }
 
-TEST_CASE("an_item_and_one_who_waits_for_it_behind_another_that_left_are_no_stall") {
+TEST_CASE("an_item_for_a_waiter_behind_a_leaver_is_no_stall") {
     for (bool ends : {true, false}) {
         CAPTURE(ends);
         Runtime rt(detecting());
@@ -436,7 +436,7 @@ TEST_CASE("a_wait_for_io_that_a_dead_task_forgot_is_no_hope") {
     }
 }
 
-TEST_CASE("a_wait_for_io_of_a_task_beside_a_forgotten_one_is_hope") {
+TEST_CASE("a_wait_for_io_besides_a_forgotten_wait_is_no_stall") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt(detecting());
     Pair pair = socket_pair();

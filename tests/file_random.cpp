@@ -24,7 +24,7 @@ uint32_t roll(uint32_t n) {
     return (next >> 8) % n;
 }
 
-// What happens to a call of a pool's thread: an error, or 0 and perhaps fewer bytes.
+// The outcome of a call of a pool's thread: an error, or 0 and perhaps fewer bytes.
 int fate(size_t *size, int hard) {
     if (!fails || is_driver) return 0;
     switch (roll(12)) {
@@ -205,7 +205,7 @@ struct Worker {
 
     PollStatus poll(Waker *waker) {
         if (begun && !roll(5)) give_up(); // it may be done
-        if (begun && !roll(8)) {          // does something else first
+        if (begun && !roll(8)) {          // makes another call first
             waker->wake(waker->data);
             return POLL_PENDING;
         }

@@ -223,7 +223,7 @@ namespace {
 
 std::function<void()> *on_instruction;
 
-// Runs something with a call of *on_instruction after each instruction.
+// Runs a function with a call of *on_instruction after each instruction.
 class SingleSteps {
 public:
     SingleSteps() {

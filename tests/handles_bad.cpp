@@ -33,7 +33,7 @@ struct BadScene {
         task.spawn(rt);
         zyntax_runtime_turn(rt, 0);
     }
-    // Runs something in a poll.
+    // Runs a function in a poll.
     void in_poll(std::function<void(Waker *)> what) {
         calls = std::move(what);
         Task caller{[this](Waker *waker) {

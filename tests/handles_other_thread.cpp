@@ -80,7 +80,7 @@ struct Left {
 
 } // namespace
 
-TEST_CASE("what_a_runtime_left_is_stale_beside_a_thread_that_makes_and_destroys_others") {
+TEST_CASE("handles_of_a_destroyed_runtime_are_stale_while_a_thread_makes_and_destroys_others") {
     SKIP_WHEN(!has_threads, "WASI has no threads");
     Left left;
     CHECK(left.odd() == 0);
@@ -111,7 +111,7 @@ TEST_CASE("what_a_runtime_left_is_stale_beside_a_thread_that_makes_and_destroys_
     CHECK(made >= 300);
 }
 
-TEST_CASE("what_a_runtime_left_is_stale_beside_a_thread_that_drives_the_one_in_its_place") {
+TEST_CASE("handles_of_a_destroyed_runtime_are_stale_while_a_thread_drives_its_successor") {
     SKIP_WHEN(!has_threads, "WASI has no threads");
     Left left;
     std::atomic<bool> over{false}, runs{false};
@@ -138,7 +138,7 @@ TEST_CASE("what_a_runtime_left_is_stale_beside_a_thread_that_drives_the_one_in_i
     CHECK(odd == 0);
 }
 
-TEST_CASE("what_several_runtimes_left_is_stale_in_the_threads_of_all_the_others") {
+TEST_CASE("handles_of_several_destroyed_runtimes_are_stale_in_all_other_threads") {
     SKIP_WHEN(!has_threads, "WASI has no threads");
     std::atomic<int> odd{0};
     Left left[3];

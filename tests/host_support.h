@@ -67,7 +67,7 @@ inline int64_t at_once(const Operation &operation) {
     return result;
 }
 
-// Runs something in one poll of a task of its own, so that nothing else runs in between.
+// Runs a function in one poll of a separate task, so that no other code runs in between.
 inline void in_one_poll(Runtime &rt, const std::function<void()> &actions) {
     ScopedTask task(rt);
     task.on_poll = [&](Waker *) {

@@ -92,7 +92,7 @@ struct Scene {
 
 using Kind = void (*)(Scene &);
 
-// ---- what the host brings about itself, by calling a function ----
+// ---- events that the host causes by a call ----
 
 void an_item(Scene &s) {
     s.channel = channel_of(s.rt, 2);
@@ -161,7 +161,7 @@ std::vector<Kind> calls() {
     return all;
 }
 
-// ---- what the loop learns of by itself ----
+// ---- events that the loop finds ----
 
 // A task that the event ends.
 void park(Scene &s) {

@@ -21,7 +21,7 @@ struct Wait {
     }
 };
 
-// Awaits as the operation does, with a result also for those that have none.
+// Awaits the operation, with a result also for operations without one.
 struct Interruptible {
     int32_t interrupted = -1;
     Await await;

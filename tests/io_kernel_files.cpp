@@ -1,5 +1,5 @@
-// Descriptors that fstat calls files and that epoll can watch, on Linux. zyntax_io_open takes what the poller takes,
-// and no regular file.
+// Descriptors that fstat calls files and that epoll can watch, on Linux. zyntax_io_open takes every descriptor that the
+// poller takes, and no regular file.
 #include "io_support.h"
 
 #include <linux/fuse.h>

@@ -129,7 +129,7 @@ TEST_CASE("an_empty_write_is_a_message_of_its_own_and_waits_for_room_as_any_othe
         }
         CHECK(rt.idle_waits() <= idle_budget);
         while (receive_some(pair.far, &byte, 1) >= 0) sent--;
-        CHECK(sent == 1); // the one that waits
+        CHECK(sent == 1); // the datagram that waits
         CHECK(rt.drain());
         CHECK(writer->result == 0);
         CHECK(receive_some(pair.far, &byte, 1) == 0);

@@ -1,4 +1,4 @@
-// zyntax_io_ready reports what the kernel reports at that moment, in the directions that were asked for.
+// zyntax_io_ready reports the kernel's state at that moment, in the directions that were asked for.
 #include "io_support.h"
 
 using namespace support;

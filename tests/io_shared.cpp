@@ -39,7 +39,7 @@ TEST_CASE("a_read_waits_in_the_loop_when_another_process_has_cleared_the_flag") 
             Reader reader(rt, io, 3);
             settle(rt); // would never return if the call waited
             CHECK(reader.alive());
-            CHECK(is_blocking(theirs)); // they keep what they have set
+            CHECK(is_blocking(theirs)); // they keep their own setting
             put(pair.far, "hi\n");
             CHECK(rt.drive_until([&] { return !reader.alive(); }));
             CHECK(reader.data == "hi\n");

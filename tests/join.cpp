@@ -184,7 +184,7 @@ TEST_CASE("joining_a_live_task_of_another_runtime_is_stale") {
     CHECK(gate.alive());
 }
 
-TEST_CASE("a_join_that_is_polled_without_cause_stays_pending_and_is_woken_once") {
+TEST_CASE("a_join_stays_pending_after_spurious_polls_and_is_woken_once") {
     Runtime rt;
     JoinGate gate(rt);
     Joiner joiner(rt, gate.handle);

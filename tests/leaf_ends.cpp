@@ -8,7 +8,7 @@ using namespace support;
 
 namespace {
 
-// Every kind of promise, each of which waits for something that does not come by itself.
+// A promise of every kind. Each waits for an event that does not happen by itself.
 struct World {
     Runtime rt;
     Pair pair = socket_pair(), full = socket_pair();
@@ -109,7 +109,7 @@ TEST_CASE("a_cancelled_promise_says_so_and_holds_nothing_any_more") {
     CHECK(w.rt.idle_waits() <= idle_budget);
 }
 
-TEST_CASE("what_a_task_awaits_goes_with_it_at_every_moment") {
+TEST_CASE("promises_end_with_their_task_at_every_moment") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     World w;
     std::vector<Maker> makers = w.makers();
@@ -200,7 +200,7 @@ TEST_CASE("a_connection_that_came_to_a_limit_is_closed_wherever_nobody_asked_for
     }
 }
 
-TEST_CASE("a_late_poll_is_stale_and_so_is_one_from_elsewhere") {
+TEST_CASE("a_poll_of_a_freed_promise_or_from_another_task_is_stale") {
     Runtime rt;
     zyntax_promise *leaf = nullptr;
     zyntax_promise copy{};

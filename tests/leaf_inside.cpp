@@ -129,7 +129,7 @@ TEST_CASE("a_limit_and_a_select_around_each_other_are_cancelled_from_inside") {
     }
 }
 
-TEST_CASE("code_that_polls_what_is_polling_it_is_told_so") {
+TEST_CASE("code_that_polls_its_polling_promise_gets_edeadlk") {
     for (bool in_select : {false, true}) {
         CAPTURE(in_select);
         Runtime rt;
@@ -149,7 +149,7 @@ TEST_CASE("code_that_polls_what_is_polling_it_is_told_so") {
     }
 }
 
-TEST_CASE("code_that_limits_or_selects_what_is_polling_it_is_told_so") {
+TEST_CASE("code_that_limits_its_polling_promise_gets_edeadlk_and_may_select_it") {
     Runtime rt;
     zyntax_promise *limit = nullptr;
     std::vector<int64_t> seen;
@@ -343,7 +343,7 @@ TEST_CASE("hooks_that_cancel_and_make_promises_do_no_harm") {
     CHECK(rt.stats().timers_pending == 0);
 }
 
-TEST_CASE("a_late_poll_and_a_failure_advance_code_that_has_something_else_pending") {
+TEST_CASE("a_poll_of_a_freed_or_failing_promise_advances_code_with_another_pending_promise") {
     Runtime rt;
     zyntax_channel *channel = channel_of(rt, 1);
     zyntax_op op = 0;

@@ -15,7 +15,7 @@ class RandomPromises {
     static constexpr int64_t code_value = 1'000; // of code; and its index above
     static constexpr size_t most_alive = 60;
 
-    // Compiled code: each poll does something at random.
+    // Compiled code: each poll takes a random action.
     struct Code {
         RandomPromises *world;
         zyntax_promise entry{this, poll};

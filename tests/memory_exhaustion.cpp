@@ -38,7 +38,7 @@ struct Subject {
     }
 };
 
-enum class Did { it, nothing }; // a call either did what it should, or failed as documented
+enum class Did { it, nothing }; // a call either succeeded, or failed as documented
 
 using Trial = Did (*)(Subject &);
 

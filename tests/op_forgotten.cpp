@@ -234,7 +234,7 @@ TEST_CASE("a_forgotten_sleep_can_be_cancelled_late") {
     CHECK(rt.stats().bytes_in_use == 0);
 }
 
-TEST_CASE("what_was_forgotten_can_be_cancelled_late_and_touches_nobody") {
+TEST_CASE("a_forgotten_op_can_be_cancelled_late_without_effect") {
     Runtime rt;
     zyntax_channel *channel = channel_of(rt, 1);
     int item = 0, sent = 4;
@@ -251,7 +251,7 @@ TEST_CASE("what_was_forgotten_can_be_cancelled_late_and_touches_nobody") {
     CHECK(item == 4);
 }
 
-TEST_CASE("before_a_host_sleeps_what_an_ended_task_forgot_was_given_back") {
+TEST_CASE("forgotten_ops_of_an_ended_task_are_freed_before_a_host_sleeps") {
     for (End end : {returns, is_cancelled_outside, is_cancelled_by_its_own_poll}) {
         CAPTURE(end);
         Runtime rt;
@@ -268,7 +268,7 @@ TEST_CASE("before_a_host_sleeps_what_an_ended_task_forgot_was_given_back") {
     }
 }
 
-TEST_CASE("what_the_tasks_of_a_destroyed_runtime_forgot_elsewhere_is_given_back") {
+TEST_CASE("ops_that_tasks_of_a_destroyed_runtime_forgot_in_another_runtime_are_freed") {
     SKIP_WHEN(!has_sockets, "a WASI program can make no socket");
     Runtime rt;
     Pair pair = socket_pair();

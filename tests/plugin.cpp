@@ -175,7 +175,7 @@ double now_ms() {
 
 } // namespace
 
-TEST_CASE("the_loader_finds_what_it_reads_and_nothing_else_is_exported") {
+TEST_CASE("the_loader_finds_its_symbols_and_nothing_else_is_exported") {
     Plugin plugin;
     auto *info = static_cast<const Info *>(dlsym(plugin.handle, "_zrtl_info"));
     REQUIRE(info != nullptr);
@@ -450,7 +450,7 @@ TEST_CASE("without_a_runtime_every_maker_gives_a_promise_that_fails") {
     CHECK(task == ZYNTAX_ENOMEM);
 }
 
-TEST_CASE("a_late_poll_is_stale_and_a_driver_that_nobody_polls_is_replaced") {
+TEST_CASE("a_poll_of_a_freed_promise_is_stale_and_a_driver_without_polls_is_replaced") {
     Plugin plugin;
     zyntax_promise *abandoned = plugin.sleep(1'000'000);
     CHECK(abandoned->poll(abandoned->state) == 0); // it drives, and is never polled again

@@ -1,4 +1,4 @@
-// zyntax_process_spawn: what the child receives, and the errors of programs that cannot start.
+// zyntax_process_spawn: the child's descriptors, signals and texts, and the errors of programs that cannot start.
 #include "process_support.h"
 
 #include <csignal>

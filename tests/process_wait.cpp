@@ -401,7 +401,7 @@ TEST_CASE("destroy_leaves_living_children_and_reaps_those_that_have_ended") {
     CHECK(has_no_child());
 }
 
-TEST_CASE("destroy_kills_and_reaps_what_is_to_die_with_the_runtime") {
+TEST_CASE("destroy_kills_and_reaps_children_that_must_die_with_the_runtime") {
     Runtime rt;
     Command command = sleeper().with_flags(ZYNTAX_PROCESS_KILL_WITH_RUNTIME);
     begin(rt, command);

@@ -223,7 +223,7 @@ TEST_CASE("a_signal_ends_a_process_with_256_and_its_number") {
     }
 }
 
-TEST_CASE("close_ends_waits_and_destroy_kills_what_is_to_die_with_the_runtime") {
+TEST_CASE("close_ends_waits_and_destroy_kills_children_that_must_die_with_the_runtime") {
     Runtime rt;
     Own own{"sleep"};
     zyntax_process *kept = nullptr, *closed = nullptr, *watched = nullptr, *watching = nullptr;

@@ -39,7 +39,7 @@ void is_polled_again(Runtime &rt, const std::function<void(Promise &)> &first) {
     settle(rt);
 }
 
-// The promise is polled once, and no more until something happens.
+// The promise is polled once, and not again until an event.
 struct Rests {
     Runtime &rt;
     TwoStates states;

@@ -143,7 +143,7 @@ TEST_CASE("a_value_of_zero_never_completes_and_the_dump_tells") {
     CHECK(rt.drain());
 }
 
-TEST_CASE("what_advances_is_polled_again_also_while_a_promise_of_its_own_is_left_pending") {
+TEST_CASE("code_that_advances_is_polled_again_while_another_of_its_promises_is_pending") {
     Clock clock;
     Runtime rt(clock.config());
     zyntax_promise *forgotten = nullptr;

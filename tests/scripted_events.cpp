@@ -174,7 +174,7 @@ TEST_CASE("reports_out_of_order_are_as_good_as_any") {
     for (Await &reader : readers) CHECK(reader.result == 1);
 }
 
-TEST_CASE("everyone_who_waits_for_a_direction_is_woken") {
+TEST_CASE("every_waiter_for_a_direction_is_woken") {
     Sim sim;
     zyntax_io *io = sim.adopt();
     char bytes[3];

@@ -24,7 +24,7 @@ class Life {
         size_t id;
         zyntax_task *task = nullptr;
         zyntax_op op = 0;
-        Wait wait = nothing; // what op belongs to
+        Wait wait = nothing; // the operation of `op`
         uint64_t deadline = 0;
         Handle handle{};
         uint32_t interest = 0;
@@ -291,7 +291,7 @@ class Life {
         quiet_ = true;
         world_.before_reports = nullptr;
         world_.batch = UINT32_MAX;
-        // What another thread does while a turn looks is for the next one: two without a poll are rest.
+        // A deed of another thread while a turn looks is work of the next turn: two turns without a poll mean rest.
         for (int turns = 0, idle = 0; turns < 200 && idle < 2; turns++) {
             uint64_t polls = rt_.stats().polls;
             zyntax_runtime_turn(rt_, 0);

@@ -2,8 +2,8 @@
 // compiled a second time against it, without a system underneath. Everything happens in the test's own thread, in an
 // order that the script alone decides.
 //
-// The poller does exactly what its contract says: it reports each wanted direction once, in order of the descriptors.
-// The script adds what a real poller may do beyond that: stale, spurious, repeated and reordered reports.
+// The poller fulfils its contract exactly: it reports each wanted direction once, in order of the descriptors. The
+// script adds the further reports that a real poller may make: stale, spurious, repeated and reordered ones.
 #pragma once
 
 #include "../platform/io_poller.h"

@@ -155,7 +155,7 @@ struct WakerKeeper : Task {
     void wake() const { kept.wake(kept.data); }
 };
 
-// Turns until every task that is ready has been polled and waits for something.
+// Turns until every ready task has been polled and waits.
 inline void settle(Runtime &rt) {
     for (int round = 0; round < 5; round++) zyntax_runtime_turn(rt, 0);
 }

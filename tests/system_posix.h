@@ -338,7 +338,7 @@ inline void limit_blocking_calls(Descriptor fd, int limit_ms) {
 
 // ---- signals ----
 
-// Interrupts what this process does, again and again while it lives: a handler runs, and calls return early.
+// Interrupts this process again and again while the object lives: a handler runs, and calls return early.
 struct Interruptions {
     struct sigaction before {};
     explicit Interruptions(int period_us, void (*handler)(int), int flags = 0) {
@@ -693,7 +693,7 @@ inline Death death_of(void (*misuse)()) {
     return death;
 }
 
-// ---- what only Linux has ----
+// ---- Linux only ----
 
 #if defined(__linux__)
 // Watches a descriptor as an edge-triggered loop does.

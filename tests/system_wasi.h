@@ -22,7 +22,7 @@ constexpr bool has_address_space_limit = false;
 
 constexpr int most_tasks = 250'000; // alive at once: addresses are memory there
 
-// ---- threads: what a test that was not skipped may still name ----
+// ---- threads: names that tests use although they skip ----
 
 struct Thread {
     Thread() = default;

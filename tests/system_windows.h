@@ -136,7 +136,7 @@ inline Descriptor duplicate(Descriptor fd) {
                                  WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT));
 }
 
-// Duplicates under numbers that the system chooses, until it has chosen one that is good.
+// Duplicates under numbers that the system chooses, until a number is good.
 template <class Good> Descriptor duplicate_until(Descriptor fd, Good good) {
     std::vector<Descriptor> others;
     Descriptor found = -1;

@@ -10,7 +10,7 @@ namespace {
 constexpr int connections = 50;
 constexpr size_t message = 64;
 
-// Sends back what it reads until the end.
+// Sends all read bytes back, until the end.
 struct Server {
     zyntax_io *io = nullptr;
     char buf[message];

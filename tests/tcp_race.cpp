@@ -1,4 +1,5 @@
-// Races of real connects: an address that never answers, one that refuses, deadlines, and look-ups of real names.
+// Races of real connects: an address that never answers, an address that refuses, deadlines, and look-ups of real
+// names.
 #include "address_support.h"
 #include "compiled_support.h"
 #include "io_support.h"

@@ -208,6 +208,6 @@ TEST_CASE("tasks_of_two_runtimes_wake_each_other_across_threads") {
     CHECK(side.turn == rounds);
 }
 
-TEST_CASE("what_a_task_of_another_thread_waited_for_is_given_back_though_the_task_ends_at_that_moment") {
+TEST_CASE("an_operation_for_a_task_of_another_thread_is_freed_though_the_task_ends_at_that_moment") {
     CHECK(kept_after_ends(1, 2000, 0) == 0);
 }

@@ -20,7 +20,7 @@ TEST_CASE("tasks_timers_and_io_start_no_thread") {
 
 TEST_CASE("threads_start_on_demand_and_end_with_the_runtime") {
     SKIP_WHEN(on_libkqueue, "libkqueue starts and ends a thread of its own");
-    Thread([] {}).join(); // a sanitizer starts one of its own beside the first
+    Thread([] {}).join(); // a sanitizer starts a thread of its own with the first one
     int before = usage().threads;
     {
         Runtime rt(with_threads(8));

@@ -46,7 +46,7 @@ struct Crosser {
     zyntax_task *spawn_child();
 };
 
-// What a lane's thread has: a runtime, a scope and its tasks.
+// The data of a lane's thread: a runtime, a scope and its tasks.
 struct Lane {
     Heap heap;
     Runtime rt{heap.config()};
@@ -132,7 +132,7 @@ private:
         for (zyntax_port *each : port) zyntax_port_close(each);
     }
 
-    // Items that nobody received.
+    // Items that were not received.
     void drain() {
         for (zyntax_port *each : port) {
             Item item;

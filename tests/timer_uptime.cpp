@@ -8,7 +8,7 @@ namespace {
 constexpr uint64_t thirty_years = 30ull * 365 * 24 * 3'600'000 * ms;
 constexpr uint64_t interval = 333 * ms;
 
-// Ticks `count` intervals from `uptime` on, and counts those that came at a wrong time.
+// Ticks `count` intervals from `uptime` on, and counts the ticks at a wrong time.
 int wrong_ticks(uint64_t uptime, int count) {
     Clock clock;
     clock.now = 0;

@@ -68,7 +68,7 @@ TEST_CASE("a_forgotten_receive_leaves_the_datagram_to_the_next") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
-TEST_CASE("closing_or_detaching_ends_those_who_wait_with_ecanceled") {
+TEST_CASE("closing_or_detaching_ends_waits_with_ecanceled") {
     Runtime rt;
     for (bool detaches : {false, true}) {
         zyntax_io *io = open_udp(rt);

@@ -175,7 +175,7 @@ TEST_CASE("a_message_of_several_bytes_has_its_descriptor_at_the_first") {
     CHECK(std::string(rest) == "ello");
 }
 
-TEST_CASE("what_a_sender_is_is_told_beside_its_descriptor") {
+TEST_CASE("a_descriptor_arrives_together_with_its_senders_credentials") {
     NEEDS_PASSING;
     Pair pipe = pipe_to_runtime();
     ask_for_credentials(rt.fd(rt.near));

@@ -133,7 +133,7 @@ TEST_CASE("wakers_and_handles_of_many_generations_of_one_slot_are_all_different"
 }
 
 // The header's table: narrower numbers on 32-bit targets are still safe.
-TEST_CASE("on_32_bits_a_waker_kept_for_2048_tasks_of_one_slot_polls_the_newest_without_cause_and_no_more") {
+TEST_CASE("on_32_bits_a_waker_kept_for_2048_tasks_of_one_slot_only_polls_the_newest_spuriously") {
     if (wide) {
         MESSAGE("skipped: handles are 64 bits wide here");
         return;

@@ -20,7 +20,7 @@ struct alignas(16) FileJob : Work, Source {
     };
 
     File *file;
-    Op *op; // null: unheard
+    Op *op; // null: the state is `unheard`
     FileJob *next, *prev;
     Action action;
     State state;

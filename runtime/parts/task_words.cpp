@@ -1,5 +1,5 @@
-// Words and names of tasks. Few tasks have them, so they are in a record beside the task. The heart looks at a record
-// in its rare paths only: at a spawn by a task with a word, and at the end of a task with a record.
+// Words and names of tasks. Few tasks have them, so they are in a separate record. The heart looks at a record in its
+// rare paths only: at a spawn by a task with a word, and at the end of a task with a record.
 #include "../runtime.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 // The blocking pool: threads that start on demand, take work in order, and end after idling. Finished work returns to
-// the runtime's thread as a message, and so does a thread that ends: it is joined, so no thread of the pool outlives
-// the runtime. Name look-ups, which can take half a minute, use at most half of the threads.
+// the runtime's thread as a message. A thread that ends sends a message, too, and is joined, so no thread of the pool
+// outlives the runtime. Name look-ups, which can take half a minute, use at most half of the threads.
 #include "thread_pool.h"
 
 namespace zyntax {

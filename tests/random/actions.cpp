@@ -131,7 +131,7 @@ void Program::interrupt(uint32_t a) {
     (is_late ? actor.interrupted_later : actor.interrupted) = true;
 }
 
-// ---- what to wait for ----
+// ---- choosing an await point ----
 
 void Program::choose_target(Target &target, uint32_t r, bool same_runtime) {
     uint32_t how = below(16);
@@ -767,7 +767,7 @@ void Program::nest() {
     drive(r, blocks ? 3 : 0, 0, 0);
 }
 
-// ---- ops, handles and wakers that are not what they seem ----
+// ---- stale and mixed-up ops, handles and wakers ----
 
 void Program::use_stale() {
     static constexpr zyntax_op made_up[] = {1, 0x8000000000000001, UINT64_MAX, 0x0010000000000000};
@@ -832,7 +832,7 @@ void Program::use_stale() {
     end_waker(wakee, HostWaker::ended);
 }
 
-// Ops change places, or are used for something else.
+// Ops change places, or are used for another purpose.
 void Program::disturb_words(Actor &actor) {
     Word &a = actor.words[below(max_words)], &b = actor.words[below(max_words)];
     if (&a == &b || a.args.kind == Kind::none || b.args.kind == Kind::none) return;

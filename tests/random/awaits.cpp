@@ -434,7 +434,7 @@ void Program::returned(Word &word, Reg *reg, Wakee wakee, PollStatus status, boo
     }
 }
 
-// ---- what may come back ----
+// ---- possible results ----
 
 void Program::check_time(Word &word, const Reg *reg, PollStatus status, bool was_stale, bool was_other) {
     const Args &a = word.args;

@@ -89,7 +89,7 @@ bool unix_write(zyntax_io *, zyntax_op *, uint32_t value, Waker *, int64_t *, Po
 int32_t unix_pair(zyntax_runtime *, zyntax_io **one, zyntax_io **other);
 int32_t unix_listen(zyntax_runtime *, uint32_t value, zyntax_io **);
 
-// Runs `act` on another thread: to its end, or beside this one.
+// Runs `act` on another thread: to its end, or in parallel with this thread.
 void on_other_thread(void (*act)(void *), void *arg);
 void *begin_on_other_thread(void (*act)(void *), void *arg);
 void join_other_thread(void *);
@@ -100,7 +100,7 @@ void stopped();
 
 } // namespace outside
 
-// ---- what the outside tells the program (program.cpp) ----
+// ---- calls of the outside to the program (program.cpp) ----
 
 void loop_waits(Program *, int64_t timeout_ns);               // the poller is about to wait
 bool others_act(Program *);                                   // the deeds of other threads while it waits; false: none

@@ -142,7 +142,7 @@ bool sleep_to(int64_t timeout_ns) {
 
 } // namespace
 
-// ---- what the program does with it ----
+// ---- the program's deeds ----
 
 namespace outside {
 

@@ -1,7 +1,7 @@
 // One random program: runtimes, tasks, hosts, channels and descriptors, the model of each, and the checks.
 //
 // The model is small: a Reg for each op that is pending in the model, a Channel's items, a task's state. Where the
-// contract leaves something open, the model does so, too (Reg::murky, Reg::lapsed).
+// contract leaves an outcome open, the model does so, too (Reg::murky, Reg::lapsed).
 #pragma once
 
 #include "outside.h"

@@ -1,8 +1,8 @@
 // Promises of section 10: tasks that make and poll them as compiled code does. Compiled code of the program runs inside
 // limits and selects, and makes, polls and cancels other promises; children, and hooks.
 //
-// The model knows a promise's result when the promise is ready. It knows the result of a promise inside another one
-// when that one is ready (Leaf::limited). It does not know it when code has polled or cancelled the promise around it
+// The model knows a promise's result when the promise is ready. It knows the result of an inner promise when the outer
+// promise is ready (Leaf::limited). It does not know the result when code has polled or cancelled the outer promise
 // (Leaf::unsure).
 #include "program.h"
 
@@ -609,7 +609,7 @@ void Program::end_leaves(Actor &actor) {
     }
 }
 
-// ---- what compiled code does ----
+// ---- actions of compiled code ----
 
 void Program::leaf_action(Actor &actor) {
     steps_++;
@@ -721,7 +721,7 @@ int64_t Program::poll_code(void *state) {
     return ends ? int64_t(code.id) : 0;
 }
 
-// ---- what must hold ----
+// ---- invariants ----
 
 // Whether it waits as far as is known: its task has polled it in its latest poll, by its own hand.
 bool Program::claims(const Actor &actor, const Leaf &leaf) const {

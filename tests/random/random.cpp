@@ -4,16 +4,16 @@
 //   random --seed N --steps M         programs from a seed (`fresh`: from the clock), M steps in all; prints the seed
 //   random --seed N --seconds S       the same, for so long
 //   ... --first I                     begins with the seed's program number I, as a failure names it
-//   random --bytes FILE...            programs from bytes, each a file: what a fuzzer or a shrunk failure left
+//   random --bytes FILE...            programs from bytes, each a file: of a fuzzer or of a shrunk failure
 //   random --corpus FILE              programs from a corpus: lines of a name, a space, and bytes as hexadecimal
 //   ... --only NAME                   the corpus's program of that name alone
-//   ... --without NAME,NAME           leaves out oracles or actions by name: what `fail` and `expect` are given, and
+//   ... --without NAME,NAME           leaves out oracles or actions by name: the names in `fail` and `expect`, and
 //                                     section10, hooks, blocking_with, await_budget, forks, edges, sharing, losing,
 //                                     forgetting, hosts, memory, chains, stale, nesting, swapping, farewell,
 //                                     scopes
-//   ... --trace                       tells what the programs do (with --bytes or --corpus)
-//   ... --no-shrink                   says only what fails
-//   ... --history N                   so many lines of what the program did before it failed, random-real only (400)
+//   ... --trace                       prints the programs' actions (with --bytes or --corpus)
+//   ... --no-shrink                   prints a failure without shrinking it
+//   ... --history N                   so many lines of a program's actions before its failure, random-real only (400)
 //   ... --abort                       a program from a seed that fails aborts, so that it leaves a core
 //   ... --keep FILE                   where a shrunk failure goes
 //
@@ -60,7 +60,7 @@ std::vector<std::string> without;
 bool aborts;
 bool in_child; // a promise that is broken ends this process; else it aborts, for a fuzzer
 
-bool printing; // what is traced
+bool printing; // prints the traced lines
 int trace_depth;
 
 // The last traced lines: a failure over the real poller may not come again.
