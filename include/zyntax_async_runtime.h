@@ -366,8 +366,8 @@ ZYNTAX_API int32_t zyntax_task_cancel(zyntax_task *task) ZYNTAX_NOEXCEPT;
 /* 1 until the task has ended, then 0; 0 for a handle that was never valid. [any] Since 0.1. */
 ZYNTAX_API int32_t zyntax_task_alive(zyntax_task *task) ZYNTAX_NOEXCEPT;
 
-/* Waits until a task has ended. [rt] Any number of tasks may join one task. Its drop has run before they are polled;
- * its value is in its state (see zyntax_runtime_spawn_with).
+/* Waits until a task has ended. [rt] Any number of tasks may join one task. Its drop has run before the joining tasks
+ * are polled. The value is in the ended task's state (see zyntax_runtime_spawn_with).
  * *result: 0 once it has ended, at once for a stale handle; ZYNTAX_EDEADLK for the task that is being polled;
  * ZYNTAX_ESTALE for a live task of another runtime; ZYNTAX_EINVAL for NULL; ZYNTAX_ENOMEM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_task_join(zyntax_task *task, zyntax_op *op, Waker *waker, int64_t *result) ZYNTAX_NOEXCEPT;
@@ -815,9 +815,9 @@ ZYNTAX_API zyntax_promise *zyntax_promise_select(zyntax_promise *const *promises
 
 /* Spawns a promise (its two words are copied) as a separate task and gives its value. [rt] The child ends early when
  * the returned promise is cancelled, or a limit over it ends. It goes on when the parent's task ends. The parent's
- * `child` hook, if set, is called, and the child has hooks. Its drop is then called once even if memory is short:
- * within this call, with ZYNTAX_ECANCELED. A promise of this section cannot be a child, as it belongs to its task and
- * the host cannot free it: ZYNTAX_EINVAL, and no hook is called. Since 0.2. */
+ * `child` hook, if set, is called, and the child has hooks. The child's drop hook is then called once even if memory is
+ * short: within this call, with ZYNTAX_ECANCELED. A promise of this section cannot be a child, as it belongs to its
+ * task and the host cannot free it: ZYNTAX_EINVAL, and no hook is called. Since 0.2. */
 ZYNTAX_API zyntax_promise *zyntax_promise_spawn_child(const zyntax_promise *promise) ZYNTAX_NOEXCEPT;
 
 /* Cancels a promise of this section: its value is ZYNTAX_ECANCELED, unless it already has one. [rt] Code under a limit

@@ -99,8 +99,8 @@ int32_t from_system(const void *name, size_t size, zyntax_address *out) {
 
 int32_t local_address(intptr_t fd, zyntax_address *out) { return address_of(fd, getsockname, out); }
 
-// Sockets of other families may have peers, and may have none. macOS and the BSDs say EINVAL of a connection that the
-// peer has ended.
+// Sockets of other families may also have peers. macOS and the BSDs report EINVAL for a connection that the peer has
+// ended.
 int32_t peer_address(intptr_t fd, zyntax_address *out) {
     zyntax_address local;
     if (local_address(fd, &local) == ZYNTAX_EOPNOTSUPP) return ZYNTAX_EOPNOTSUPP;

@@ -6,7 +6,7 @@
 
 namespace zyntax::os {
 
-// A text of the system, which is 0 or not there at first.
+// A text for the system. At first text() is null.
 class Wide {
 public:
     explicit Wide(Memory &memory) : memory_(memory) {}
@@ -17,7 +17,7 @@ public:
     wchar_t *take(size_t length);              // null without memory
     int32_t set(const char *utf8, size_t len); // `len` bytes, which may have zeros. 0 or an error
     wchar_t *text() const { return text_; }
-    size_t length() const { return size_ / sizeof(wchar_t); } // as it was asked for
+    size_t length() const { return size_ / sizeof(wchar_t); } // of take
 
 private:
     Memory &memory_;

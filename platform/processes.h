@@ -10,8 +10,8 @@ namespace zyntax::os {
 // A process whose end is awaited.
 struct Child {
     int64_t pid = 0;
-    intptr_t process = -1; // the system's reference: a pidfd or a HANDLE. -1: there is none, the number has to do
-    // The caller sets both before await_end. Another thread may make that call, once.
+    intptr_t process = -1; // the system's reference: a pidfd or a HANDLE. -1: none, and calls use the number
+    // The caller sets both before await_end. Another thread may call `tell`, once.
     void (*tell)(void *) = nullptr;
     void *arg = nullptr;
     void *wait = nullptr; // Windows: the registered wait
@@ -32,7 +32,7 @@ int32_t spawn(Memory &, const zyntax_process_options &, Child *out);
 // Finds a child that the host made. 0, ZYNTAX_ECHILD or ZYNTAX_ESRCH.
 int32_t find_child(int64_t pid, Child *out);
 
-// `queue` is the poller's host_fd. A process that is not ours may have other watchers.
+// `queue` is the poller's host_fd. A process that was not spawned here may have other watchers.
 Report await_end(Child *, intptr_t queue, uintptr_t word, bool is_ours);
 
 // The end of a process: 0 to 255 (32 bits on Windows), or 256 + the signal. ZYNTAX_EAGAIN: it runs. ZYNTAX_ECHILD: the
@@ -46,11 +46,11 @@ int32_t signal_process(const Child &, int32_t number, bool to_group);
 // killed.
 int64_t kill_and_reap(const Child &, bool with_group);
 
-// Gives the system's reference back. Afterwards there is no call of `tell`, but one may have been made.
+// Gives the system's reference back. Afterwards `tell` is not called, but may have been called before.
 void end_child(Child *);
 void forget_child(const Child &); // in a copy after fork
 
-// A pipe for one of the child's descriptors: a non-blocking end for us, and a blocking one for the child.
+// A pipe for one of the child's descriptors: a non-blocking end for the runtime, and a blocking end for the child.
 int32_t open_child_pipe(bool child_reads, intptr_t *ours, intptr_t *childs);
 
 } // namespace zyntax::os

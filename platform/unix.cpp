@@ -119,7 +119,7 @@ namespace {
 constinit std::atomic<std::atomic<uint32_t> *> wiped_number;
 constinit std::atomic<uint32_t> no_page; // stands for the page on systems without such pages
 constinit std::atomic<uint32_t> marks;   // given out, in this process and in its ancestors by fork
-constinit std::atomic<uint32_t> forks;   // where there is no page: that this process is away from the first
+constinit std::atomic<uint32_t> forks;   // without such pages: the forks from the first process to this one
 
 // False where the system cannot wipe pages, or accepts every advice without effect, as older versions of QEMU do.
 bool wipe_on_fork([[maybe_unused]] void *page, [[maybe_unused]] size_t size) {

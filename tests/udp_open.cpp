@@ -47,7 +47,7 @@ TEST_CASE("a_port_in_use_is_eaddrinuse") {
             CHECK(error_of_opening(runtime, v4(127, 0, 0, 1, port)) == ZYNTAX_EADDRINUSE);
             if (!on_windows) CHECK(error_of_opening(runtime, v4(0, 0, 0, 0, port)) == ZYNTAX_EADDRINUSE);
         }
-    // Nor does a later socket take a port over by its own choice.
+    // A later socket cannot take a port over by its own choice.
     if (!on_wine()) {
         Fd thief(make_socket(AF_INET, SOCK_DGRAM));
         set_option(thief, SOL_SOCKET, SO_REUSEADDR, 1);

@@ -90,8 +90,8 @@ Op *add_waiter(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *wake
 // Ends a call whose task waits until the poller reports one of these directions, or their deadline is over.
 PollStatus wait_io(const IoRef &, uint32_t directions, zyntax_op *op_id, Waker *waker, int64_t *result);
 
-// The result of a transfer, which is tried unless it is known to block and may wait; ZYNTAX_EAGAIN: the call has to
-// wait.
+// The result of a transfer. It is not tried if it is known to block and the call may wait. ZYNTAX_EAGAIN: the call has
+// to wait.
 template <class Try> inline int64_t try_transfer(Io *io, uint32_t direction, Try try_it) {
     if (!(io->readiness & bits_of(direction)) && !(io->overdue & direction)) return ZYNTAX_EAGAIN;
     os::KeepErrors keep;

@@ -9,7 +9,7 @@ constexpr uint64_t attempt_delay_ns = 250'000'000;
 
 uint64_t later(uint64_t now_ns) { return now_ns < never_ns - attempt_delay_ns ? now_ns + attempt_delay_ns : never_ns; }
 
-// Of an attempt or of the timer, which is used again.
+// An operation of an attempt or of the timer was fired. The timer's operation is used again.
 void race_fired(Runtime *runtime, Op *op) {
     auto *race = static_cast<Race *>(op->source);
     assert(op != race->op);

@@ -82,7 +82,7 @@ inline uint64_t later(uint64_t time, uint64_t by) { return by > UINT64_MAX - tim
 struct Reg {
     uint32_t id;    // 0: free
     bool forgotten; // no word has it any more
-    bool lapsed;    // its task was polled, or it was looked away from, and did not call again: it has no claim
+    bool lapsed;    // its task was polled and did not call again: it has no claim
     bool murky;     // its place in the line is not known: it had lapsed
     bool called;    // its host's waker was
     uint64_t op;

@@ -723,7 +723,7 @@ int64_t Program::poll_code(void *state) {
 
 // ---- invariants ----
 
-// Whether it waits as far as is known: its task has polled it in its latest poll, by its own hand.
+// Whether it is known to wait: its task has polled it directly in the task's latest poll.
 bool Program::claims(const Actor &actor, const Leaf &leaf) const {
     return !leaf.unsure && leaf.touched && leaf.touched > actor.poll_began && !actor.in_poll && !actor.canceled &&
            !actor.finishing && !is_held(actor, leaf);
