@@ -38,8 +38,8 @@ struct alignas(64) Task {
         has_turn = 8,     // an operation of `ops` may have a turn. Set by give_turn, cleared by end_turns and finish
         interrupted = 16, // the next await point that would have to wait ends. Set by interrupt_task, cleared by
                           // end_by_interrupt and finish
-        has_record = 32,  // `record` is there in place of `drop`. Set by record_of, cleared by finish
-        ends_round = 64,  // block_on waits for its end, which ends the round. Set and cleared by drive
+        has_record = 32,  // `record` is there in place of `drop`. Set by attach, cleared by finish
+        ends_round = 64,  // block_on waits for its end, which ends the round. Set by drive, cleared by drive and finish
         is_wrapped = 128  // `state` begins with a Wrapped, for the dump. Set after spawn, cleared by finish
     };
 

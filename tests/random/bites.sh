@@ -1,6 +1,6 @@
 #!/bin/sh
 # Proof that the random programs bite: puts faults back one at a time (bites/*.patch, against runtime/), in a copy of
-# the tree, and says how long it took from a fresh seed to find each. Not part of the ordinary tests.
+# the tree, and prints the time from a fresh seed to the find of each. Not part of the ordinary tests.
 #
 #   bites.sh [PATCH...]           all of them when none is given
 #   bites.sh --check [PATCH...]   only whether each still applies to the tree, which the suite asks
