@@ -50,8 +50,10 @@ void hold_foreign(Runtime *runtime, Op *op, Task *task) {
     if (runtime->foreign.empty()) runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_seq_cst);
     if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_seq_cst);
     uint32_t generation = task ? task->generation.load(std::memory_order_seq_cst) : 0;
-    if (!names(handle_generation(to_bits(op->waker.data)), handle_generation_mask, generation)) runtime->foreign_seen--;
     add_to_holder(runtime, op, Op::foreign);
+    if (names(handle_generation(to_bits(op->waker.data)), handle_generation_mask, generation)) return;
+    runtime->foreign_seen--;
+    if (runtime->host_waits && !runtime->is_driving) poke(runtime->inbox);
 }
 
 // A plain sleep holds no resource: it has a holder only in tasks that poll promises, because these tasks must know

@@ -401,6 +401,29 @@ TEST_CASE("a_turn_with_a_task_that_ends_without_taking_its_item_leaves_it_readab
     CHECK_FALSE(readable(rt));
 }
 
+TEST_CASE("an_operation_that_begins_outside_the_loop_for_a_task_that_has_ended_makes_it_readable") {
+    NEEDS_DESCRIPTOR
+    Runtime other;
+    Waker stale{};
+    {
+        Dozer ended(other);
+        stale = ended.waker;
+    }
+    Embedded rt;
+    zyntax_channel *channel = nullptr;
+    REQUIRE(zyntax_channel_create(rt, 1, sizeof(int), &channel) == 0);
+    uint64_t in_use = rt.stats().bytes_in_use;
+    zyntax_op op = 0;
+    int item = 0;
+    int64_t result = unfinished;
+    CHECK(zyntax_channel_recv(channel, &op, &item, &stale, &result) == POLL_PENDING);
+    CHECK(readable(rt));
+    zyntax_runtime_turn(rt, 0);
+    CHECK(rt.stats().bytes_in_use == in_use);
+    settle(rt);
+    CHECK_FALSE(readable(rt));
+}
+
 TEST_CASE("wakers_of_hosts_that_are_left_for_the_next_turn_keep_it_readable") {
     NEEDS_DESCRIPTOR
     Embedded rt;
