@@ -79,10 +79,11 @@ class Bench:
         programs += [Program(str(bench), [bench], "runtime") for bench in options.also]
         self.programs = usable(programs, self.left_out)
 
-    def rounds_of(self, names, measure):
-        """{name: [a run of each round]}. Calls `measure(name)` for each name in turn, after a warm-up round."""
+    def rounds_of(self, names, measure, once=False):
+        """{name: [a run of each round]}. Calls `measure(name)` for each name in turn, after a warm-up round. `once`:
+        only one round, without a warm-up."""
         runs = {name: [] for name in names}
-        for index in range(0 if self.smoke else -1, self.rounds):
+        for index in range(0 if self.smoke or once else -1, 1 if once else self.rounds):
             order = list(runs)
             turn = index % len(order) if order else 0  # each round begins with a different name
             for name in order[turn:] + order[:turn]:
@@ -101,7 +102,8 @@ class Bench:
         programs = {program.name: program for program in self.programs if name in program.workloads}
         case.what = case.what or next((each.workloads[name] for each in programs.values()), "")
         cpu = None if case.any_cpu else self.cpus[0]
-        return self.rounds_of(programs, lambda each: programs[each].run(name, ops, cpu, RUN_SECONDS))
+        return self.rounds_of(programs, lambda each: programs[each].run(name, ops, cpu, RUN_SECONDS),
+                              once=case.unit == "bytes")  # a size does not vary
 
     def server(self, case):
         served = {}

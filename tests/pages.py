@@ -21,8 +21,8 @@ CODE_BLOCK = re.compile(r'^```.*?^```', re.DOTALL | re.MULTILINE)
 CODE_SPAN = re.compile(r'`[^`\n]*`')
 LINK = re.compile(r'\[[^\]\[]*\]\(([^()\s]+)\)|<img src="([^"]+)"')
 HEADING = re.compile(r'^#+ (.*)$', re.MULTILINE)
-# Times of a run and sizes of built files; limits and waits are in milliseconds and bytes.
-MEASURED = re.compile(r'\b[\d.,–]*\d ?(?:ns|µs|kB)\b')
+# Times of a run, ratios, instructions and sizes of built files; limits and waits are in milliseconds and bytes.
+MEASURED = re.compile(r'\b[\d.,–]*\d ?(?:ns|µs|kB|times|instructions)\b')
 
 
 def blank(match):
@@ -149,6 +149,8 @@ def self_test():
         ('another figure', '<!-- figure: spin.ratio -->1.26<!-- end -->\n', 'spin.ratio is "1.25"'),
         ('a figure that was not measured', '<!-- figure: spin.best -->1.25<!-- end -->\n', 'no figure spin.best'),
         ('a figure without a mark', 'It takes 2.5 ns.\n', 'the figure "2.5 ns" has no key'),
+        ('a ratio without a mark', 'It takes 2.6 times as long.\n', 'the figure "2.6 times" has no key'),
+        ('instructions without a mark', 'It takes 4,100 instructions.\n', 'the figure "4,100 instructions" has no key'),
         ('a size without a mark', 'It has 8 kB.\n', 'the figure "8 kB" has no key'),
         ('a limit', 'At most 100 ms, and 64 bytes.\n', None),
         ('the table', table, None),

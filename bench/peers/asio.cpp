@@ -4,6 +4,7 @@
 
 #include <asio.hpp>
 #include <asio/experimental/channel.hpp>
+#include <asio/experimental/concurrent_channel.hpp>
 #if !__has_include(<asio/as_tuple.hpp>) // before version 1.24
 #include <asio/experimental/as_tuple.hpp>
 #endif
@@ -126,18 +127,19 @@ double ping_pong(uint64_t ops, size_t) {
 // ---- channels ----
 
 using Channel = asio::experimental::channel<void(asio::error_code, uint64_t)>;
+using Port = asio::experimental::concurrent_channel<void(asio::error_code, uint64_t)>; // threads may share it
 
-awaitable<void> produce(Channel &channel, uint64_t items) {
+template <class Channel> awaitable<void> produce(Channel &channel, uint64_t items) {
     for (uint64_t i = 0; i < items; i++) co_await channel.async_send(asio::error_code(), i, use_awaitable);
 }
 
-awaitable<void> consume(Channel &channel, uint64_t items) {
+template <class Channel> awaitable<void> consume(Channel &channel, uint64_t items) {
     for (uint64_t i = 0; i < items; i++) {
         expect(co_await channel.async_receive(use_awaitable) == i, "receive the items in order");
     }
 }
 
-double channel(uint64_t ops, size_t capacity) {
+template <class Channel> double channel(uint64_t ops, size_t capacity) {
     Channel channel(context, capacity);
     uint64_t start = cpu_ns();
     co_spawn(context, produce(channel, ops), detached);
@@ -257,6 +259,39 @@ double wake_asleep(uint64_t ops, size_t) {
     return per_op(elapsed, ops);
 }
 
+// ---- task_bytes ----
+
+awaitable<void> park(State &state) {
+    Wait never;
+    state.polls++;
+    co_await never.wait();
+}
+
+double parked_bytes(uint64_t tasks) {
+    State state;
+    double before = 0;
+    for (uint64_t more : {uint64_t{FIRST_TASKS}, tasks - FIRST_TASKS}) {
+        before = resident_bytes(); // the second time with the first tasks
+        for (uint64_t i = 0; i < more; i++) co_spawn(context, park(state), detached);
+        context.poll();
+    }
+    expect(state.polls == tasks, "poll every task");
+    return (resident_bytes() - before) / static_cast<double>(tasks - FIRST_TASKS);
+}
+
+double task_bytes(uint64_t ops, size_t) { return in_child(parked_bytes, ops); }
+
+// ---- create_destroy: a context has its epoll and its eventfd from the first object on that uses them ----
+
+double create_destroy(uint64_t ops, size_t) {
+    uint64_t start = cpu_ns();
+    for (uint64_t i = 0; i < ops; i++) {
+        asio::io_context own{1};
+        asio::steady_timer timer(own);
+    }
+    return per_op(cpu_ns() - start, ops);
+}
+
 // ---- echo and HTTP ----
 
 using asio::ip::tcp;
@@ -295,6 +330,7 @@ void serve(bool http) {
 
 int main(int argc, char **argv) {
     static const Workload workloads[] = {
+        {"task_bytes", task_bytes, 0},
         {"spawn_batch", spawn_batch, 1000},
         {"spawn_join", spawn_join, 0},
         {"yield_1", yield, 1},
@@ -304,12 +340,14 @@ int main(int argc, char **argv) {
         {"yield_10000", yield, 10'000},
         {"yield_100000", yield, 100'000},
         {"ping_pong", ping_pong, 0},
-        {"channel_1", channel, 1},
-        {"channel_64", channel, 64},
+        {"channel_1", channel<Channel>, 1},
+        {"channel_64", channel<Channel>, 64},
+        {"port_64", channel<Port>, 64},
         {"timer_cancel", timer_cancel, 0},
         {"timer_fire", timer_fire, 0},
         {"socketpair", socket_pair, 0},
         {"wake_asleep", wake_asleep, 0},
+        {"create_destroy", create_destroy, 0},
     };
     char version[64];
     snprintf(version, sizeof version, "asio %d.%d.%d", ASIO_VERSION / 100'000, ASIO_VERSION / 100 % 1'000,

@@ -182,6 +182,22 @@ static double wake_asleep(uint64_t ops, size_t n) {
     return per_op(elapsed, ops);
 }
 
+/* ---- create_destroy: a loop has its eventfd from the first async watcher on ---- */
+
+static double create_destroy(uint64_t ops, size_t n) {
+    uint64_t start = cpu_ns();
+    for (uint64_t i = 0; i < ops; i++) {
+        ev_async async;
+        struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+        expect(loop != NULL, "make a loop");
+        ev_async_init(&async, on_wake);
+        ev_async_start(loop, &async);
+        ev_async_stop(loop, &async);
+        ev_loop_destroy(loop);
+    }
+    return per_op(cpu_ns() - start, ops);
+}
+
 /* ---- echo and HTTP ---- */
 
 typedef struct Connection {
@@ -263,8 +279,13 @@ static void serve(bool http) {
 
 int main(int argc, char **argv) {
     static const Workload workloads[] = {
-        {"yield_1", yield_1, 0},       {"ping_pong", ping_pong, 0},    {"timer_cancel", timer_cancel, 0},
-        {"timer_fire", timer_fire, 0}, {"socketpair", socket_pair, 0}, {"wake_asleep", wake_asleep, 0},
+        {"yield_1", yield_1, 0},
+        {"ping_pong", ping_pong, 0},
+        {"timer_cancel", timer_cancel, 0},
+        {"timer_fire", timer_fire, 0},
+        {"socketpair", socket_pair, 0},
+        {"wake_asleep", wake_asleep, 0},
+        {"create_destroy", create_destroy, 0},
     };
     char version[64];
     snprintf(version, sizeof version, "libev %d.%d", ev_version_major(), ev_version_minor());

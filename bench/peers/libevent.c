@@ -223,6 +223,14 @@ static double wake_asleep(uint64_t ops, size_t n) {
     return per_op(elapsed, ops);
 }
 
+/* ---- create_destroy: a base that other threads can wake ---- */
+
+static double create_destroy(uint64_t ops, size_t n) {
+    uint64_t start = cpu_ns();
+    for (uint64_t i = 0; i < ops; i++) event_base_free(make_base(0));
+    return per_op(cpu_ns() - start, ops);
+}
+
 /* ---- echo and HTTP ---- */
 
 static void on_echo(struct bufferevent *stream, void *argument) {
@@ -271,7 +279,7 @@ int main(int argc, char **argv) {
         {"yield_1", yield, 1},          {"yield_10", yield, 10},           {"yield_100", yield, 100},
         {"yield_1000", yield, 1000},    {"yield_10000", yield, 10000},     {"yield_100000", yield, 100000},
         {"ping_pong", ping_pong, 0},    {"timer_cancel", timer_cancel, 0}, {"timer_fire", timer_fire, 0},
-        {"socketpair", socket_pair, 0}, {"wake_asleep", wake_asleep, 0},
+        {"socketpair", socket_pair, 0}, {"wake_asleep", wake_asleep, 0},   {"create_destroy", create_destroy, 0},
     };
     char version[64];
     expect(evthread_use_pthreads() == 0, "use threads");

@@ -166,6 +166,18 @@ static double wake_asleep(uint64_t ops, size_t n) {
     return per_op(elapsed, ops);
 }
 
+/* ---- create_destroy: a loop of libuv has an eventfd from the beginning ---- */
+
+static double create_destroy(uint64_t ops, size_t n) {
+    uint64_t start = cpu_ns();
+    for (uint64_t i = 0; i < ops; i++) {
+        uv_loop_t loop;
+        check(uv_loop_init(&loop), "make a loop");
+        check(uv_loop_close(&loop), "close a loop");
+    }
+    return per_op(cpu_ns() - start, ops);
+}
+
 /* ---- echo and HTTP ---- */
 
 typedef struct Connection {
@@ -238,7 +250,7 @@ static void serve(bool http) {
 int main(int argc, char **argv) {
     static const Workload workloads[] = {
         {"yield_1", yield_1, 0},        {"timer_cancel", timer_cancel, 0}, {"timer_fire", timer_fire, 0},
-        {"socketpair", socket_pair, 0}, {"wake_asleep", wake_asleep, 0},
+        {"socketpair", socket_pair, 0}, {"wake_asleep", wake_asleep, 0},   {"create_destroy", create_destroy, 0},
     };
     char version[64];
     snprintf(version, sizeof version, "libuv %s", uv_version_string());

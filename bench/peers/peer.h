@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,6 +63,36 @@ static inline uint64_t clock_ns(clockid_t clock) {
 /* The CPU time of this thread, in user space and in the kernel. */
 static inline uint64_t cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 static inline uint64_t wall_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+
+/* ---- memory ---- */
+
+enum { FIRST_TASKS = 10000 }; /* of task_bytes: parked before it measures */
+
+static inline double resident_bytes(void) {
+    long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    expect(file != NULL && fscanf(file, "%ld %ld", &size, &resident) == 2, "read /proc/self/statm");
+    fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Calls the function in a child process, which has no memory of earlier runs, and returns its value. */
+static inline double in_child(double (*measure)(uint64_t ops), uint64_t ops) {
+    int ends[2], status = 0;
+    double value = 0;
+    expect(pipe(ends) == 0, "make a pipe");
+    pid_t child = fork();
+    expect(child >= 0, "fork");
+    if (child == 0) {
+        value = measure(ops);
+        _exit(write(ends[1], &value, sizeof value) == sizeof value ? 0 : 1);
+    }
+    close(ends[1]);
+    bool complete = read(ends[0], &value, sizeof value) == sizeof value;
+    close(ends[0]);
+    expect(waitpid(child, &status, 0) == child && status == 0 && complete, "measure in a child process");
+    return value;
+}
 
 /* ---- random numbers: SplitMix64 (Steele, Lea, Flood 2014), with the same sequence in each run ---- */
 

@@ -4,7 +4,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -167,6 +168,18 @@ impl Future for NoOp {
     }
 }
 
+/// A task that passes the gate at its first poll and never ends.
+pub struct Parked(Gate);
+
+impl Future for Parked {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        self.0.pass();
+        Poll::Pending
+    }
+}
+
 /// Wakes one future when a number of tasks have passed.
 #[derive(Clone, Default)]
 pub struct Gate(Rc<(Cell<u64>, Cell<Option<Waker>>)>);
@@ -174,6 +187,10 @@ pub struct Gate(Rc<(Cell<u64>, Cell<Option<Waker>>)>);
 impl Gate {
     pub fn no_op(&self) -> OneThread<NoOp> {
         OneThread(NoOp { gate: self.clone(), _state: [0; 7] })
+    }
+
+    fn parked(&self) -> OneThread<Parked> {
+        OneThread(Parked(self.clone()))
     }
 
     pub fn close(&self, tasks: u64) {
@@ -257,6 +274,49 @@ impl Future for Player {
         self.gate.pass();
         Poll::Ready(())
     }
+}
+
+// ---- Memory ---------------------------------------------------------------------------------------------------------
+
+fn resident_bytes() -> f64 {
+    let sizes = std::fs::read_to_string("/proc/self/statm").expect("Linux has the file");
+    let pages: f64 = sizes.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("the second is a number");
+    // SAFETY: only reads a limit of the system.
+    pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as f64
+}
+
+/// Bytes of resident memory for a task, from 10,000 to `tasks` parked ones. `spawn` begins a task.
+pub async fn park(tasks: u64, spawn: impl Fn(OneThread<Parked>)) -> f64 {
+    const FIRST: u64 = 10_000;
+    let (gate, mut before) = (Gate::default(), 0.0);
+    for more in [FIRST, tasks - FIRST] {
+        before = resident_bytes(); // the second time with the first tasks
+        gate.close(more);
+        for _ in 0..more {
+            spawn(gate.parked());
+        }
+        gate.opened().await;
+    }
+    (resident_bytes() - before) / (tasks - FIRST) as f64
+}
+
+/// Calls the function in a child process, which has no memory of earlier runs, and returns its value.
+pub fn in_child(measure: impl FnOnce() -> f64) -> f64 {
+    let (mut reader, mut writer) = UnixStream::pair().expect("a socket pair can be made");
+    // SAFETY: the child uses nothing that another thread may have locked, and ends at once.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let written = writer.write_all(&measure().to_ne_bytes());
+        // SAFETY: ends the process without its destructors.
+        unsafe { libc::_exit(written.is_err() as i32) };
+    }
+    assert!(child > 0, "a process can be made");
+    drop(writer);
+    let mut value = [0; 8];
+    reader.read_exact(&mut value).expect("the child measures");
+    // SAFETY: the process is a child of this one. Its status is not needed.
+    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    f64::from_ne_bytes(value)
 }
 
 // ---- Two sleeping loops ---------------------------------------------------------------------------------------------

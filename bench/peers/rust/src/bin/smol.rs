@@ -131,6 +131,12 @@ async fn socketpair(executor: Executor, ops: u64) -> u64 {
     ops
 }
 
+/// Without async-io: the child has none of its threads.
+fn task_bytes(ops: u64) -> f64 {
+    let executor = Executor::default();
+    futures_lite::future::block_on(executor.run(park(ops, |task| executor.spawn(task).detach())))
+}
+
 fn block_on(poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>) {
     async_io::block_on(poll_fn(poll));
 }
@@ -149,6 +155,7 @@ fn measured<F: Future<Output = u64>>(make: impl Fn(Executor, u64) -> F + 'static
 fn workloads() -> Vec<(&'static str, Run)> {
     let firing = Executor::default();
     vec![
+        ("task_bytes", Box::new(|ops| in_child(|| task_bytes(ops)))),
         ("spawn_batch", measured(spawn_batch)),
         ("spawn_join", measured(spawn_join)),
         ("yield_1", measured(|executor, ops| yield_among(executor, 1, ops))),
@@ -160,6 +167,7 @@ fn workloads() -> Vec<(&'static str, Run)> {
         ("ping_pong", measured(ping_pong)),
         ("channel_1", measured(|executor, ops| channel(executor, 1, ops))),
         ("channel_64", measured(|executor, ops| channel(executor, 64, ops))),
+        ("port_64", measured(|executor, ops| channel(executor, 64, ops))),
         (
             "timer_cancel",
             Box::new(|ops| {

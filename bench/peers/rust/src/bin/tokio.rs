@@ -144,6 +144,7 @@ fn workloads() -> Vec<(&'static str, Run)> {
     let shared = Rc::new(runtime());
     let firing = shared.clone();
     vec![
+        ("task_bytes", Box::new(|ops| in_child(|| runtime().block_on(park(ops, |task| drop(tokio::spawn(task))))))),
         ("spawn_batch", measured(spawn_batch)),
         ("spawn_join", measured(spawn_join)),
         ("yield_1", measured(|ops| yield_among(1, ops))),
@@ -155,6 +156,7 @@ fn workloads() -> Vec<(&'static str, Run)> {
         ("ping_pong", measured(ping_pong)),
         ("channel_1", measured(|ops| channel(1, ops))),
         ("channel_64", measured(|ops| channel(64, ops))),
+        ("port_64", measured(|ops| channel(64, ops))),
         (
             "timer_cancel",
             Box::new(move |ops| {
@@ -171,6 +173,7 @@ fn workloads() -> Vec<(&'static str, Run)> {
         ),
         ("socketpair", measured(socketpair)),
         ("wake_asleep", Box::new(|ops| wake_asleep(ops, block_on))),
+        ("create_destroy", Box::new(|ops| cpu_per_op(|| (0..ops).map(|_| drop(runtime())).count() as u64))),
     ]
 }
 
