@@ -21,11 +21,9 @@ PollStatus zyntax_tcp_connect(zyntax_runtime *runtime, zyntax_op *op_id, const c
     check_thread(runtime);
     os::KeepErrors keep;
     Race *race = race_of(runtime, op_id, true);
-    if (!race) {
-        if (!is_host(host)) return complete(op_id, result, ZYNTAX_EINVAL);
-        race = begin_connect(runtime, op_id, host, port, waker);
-        if (!race) return not_armed(op_id, result);
-    }
+    if (!race && !is_host(host)) return complete(op_id, result, ZYNTAX_EINVAL);
+    if (!race) race = begin_connect(runtime, op_id, host, port, waker);
+    if (!race) return not_armed(op_id, result);
     if (!race->look_up.count) {
         race->op->woken = true; // the task waits for the job's operation
         race->op->waits = ZYNTAX_WAIT_BLOCKING;
