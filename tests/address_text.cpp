@@ -219,7 +219,7 @@ TEST_CASE("format_tells_the_length_and_cuts_off_as_snprintf_does") {
     }
 }
 
-TEST_CASE("what_is_no_address_cannot_be_formatted") {
+TEST_CASE("a_struct_that_is_no_address_cannot_be_formatted") {
     char text[64] = "unchanged";
     CHECK(zyntax_address_format(nullptr, text, sizeof text) == ZYNTAX_EINVAL);
     for (uint16_t family : {0, 1, 2, 5, 7, 10, 23, 46, 65535}) {

@@ -41,7 +41,7 @@ TEST_CASE("a_job_blocks_the_signals_that_the_header_lists_and_no_other") {
 }
 
 // A host that waits for signals in its own thread blocks them in all other threads.
-TEST_CASE("what_is_blocked_in_the_runtimes_thread_is_blocked_in_its_jobs_but_for_faults") {
+TEST_CASE("signals_blocked_in_the_runtimes_thread_are_blocked_in_its_jobs_except_faults") {
     SKIP_WHEN(!has_signals, "no signals");
     for (int number : ending_signals) {
         CAPTURE(number);

@@ -285,7 +285,7 @@ void hears_of(Embedded &rt, const Operation &operation, const std::function<void
 
 } // namespace
 
-TEST_CASE("what_happens_to_a_channel_outside_the_loop_makes_it_readable_if_a_host_waited") {
+TEST_CASE("a_channel_call_outside_the_loop_makes_it_readable_if_a_host_waited") {
     NEEDS_DESCRIPTOR
     Embedded rt;
     zyntax_channel *empty = channel_of(rt, 1), *full = channel_of(rt, 1);

@@ -136,7 +136,7 @@ TEST_CASE("a_call_that_posts_itself_again_does_not_starve_tasks") {
     s.stop = true;
 }
 
-TEST_CASE("what_is_still_posted_at_destroy_runs_then_in_order_on_that_thread") {
+TEST_CASE("calls_still_posted_at_destroy_run_then_in_order_on_that_thread") {
     Runtime rt;
     Log log;
     std::vector<Call> calls{{&log, 0}, {&log, 1}, {&log, 2}};

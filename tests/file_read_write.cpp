@@ -7,7 +7,7 @@ using namespace support;
 
 #define NEEDS_FILES SKIP_WHEN(!has_threads, "files need threads")
 
-TEST_CASE("what_is_written_is_read_and_is_in_the_file") {
+TEST_CASE("written_bytes_are_read_and_are_in_the_file") {
     NEEDS_FILES
     FileFolder folder;
     Runtime rt;
@@ -200,7 +200,7 @@ TEST_CASE("nothing_to_read_or_write_is_0_at_once") {
     CHECK(rt.stats().blocking_pending == 0);
 }
 
-TEST_CASE("what_is_to_be_written_is_copied_by_the_first_call") {
+TEST_CASE("the_first_call_copies_the_bytes_to_write") {
     NEEDS_FILES
     FileFolder folder;
     Occupied rt;

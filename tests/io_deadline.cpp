@@ -73,7 +73,7 @@ template <class Play> void with_each_operation(Play play) {
 
 } // namespace
 
-TEST_CASE("what_waits_when_the_deadline_comes_ends_then_and_not_before") {
+TEST_CASE("waits_end_at_the_deadline_and_not_before") {
     with_each_operation([](Timed &timed, zyntax_io *io, uint32_t directions, const Operation &operation) {
         CHECK(zyntax_io_deadline(io, directions, timed.in_ms(10)) == 0);
         Await task(timed.rt, operation);
@@ -85,7 +85,7 @@ TEST_CASE("what_waits_when_the_deadline_comes_ends_then_and_not_before") {
     });
 }
 
-TEST_CASE("what_would_have_to_wait_after_the_deadline_ends_at_once") {
+TEST_CASE("an_operation_that_would_wait_after_the_deadline_ends_at_once") {
     with_each_operation([](Timed &timed, zyntax_io *io, uint32_t directions, const Operation &operation) {
         CHECK(zyntax_io_deadline(io, directions, timed.in_ms(10)) == 0);
         timed.pass(10);

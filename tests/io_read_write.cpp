@@ -28,7 +28,7 @@ void moves_a_mebibyte(Runtime &rt, Pair pair, size_t block) {
 
 } // namespace
 
-TEST_CASE("what_is_written_at_one_end_is_read_at_the_other") {
+TEST_CASE("bytes_written_at_one_end_are_read_at_the_other") {
     Runtime rt;
     for (auto make : pairs_to_runtime()) {
         Pair pair = make();

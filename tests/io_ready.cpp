@@ -61,7 +61,7 @@ TEST_CASE("readiness_that_is_not_used_up_stays") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
-TEST_CASE("what_the_host_has_read_itself_is_not_reported_as_ready") {
+TEST_CASE("bytes_that_the_host_has_read_are_not_reported_as_ready") {
     Runtime rt;
     Pair pair = socket_pair();
     zyntax_io *io = adopt(rt, pair.near);

@@ -58,7 +58,7 @@ TEST_CASE("each_want_is_followed_by_a_report") {
     }
 }
 
-TEST_CASE("what_was_ready_before_want_is_reported") {
+TEST_CASE("readiness_before_want_is_reported") {
     Watched watched;
     Registered r(watched, socket_pair());
     watched.settle();

@@ -39,7 +39,7 @@ TEST_CASE("ready_tasks_stay_ready_over_an_error_of_the_wait") {
     for (Task &task : tasks) CHECK(task.outcome == 0);
 }
 
-TEST_CASE("what_came_during_a_wait_that_failed_is_not_lost") {
+TEST_CASE("wakes_and_posts_during_a_wait_that_failed_are_not_lost") {
     Sim sim;
     sim.adopt();
     Waker copy{};

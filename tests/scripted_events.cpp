@@ -227,7 +227,7 @@ TEST_CASE("a_waiter_that_is_cancelled_by_an_earlier_task_of_the_same_batch_is_no
     CHECK(sim.of(b).in == "x");
 }
 
-TEST_CASE("what_comes_between_a_try_and_its_wait_is_not_lost") {
+TEST_CASE("an_event_between_a_try_and_its_wait_is_not_lost") {
     Sim sim;
     zyntax_io *io = sim.adopt({.kind = zyntax::os::Kind::tcp});
     char bytes[8];
@@ -249,7 +249,7 @@ TEST_CASE("what_comes_between_a_try_and_its_wait_is_not_lost") {
     CHECK(sim.of(io).in.empty());
 }
 
-TEST_CASE("what_is_known_to_block_is_not_tried") {
+TEST_CASE("a_transfer_that_is_known_to_block_is_not_tried") {
     Sim sim;
     BothWays both(sim);
     char byte;

@@ -227,7 +227,7 @@ TEST_CASE("a_blocking_job_is_no_reason_to_look_again_and_again") {
     CHECK(sim.world.timeouts == Timeouts{-1});
 }
 
-TEST_CASE("what_was_spent_spinning_is_taken_off_the_sleep") {
+TEST_CASE("the_time_of_spinning_is_taken_off_the_sleep") {
     zyntax_runtime_config config = support::config();
     config.spin_us = 50;
     Sim sim(config);

@@ -119,7 +119,7 @@ TEST_CASE("a_new_caller_does_not_overtake_a_waiter_that_was_woken") {
     CHECK(b.alive());
 }
 
-TEST_CASE("what_a_cancelled_wait_would_have_got_the_next_wait_gets") {
+TEST_CASE("the_next_wait_gets_the_count_of_a_cancelled_wait") {
     Runtime rt;
     zyntax_signal *signal = signal_of(rt, SIGUSR1);
     SUBCASE("cancelled_before_the_signal") {

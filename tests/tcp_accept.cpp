@@ -117,7 +117,7 @@ TEST_CASE("closing_the_listener_ends_its_accepts_with_ecanceled") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
-TEST_CASE("what_is_not_a_listener_is_einval") {
+TEST_CASE("a_handle_that_is_no_listener_is_einval") {
     Runtime rt;
     Pair tcp = tcp_pair(), other = pairs_to_runtime().back()();
     Fd bound = plain_listener(-1), datagrams(sys::make_socket(AF_INET, SOCK_DGRAM));

@@ -106,7 +106,7 @@ TEST_CASE("a_pipe_cannot_be_shut_down") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
-TEST_CASE("what_cannot_be_shut_down_says_why") {
+TEST_CASE("a_shutdown_that_fails_says_why") {
     Runtime rt;
     Pair tcp = tcp_pair();
     Fd alone(make_socket(AF_INET, SOCK_STREAM));

@@ -106,7 +106,7 @@ TEST_CASE("tcp_port_of_nothing_is_estale") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
-TEST_CASE("what_is_not_a_numeric_address_is_einval") {
+TEST_CASE("a_text_that_is_no_numeric_address_is_einval") {
     Runtime rt;
     int before = fd_count();
     std::string endless(5000, '1');

@@ -208,7 +208,7 @@ TEST_CASE("the_host_of_resolve_is_copied_by_the_first_call") {
     CHECK(task.result >= 1);
 }
 
-TEST_CASE("what_resolve_finds_can_be_connected_to") {
+TEST_CASE("addresses_from_resolve_can_be_connected_to") {
     Racer rt;
     Fd listener = plain_listener(1);
     std::vector<zyntax_address> found(16);

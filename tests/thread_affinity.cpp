@@ -102,7 +102,7 @@ TEST_CASE("a_debug_build_aborts_with_a_message_that_names_the_function") {
     }
 }
 
-TEST_CASE("what_any_thread_may_do_is_left_alone_in_every_build") {
+TEST_CASE("calls_for_any_thread_are_left_alone_in_every_build") {
     Death death = death_of(call_while_driven<what_any_thread_may_do>);
     CHECK(death.left);
     CHECK(death.message.empty());

@@ -234,7 +234,7 @@ TEST_CASE("every_poll_of_many_tasks_has_one_arrow_although_the_ready_queue_grows
     CHECK(ids.size() == polls.size());
 }
 
-TEST_CASE("what_a_task_waits_for_is_an_argument_of_its_poll") {
+TEST_CASE("the_wait_of_a_task_is_an_argument_of_its_poll") {
     Traced rt;
     zyntax_channel *channel = channel_of(rt, 1);
     int item = 0;

@@ -75,7 +75,7 @@ TEST_CASE("a_trace_can_be_opened_after_each_write_and_is_closed_by_its_end") {
     CHECK(rt.recorder.writes == writes);
 }
 
-TEST_CASE("what_has_collected_is_written_before_the_loop_sleeps") {
+TEST_CASE("collected_text_is_written_before_the_loop_sleeps") {
     Traced rt;
     Task task{[](Waker *) { return POLL_READY; }};
     task.spawn(rt);
@@ -88,7 +88,7 @@ TEST_CASE("what_has_collected_is_written_before_the_loop_sleeps") {
     CHECK(rt.recorder.writes == 1);
 }
 
-TEST_CASE("what_has_collected_is_written_before_a_host_sleeps_on_the_backend") {
+TEST_CASE("collected_text_is_written_before_a_host_sleeps_on_the_backend") {
     Traced rt;
     if (zyntax_runtime_backend_fd(rt) < 0) return;
     Task task{[](Waker *) { return POLL_READY; }};

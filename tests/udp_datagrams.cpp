@@ -289,7 +289,7 @@ TEST_CASE("a_unix_datagram_socket_sends_to_its_peer_only") {
     CHECK(rt.idle_waits() <= idle_budget);
 }
 
-TEST_CASE("what_is_no_datagram_socket_is_eopnotsupp") {
+TEST_CASE("a_descriptor_that_is_no_datagram_socket_is_eopnotsupp") {
     Runtime rt;
     std::vector<zyntax_io *> others;
     Pair tcp = tcp_pair(), local = socket_pair();

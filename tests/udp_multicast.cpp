@@ -63,7 +63,7 @@ TEST_CASE("the_scope_of_a_group_chooses_the_interface_too") {
     CHECK(zyntax_udp_member(io, &group, loopback_index(), 0) == 0); // the argument is stronger
 }
 
-TEST_CASE("what_is_no_group_or_no_interface_is_einval") {
+TEST_CASE("an_address_that_is_no_group_and_an_unknown_interface_are_einval") {
     Runtime rt;
     zyntax_io *io = open_udp(rt), *closed = open_udp(rt);
     REQUIRE(zyntax_io_close(closed) == 0);

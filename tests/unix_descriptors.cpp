@@ -234,7 +234,7 @@ TEST_CASE("a_peer_that_has_gone_is_epipe_and_no_signal") {
     CHECK(rt.send(rt.near, pipe.near) == ZYNTAX_EPIPE);
 }
 
-TEST_CASE("what_is_no_descriptor_is_ebadf_and_nothing_is_sent") {
+TEST_CASE("a_number_that_is_no_descriptor_is_ebadf_and_nothing_is_sent") {
     NEEDS_PASSING;
     Fd gone{duplicate(rt.far)};
     intptr_t closed = gone;
@@ -253,7 +253,7 @@ TEST_CASE("what_is_no_descriptor_is_ebadf_and_nothing_is_sent") {
     CHECK(rt.send(rt.near, closed) == ZYNTAX_EBADF);
 }
 
-TEST_CASE("what_is_no_unix_stream_passes_no_descriptors") {
+TEST_CASE("a_descriptor_that_is_no_unix_stream_passes_no_descriptors") {
     NEEDS_PASSING;
     std::vector<Pair> pairs;
     pairs.push_back(tcp_pair());

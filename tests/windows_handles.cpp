@@ -39,7 +39,7 @@ template <class Call> bool keeps_last_error(Call call) {
 
 } // namespace
 
-TEST_CASE("what_is_open_but_no_socket_cannot_be_polled") {
+TEST_CASE("an_open_handle_that_is_no_socket_cannot_be_polled") {
     Runtime rt;
     Handle reading, writing;
     REQUIRE(CreatePipe(&reading.handle, &writing.handle, nullptr, 0));
@@ -67,7 +67,7 @@ TEST_CASE("what_is_open_but_no_socket_cannot_be_polled") {
     CHECK((ReadFile(reading.handle, &byte, 1, &moved, nullptr) && moved == 1));
 }
 
-TEST_CASE("what_is_not_open_is_a_bad_descriptor") {
+TEST_CASE("a_number_that_is_not_open_is_a_bad_descriptor") {
     Runtime rt;
     for (intptr_t number : {intptr_t(-1), intptr_t(0), intptr_t(3), intptr_t(0x7ffffffc), INTPTR_MIN, INTPTR_MAX}) {
         CAPTURE(number);
