@@ -3,6 +3,8 @@
 // outlives the runtime. Name look-ups, which can take half a minute, use at most half of the threads.
 #include "thread_pool.h"
 
+#include <initializer_list>
+
 namespace zyntax {
 
 namespace {
@@ -43,7 +45,7 @@ struct ThreadPool : Part {
     uint32_t most; // ceiling of threads at work
     os::Monitor monitor;
     uint32_t threads = 0; // runtime's thread only
-    // Guarded by the monitor.
+    // Guarded by the monitor. Once `ending` is set, no thread of the pool reads the queues.
     Queue jobs, look_ups;
     uint64_t pushed = 0;                  // works so far
     uint32_t running = 0, looking_up = 0; // threads that run work; of these, look-ups
@@ -55,6 +57,7 @@ struct ThreadPool : Part {
 
     // The oldest work that may begin, or null.
     Work *next_work() const {
+        if (ending) return nullptr;
         Work *look_up = free_for_look_ups() ? look_ups.oldest : nullptr;
         return look_up && (!jobs.oldest || look_up->number < jobs.oldest->number) ? look_up : jobs.oldest;
     }
@@ -92,20 +95,19 @@ Work *take_work(ThreadPool *pool) {
     return work;
 }
 
-void end_work(ThreadPool *pool, bool was_look_up) {
+void end_work(ThreadPool *pool, const Work *work) {
     os::Locked lock(&pool->monitor);
-    assert(pool->running > 0 && pool->looking_up >= was_look_up);
+    assert(pool->running > 0 && pool->looking_up >= work->is_look_up);
     pool->running--;
-    pool->looking_up -= was_look_up;
+    pool->looking_up -= work->is_look_up;
 }
 
 void run_worker(void *arg) {
     auto *worker = static_cast<Worker *>(arg);
     ThreadPool *pool = worker->pool;
     while (Work *work = take_work(pool)) {
-        bool is_look_up = work->is_look_up;
         work->outcome = work->fn(work->arg);
-        end_work(pool, is_look_up); // before the message: the loop may submit the next work as soon as that arrives
+        end_work(pool, work); // before the message: the loop may submit the next work as soon as that arrives
         send(pool->inbox, work);
     }
     send(pool->inbox, worker);
@@ -136,18 +138,14 @@ void worker_ended(Runtime *runtime, Message *message) {
 // wait for one.
 void end_pool(Runtime *runtime, Part *part) {
     auto *pool = static_cast<ThreadPool *>(part);
-    Queue queues[2];
     {
         os::Locked lock(&pool->monitor);
         pool->ending = true;
-        queues[0] = pool->jobs;
-        queues[1] = pool->look_ups;
-        pool->jobs = pool->look_ups = {};
         pool->monitor.broadcast();
     }
-    for (Queue &queue : queues) {
-        while (Work *work = queue.oldest) {
-            queue.take_out(work);
+    for (Queue *queue : {&pool->jobs, &pool->look_ups}) {
+        while (Work *work = queue->oldest) {
+            queue->take_out(work);
             count_end(runtime, work);
             work->discard(runtime, work);
         }
