@@ -8,24 +8,13 @@ using namespace zyntax;
 
 namespace {
 
-// Whether a configuration of that size, shorter than ours, ends where a member ends.
+// Whether a configuration of that size, shorter than ours, ends where a member ends. Its first members are as wide as a
+// pointer, and the others have 32 bits.
 bool ends_a_member(size_t size) {
     using Config = zyntax_runtime_config;
-    constexpr size_t ends[] = {offsetof(Config, alloc),
-                               offsetof(Config, free),
-                               offsetof(Config, alloc_ctx),
-                               offsetof(Config, clock_ns),
-                               offsetof(Config, clock_ctx),
-                               offsetof(Config, poll_budget),
-                               offsetof(Config, spin_us),
-                               offsetof(Config, blocking_threads),
-                               offsetof(Config, flags),
-                               offsetof(Config, await_budget),
-                               offsetof(Config, await_budget) + sizeof(Config::await_budget)};
-    for (size_t end : ends) {
-        if (size == end) return true;
-    }
-    return false;
+    constexpr size_t first = offsetof(Config, alloc), numbers = offsetof(Config, poll_budget);
+    static_assert(numbers == 6 * sizeof(void *) && offsetof(Config, await_budget) == numbers + 4 * sizeof(uint32_t));
+    return size >= first && size % (size < numbers ? sizeof(void *) : sizeof(uint32_t)) == 0;
 }
 
 // Copies a configuration that may be shorter or longer than ours; false if it sets something unknown to this version.
