@@ -527,8 +527,9 @@ void Program::told(Actor &actor, Leaf &leaf, int64_t value) {
         jobs_[a.value].id = 0;
     bool heard = source == &leaf || (value != ZYNTAX_ETIMEDOUT && value != ZYNTAX_EINTR);
     leaf_ends(actor, leaf, heard);
-    // The promise under a limit ends with it; the promises of a select may go on.
-    bool unsure = leaf.unsure;
+    // The promise under a limit ends with it; the promises of a select may go on. A promise whose code has polled the
+    // limit may go on, too.
+    bool unsure = leaf.unsure || value == ZYNTAX_EDEADLK;
     for (Leaf *inner = under(actor, leaf); inner && !inner->gone; inner = under(actor, *inner)) {
         unsure |= inner->unsure || inner->polling || inner->type == Leaf::child ||
                   (is_group(*inner) && reaches_running(actor, *inner, 0));
