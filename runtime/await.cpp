@@ -256,9 +256,10 @@ Answer refuse_arguments(zyntax_op *op_id, int64_t *result) {
 
 // A poll that has spent its budget takes longer than others, so it counts as several polls of the round. An operation
 // that has begun may always end: it could hold a result.
-Answer answer_at_end(Runtime *polling, zyntax_op *op_id, const Waker *waker, int64_t *result) {
+Answer answer_rarely(Runtime *polling, zyntax_op *op_id, const Waker *waker, int64_t *result) {
     constexpr uint32_t weight = Runtime::long_poll;
-    if (!polling->current) return {};
+    if (!op_id || !waker || !waker->wake || !result) return refuse_arguments(op_id, result);
+    if (!polling || !polling->current) return {};
     bool is_interrupted = polling->ends_wait();
     polling->call_op = op_id;
     polling->call_result = result;
@@ -289,21 +290,11 @@ static inline void free_idle(Runtime *runtime, Op *op) {
 }
 
 void free_op(Runtime *runtime, Op *op) {
-    stop_waiting(runtime, op);
+    if (op->place > Op::turn) stop_waiting(runtime, op);
     free_idle(runtime, op);
 }
 
 // ---- firing ----
-
-// Whether the waker wakes a task of this runtime, which is being driven.
-static bool wakes_near(const Runtime *runtime, const Op *op) { return op->holder == Op::task && runtime->is_driving; }
-
-// A task that is ending leaves the queue again without a poll: an operation that waits for its end may store its waker.
-static inline void wake_near(Runtime *runtime, const Op *op) {
-    uint32_t index = handle_index(to_bits(op->waker.data));
-    runtime->counts.wakes++;
-    enqueue(runtime, index, task_pool.at(index));
-}
 
 // The woken task may be another thread's, which must find no operation then.
 [[gnu::noinline]] static void fire_far(Runtime *runtime, Op *op) {
@@ -313,11 +304,14 @@ static inline void wake_near(Runtime *runtime, const Op *op) {
     wake(data);
 }
 
+// A task that is ending leaves the queue again without a poll: an operation that waits for its end may store its waker.
 void fire(Runtime *runtime, Op *op) {
     stop_waiting(runtime, op);
     if (op->source) return op->source->fired(runtime, op);
-    if (!wakes_near(runtime, op)) return fire_far(runtime, op);
-    wake_near(runtime, op);
+    if (op->holder != Op::task || !runtime->is_driving) return fire_far(runtime, op);
+    uint32_t index = handle_index(to_bits(op->waker.data));
+    runtime->counts.wakes++;
+    enqueue(runtime, index, task_pool.at(index));
     free_idle(runtime, op);
 }
 
@@ -326,10 +320,9 @@ void fire_all(Runtime *runtime, Ring *ring) {
 }
 
 void wake_waiter(Runtime *runtime, Op *op) {
-    assert(op->source && op->place == Op::nowhere);
+    assert(op->source && op->place <= Op::turn);
     op->woken = true;
-    if (wakes_near(runtime, op)) wake_near(runtime, op);
-    else if (op->waker.wake == wake) wake(op->waker.data);
+    if (op->waker.wake == wake) wake(op->waker.data);
     else call_later(runtime, op);
 }
 
@@ -345,20 +338,6 @@ void call_hosts(Runtime *runtime) {
 }
 
 // ---- turns ----
-
-void give_turn(Runtime *runtime, Op *op) {
-    wake_waiter(runtime, op);
-    if (op->holder != Op::task) return;
-    Task *task = task_pool.at(handle_index(to_bits(op->waker.data)));
-    task->flags |= Task::has_turn;
-    op->place = Op::turn;
-    op->source_word = task->polls_low;
-    uint32_t index = op_pool.index_of(op);
-    if (task->ops.first == index) return;
-    remove(&task->ops, op, &Op::of_task);
-    append(&task->ops, op, &Op::of_task);
-    task->ops.first = index;
-}
 
 // A turn that was given during the poll stays: the task was woken and will be polled again. When a turn is canceled,
 // another operation of the same task may receive it, at the front of the ring.

@@ -55,9 +55,9 @@ struct Answer {
 // Answers a call whose arguments cannot be used.
 Answer refuse_arguments(zyntax_op *op_id, int64_t *result);
 
-// Answers a call in a poll that has spent its budget: nothing begins, and the task is polled again. A call in a poll of
-// an interrupted task goes on within the budget, and is noted.
-Answer answer_at_end(Runtime *polling, zyntax_op *op_id, const Waker *waker, int64_t *result);
+// The answer of answer_at_once where goes_on does not hold. A call in a poll that has spent its budget: nothing begins,
+// and the task is polled again. A call in a poll of an interrupted task goes on within the budget, and is noted.
+Answer answer_rarely(Runtime *polling, zyntax_op *op_id, const Waker *waker, int64_t *result);
 
 // Zeroes an op id that call_again has made for a host's waker: its operation waits for nothing.
 void cancel_unbegun(zyntax_op *op_id);
@@ -88,11 +88,8 @@ void fire_all(Runtime *, Ring *ring);
 // Wakes the operation's task and keeps the operation, which waits in no ring any more.
 void wake_waiter(Runtime *, Op *);
 
-// As wake_waiter, but the operation is canceled unless the task calls again in its next poll. Operations with a turn
-// are at the front of the task's ring.
-void give_turn(Runtime *, Op *);
-
-// After a poll: cancels the operations that had a turn before the poll and did not use it.
+// After a poll: cancels the operations that had a turn before the poll and did not use it. Operations with a
+// turn are at the front of the ring of their task.
 void end_turns(Runtime *, Task *);
 
 // A plain sleep. It holds no resource.

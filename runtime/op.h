@@ -86,7 +86,8 @@ inline void append(Ring *ring, Op *op, Links Op::*links) {
 }
 inline void remove(Ring *ring, Op *op, Links Op::*links) {
     assert(is_in_use(op) && !ring->empty());
-    if ((op->*links).next != op_pool.index_of(op)) return remove_from_others(ring, op, links);
+    if ((op->*links).next != op_pool.index_of(op)) [[unlikely]]
+        return remove_from_others(ring, op, links);
     ring->first = 0;
 }
 

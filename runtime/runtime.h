@@ -288,14 +288,17 @@ inline const char *task_name_of(const Runtime *, uint32_t index) {
     return task->flags & Task::has_record ? task->record->name : nullptr;
 }
 
+// Whether a call of an await point with usable arguments goes on in a poll that has not spent its budget.
+inline bool goes_on(const Runtime *polling, const zyntax_op *op_id, const Waker *waker, const int64_t *result) {
+    return op_id && waker && waker->wake && result && polling && polling->awaits_left > 0;
+}
+
 // Begins every await point. The answer ends the call: POLL_READY with ZYNTAX_EINVAL (where there is a result) for
 // arguments that cannot be used, POLL_PENDING when the poll has spent its budget of await points. An operation that has
 // begun may always end: it could hold a result.
 inline Answer answer_at_once(zyntax_op *op_id, const Waker *waker, int64_t *result) {
     Runtime *polling = driven();
-    if (!op_id || !waker || !waker->wake || !result) return refuse_arguments(op_id, result);
-    if (polling && polling->awaits_left <= 0) return answer_at_end(polling, op_id, waker, result);
-    return {};
+    return goes_on(polling, op_id, waker, result) ? Answer{} : answer_rarely(polling, op_id, waker, result);
 }
 
 // Ends a call of an await point with a result. `result` may be null.

@@ -78,7 +78,7 @@ STANDARD = {
     'runtime/parts/trace_draw.cpp',
     'runtime/parts/trace_events.cpp',
     'runtime/parts/trace_text.cpp',
-    'runtime/parts/turns.h',
+    'runtime/parts/turns.cpp', 'runtime/parts/turns.h',
     'runtime/parts/udp.cpp',
     'runtime/parts/unix_descriptors.cpp',
     'runtime/parts/unix_socket.cpp',

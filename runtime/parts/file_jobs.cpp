@@ -4,6 +4,7 @@
 // caller is canceled instead, or does not call in its next poll, the position moves back, so that no byte is lost. A
 // write at the position is over when it is done: the next job begins at once.
 #include "file.h"
+#include "turns.h"
 
 #include <initializer_list>
 

@@ -1,5 +1,6 @@
 // Ports: the calls that wait. See port.h.
 #include "port.h"
+#include "turns.h"
 
 using namespace zyntax;
 

@@ -4,6 +4,7 @@
 //   has_turn while the queue is not empty and a delivery is untold, once the message about it has been received
 //   the holds of the runtime include one for each operation in a queue: the world outside may wake it
 #include "signal_listener.h"
+#include "turns.h"
 
 namespace zyntax {
 

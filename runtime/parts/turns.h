@@ -18,45 +18,57 @@ struct Turns : Source {
     size_t turns; // operations that have a turn
 };
 
-// Gives turns, oldest first, while some of the `available` are not reserved. Orphans get none and are freed.
-inline void give_turns(Runtime *runtime, Turns *side, size_t available) {
-    while (side->turns < available && !side->queue.empty()) {
-        Op *op = first_of(side->queue);
-        assert(op->source == side && !op->woken);
-        stop_waiting(runtime, op);
-        if (is_orphan(op)) {
-            free_op(runtime, op);
-        } else {
-            side->turns++;
-            give_turn(runtime, op);
-        }
-    }
-}
+inline Task *task_of(const Op *op) { return task_pool.at(handle_index(to_bits(op->waker.data))); }
+
+// Wakes the task of an operation, which is canceled unless the task calls again in its next poll. Operations with a
+// turn are at the front of the task's ring.
+void give_turn(Runtime *, Op *);
+
+// Gives turns, oldest first, while some of the `available` are not reserved. Orphans get none and are freed; those of a
+// task that is ending lose theirs again.
+void give_turns(Runtime *, Turns *, size_t available);
 
 // Whether a call may take one of the `available`. The turns of other operations reserve theirs.
 inline bool may_take(const Turns *side, const Op *op, size_t available) {
     return op && op->woken ? available > 0 : available > side->turns;
 }
 
+// The operation of a number if it has a turn here, or null.
+inline Op *turn_of(const Runtime *runtime, zyntax_op number, const Turns *side) {
+    Op *op = find_op(number);
+    bool is_mine = op && op->owner.load(std::memory_order_relaxed) == runtime->inbox->id;
+    return is_mine && op->source == side && op->place == Op::turn ? op : nullptr;
+}
+
 // The pending operation of *op_id that waits here, or null.
 inline Op *turn_waiter(Runtime *runtime, zyntax_op *op_id, const Turns *side) {
-    return my_op(runtime, op_id, [side](const Op *op) { return op->source == side; });
+    Op *op = *op_id ? turn_of(runtime, *op_id, side) : nullptr;
+    return op ? op : my_op(runtime, op_id, [side](const Op *each) { return each->source == side; });
 }
+
+// Begins a call that has to wait. *op_id is 0.
+PollStatus begin_wait(Runtime *, Turns *, zyntax_wait waits, zyntax_op *op_id, Waker *waker, int64_t *result);
 
 inline PollStatus wait_for_turn(Runtime *runtime, Turns *side, zyntax_wait waits, Op *op, zyntax_op *op_id,
                                 Waker *waker, int64_t *result) {
     if (op) return still_pending(runtime, op, waker);
-    assert(!*op_id);
-    op = arm(runtime, op_id, waits, waker);
-    if (!op) return not_armed(op_id, result);
-    op->source = side;
-    wait_in(&side->queue, op, Op::waiting);
-    return POLL_PENDING;
+    return begin_wait(runtime, side, waits, op_id, waker, result);
+}
+
+// Frees an operation that has a turn, as its call takes what was reserved.
+inline void take_turn(Runtime *runtime, Turns *side, Op *op) {
+    assert(op->source == side && op->place == Op::turn && op->holder == Op::task && side->turns > 0);
+    side->turns--;
+    Task *task = task_of(op);
+    remove(&task->ops, op, &Op::of_task);
+    if (task->ops.empty()) task->flags &= static_cast<uint8_t>(~Task::has_turn);
+    runtime->ops.give(op);
 }
 
 // Frees the operation of a call that ends, and its turn. Null: nothing.
 inline void use_turn(Runtime *runtime, Turns *side, Op *op) {
     if (!op) return;
+    if (op->place == Op::turn) return take_turn(runtime, side, op);
     assert(op->source == side && side->turns >= op->woken);
     side->turns -= op->woken;
     free_op(runtime, op);
