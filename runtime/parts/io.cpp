@@ -67,6 +67,16 @@ void fire_waiters(Runtime *runtime, Io *io) {
     assert(io->readers.empty() && io->writers.empty() && io->either.empty());
 }
 
+// Takes the descriptor from a handle. False: the kernel does not know the descriptor any more.
+bool take_descriptor(Runtime *runtime, Io *io) {
+    Io **link = table_of(runtime)->link_of(io->fd);
+    assert(*link == io);
+    *link = io->next;
+    bool is_ours = runtime->poller.remove(io->fd, io->registration);
+    io->fd = -1;
+    return is_ours;
+}
+
 } // namespace
 
 // A descriptor that was blocking becomes blocking again, as other processes may share its open file: the terminal of a
@@ -75,14 +85,8 @@ void fire_waiters(Runtime *runtime, Io *io) {
 // closed it, and its number may already name another file.
 intptr_t remove_io(Runtime *runtime, Io *io) {
     intptr_t fd = io->fd;
-    if (fd >= 0) {
-        Io **link = table_of(runtime)->link_of(fd);
-        assert(*link == io);
-        *link = io->next;
-        bool is_ours = runtime->poller.remove(fd, io->registration);
-        if (is_ours && io->was_blocking && !(os::is_socket(io->kind) && os::listens(fd))) os::set_blocking(fd);
-        if (!is_ours) fd = -1;
-    }
+    if (fd >= 0 && !take_descriptor(runtime, io)) fd = -1;
+    if (fd >= 0 && io->was_blocking && !(os::is_socket(io->kind) && os::listens(fd))) os::set_blocking(fd);
     intptr_t unregistered = io->unregistered;
     io->unregistered = -1;
     if (unregistered >= 0) os::close(unregistered);
@@ -176,21 +180,12 @@ IoTimers *timers_of(Runtime *runtime, Io *io) {
     return io->timers = memory ? ::new (memory) IoTimers() : nullptr;
 }
 
-// Takes the descriptor from a handle: a new one has its number. The handle's operations find a bad descriptor.
-static void lose_descriptor(Runtime *runtime, Io **link) {
-    Io *io = *link;
-    *link = io->next;
-    runtime->poller.remove(io->fd, io->registration);
-    io->fd = -1;
-    fire_waiters(runtime, io);
-}
-
 int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
     assert(fd >= 0 && io->fd < 0);
-    Io **link = table_of(runtime)->link_of(fd);
-    if (*link) {
-        lose_descriptor(runtime, link);
-        link = table_of(runtime)->link_of(fd); // the chain's end
+    const IoTable *table = table_of(runtime);
+    if (Io *former = *table->link_of(fd)) { // its descriptor was closed: its operations find a bad descriptor
+        take_descriptor(runtime, former);
+        fire_waiters(runtime, former);
     }
     io->fd = fd;
     io->kind = kind;
@@ -203,6 +198,7 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
         unreserve_io(runtime, io);
         return error;
     }
+    Io **link = table->link_of(fd);
     assert(io->fd >= 0 && !*link);
     *link = io;
     *out = handle_of(io);
