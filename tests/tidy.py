@@ -49,6 +49,7 @@ STANDARD = {
     'runtime/parts/file_work.cpp',
     'runtime/parts/io_deadline.cpp',
     'runtime/parts/io_vectors.cpp',
+    'runtime/parts/io_write_all.cpp',
     'runtime/parts/leaf_connect_to.cpp',
     'runtime/parts/leaf_file.cpp',
     'runtime/parts/leaf_port.cpp',

@@ -89,31 +89,27 @@ int64_t poll_leaf(void *number); // the poll function of every leaf's promise
 // The task's leaf behind a promise; null for a compiled promise, a freed leaf, and a leaf of another task.
 Leaf *leaf_of(const PromiseTask *, const zyntax_promise &);
 
-// An I/O handle as a value.
-inline int64_t to_value(zyntax_io *io) { return static_cast<int64_t>(to_bits(io)); }
-
 inline void close_value(int64_t value) {
     zyntax_io_close(static_cast<zyntax_io *>(to_pointer(static_cast<uintptr_t>(value))));
 }
 
-// The value of a leaf whose operation makes a connection.
-inline int64_t connection_value(Leaf *leaf, int64_t result, zyntax_io *connection) {
-    if (result) return result;
-    assert(connection && !leaf->discard);
-    leaf->discard = close_value;
-    return to_value(connection);
-}
-
-// The promise of a call that makes a connection. It begins at once, so that the call copies the memory of its
-// arguments: the closure passes the arguments to the first call only.
-template <class Connect> zyntax_promise *promise_of_connect(Connect connect) {
-    auto poll = [connect](Leaf *leaf, Waker *waker) mutable -> int64_t {
+// A leaf of a call that makes a connection; its value is the I/O handle.
+template <class Connect> Leaf *make_connection_leaf(Connect connect) {
+    return make_leaf_of([connect](Leaf *leaf, Waker *waker) mutable -> int64_t {
         int64_t result;
         zyntax_io *connection;
         if (connect(leaf, waker, &connection, &result) == POLL_PENDING) return 0;
-        return connection_value(leaf, result, connection);
-    };
-    return promise_of(begin_leaf(make_leaf_of(poll)));
+        if (result) return result;
+        assert(connection && !leaf->discard);
+        leaf->discard = close_value;
+        return static_cast<int64_t>(to_bits(connection));
+    });
+}
+
+// The promise of a connect. It begins at once, so that the call copies the memory of its arguments: the closure passes
+// the arguments to the first call only.
+template <class Connect> zyntax_promise *promise_of_connect(Connect connect) {
+    return promise_of(begin_leaf(make_connection_leaf(connect)));
 }
 
 inline bool is_leaf(const zyntax_promise &promise) { return promise.poll == poll_leaf; }

@@ -15,16 +15,10 @@ zyntax_promise *zyntax_promise_read(zyntax_io *io, void *buf, size_t len) noexce
 
 zyntax_promise *zyntax_promise_write(zyntax_io *io, const void *buf, size_t len) noexcept {
     if (!buf) return failing(ZYNTAX_EINVAL);
-    auto bytes = static_cast<const char *>(buf);
     return promise_of(make_leaf_of([=, done = size_t{0}](Leaf *leaf, Waker *waker) mutable -> int64_t {
+        int64_t result;
         if (!len) return ZYNTAX_EINVAL;
-        while (done < len) {
-            int64_t n;
-            if (zyntax_io_write(io, &leaf->op_id, bytes + done, len - done, waker, &n) == POLL_PENDING) return 0;
-            if (n < 0) return n;
-            done += static_cast<size_t>(n);
-        }
-        return static_cast<int64_t>(len);
+        return zyntax_io_write_all(io, &leaf->op_id, buf, len, &done, waker, &result) == POLL_PENDING ? 0 : result;
     }));
 }
 
@@ -36,10 +30,7 @@ zyntax_promise *zyntax_promise_ready(zyntax_io *io, uint32_t interest) noexcept 
 }
 
 zyntax_promise *zyntax_promise_accept(zyntax_io *listener) noexcept {
-    return promise_of(make_leaf_of([=](Leaf *leaf, Waker *waker) -> int64_t {
-        int64_t result;
-        zyntax_io *connection;
-        if (zyntax_tcp_accept(listener, &leaf->op_id, waker, &connection, &result) == POLL_PENDING) return 0;
-        return connection_value(leaf, result, connection);
+    return promise_of(make_connection_leaf([=](Leaf *leaf, Waker *waker, zyntax_io **out, int64_t *result) {
+        return zyntax_tcp_accept(listener, &leaf->op_id, waker, out, result);
     }));
 }
