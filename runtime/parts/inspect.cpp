@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-namespace zyntax {
+using namespace zyntax;
 
 namespace {
 
@@ -18,10 +18,6 @@ zyntax_wait doing(const Runtime *runtime, const Task *task) {
 int32_t to_count(uint64_t n) { return n > INT32_MAX ? INT32_MAX : static_cast<int32_t>(n); }
 
 } // namespace
-
-} // namespace zyntax
-
-using namespace zyntax;
 
 int32_t zyntax_runtime_get_stats(zyntax_runtime *runtime, zyntax_runtime_stats *stats) noexcept {
     if (!runtime || !stats || stats->size < offsetof(zyntax_runtime_stats, tasks_spawned)) return ZYNTAX_EINVAL;

@@ -28,8 +28,6 @@ inline PollStatus transfer(zyntax_io *handle, zyntax_op *op_id, uint32_t directi
 // operation receives the set of its event. Bits of source_word, high to low: the handle's index, the set, the interest.
 constexpr uint32_t set_shift = 2, set_bits = 3u << set_shift, index_shift = 4;
 
-uint32_t to_tag(const Io *io, uint32_t interest) { return io->index << index_shift | interest; }
-
 // Sockets and pipes stay ready until they are used, and a host may have used them since the event: for these the kernel
 // is asked again. For other descriptors the event counts, even if no operation has received it.
 bool answers_once(const Io *io) { return io->kind == os::Kind::other || io->kind == os::Kind::flagged_other; }
@@ -109,7 +107,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op_id, uint32_t interes
     Io *io = ref.object;
     if (!io) return dead_handle(op_id, result);
     if (!interest || (interest & ~(readable | writable))) return refuse(op_id, result, ZYNTAX_EINVAL);
-    uint32_t source_word = to_tag(io, interest);
+    uint32_t source_word = io->index << index_shift | interest;
     auto is_it = [source_word](const Op *n) {
         return n->source == &ready_source && (n->source_word & ~set_bits) == source_word;
     };
