@@ -101,4 +101,21 @@ template <class Try> inline int64_t try_transfer(Io *io, uint32_t direction, Try
     return n;
 }
 
+// Reads or writes. `is_usable`: the memory may be accessed; `is_empty`: it has no byte.
+template <class Try>
+inline PollStatus transfer(zyntax_io *handle, zyntax_op *op_id, uint32_t direction, bool is_usable, bool is_empty,
+                           Waker *waker, int64_t *result, Try try_it) {
+    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
+    IoRef ref = find_io(handle);
+    Io *io = ref.object;
+    if (!io) return dead_handle(op_id, result);
+    if (!is_usable) return refuse(op_id, result, ZYNTAX_EINVAL);
+    if (Op *op = io_waiter(ref, direction, op_id)) return still_pending(ref.runtime, op, waker);
+    bool is_message = direction == writable && io->kind == os::Kind::messages;
+    if (is_empty && !is_message) return complete(op_id, result, 0);
+    int64_t n = try_transfer(io, direction, try_it);
+    if (n != ZYNTAX_EAGAIN) return complete(op_id, result, n);
+    return wait_io(ref, direction, op_id, waker, result);
+}
+
 } // namespace zyntax

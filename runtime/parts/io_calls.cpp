@@ -5,23 +5,6 @@ using namespace zyntax;
 
 namespace {
 
-// Reads or writes.
-template <class Try>
-inline PollStatus transfer(zyntax_io *handle, zyntax_op *op_id, uint32_t direction, const void *buf, size_t len,
-                           Waker *waker, int64_t *result, Try try_it) {
-    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
-    IoRef ref = find_io(handle);
-    Io *io = ref.object;
-    if (!io) return dead_handle(op_id, result);
-    if (!buf && len) return refuse(op_id, result, ZYNTAX_EINVAL);
-    if (Op *op = io_waiter(ref, direction, op_id)) return still_pending(ref.runtime, op, waker);
-    bool is_message = direction == writable && io->kind == os::Kind::messages;
-    if (!len && !is_message) return complete(op_id, result, 0);
-    int64_t n = try_transfer(io, direction, try_it);
-    if (n != ZYNTAX_EAGAIN) return complete(op_id, result, n);
-    return wait_io(ref, direction, op_id, waker, result);
-}
-
 // ---- waiters for readiness ----
 
 // Some descriptors report an event once (a ring of perf events), and the poller has taken that report: the waiting
@@ -130,7 +113,7 @@ PollStatus zyntax_io_ready(zyntax_io *handle, zyntax_op *op_id, uint32_t interes
 
 PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op_id, void *buf, size_t len, Waker *waker,
                           int64_t *result) noexcept {
-    return transfer(handle, op_id, readable, buf, len, waker, result, [=](Io *io) {
+    return transfer(handle, op_id, readable, buf || !len, !len, waker, result, [=](Io *io) {
         int64_t n = os::read(io->fd, &io->kind, buf, len);
         // A short read has emptied the buffer: an event will report more data, and a second read is saved.
         bool drained = n > 0 && static_cast<size_t>(n) < len && os::short_read_empties(io->kind);
@@ -142,6 +125,6 @@ PollStatus zyntax_io_read(zyntax_io *handle, zyntax_op *op_id, void *buf, size_t
 PollStatus zyntax_io_write(zyntax_io *handle, zyntax_op *op_id, const void *buf, size_t len, Waker *waker,
                            int64_t *result) noexcept {
     // A short write does not mean that the buffer is full: the readable memory may have ended. The next write tells.
-    return transfer(handle, op_id, writable, buf, len, waker, result,
+    return transfer(handle, op_id, writable, buf || !len, !len, waker, result,
                     [=](Io *io) { return os::write(io->fd, &io->kind, buf, len); });
 }

@@ -20,18 +20,8 @@ bool are_usable(const zyntax_slice *slices, size_t n, bool *empty) {
 template <class Try>
 PollStatus transfer_slices(zyntax_io *handle, zyntax_op *op_id, uint32_t direction, const zyntax_slice *slices,
                            size_t n, Waker *waker, int64_t *result, Try try_it) {
-    if (Answer answer = answer_at_once(op_id, waker, result)) return *answer;
-    IoRef ref = find_io(handle);
-    Io *io = ref.object;
-    bool empty;
-    if (!io) return dead_handle(op_id, result);
-    if (!are_usable(slices, n, &empty)) return refuse(op_id, result, ZYNTAX_EINVAL);
-    if (Op *op = io_waiter(ref, direction, op_id)) return still_pending(ref.runtime, op, waker);
-    bool is_message = direction == writable && io->kind == os::Kind::messages;
-    if (empty && !is_message) return complete(op_id, result, 0);
-    int64_t done = try_transfer(io, direction, try_it);
-    if (done != ZYNTAX_EAGAIN) return complete(op_id, result, done);
-    return wait_io(ref, direction, op_id, waker, result);
+    bool is_empty, is_usable = are_usable(slices, n, &is_empty);
+    return transfer(handle, op_id, direction, is_usable, is_empty, waker, result, try_it);
 }
 
 } // namespace
