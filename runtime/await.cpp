@@ -114,7 +114,7 @@ void call_later(Runtime *runtime, Op *op) {
 void cancel_op(Runtime *runtime, Op *op) {
     assert(is_in_use(op) && is_mine(runtime, op));
     stop_waiting(runtime, op);
-    if (op->source) op->source->canceled(runtime, op);
+    if (op->source && op->source->canceled) op->source->canceled(runtime, op);
     free_op(runtime, op);
 }
 
@@ -146,8 +146,7 @@ inline Op *begin_op(Runtime *runtime, zyntax_op *op_id, zyntax_wait waits, const
     return runtime->ops.refill(runtime->inbox->id) ? begin_op(runtime, op_id, waits, waker) : nullptr;
 }
 
-void host_was_called(Runtime *, Op *) {}
-constinit Source starved = {nullptr, host_was_called};
+constinit Source starved = {nullptr, nullptr};
 
 } // namespace
 

@@ -15,8 +15,9 @@ struct Links {
 
 // Hooks for operations whose end takes more than waking and freeing. Embedded in a job, a group, a channel and so on.
 struct Source {
-    void (*fired)(Runtime *, Op *);    // fire calls it; the operation waits in no ring. Null: never fired
-    void (*canceled)(Runtime *, Op *); // cancel calls it, then frees the operation, which waits in no ring
+    void (*fired)(Runtime *, Op *); // fire calls it; the operation waits in no ring. Null: never fired
+    // Cancel calls it, then frees the operation, which waits in no ring. Null: there is nothing else to do.
+    void (*canceled)(Runtime *, Op *);
 };
 
 struct alignas(64) Op {

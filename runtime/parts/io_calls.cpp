@@ -26,8 +26,7 @@ void ready_fired(Runtime *runtime, Op *op) {
     op->source = nullptr; // no event: the kernel is asked
     fire(runtime, op);
 }
-void ready_canceled(Runtime *, Op *) {}
-constinit Source ready_source = {ready_fired, ready_canceled};
+constinit Source ready_source = {ready_fired, nullptr};
 
 } // namespace
 

@@ -36,8 +36,7 @@ void deadline_fired(Runtime *runtime, Op *timer) {
     else runtime->timers.insert(timer, next);
     fire_overdue(runtime, io);
 }
-void deadline_canceled(Runtime *, Op *) {} // never called: only the handle has the op id
-constinit Source deadline_source = {deadline_fired, deadline_canceled};
+constinit Source deadline_source = {deadline_fired, nullptr}; // only the handle has the op id
 
 // Sets the timer for the next deadline; false without memory, which only a new timer needs.
 bool set_timer(const IoRef &ref, uint64_t next) {

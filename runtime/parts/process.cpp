@@ -63,7 +63,6 @@ void look_timer_fired(Runtime *runtime, Op *op) {
     os::KeepErrors keep;
     look_until_ended(runtime, static_cast<Process *>(op->source));
 }
-void look_timer_canceled(Runtime *, Op *) {} // never called: the operation ends with the watch
 
 void process_ready(Runtime *runtime, void *object, uint32_t) {
     look_until_ended(runtime, static_cast<Process *>(object));
@@ -144,7 +143,6 @@ Process *make_process(Runtime *runtime, uint32_t flags, bool is_ours) {
     auto *process = ::new (memory) Process();
     process->run = end_arrived;
     process->fired = look_timer_fired;
-    process->canceled = look_timer_canceled;
     process->inbox = runtime->inbox;
     process->outcome = ZYNTAX_EAGAIN;
     process->look_ns = first_look_ns;

@@ -24,8 +24,7 @@ void retry_fired(Runtime *runtime, Op *timer) {
     io->readiness |= readable;
     fire_all(runtime, &io->readers);
 }
-void retry_canceled(Runtime *, Op *) {} // never called: only the listener has the op id
-constinit Source retry_source = {retry_fired, retry_canceled};
+constinit Source retry_source = {retry_fired, nullptr}; // only the listener has the op id
 
 // The timer until which the listener's accepts rest, or null.
 Op *resting_timer(Runtime *runtime, Io *io) { return io->timers ? pending_op(runtime, &io->timers->retry) : nullptr; }
