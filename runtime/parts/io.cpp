@@ -205,6 +205,16 @@ int32_t register_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32
     return 0;
 }
 
+int32_t register_new_io(Runtime *runtime, Io *io, intptr_t fd, os::Kind kind, uint32_t ready, zyntax_io **out) {
+    if (fd < 0) {
+        unreserve_io(runtime, io);
+        return static_cast<int32_t>(fd);
+    }
+    int32_t error = register_io(runtime, io, fd, kind, ready, out);
+    if (error) os::close(fd);
+    return error;
+}
+
 const Io *io_of(Runtime *runtime, intptr_t fd) { return *table_of(runtime)->link_of(fd); }
 
 static Ring *waiters_of(Io *io, uint32_t directions) {

@@ -65,6 +65,10 @@ int32_t reserve_io(Runtime *, Io **out);
 void unreserve_io(Runtime *, Io *);
 int32_t register_io(Runtime *, Io *, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
 
+// As register_io, with a descriptor that was made for the handle, or the error of making it. Closes the descriptor when
+// it fails.
+int32_t register_new_io(Runtime *, Io *, intptr_t fd, os::Kind, uint32_t ready, zyntax_io **out);
+
 // The open handle with this descriptor, or null.
 const Io *io_of(Runtime *, intptr_t fd);
 

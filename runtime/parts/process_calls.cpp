@@ -38,9 +38,8 @@ int32_t open_pipe_to_child(Runtime *runtime, bool child_reads, ChildPipe *pipe) 
         return error;
     }
     os::kind_of(ours, &kind);
-    error = register_io(runtime, io, ours, kind, readable | writable, &pipe->handle);
-    if (error) os::close(ours);
-    else pipe->io = io;
+    error = register_new_io(runtime, io, ours, kind, readable | writable, &pipe->handle);
+    if (!error) pipe->io = io;
     return error;
 }
 

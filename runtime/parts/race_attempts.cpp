@@ -12,14 +12,7 @@ int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io
     Io *reserved;
     int32_t error = reserve_io(runtime, &reserved);
     if (error) return error;
-    intptr_t fd = os::connect(address);
-    if (fd < 0) {
-        unreserve_io(runtime, reserved);
-        return static_cast<int32_t>(fd);
-    }
-    error = register_io(runtime, reserved, fd, os::Kind::tcp, 0, io);
-    if (error) os::close(fd);
-    return error;
+    return register_new_io(runtime, reserved, os::connect(address), os::Kind::tcp, 0, io);
 }
 
 // Whether the attempt goes on (ZYNTAX_EAGAIN), has won (0) or has failed.

@@ -147,13 +147,8 @@ int32_t zyntax_tcp_listen_with(zyntax_runtime *runtime, const char *address, uin
     if (fd == ZYNTAX_EAFNOSUPPORT && !address && os::look_up("0.0.0.0", port, true, &parsed, 1) == 1) {
         fd = os::listen(&parsed, false, shared); // a system without IPv6
     }
-    if (fd < 0) {
-        unreserve_io(runtime, io);
-        return static_cast<int32_t>(fd);
-    }
-    error = register_io(runtime, io, fd, os::Kind::tcp, readable | writable, out);
-    if (error) os::close(fd);
-    else io->gives_no_delay = io->listens = true;
+    error = register_new_io(runtime, io, fd, os::Kind::tcp, readable | writable, out);
+    if (!error) io->gives_no_delay = io->listens = true;
     return error;
 }
 

@@ -54,16 +54,8 @@ int32_t zyntax_udp_open(zyntax_runtime *runtime, const zyntax_address *local, ui
     Io *io;
     int32_t error = reserve_io(runtime, &io);
     if (error) return error;
-    os::Datagrams kind;
-    intptr_t fd = os::open_datagrams(local, flags & ZYNTAX_LISTEN_SHARED, &kind);
-    if (fd < 0) {
-        unreserve_io(runtime, io);
-        return static_cast<int32_t>(fd);
-    }
-    io->datagrams = kind;
-    error = register_io(runtime, io, fd, os::Kind::messages, readable | writable, out);
-    if (error) os::close(fd);
-    return error;
+    intptr_t fd = os::open_datagrams(local, flags & ZYNTAX_LISTEN_SHARED, &io->datagrams);
+    return register_new_io(runtime, io, fd, os::Kind::messages, readable | writable, out);
 }
 
 int32_t zyntax_udp_connect(zyntax_io *handle, const zyntax_address *peer) noexcept {
