@@ -197,6 +197,33 @@ TEST_CASE("a_waiter_that_gives_up_and_comes_again_stands_at_the_back") {
     });
 }
 
+// A task waits in two queues, and uses one of its two turns only.
+TEST_CASE("a_task_that_uses_one_of_two_turns_passes_the_other_on") {
+    in_every_way([](bool receivers, Drive how) {
+        Runtime rt;
+        Queue used(rt, receivers), unused(rt, receivers);
+        int item = 7, other_item = 8;
+        Operation use = used.waiting(&item), leave = unused.waiting(&other_item);
+        zyntax_op other_op = 0;
+        int64_t result = unfinished, other_result = unfinished;
+        ScopedTask both(rt);
+        both.on_poll = [&](Waker *waker) {
+            if (both.polls == 1) CHECK(leave(&other_op, waker, &other_result) == POLL_PENDING);
+            if (both.polls <= 2) use(&both.op, waker, &result);
+            return POLL_PENDING;
+        };
+        both.start();
+        Waiter next(unused, 1);
+        settle(rt);
+        unused.come();
+        used.come();
+        drive(rt, how, next.await.task);
+        CHECK(next.served(unused));
+        CHECK(result == used.success());
+        CHECK(other_result == unfinished);
+    });
+}
+
 TEST_CASE("a_waiter_that_stayed_away_may_come_back") {
     for (bool receivers : {true, false}) {
         for (bool something_is_there : {true, false}) {
