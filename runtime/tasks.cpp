@@ -2,22 +2,11 @@
 //
 // User code runs from poll_tasks (poll) and finish (drop), never while a list is being walked, so it may call every
 // function.
-#include "lock.h"
 #include "runtime.h"
 
 #include <string.h>
 
 namespace zyntax {
-
-constinit std::atomic<uint32_t> spawn_threshold;
-
-void count_rare_spawns(int32_t change) {
-    static constinit std::atomic<uint32_t> held_by;
-    static constinit int32_t count;
-    Lock lock(&held_by);
-    count += change;
-    spawn_threshold.store(count ? UINT32_MAX : 0, std::memory_order_relaxed);
-}
 
 // ---- ends ----
 

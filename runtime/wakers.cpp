@@ -4,9 +4,6 @@
 
 namespace zyntax {
 
-constinit TaskPool task_pool;
-constinit std::atomic<uint32_t> awaited_elsewhere_ended;
-
 // A cancel replaces an interrupt of the same task. Nothing replaces a request for a later task in this place.
 static void note(Task *task, uint32_t generation, Push push) {
     if (push == Push::wake) return;
