@@ -279,7 +279,10 @@ double parked_bytes(uint64_t tasks) {
     return (resident_bytes() - before) / static_cast<double>(tasks - FIRST_TASKS);
 }
 
-double task_bytes(uint64_t ops, size_t) { return in_child(parked_bytes, ops); }
+double task_bytes(uint64_t ops, size_t) {
+    expect(ops > FIRST_TASKS, "have more tasks than those parked before");
+    return in_child(parked_bytes, ops);
+}
 
 // ---- create_destroy: a context has its epoll and its eventfd from the first object on that uses them ----
 
