@@ -601,7 +601,7 @@ ZYNTAX_API int32_t zyntax_channel_create(zyntax_runtime *runtime, size_t capacit
 
 /* Sends a copy of *item; waits while the channel is full. [rt] First come, first served: the first waiter is woken
  * and keeps the place until its next poll. If that poll does not call again, or the task ends, the place goes to the
- * next waiter.
+ * next waiter. A task of another runtime keeps the place until it calls again, cancels or ends.
  * *result: 0, ZYNTAX_EPIPE once the channel is closed, ZYNTAX_ESTALE, ZYNTAX_ECANCELED (destroyed while waiting),
  * ZYNTAX_EINVAL, ZYNTAX_ENOMEM. Since 0.1. */
 ZYNTAX_API PollStatus zyntax_channel_send(zyntax_channel *channel, zyntax_op *op, const void *item, Waker *waker,

@@ -284,3 +284,25 @@ TEST_CASE("a_send_that_waits_when_it_is_interrupted_gives_its_copy_back") {
     int none = 0;
     CHECK(zyntax_channel_try_recv(channel, &none) == ZYNTAX_EAGAIN);
 }
+
+TEST_CASE("a_promise_of_a_connect_that_is_refused_at_once_gives_the_error_to_an_interrupted_task") {
+    SKIP_WHEN(!has_sockets || on_windows, "this system does not refuse connections at once");
+    struct Connect {
+        uint16_t port;
+        zyntax_promise *promise;
+    };
+    Runtime rt;
+    Fd bound = plain_listener(-1);
+    Connect connect{port_of(bound), nullptr};
+    zyntax_promise code{&connect, [](FutureState state) {
+                            auto *self = static_cast<Connect *>(state);
+                            if (!self->promise) self->promise = zyntax_promise_connect("127.0.0.1", self->port);
+                            return self->promise->poll(self->promise->state);
+                        }};
+    int64_t result = unfinished;
+    zyntax_task *task = zyntax_promise_spawn(rt, &code, &result);
+    REQUIRE(zyntax_task_interrupt(task) == 0);
+    settle(rt);
+    CHECK(result == ZYNTAX_ECONNREFUSED);
+    CHECK(rt.stats().io_open == 0);
+}

@@ -357,6 +357,20 @@ TEST_CASE("an_error_of_a_connect_that_needs_no_wait_is_given_to_an_interrupted_t
     CHECK(rt.stats().io_open == 0);
 }
 
+// Loopback refuses a connection within the call.
+TEST_CASE("a_connect_that_is_refused_at_once_gives_the_error_to_an_interrupted_task") {
+    SKIP_WHEN(!has_sockets || on_windows, "this system does not refuse connections at once");
+    Runtime rt;
+    zyntax_io *made = nullptr;
+    Fd bound = plain_listener(-1);
+    Interruptible refused(rt, {"connect", connecting(rt, "127.0.0.1", port_of(bound), &made)});
+    refused.interrupt();
+    settle(rt);
+    CHECK(refused.await.result == ZYNTAX_ECONNREFUSED);
+    CHECK(refused.interrupted == 0);
+    CHECK(rt.stats().io_open == 0);
+}
+
 TEST_CASE("a_joined_task_is_not_interrupted_with_its_joiner") {
     PlainWorld world;
     Interruptible joiner(world.rt, world.join());

@@ -15,13 +15,17 @@ int32_t try_address(Runtime *runtime, const os::Address *address, zyntax_io **io
     return register_new_io(runtime, reserved, os::connect(address), os::Kind::tcp, 0, io);
 }
 
-// Whether the attempt goes on (ZYNTAX_EAGAIN), has won (0) or has failed.
+// Whether the attempt goes on (ZYNTAX_EAGAIN), has won (0) or has failed. An interrupted call asks for an error without
+// an event, too: a result that is there wins against the interrupt.
 int32_t look_at(Runtime *runtime, Race *race, Attempt *attempt) {
-    if (pending_op(runtime, &attempt->op_id)) return ZYNTAX_EAGAIN;
+    const Runtime *polling = driven();
+    bool is_interrupted = polling && polling->ends_wait();
+    bool waits = pending_op(runtime, &attempt->op_id);
+    if (waits && !is_interrupted) return ZYNTAX_EAGAIN;
     IoRef ref = find_io(attempt->io);
     if (!ref.object) return ZYNTAX_ECANCELED;
-    int32_t error = os::connect_result(ref.object->fd, ref.object->readiness);
-    if (error == ZYNTAX_EAGAIN) {
+    int32_t error = os::connect_result(ref.object->fd, ref.object->readiness || is_interrupted);
+    if (error == ZYNTAX_EAGAIN && !waits) {
         Waker nobody = {};
         int64_t result;
         if (wait_io(ref, writable, &attempt->op_id, &nobody, &result) == POLL_READY)
