@@ -51,7 +51,8 @@ Leaf *Program::end_of_limits(Actor &actor, Leaf *leaf) {
 // A new promise, which has begun; null without a place for it.
 Leaf *Program::make_leaf(Actor &actor, bool simple) {
     for (Leaf &leaf : actor.leaves) {
-        bool used = leaf.id && (!leaf.gone || leaf.polling || leaf.reuse_at > made_);
+        // A limit may have the value of a promise that is gone, such as a connection.
+        bool used = leaf.id && (!leaf.gone || leaf.polling || leaf.reuse_at > made_ || is_held(actor, leaf));
         if (used || actor.in_poll == false) continue;
         leaf = {};
         leaf.id = new_id();
