@@ -75,7 +75,7 @@ bool start_thread(Thread *); // false: the system cannot. The caller does not mo
 void join_thread(Thread *);  // waits until the thread has ended
 
 void relax(); // lets the sibling of this core run
-void yield(); // lets another thread run, even one of a lower priority: a short sleep
+void yield(); // lets another thread run, even one of a lower priority: a short sleep. Keeps errno
 
 // A mutex with a condition. The memory is opaque, so that this header needs no system header.
 class Monitor {

@@ -203,6 +203,7 @@ void relax() {
 }
 
 void yield() {
+    KeepErrors keep;
     const timespec moment = {0, 20'000}; // sched_yield would let no thread of a lower priority run
     nanosleep(&moment, nullptr);
 }

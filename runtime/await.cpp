@@ -39,13 +39,15 @@ void add_to_holder(Runtime *runtime, Op *op, Op::Holder holder) {
 
 // The waker is of another runtime's task, or of no task. Either the task's end in another thread sees the mark, or this
 // thread sees the end: all threads write and read the mark and the generation in one order (see finish). At the first
-// such wait of a process, tasks that do not know of it may be ending: their stores are visible after the yield.
+// such wait of a process, tasks that do not know of it may be ending: their stores are visible after the yield. Other
+// threads yield, too, until then.
 void hold_foreign(Runtime *runtime, Op *op, Task *task) {
     note_elsewhere(runtime, op->waker, 1);
     if (!runtime->is_ending) runtime->inbox->awaits.store(1, std::memory_order_seq_cst);
-    if (task && awaited_elsewhere_ended.load(std::memory_order_relaxed) == 0) {
-        awaited_elsewhere_ended.fetch_add(1, std::memory_order_seq_cst);
+    if (task && awaited_elsewhere_ended.load(std::memory_order_relaxed) < 2) {
+        awaited_elsewhere_ended.fetch_or(1, std::memory_order_seq_cst);
         os::yield();
+        awaited_elsewhere_ended.fetch_or(2, std::memory_order_seq_cst);
     }
     if (runtime->foreign.empty()) runtime->foreign_seen = awaited_elsewhere_ended.load(std::memory_order_seq_cst);
     if (task) task->elsewhere.fetch_or(Task::is_awaited, std::memory_order_seq_cst);

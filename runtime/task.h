@@ -35,7 +35,8 @@ struct alignas(64) Task {
         queued = 1,       // in the ready queue. Set by spawn and enqueue, cleared by poll_task; survives the task's end
         canceled = 2,     // poll is not called again. Set by cancel_task, cleared by finish
         tracked = 4,      // polls a promise: `ops` holds its plain sleeps too. Set after spawn, cleared by finish
-        has_turn = 8,     // an operation of `ops` may have a turn. Set by give_turn, cleared by end_turns and finish
+        has_turn = 8,     // an operation of `ops` may have a turn. Set by give_turn, cleared by take_turn,
+                          // end_turns and finish
         interrupted = 16, // the next await point that would have to wait ends. Set by interrupt_task, cleared by
                           // end_by_interrupt and finish
         has_record = 32,  // `record` is there in place of `drop`. Set by attach, cleared by finish
@@ -81,7 +82,7 @@ ZYNTAX_INTERNAL extern constinit TaskPool task_pool;
 inline TaskPool &pool_of(Task *) { return task_pool; }
 
 // Counts the ends of tasks that operations of other runtimes awaited. A change makes other runtimes look for orphans. 0
-// until an operation of the process waits for a task of another runtime.
+// until an operation of the process waits for a task of another runtime, and less than 2 until all ends heed that.
 ZYNTAX_INTERNAL extern constinit std::atomic<uint32_t> awaited_elsewhere_ended;
 
 // A spawn takes the rare path unless its runtime has more free tasks than this. Normally 0. UINT32_MAX, so that every

@@ -224,3 +224,36 @@ TEST_CASE("other_numbers_and_jobs_are_not_disturbed_by_a_storm") {
     zyntax_op_cancel(&op);
     CHECK(rt.idle_waits() <= idle_budget);
 }
+
+// The first wait of a process for a task of another runtime pauses, so each round is a process of its own.
+TEST_CASE("a_wait_for_a_task_of_another_runtime_keeps_errno_while_signals_come") {
+    int lost = 0;
+    for (int round = 0; round < 20; round++) {
+        lost += Child([] {
+                    signal(SIGUSR1, [](int) {});
+                    Runtime here, there;
+                    zyntax_channel *channel = nullptr;
+                    REQUIRE(zyntax_channel_create(here, 1, sizeof(int), &channel) == 0);
+                    WakerKeeper keeper;
+                    keeper.spawn(there);
+                    zyntax_runtime_turn(there, 0);
+                    std::atomic<int> sent{0};
+                    std::atomic<bool> over{false};
+                    Thread storm([&, thread = pthread_self()] {
+                        for (; !over; sent++) pthread_kill(thread, SIGUSR1);
+                    });
+                    while (sent == 0) yield();
+                    zyntax_op op = 0;
+                    int item = 0;
+                    int64_t result = unfinished;
+                    errno = 4711;
+                    zyntax_channel_recv(channel, &op, &item, &keeper.kept, &result);
+                    int after = errno;
+                    over = true;
+                    storm.join();
+                    zyntax_op_cancel(&op);
+                    return int(after != 4711);
+                }).end();
+    }
+    CHECK(lost == 0);
+}
