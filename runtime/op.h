@@ -55,8 +55,8 @@ struct alignas(64) Op {
         foreign, // in runtime->foreign: its waker wakes a task of another runtime, or none. Set by choose_holder
         orphaned // in runtime->orphans: its task has ended. Set by orphan_ops and find_foreign_orphans
     } holder : 2;
-    uint8_t woken : 1; // its task was woken but the op stays. Set by wake_waiter, cleared by begin_op; calls of several
-                       // steps also set and clear it
+    uint8_t woken : 1; // its task was woken but the op stays. Set by wake_waiter and give_turn, cleared by begin_op;
+                       // calls of several steps also set and clear it
     uint8_t is_of_leaf : 1; // it belongs to a leaf, which tells whether its task waits. Set or cleared by arm
     uint8_t level : 4;      // place == timer_wheel: its ring in the wheel
     uint8_t bucket;         // the same
